@@ -1,0 +1,37 @@
+"""The one kind of error that users see: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CogError(Exception):
+    """Something the user can put right.
+
+    The command line prints `what` and `hint` on two lines and exits with status 2.
+    """
+
+    def __init__(self, what: str, hint: str) -> None:
+        """`what`: what was expected and what was found. `hint`: what to type."""
+        super().__init__(f"{what}\n{hint}")
+        self.what = what
+        self.hint = hint
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> CogError:
+    """The error for a name that is not among the `known` ones; it shows the three nearest.
+
+    >>> unknown_name("measure", "lim", ["lin", "resnik", "path"]).what
+    "unknown measure 'lim'"
+    """
+    choices = list(known)
+    folded = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.0)
+    return CogError(
+        f"unknown {kind} {name!r}", f"nearest: {', '.join(folded[match] for match in near)}"
+    )
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during work that the same command takes up again; its text says so."""

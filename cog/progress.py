@@ -1,0 +1,40 @@
+"""What long work tells whoever started it; the command line draws it, a script may ignore it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+
+class Progress(Protocol):
+    """Anything with these three methods can watch a run."""
+
+    def bar(
+        self, label: str, total: int, unit: str
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Start a bar of `total` units; the function it gives advances the bar by so many."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        ...
+
+    def result(self, row: dict[str, Any]) -> None:
+        """Take one finished row of the results."""
+        ...
+
+
+class Silent:
+    """Watches and says nothing."""
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """A bar nobody sees."""
+        yield lambda _: None
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def result(self, row: dict[str, Any]) -> None:
+        """Say nothing."""
