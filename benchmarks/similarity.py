@@ -1,0 +1,138 @@
+"""How long it takes to rank ImageNet-21K against ImageNet-1K: cog, and NLTK on the same machine.
+
+    python benchmarks/similarity.py [--wordnet DIR] [--sample 100 | --full]
+
+Both do what `cog build-levels` needs: Lin similarity of each of 21,841 concepts to the nearest of
+1,000 seen ones, with the official subsumer rule and corpus, after reading WordNet. NLTK runs on a
+seeded random sample of the concepts unless --full, and its time is scaled up by their number; the
+line says so. Values must agree to 1e-9. Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nltk
+import numpy as np
+
+from cog.concept_lists import read_wnids
+from cog.information import load_information
+from cog.measures import MEASURES
+from cog.similarity import SUBSUMERS, nearest
+from cog.wordnet import load_taxonomy
+
+ROOT = Path(__file__).parents[1]
+REPEATS = 3
+
+
+def oracle_tool() -> Any:
+    """tools/make_similarity_oracle.py, which knows how to open NLTK."""
+    path = ROOT / "tools" / "make_similarity_oracle.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """(the best time of REPEATS, the last result)."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - start)
+    return min(times), result
+
+
+def time_cog() -> tuple[dict[str, float], dict[str, float]]:
+    """(seconds of each step and measure, wnid → the official similarity)."""
+    times: dict[str, float] = {}
+    times["load"], taxonomy = seconds(load_taxonomy)
+    times["information"], (ic, _) = seconds(lambda: load_information(taxonomy))
+    concepts, seen = (taxonomy.indices(read_wnids(name)) for name in ("in21k", "in1k"))
+    for name, measure in MEASURES.items():
+        for rule in SUBSUMERS if measure.kind == "information" else SUBSUMERS[:1]:
+            key = f"{name} {rule}" if measure.kind == "information" else name
+            times[key], best = seconds(
+                lambda name=name, rule=rule: nearest(taxonomy, ic, concepts, seen, name, rule)
+            )
+            if (name, rule) == ("lin", "deepest"):
+                values = dict(zip(read_wnids("in21k"), best.value.tolist(), strict=True))
+    return times, values
+
+
+def time_nltk(dict_folder: Path, wnids: list[str]) -> tuple[float, float, float, dict[str, float]]:
+    """Seconds to read and to count the corpus, to rank `wnids` by the official rule, and to rank
+    them by NLTK's own lin_similarity (the most informative subsumer); wnid → official similarity.
+    """
+    tool = oracle_tool()
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        reader = tool.open_nltk(dict_folder, Path(folder))
+        _, counts = tool.count_corpus(tool.official_members(reader))
+        synset = lambda wnid: reader.synset_from_pos_and_offset("n", int(wnid[1:]))  # noqa: E731
+        seen = [synset(wnid) for wnid in read_wnids("in1k")]
+        ready = time.perf_counter()
+        values = {
+            wnid: max(tool.deepest_values(synset(wnid), other, counts)[0] for other in seen)
+            for wnid in wnids
+        }
+        done = time.perf_counter()
+        for wnid in wnids:
+            max(synset(wnid).lin_similarity(other, counts) for other in seen)
+        own_rule = time.perf_counter()
+        tool.close_nltk(reader)
+    return ready - start, done - ready, own_rule - done, values
+
+
+def main() -> None:
+    """Time both, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wordnet", default=os.environ.get("COG_WORDNET", "/usr/share/wordnet"))
+    parser.add_argument("--sample", type=int, default=100, help="concepts that NLTK ranks")
+    parser.add_argument("--full", action="store_true", help="NLTK ranks them all (minutes)")
+    options = parser.parse_args()
+
+    every = read_wnids("in21k")
+    drawn = np.random.default_rng(22).choice(len(every), options.sample, replace=False)
+    wnids = list(every) if options.full else [every[i] for i in sorted(drawn.tolist())]
+    ours, values = time_cog()
+    prepared, ranked, own_rule, theirs = time_nltk(Path(options.wordnet), wnids)
+    difference = max(abs(values[wnid] - value) for wnid, value in theirs.items())
+    if difference > 1e-9:
+        raise SystemExit(f"cog and NLTK differ by {difference}")
+    total = ours["load"] + ours["information"] + ours["lin deepest"]
+    times = len(every) / len(wnids)
+    scaled = prepared + ranked * times
+    record = {
+        "benchmark": "similarity: in21k against in1k, lin, deepest subsumer",
+        "cog_seconds": round(total, 3),
+        "nltk_seconds": round(scaled, 1),
+        "nltk_seconds_most_informative": round(prepared + own_rule * times, 1),
+        "nltk_how": "measured" if options.full else f"scaled up from {len(wnids)} random concepts",
+        "ratio": round(scaled / total),
+        "concepts": len(every),
+        "largest_difference": difference,
+        "cog_seconds_each": {name: round(value, 3) for name, value in ours.items()},
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "nltk": nltk.__version__,
+        },
+    }
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()
