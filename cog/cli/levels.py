@@ -1,0 +1,216 @@
+"""`cog build-levels` and `cog levels show | explain | compare | check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+_BUILD_OPTIONS = (
+    click.option("--seen", metavar="FILE|in1k", help="Seen concepts.  [default: in1k]"),
+    click.option("--universe", metavar="FILE|in21k",
+                 help="What there are pictures of.  [default: in21k, Fall 2011]"),
+    click.option("--eligible", metavar="FILE|official",
+                 help="Take these concepts and skip the filters; seen ones are still removed."),
+    click.option("--counts", metavar="FILE",
+                 help="CSV wnid,images: pictures per concept.  [default: those of in21k]"),
+    click.option("--images", metavar="ROOT",
+                 help="Count pictures on disk instead: ROOT/<wnid>/* or ROOT/<wnid>.tar."),
+    click.option("--min-images", type=click.IntRange(min=1), metavar="N",
+                 help="Pictures that a concept needs.  [default: 782 = 732 + 50]"),
+    click.option("--no-min-images", is_flag=True, help="Any number of pictures will do."),
+    click.option("--drop-seen-ancestors/--no-drop-seen-ancestors", default=None,
+                 help="Leave out what lies above a seen concept.  [default: yes]"),
+    click.option("--drop-persons/--no-drop-persons", default=None,
+                 help="Leave out persons, n00007846 and below.  [default: yes]"),
+    click.option("--leaves-only/--no-leaves-only", default=None,
+                 help="Leave out what lies above a concept of the universe.  [default: yes]"),
+    click.option("--exclude", metavar="FILE",
+                 help="Leave these out too.  [default: the 70 that the benchmark left out]"),
+    click.option("--no-exclusions", is_flag=True, help="Leave out no list."),
+    click.option("--n-levels", type=click.IntRange(min=1), help="Levels.  [default: 5]"),
+    click.option("--size", type=click.IntRange(min=1),
+                 help="Concepts in a level.  [default: 1000]"),
+    click.option("--spacing", metavar="even|adjacent",
+                 help="Spread the levels over the ranking, or not.  [default: even]"),
+    click.option("--measure", help="lin, resnik, jcn, path, wup or lch.  [default: lin]"),
+    click.option("--subsumer", metavar="deepest|most-informative",
+                 help="The common ancestor of lin, resnik, jcn.  [default: deepest]"),
+    click.option("--wordnet", metavar="bundled|nltk|DIR", help="[default: bundled]"),
+)  # fmt: skip
+
+
+def _build_options(command: Any) -> Any:
+    for option in reversed(_BUILD_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command("build-levels")
+@_build_options
+@click.option("--out", default=Path("built-levels"), type=click.Path(path_type=Path),
+              show_default=True, help="Where levels.csv, seen.csv and levels.json go.")  # fmt: skip
+@click.option("--overwrite/--no-overwrite", default=False, help="Replace other levels there.")
+def build_levels(
+    out: Path, overwrite: bool, no_min_images: bool, no_exclusions: bool, **given: Any
+) -> None:
+    """Rank unseen concepts by how near they are to seen ones, and cut the ranking into levels.
+
+    Without options: the recipe of ImageNet-CoG. With `--eligible official`: its very levels.
+
+    \b
+    Example:
+        cog build-levels --eligible official
+        cog build-levels --seen my_labels.txt --images /data/pictures --size 200 --out my_levels
+    """
+    from cog import levels as library
+
+    choices = {name: value for name, value in given.items() if value is not None}
+    choices |= {"min_images": None} if no_min_images else {}
+    choices |= {"exclude": None} if no_exclusions else {}
+    built = library.build_levels(**choices)
+    library.write_levels(built, out, overwrite)
+    _tell_filters(built.report, "eligible" in choices)
+    _tell_levels(built)
+    click.echo(out)
+
+
+def _tell_filters(report: dict[str, Any], listed: bool) -> None:
+    click.echo(f"{report['candidates']:>6} {'on the list' if listed else 'in the universe'}")
+    for name, removed in report["removed"].items():
+        click.echo(f"{-removed:>6} {name}")
+    if listed:
+        click.echo("       (a list of eligible concepts skips all other filters)")
+    click.echo(f"{report['eligible']:>6} eligible")
+
+
+def _tell_levels(built: Any) -> None:
+    for number in built.numbers:
+        values = built.rows(number)["similarity"]
+        click.echo(
+            f"    L{number} {len(values)} concepts, {values.max():.5f} to {values.min():.5f}"
+        )
+
+
+@click.group()
+def levels() -> None:
+    """Look into levels: show, explain, compare, check.
+
+    A DIR is a folder that `cog build-levels` wrote, or `official`.
+
+    \b
+    Example: cog levels explain hard_tick
+    """
+
+
+_levels_option = click.option(
+    "--levels", "folder", default="official", show_default=True, metavar="DIR", help="Which levels."
+)
+
+
+@levels.command()
+@click.argument("level", metavar="L1|L2|…")
+@_levels_option
+@click.option("--csv/--no-csv", default=False, help="The rows of levels.csv as they are.")
+def show(level: str, folder: str, csv: bool) -> None:
+    """List the concepts of a level, most similar first.
+
+    \b
+    Example: cog levels show L3
+    """
+    from cog.errors import unknown_name
+    from cog.levels import read_levels
+
+    chosen = read_levels(folder)
+    number = level.upper().removeprefix("COG_").removeprefix("L")
+    if not number.isascii() or not number.isdigit():
+        raise unknown_name("level", level, [f"L{known}" for known in chosen.numbers])
+    rows = chosen.rows(int(number))
+    if csv:
+        click.echo(rows.to_csv(index=False, lineterminator="\n"), nl=False)
+        return
+    values = rows["similarity"]
+    click.echo(f"L{int(number)}: {len(rows)} concepts, {values.max():.5f} to {values.min():.5f}")
+    for row in rows.itertuples():
+        click.echo(
+            f"{row.rank:>6}  {row.similarity:.5f}  {row.wnid}  {row.name} ~ {row.nearest_name}"
+        )
+
+
+@levels.command()
+@click.argument("concept", metavar="WNID|dog.n.01|WORD")
+@_levels_option
+def explain(concept: str, folder: str) -> None:
+    """Tell why a concept is in its level, or in none.
+
+    Shows its ways to the root, the nearest seen concept, the subsumer of the two, and the formula
+    with its numbers.
+
+    \b
+    Example: cog levels explain hard_tick
+    """
+    from cog.level_checks import explain_concept
+    from cog.levels import read_levels
+
+    told = explain_concept(concept, read_levels(folder))
+    if told.other_senses:
+        click.echo(f"took the first sense; the others: {', '.join(told.other_senses)}", err=True)
+    click.echo(f"{told.wnid} {told.name}: {told.verdict}")
+    for path in told.paths:
+        click.echo(f"path      {' > '.join(path)}")
+    if told.nearest:
+        click.echo(f"a         {told.wnid} {told.name}")
+        click.echo(f"b         {told.nearest} (the nearest seen concept)")
+        click.echo(f"s         {told.subsumer} (their subsumer)\n{told.formula}")
+    else:
+        click.echo("nearest   none: outside the corpus its information content is not known")
+
+
+@levels.command()
+@click.argument("first", metavar="DIR")
+@click.argument("second", metavar="DIR")
+@click.pass_context
+def compare(context: click.Context, first: str, second: str) -> None:
+    """Compare two folders of levels; exit status 0 if they are equal, 1 if not.
+
+    \b
+    Example: cog levels compare built-levels official
+    """
+    from cog.level_checks import compare_levels
+    from cog.levels import read_levels
+
+    found = compare_levels(read_levels(first), read_levels(second))
+    for level, n_first, n_second, n_both in found.per_level:
+        click.echo(f"L{level}: {n_both} in both, of {n_first} and {n_second}")
+    both, most = sum(row[3] for row in found.per_level), sum(row[1] for row in found.per_level)
+    click.echo(f"{both} of {most} concepts agree")
+    for wnid, name, *places in found.moved:
+        before, after = (f"L{place}" if place is not None else "none" for place in places)
+        click.echo(f"{wnid} {name}: {before} → {after}")
+    for folder, alone in zip((first, second), found.seen, strict=True):
+        if alone:
+            click.echo(f"{len(alone)} concepts are seen only in {folder}: {', '.join(alone[:5])} …")
+    context.exit(0 if found.equal else 1)
+
+
+@levels.command()
+@click.argument("folder", metavar="DIR")
+@click.pass_context
+def check(context: click.Context, folder: str) -> None:
+    """Check a folder of levels; exit status 0 if it is sound, 1 with findings.
+
+    Levels are disjoint and of the size asked for, the similarity never rises down the table, no
+    seen concept is in a level, every wnid exists, and the tables are those of levels.json.
+
+    \b
+    Example: cog levels check built-levels
+    """
+    from cog.level_checks import check_levels
+
+    findings = check_levels(folder)
+    for finding in findings:
+        click.echo(finding)
+    if not findings:
+        click.echo(f"{folder}: sound")
+    context.exit(1 if findings else 0)
