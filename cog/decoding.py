@@ -1,0 +1,147 @@
+"""Encoded pictures to pixels: exactly what Pillow's `convert("RGB")` gives, mostly faster.
+
+- A plain JPEG, which nearly every picture is, goes to torchvision: the same library underneath,
+  equal to the last bit, without the interpreter's lock. What it refuses, Pillow tries too.
+- All else goes to Pillow: 16-bit, CMYK, BMP, TIFF and the like because torchvision cannot read them
+  or reads them differently, PNG because a damaged one ends the process in torchvision (0.29).
+- EXIF orientation is left alone, as the official code leaves it.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torchvision.io import ImageReadMode
+
+MAX_PIXELS = 178_956_970  # where Pillow speaks of a decompression bomb
+MAX_ASPECT = 1000  # such a strip, with its short side at 224, would take as much memory
+
+# Pillow opens more, some of it by starting other programs: EPS would run Ghostscript.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
+
+_QUIET = threading.Lock()  # warning filters belong to the process, not to a thread
+
+
+class Unreadable(Exception):
+    """The bytes are no picture that can be read; the text says why, the same way every time."""
+
+
+class JpegFrame(NamedTuple):
+    """What the header of a JPEG says; `kind` is the second byte of its SOF marker."""
+
+    kind: int
+    bits: int
+    height: int
+    width: int
+    channels: int
+
+
+def decode(data: bytes) -> torch.Tensor:
+    """Pixels uint8 [3, h, w] of an encoded picture, as Pillow's `convert("RGB")` gives them.
+
+    Safe to call from several threads.
+
+    Raises:
+        Unreadable: empty, cut off, damaged, no picture, or far too large.
+    """
+    if not data:
+        raise Unreadable("empty file")
+    frame = jpeg_frame(data)
+    if frame is not None and is_plain(frame):
+        _refuse_size(frame.height, frame.width)
+        try:
+            return _decode_with_torchvision(data)
+        except (RuntimeError, AttributeError):
+            pass  # damaged, or a torchvision without its decoder: Pillow has the last word
+    return _decode_with_pillow(data)
+
+
+def _decode_with_torchvision(data: bytes) -> torch.Tensor:
+    """Pixels of a plain JPEG.
+
+    By the operator, not by torchvision.io.decode_jpeg: that one warns at every call, since 0.29,
+    that it will move to another library.
+    """
+    buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # a tensor of bytes would warn
+    turn = False  # EXIF orientation
+    pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, turn)
+    return pixels
+
+
+def jpeg_frame(data: bytes) -> JpegFrame | None:
+    """The frame header of a JPEG, or None for anything else.
+
+    >>> jpeg_frame(bytes.fromhex("ffd8 ffc0 0011 08 0177 01f4 03 012200 021101 031101"))
+    JpegFrame(kind=192, bits=8, height=375, width=500, channels=3)
+    """
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    place = 2
+    while place + 10 <= len(data) and data[place] == 0xFF:
+        kind = data[place + 1]
+        if kind == 0xFF:  # a fill byte
+            place += 1
+        elif 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = (int.from_bytes(data[place + i : place + i + 2]) for i in (5, 7))
+            return JpegFrame(kind, data[place + 4], height, width, data[place + 9])
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4])
+    return None
+
+
+def is_plain(frame: JpegFrame) -> bool:
+    """Whether torchvision reads such a JPEG as Pillow does: 8-bit Huffman, grey or three channels.
+
+    Not CMYK or YCCK, whose way to RGB is Pillow's own.
+    """
+    return (
+        frame.kind in (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+        and frame.bits == 8
+        and frame.channels in (1, 3)
+        and frame.height > 0  # 0: given after the first scan
+    )
+
+
+def _refuse_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise Unreadable(f"{width} × {height} pixels: more than {MAX_PIXELS:,}")
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise Unreadable(f"{width} × {height} pixels: {MAX_ASPECT:,} times as long as wide")
+
+
+def _decode_with_pillow(data: bytes) -> torch.Tensor:
+    try:
+        with _open_quietly(data) as image:
+            _refuse_size(image.height, image.width)
+            image.load()
+            image.info.pop("transparency", None)  # no matter to RGB, but convert would warn
+            pixels = np.array(image.convert("RGB"))
+    except (Unreadable, MemoryError):
+        raise
+    except Exception as error:  # damaged files make Pillow raise nearly everything
+        raise Unreadable(_reason(error)) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _open_quietly(data: bytes) -> Image.Image:
+    """Open a picture without Pillow's warnings on its size and its metadata."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.format == "TIFF":  # the one that parses metadata, and may warn, once more in load
+            _refuse_size(image.height, image.width)
+            image.load()
+        return image
+
+
+def _reason(error: Exception) -> str:
+    """Why Pillow gave up, on one line and without the address of an object in memory."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture in a known format"
+    return " ".join(str(error).split()) or type(error).__name__

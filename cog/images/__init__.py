@@ -1,0 +1,116 @@
+"""Where pictures are: lists of them from folders and tars, and their bytes.
+
+To add a source: three functions like those of folder.py, and an entry in `IMAGE_SOURCES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.errors import CogError
+from cog.images.folder import count_folders, find_in_folders, read_from_folder
+from cog.images.listing import Listing as Listing
+from cog.images.tars import count_tars, find_in_tars, read_from_tar
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """How pictures lie under a root."""
+
+    count: Callable[[Path, Sequence[str]], int]  # wnids that have a place there, cheaply
+    find: Callable[[Path, Sequence[str]], Listing]
+    read: Callable[[str, str, NDArray[np.int64] | None], bytes]  # root, path, span
+
+
+IMAGE_SOURCES: dict[str, ImageSource] = {
+    "folder": ImageSource(count_folders, find_in_folders, read_from_folder),
+    "tar": ImageSource(count_tars, find_in_tars, read_from_tar),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageList:
+    """The pictures of one split of one dataset, sorted by wnid, then by path."""
+
+    root: str
+    source: str  # a key of IMAGE_SOURCES
+    paths: tuple[str, ...]  # relative, "wnid/file"
+    labels: NDArray[np.int64]  # [m], index in wnids
+    wnids: tuple[str, ...]  # sorted
+    split: str  # train | test
+    spans: NDArray[np.int64] | None = None  # [m, 2], offset and size inside the tar
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.paths)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of wnids, paths, labels and split: the same from a folder as from tars."""
+        digest = hashlib.sha256()
+        for part in (self.split, *self.wnids, "", *self.paths, ""):  # no name has a NUL in it
+            digest.update(part.encode() + b"\0")
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def find_pictures(root: Path, wnids: Sequence[str]) -> Listing:
+    """The pictures of `wnids` under `root`, from the source that has most of them.
+
+    Raises:
+        CogError: no such folder, or nothing of these wnids in it.
+    """
+    if not root.is_dir():
+        raise CogError(f"no folder {root}", "give the folder that holds <wnid>/ or <wnid>.tar")
+    try:
+        counts = {name: source.count(root, wnids) for name, source in IMAGE_SOURCES.items()}
+        best = max(counts, key=counts.__getitem__)  # the first of equals
+        if counts[best]:
+            return IMAGE_SOURCES[best].find(root, wnids)
+    except OSError as error:
+        raise CogError(f"cannot list the pictures ({error})", "make that readable") from error
+    example = wnids[0] if wnids else "<wnid>"
+    raise CogError(
+        f"none of the {len(wnids):,} classes is in {root}: "
+        f"expected folders like {example}/ or tars like {example}.tar",
+        "give the folder that holds them",
+    )
+
+
+def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -> ImageList:
+    """The list of the pictures at the given rows of each wnid; every wnid of `rows` is a class."""
+    wnids = tuple(sorted(rows))
+    ordered = [np.sort(rows[wnid]) for wnid in wnids]
+    paths = [
+        listing.paths[wnid][row] for wnid, part in zip(wnids, ordered, strict=True) for row in part
+    ]
+    spans = None
+    if listing.spans is not None:
+        parts = [listing.spans[wnid][part] for wnid, part in zip(wnids, ordered, strict=True)]
+        spans = np.concatenate([np.empty((0, 2), np.int64), *parts])
+    labels = np.repeat(np.arange(len(wnids)), [len(part) for part in ordered]).astype(np.int64)
+    return ImageList(listing.root, listing.source, tuple(paths), labels, wnids, split, spans)
+
+
+def read_bytes(images: ImageList, row: int) -> bytes:
+    """The bytes of one picture, as they are in its file; safe to call from several threads.
+
+    Raises:
+        CogError: the file cannot be read now (gone, or an error of the disk): unlike a damaged
+            picture, this is not the picture's own property, so it must not be recorded as one.
+    """
+    span = None if images.spans is None else images.spans[row]
+    try:
+        return IMAGE_SOURCES[images.source].read(images.root, images.paths[row], span)
+    except OSError as error:
+        raise CogError(
+            f"cannot read {images.paths[row]} in {images.root} ({error.strerror})",
+            "check the disk and the file, and run the same command to go on",
+        ) from error

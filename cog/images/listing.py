@@ -1,0 +1,62 @@
+"""What a source of pictures finds, and what counts as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.errors import CogError
+
+# Formats that Pillow reads; a file with another suffix, or none, is no picture.
+PICTURE_SUFFIXES = frozenset(
+    ["jpeg", "jpg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp"]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The pictures of some wnids under one root: for each wnid its sorted paths, `wnid/file`.
+
+    A wnid without pictures is there, with no paths. `spans`, where a file holds several pictures,
+    has int64 [m, 2] for each wnid: offset and size in bytes.
+    """
+
+    root: str
+    source: str
+    paths: dict[str, tuple[str, ...]]
+    spans: dict[str, NDArray[np.int64]] | None = None
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of this name counts as a picture: by suffix, and not if hidden.
+
+    >>> is_picture("n01440764_18.JPEG"), is_picture("._n01440764_18.JPEG"), is_picture("urls.txt")
+    (True, False, False)
+    """
+    suffix = name.rpartition(".")[2].lower()  # by hand: there are millions of names
+    return suffix in PICTURE_SUFFIXES and not name.startswith(".") and suffix != name.lower()
+
+
+def refuse_unlistable(names: list[str], where: str) -> None:
+    """Refuse file names that a text list, one name a line, could not hold.
+
+    Raises:
+        CogError: a line break in a name, or bytes that are not UTF-8.
+    """
+    bad = [name for name in names if not _fits_a_line(name)]
+    if bad:
+        raise CogError(
+            f"{len(bad)} file names in {where} have line breaks or are not UTF-8: "
+            f"{', '.join(map(ascii, bad[:5]))}",
+            "rename or remove those files",
+        )
+
+
+def _fits_a_line(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a surrogate: the file system's bytes were not UTF-8
+        return False
+    return "\n" not in name and "\r" not in name
