@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cog.errors import CogError, unknown_name
+from cog.images.listing import is_picture
 
 DATA = Path(__file__).parent / "data"
 BUNDLED = {  # each file's source and licence: data/README.md
@@ -67,7 +68,7 @@ def read_counts(source: str | Path) -> dict[str, int]:
 def count_pictures(root: str | Path) -> dict[str, int]:
     """Pictures per wnid under `root`: the files of each folder, the members of each tar.
 
-    A file of a folder counts when its name does not begin with a dot; nothing is opened.
+    What counts is what `cog evaluate` would find: known suffixes, not hidden; nothing is decoded.
     """
     root = Path(root)
     if not root.is_dir():
@@ -90,10 +91,10 @@ def picture_places(root: Path) -> dict[str, Path]:
 
 def _count(place: Path) -> int:
     if place.is_dir():
-        return sum(entry.is_file() and entry.name[0] != "." for entry in place.iterdir())
+        return sum(is_picture(entry.name) and entry.is_file() for entry in place.iterdir())
     try:
         with tarfile.open(place) as archive:
-            return sum(member.isfile() for member in archive)
+            return sum(is_picture(Path(each.name).name) and each.isfile() for each in archive)
     except (tarfile.TarError, OSError) as error:
         raise CogError(
             f"cannot read the tar {str(place)!r}: {error}", "fetch it again or move it away"

@@ -1,0 +1,69 @@
+"""`cog evaluate` and `cog extract`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cog.cli.options import CommaList, read_shots, run_options
+
+_SEEDS = "22,37,45,77,93"
+
+
+@click.command()
+@run_options
+@click.option("--probe", "probes", type=CommaList(str), default="logreg", show_default=True,
+              help="Probes to fit.")  # fmt: skip
+@click.option("--solver", default="sgd", show_default=True,
+              help="sgd is the official protocol; lbfgs is faster.")  # fmt: skip
+@click.option("--shots", type=CommaList(read_shots), default="all", show_default=True,
+              help="Pictures a class to train on: all,1,2,4,…")  # fmt: skip
+@click.option("--seeds", type=CommaList(int), default=_SEEDS, show_default=True,
+              help="Seeds of the probes.")  # fmt: skip
+@click.option("--discard-features/--no-discard-features", default=False, show_default=True,
+              help="Drop the features of a dataset once its cells are done.")  # fmt: skip
+def evaluate(dry_run: bool, discard_features: bool, **options: Any) -> None:
+    """Accuracy of frozen features on ImageNet-1K and on every level, as OUT/results.csv.
+
+    Started again, it goes on where it stopped.
+
+    \b
+    Example:
+        cog evaluate --model dino --images /data/imagenet21k --in1k /data/imagenet
+        cog evaluate --model my.py:load --images photos --levels my_levels --only L1,L5 \\
+            --test-per-class 10 --min-train 20 --solver lbfgs
+    """
+    from cog.cli.progress import Terminal
+    from cog.evaluation import run_plan
+    from cog.plan import make_plan
+
+    with Terminal() as terminal:
+        plan = make_plan(**options, notice=terminal.note)
+        if dry_run:
+            terminal.plan(plan)
+            return
+        results = run_plan(plan, terminal, discard_features)
+        terminal.summary(results, plan.out / "results.csv")
+
+
+@click.command()
+@run_options
+def extract(dry_run: bool, **options: Any) -> None:
+    """Make and keep the features alone; `cog evaluate` goes on from them.
+
+    \b
+    Example:
+        cog extract --model dino --model timm:resnet18 --images /data/imagenet21k
+    """
+    from cog.cli.progress import Terminal
+    from cog.evaluation import make_all_features
+    from cog.plan import make_plan
+
+    with Terminal() as terminal:
+        plan = make_plan(**options, notice=terminal.note)
+        if dry_run:
+            terminal.plan(plan)
+            return
+        for store in make_all_features(plan, terminal):
+            click.echo(store)

@@ -1,0 +1,93 @@
+"""The options that evaluate and extract share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class CommaList(click.ParamType[Any]):
+    """`22,37` or `L1,L5`: a tuple of values read by `read`."""
+
+    name = "list"
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        """`read` makes a value of each part; ValueError where it cannot."""
+        self.read = read
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The parts, read; duplicates are dropped."""
+        if not isinstance(value, str):
+            return value
+        try:
+            parts = tuple(self.read(part.strip()) for part in value.split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a comma list of what is wanted here", param, ctx)
+        if not parts:
+            self.fail("the list is empty", param, ctx)
+        return tuple(dict.fromkeys(parts))
+
+
+def read_shots(text: str) -> int | None:
+    """`all`, or a number of pictures a class."""
+    if text == "all":
+        return None
+    shots = int(text)
+    if shots < 1:
+        raise ValueError(text)
+    return shots
+
+
+_PATH = click.Path(path_type=Path)
+_COUNT = click.IntRange(min=1)
+_RUN_OPTIONS = (
+    click.option("--model", multiple=True, required=True, metavar="NAME",
+                 help="A model of the benchmark, timm:NAME, torchvision:NAME or file.py:function."),
+    click.option("--weights", type=_PATH, help="Read the weights from this file."),
+    click.option("--name", multiple=True, help="What to call the run; one for each --model."),
+    click.option("--pretrained/--no-pretrained", default=True, show_default=True,
+                 help="Or untrained, from a fixed seed."),
+    click.option("--images", type=_PATH, required=True, metavar="ROOT",
+                 help="Pictures of the levels: ROOT/<wnid>/* or ROOT/<wnid>.tar."),
+    click.option("--in1k", type=_PATH, metavar="ROOT",
+                 help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
+    click.option("--split", type=_PATH, metavar="DIR",
+                 help="Official test lists (lines `wnid/file label`); without it, a seeded split."),
+    click.option("--levels", type=_PATH, metavar="DIR",
+                 help="Levels made by `cog build-levels`; by default the official ones."),
+    click.option("--only", type=CommaList(str), metavar="LIST",
+                 help="Datasets: in1k,L1,…  [default: all]"),
+    click.option("--test-per-class", type=_COUNT, help="Test pictures a class.  [default: 50]"),
+    click.option("--min-train", type=_COUNT,
+                 help="Training pictures that a class needs.  [default: 732]"),
+    click.option("--max-train", type=_COUNT,
+                 help="Training pictures that are used of a class.  [default: 1300]"),
+    click.option("--allow-missing/--no-allow-missing", default=False, show_default=True,
+                 help="Go on without classes that are missing or short, and mark the rows."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:n] or mps."),
+    click.option("--precision", default="fp32", show_default=True,
+                 help="Of the network: fp32, bf16 or fp16."),
+    click.option("--dtype", default="float16", show_default=True,
+                 help="Of the features on disk: float16 or float32."),
+    click.option("--batch-size", type=_COUNT,
+                 help="Pictures a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
+    click.option("--workers", type=_COUNT, help="Decoding threads.  [default: one a core]"),
+    click.option("--chunk-rows", type=_COUNT,
+                 help="Pictures a chunk of features.  [default: about a minute of work]"),
+    click.option("--out", type=_PATH, default=Path("runs"), show_default=True,
+                 help="Where runs and results go."),
+    click.option("--dry-run/--no-dry-run", default=False,
+                 help="Print the plan, the disk and the time it expects, and stop."),
+)  # fmt: skip
+
+
+def run_options(command: Command) -> Command:
+    """Add the options that evaluate and extract share."""
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,160 @@
+"""What a run shows in a terminal: bars and talk on stderr, rows and tables on stdout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cog.plan import Plan
+
+QUIET_SECONDS = 30  # how often a log, which cannot show a bar, gets a line
+
+
+class Terminal:
+    """Draws a run's progress (see `cog.progress.Progress`)."""
+
+    def __init__(self) -> None:
+        """Talk goes to stderr, results to stdout; a pipe gets no colour and wide lines."""
+        self.talk = Console(stderr=True, highlight=False)
+        self.out = Console(highlight=False)
+        if not self.out.is_terminal:
+            self.out = Console(highlight=False, width=200)
+        self.header_shown = False
+
+    def note(self, text: str) -> None:
+        """Say one line on stderr."""
+        self.talk.print(text, style="dim", markup=False, soft_wrap=True)
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """A bar with rate and time left; in a log, a line now and then."""
+        if not self.talk.is_terminal:
+            yield self._log(label, total, unit)
+            return
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(unit),
+            TimeRemainingColumn(),
+        )
+        shown = Bars(*columns, console=self.talk, transient=True,
+                     redirect_stdout=False, redirect_stderr=False)  # fmt: skip
+        with shown as bars:
+            task = bars.add_task(label, total=total)
+            yield lambda count: bars.advance(task, count)
+
+    def _log(self, label: str, total: int, unit: str) -> Callable[[int], None]:
+        """Lines for a log, seldom enough to read."""
+        start = last = time.monotonic()
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done, last
+            done += count
+            now = time.monotonic()
+            if now - last > QUIET_SECONDS:
+                last = now
+                rate = done / (now - start)
+                left = (total - done) / rate if rate else float("inf")
+                self.note(f"{label}: {done:,}/{total:,} {unit}, {rate:.1f}/s, {left:.0f} s left")
+
+        return advance
+
+    def result(self, row: dict[str, Any]) -> None:
+        """One finished row on stdout; the first brings the header."""
+        if not self.header_shown:
+            self.header_shown = True
+            print(f"{'model':28} {'dataset':8} {'probe':14} {'shots':>5} {'seed':>4} "
+                  f"{'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
+        probe = f"{row['probe']}-{row['solver']}"
+        print(f"{row['model']:28} {row['dataset']:8} {probe:14} {row['shots']:>5} {row['seed']:>4} "
+              f"{row['top1']:6.2f} {row['top5']:6.2f}", flush=True)  # fmt: skip
+
+    def summary(self, results: pd.DataFrame, path: Path) -> None:
+        """Mean top-1 per dataset, a line a model, and where the results are."""
+        from cog.results import wide
+
+        table = Table(title="top-1 in percent, mean over seeds", title_justify="left")
+        frame = wide(results)
+        for column in frame.columns:
+            table.add_column(str(column), justify="left" if column == "model" else "right")
+        for values in frame.itertuples(index=False):
+            table.add_row(*(_cell(value) for value in values))
+        self.out.print()
+        self.out.print(table)
+        print(path)
+
+    def plan(self, plan: Plan) -> None:
+        """What a run would do, and its cost."""
+        from cog.estimate import estimate
+
+        table = Table(title="datasets", title_justify="left")
+        for column in ("dataset", "split", "classes", "left out", "train", "test", "cells to do"):
+            table.add_column(column, justify="right")
+        for dataset in plan.datasets:
+            train, test = dataset.lists
+            counts = (
+                dataset.n_classes,
+                dataset.n_wanted - dataset.n_classes,
+                len(train),
+                len(test),
+                len(plan.todo(dataset.name)),
+            )
+            table.add_row(dataset.name, dataset.split.kind, *(f"{count:,}" for count in counts))
+        self.out.print(table)
+        for line in estimate(plan).lines():
+            print(line)
+
+    def __enter__(self) -> Terminal:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to close."""
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        """The rate of late."""
+        return Text(f"{task.speed or 0:.1f} {self.unit}/s")
+
+
+def _cell(value: Any) -> str:
+    """A value of the summary as text."""
+    import pandas as pd
+
+    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+        return "–"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

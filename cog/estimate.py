@@ -1,0 +1,120 @@
+"""What a run will cost: disk from its sizes, time from a short measurement here and now."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cog.batches import decoded
+from cog.datasets import Dataset
+from cog.extract import seconds_a_picture, store_path
+from cog.plan import Cell, Plan
+from cog.probes import ProbeSettings
+from cog.probes.logreg import estimate_seconds
+from cog.store import FeatureStore
+
+CALIBRATION_PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Rough costs: seconds and bytes."""
+
+    cells_done: int
+    cells: int
+    pictures: int  # still to be decoded
+    extract_seconds: float
+    probe_seconds: float
+    feature_bytes: int
+    free_bytes: int
+
+    def lines(self) -> list[str]:
+        """The estimate for people."""
+        return [
+            f"cells: {self.cells_done} of {self.cells} done",
+            f"features: {self.pictures:,} pictures to go, about {_time(self.extract_seconds)}, "
+            f"{self.feature_bytes / 1e9:.2f} GB to write ({self.free_bytes / 1e9:.0f} GB free)",
+            f"probes: about {_time(self.probe_seconds)}",
+        ]
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Measure a little, and multiply.
+
+    The time of features is that of every model's forward pass and of decoding the pictures once;
+    the time of probes is a few of their steps.
+    """
+    todo = {dataset.name: plan.todo(dataset.name) for dataset in plan.datasets}
+    n_todo = sum(map(len, todo.values()))
+    forward = {run: seconds_a_picture(run.model, plan.extraction) for run in plan.runs}
+    width = np.dtype(plan.extraction.dtype).itemsize
+    pictures, forward_seconds, feature_bytes = 0, 0.0, 0
+    for dataset in plan.datasets:
+        for images in dataset.lists:
+            rows = {
+                run: _missing_rows(store_path(run, dataset.name, images.split), len(images))
+                for run in {cell.run for cell in todo[dataset.name]}
+            }
+            pictures += max(rows.values(), default=0)
+            forward_seconds += sum(count * forward[run] for run, count in rows.items())
+            feature_bytes += sum(count * run.model.dim * width for run, count in rows.items())
+    return Estimate(
+        cells_done=len(plan.cells) - n_todo,
+        cells=len(plan.cells),
+        pictures=pictures,
+        extract_seconds=forward_seconds + (pictures * _decode_seconds(plan) if pictures else 0),
+        probe_seconds=sum(_probe_seconds(plan, each, todo[each.name]) for each in plan.datasets),
+        feature_bytes=feature_bytes,
+        free_bytes=shutil.disk_usage(_existing(plan.out)).free,
+    )
+
+
+def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
+    """Seconds of the probes still to be fitted on a dataset; seeds cost the same."""
+    total = 0.0
+    alike = Counter((cell.run, cell.solver, cell.shots) for cell in todo)
+    for (run, solver, shots), count in alike.items():
+        rows = len(dataset.split.train)
+        rows = rows if shots is None else min(rows, shots * dataset.n_classes)
+        settings = ProbeSettings(solver, shots, 0, plan.recipe, str(run.model.device))
+        total += count * estimate_seconds(rows, run.model.dim, dataset.n_classes, settings)
+    return total
+
+
+def _missing_rows(path: Path, rows: int) -> int:
+    """How many rows of a store are still to be made."""
+    if not path.exists():
+        return rows
+    store = FeatureStore.open(path)
+    parts = map(store.chunk_slice, store.missing_chunks())
+    return sum(part.stop - part.start for part in parts)
+
+
+def _decode_seconds(plan: Plan) -> float:
+    """Seconds a picture costs to read and decode, on all workers together."""
+    images = plan.datasets[0].split.test
+    count = min(CALIBRATION_PICTURES, len(images))
+    preprocesses = {run.model.preprocess for run in plan.runs}
+    start = time.perf_counter()
+    for _ in decoded(images, [slice(0, count)], preprocesses, plan.extraction.workers):
+        pass
+    return (time.perf_counter() - start) / count
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above that exists."""
+    return path if path.exists() else _existing(path.absolute().parent)
+
+
+def _time(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,209 @@
+"""The protocol: a pretrained network in, accuracy on ImageNet-1K and on every level out.
+
+In: models, levels, pictures. Out: one JSON a cell, and runs/results.csv.
+
+- A cell is one result: model × dataset × probe × solver × shots × seed (cog/plan.py). It is done
+  when its file exists with the hashes asked for now: recipe, levels, split, features.
+- For each dataset: the features of every model that still needs them, in one pass over the
+  pictures; then every probe on them; each cell is written as it finishes.
+- Nothing is chosen on test pictures: a probe gets them only to score.
+
+Source: Sariyildiz et al., ICCV 2021, section 4; its public code naver/cog.
+Cost: one forward pass a picture and model, then what the probes cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cog.datasets import Dataset
+from cog.errors import Interrupted
+from cog.extract import extract, pick_device, store_path
+from cog.images.splits import write_split
+from cog.plan import Cell, ModelLike, Plan, make_plan
+from cog.probes import PROBES, ProbeData, ProbeResult, ProbeSettings
+from cog.progress import Progress, Silent
+from cog.results import tidy, write_cell, write_results
+from cog.runs import Run, record_unreadable, versions, write_run
+from cog.store import FeatureStore
+
+PROTOCOL = "cog-1"  # raised when a result would change for the same input
+
+
+def evaluate(
+    model: ModelLike | Sequence[ModelLike],
+    *,
+    images: str | Path,
+    progress: Progress | None = None,
+    discard_features: bool = False,
+    **options: Any,
+) -> pd.DataFrame:
+    """Accuracy of frozen features on ImageNet-1K and on every level, one row a cell.
+
+    Takes up what an earlier run with the same `out` finished. Usable inside a training script: the
+    network's mode, its weights and the global random state are left as they were.
+
+    Args:
+        model: a name that `cog.load_model` takes, a `cog.Model`, or several of them.
+        images: folder with `<wnid>/*` or `<wnid>.tar`.
+        progress: who is told how far it is; nobody by default.
+        discard_features: drop a store once its cells are done.
+        options: `in1k`, `split`, `only`, `allow_missing`, `test_per_class`, `min_train`,
+            `max_train` (pictures); `levels` (folder; the official ones by default); `device`,
+            `precision`, `dtype`, `batch_size`, `workers`, `chunk_rows` (features); `probes`,
+            `solver`, `shots`, `seeds` (probes); `weights`, `name`, `pretrained` (models); `out`
+            (folder, "runs"), `recipe`.
+
+    Returns:
+        The cells asked for, with the columns of `cog.results.COLUMNS`; accuracies in percent.
+
+    Raises:
+        CogError: whatever stops the run, with what to do about it.
+    """
+    plan = make_plan(model, images=images, **options)
+    return run_plan(plan, progress or Silent(), discard_features)
+
+
+def make_all_features(plan: Plan, progress: Progress) -> list[Path]:
+    """The features of a plan alone, without its probes; gives the folders of the stores."""
+    try:
+        for dataset in plan.datasets:
+            make_features(plan, dataset, plan.runs, progress)
+    except KeyboardInterrupt as error:
+        raise Interrupted("run the same command to go on") from error
+    return [
+        store_path(run, dataset.name, images.split)
+        for run in plan.runs
+        for dataset in plan.datasets
+        for images in dataset.lists
+    ]
+
+
+def run_plan(plan: Plan, progress: Progress, discard_features: bool = False) -> pd.DataFrame:
+    """Do what is not done of a plan; gives the rows of all its cells."""
+    rows: list[dict[str, Any]] = []
+    try:
+        for dataset in plan.datasets:
+            for row in _dataset_rows(plan, dataset, progress):
+                progress.result(row)
+                rows.append(row)
+            write_results(plan.out)
+            if discard_features:
+                discard(plan, dataset)
+    except KeyboardInterrupt as error:
+        done = f"{len(rows)} of {len(plan.cells)} cells done"
+        raise Interrupted(f"run the same command to go on; {done}") from error
+    return tidy(rows)
+
+
+def _dataset_rows(plan: Plan, dataset: Dataset, progress: Progress) -> Iterator[dict[str, Any]]:
+    """The rows of one dataset: first those that are done, then the others as they come about."""
+    todo: dict[Run, list[Cell]] = {}
+    for cell in plan.cells_of(dataset.name):
+        row = cell.finished()
+        if row is not None:
+            yield row
+        else:
+            todo.setdefault(cell.run, []).append(cell)
+    if todo:
+        make_features(plan, dataset, list(todo), progress)
+    for run, cells in todo.items():
+        yield from probe_cells(plan, dataset, run, cells, progress)
+
+
+def discard(plan: Plan, dataset: Dataset) -> None:
+    """Drop the features of one dataset."""
+    for run in plan.runs:
+        for images in dataset.lists:
+            FeatureStore.remove(store_path(run, dataset.name, images.split))
+
+
+def make_features(plan: Plan, dataset: Dataset, runs: Sequence[Run], progress: Progress) -> None:
+    """The features of one dataset for some runs; run.json, split and unreadable.csv beside them."""
+    for run in runs:
+        write_run(
+            run,
+            {
+                "device": str(run.model.device),
+                "levels": plan.levels.fingerprint,
+                "recipe": asdict(plan.recipe),
+                "extraction": asdict(plan.extraction),
+            },
+        )
+    write_split(dataset.split, plan.out / "splits", dataset.name)
+    extract(runs, dataset.name, dataset.lists, plan.extraction, progress)
+    stores = [FeatureStore.open(store_path(runs[0], dataset.name, s.split)) for s in dataset.lists]
+    reasons = [store.unreadable() for store in stores]
+    record_unreadable(plan.out, dataset.name, dataset.lists, reasons)
+    count = sum(map(len, reasons))
+    if count:
+        progress.note(f"{dataset.name}: {count} unreadable, named in {plan.out / 'unreadable.csv'}")
+
+
+def probe_cells(
+    plan: Plan, dataset: Dataset, run: Run, cells: Sequence[Cell], progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """Fit every probe of one model on one dataset; writes each cell and gives its row."""
+    train, test = (
+        FeatureStore.open(store_path(run, dataset.name, images.split)) for images in dataset.lists
+    )
+    data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
+    n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
+    for cell in cells:
+        device = str(pick_device(plan.extraction.device))
+        settings = ProbeSettings(cell.solver, cell.shots, cell.seed, plan.recipe, device)
+        label = f"{run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
+        with progress.bar(label, 100, "%") as advance:
+            result = PROBES[cell.probe](data, settings, _percent(advance))
+        row = _row(plan, dataset, cell, result)
+        row |= {"n_test": len(data.test_y), "n_unreadable": n_unreadable, "dim": train.dim}
+        write_cell(cell.path, {"hashes": cell.hashes, "row": row, "trials": result.trials})
+        yield row
+
+
+def _percent(advance: Callable[[int], None]) -> Callable[[int, int], None]:
+    """A probe's (done, total) as steps of a bar of a hundred."""
+    shown = 0
+
+    def update(done: int, total: int) -> None:
+        nonlocal shown
+        advance(100 * done // total - shown)
+        shown = 100 * done // total
+
+    return update
+
+
+def _row(plan: Plan, dataset: Dataset, cell: Cell, result: ProbeResult) -> dict[str, Any]:
+    """One row of the results, but for what the features say."""
+    found = versions()
+    return {
+        "model": cell.run.model.name,
+        "dataset": cell.dataset,
+        "probe": cell.probe,
+        "solver": cell.solver,
+        "shots": cell.shots_name,
+        "seed": cell.seed,
+        "n_classes": dataset.n_classes,
+        "complete": dataset.n_classes == dataset.n_wanted,
+        "top1": result.top1,
+        "top5": result.top5,
+        **result.hyper,
+        "n_train": result.n_train,
+        "n_validation": result.n_validation,
+        "split": dataset.split.kind,
+        "protocol": PROTOCOL,
+        "precision": plan.extraction.precision,
+        "dtype": plan.extraction.dtype,
+        "device": cell.run.model.device.type,
+        "model_fingerprint": cell.run.fingerprint[:16],
+        **cell.hashes,
+        "cog_version": found["imagenet-cog"],
+        "torch_version": found["torch"],
+        "timm_version": found["timm"],
+        "seconds": round(result.seconds, 3),
+    }

@@ -1,0 +1,198 @@
+"""What a run will do: its datasets, its cells, and which of them are done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from cog.datasets import Dataset, Pictures, find_datasets
+from cog.errors import CogError, unknown_name
+from cog.extract import Extraction, feature_fingerprint, pick_device
+from cog.levels import Levels, read_levels
+from cog.models import Model, load_model
+from cog.probes import PROBES, SOLVERS
+from cog.recipe import SEEDS, Recipe
+from cog.results import read_cell
+from cog.runs import Run, plan_runs
+
+
+@dataclass(frozen=True)
+class Probing:
+    """Which probes a run fits on the features."""
+
+    probes: tuple[str, ...] = ("logreg",)
+    solver: str = "sgd"
+    shots: tuple[int | None, ...] = (None,)  # pictures a class to train on; None: all
+    seeds: tuple[int, ...] = SEEDS
+
+    def __post_init__(self) -> None:
+        """Refuse names that no probe has."""
+        for probe in self.probes:
+            if probe not in PROBES:
+                raise unknown_name("probe", probe, PROBES)
+            if self.solver not in SOLVERS[probe]:
+                raise unknown_name("solver", self.solver, SOLVERS[probe])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One result to come, or there: its key, and the hashes of what it is made from."""
+
+    run: Run
+    dataset: str
+    probe: str
+    solver: str
+    shots: int | None
+    seed: int
+    hashes: dict[str, str]
+
+    @property
+    def shots_name(self) -> int | str:
+        """Shots as results show them."""
+        return "all" if self.shots is None else self.shots
+
+    @property
+    def path(self) -> Path:
+        """The file of the finished cell."""
+        name = f"{self.dataset}--{self.probe}-{self.solver}--{self.shots_name}--{self.seed}.json"
+        return self.run.folder / "cells" / name
+
+    def finished(self) -> dict[str, Any] | None:
+        """The row of the finished cell, if it is the one asked for now."""
+        cell = read_cell(self.path)
+        return cell["row"] if cell and cell.get("hashes") == self.hashes else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run will do."""
+
+    out: Path
+    runs: tuple[Run, ...]
+    levels: Levels
+    datasets: tuple[Dataset, ...]
+    cells: tuple[Cell, ...]
+    extraction: Extraction
+    recipe: Recipe
+
+    def cells_of(self, dataset: str) -> list[Cell]:
+        """The cells of one dataset."""
+        return [cell for cell in self.cells if cell.dataset == dataset]
+
+    def todo(self, dataset: str) -> list[Cell]:
+        """The cells of one dataset that are not done."""
+        return [cell for cell in self.cells_of(dataset) if cell.finished() is None]
+
+
+ModelLike = str | Path | Model
+
+
+def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
+    """Load the models, find the pictures, and list the cells; `evaluate` documents the options.
+
+    Raises:
+        CogError: an option nobody knows, or anything that would stop the run.
+    """
+    parts = _sort_options(options)
+    extraction = Extraction(**parts["extraction"])
+    probing = Probing(**parts["probing"])
+    recipe = replace(parts["rest"].pop("recipe", Recipe()), **parts["recipe"])
+    out = Path(parts["rest"].pop("out", "runs"))
+    levels_folder = parts["rest"].pop("levels", None)
+    levels = read_levels(Path(levels_folder) if levels_folder is not None else None)
+    pictures = Pictures(**parts["pictures"])
+    runs = plan_runs(_load_models(model, extraction, **parts["rest"]), out)
+    datasets = find_datasets(pictures, levels, recipe)
+    shared = {"recipe_hash": _hash(asdict(recipe)), "levels_hash": levels.fingerprint[:16]}
+    cells = tuple(
+        cell
+        for dataset in datasets
+        for run in runs
+        for cell in _cells(run, dataset, probing, shared | _hashes(run, dataset, extraction))
+    )
+    return Plan(out, runs, levels, datasets, cells, extraction, recipe)
+
+
+def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Options by the dataclass that takes them; paths may come as text."""
+    homes = {"pictures": Pictures, "extraction": Extraction, "probing": Probing}
+    names = {home: {field.name for field in fields(kind)} for home, kind in homes.items()}
+    names["recipe"] = {"test_per_class", "min_train", "max_train"}
+    names["rest"] = {"out", "levels", "recipe", "weights", "name", "pretrained", "notice"}
+    parts: dict[str, dict[str, Any]] = {home: {} for home in names}
+    for key, value in options.items():
+        home = next((home for home, known in names.items() if key in known), None)
+        if home is None:
+            raise unknown_name("option", key, [name for known in names.values() for name in known])
+        if value is not None:
+            is_path = key in ("images", "in1k", "split")
+            parts[home][key] = Path(value) if is_path else value
+    return parts
+
+
+def _load_models(
+    model: ModelLike | Sequence[ModelLike],
+    extraction: Extraction,
+    *,
+    weights: Path | None = None,
+    name: str | Sequence[str] | None = None,
+    pretrained: bool = True,
+    notice: Callable[[str], None] | None = None,
+) -> list[Model]:
+    """Every model asked for, on the device; names go to the models in their order."""
+    specs = [model] if isinstance(model, str | Path | Model) else list(model)
+    names: list[str | None] = [name] if isinstance(name, str) else list(name or [])
+    if names and len(names) != len(specs):
+        raise CogError(
+            f"{len(names)} names for {len(specs)} models", "give one --name for each --model"
+        )
+    if weights is not None and len(specs) != 1:
+        raise CogError(
+            f"one weights file for {len(specs)} models", "evaluate the models one by one"
+        )
+    device = pick_device(extraction.device)
+    loaded = []
+    for spec, called in zip(specs, names or [None] * len(specs), strict=True):
+        if isinstance(spec, Model):  # auto leaves a network where its training script put it
+            where = spec.device if extraction.device == "auto" else device
+            loaded.append(replace(spec, name=called or spec.name).to(where))
+        else:
+            loaded.append(
+                load_model(
+                    str(spec),
+                    weights=weights,
+                    pretrained=pretrained,
+                    name=called,
+                    device=device,
+                    notice=notice,
+                )
+            )
+    return loaded
+
+
+def _hashes(run: Run, dataset: Dataset, extraction: Extraction) -> dict[str, str]:
+    """What one model's cells on one dataset are made from, as hashes."""
+    features = [feature_fingerprint(run, images, extraction) for images in dataset.lists]
+    return {
+        "split_hash": _hash([images.fingerprint for images in dataset.lists]),
+        "features_hash": _hash(features),
+    }
+
+
+def _hash(value: Any) -> str:
+    """The first 16 hexadecimal digits of the sha256 of a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _cells(run: Run, dataset: Dataset, probing: Probing, hashes: dict[str, str]) -> list[Cell]:
+    """The cells of one model on one dataset."""
+    return [
+        Cell(run, dataset.name, probe, probing.solver, shots, seed, hashes)
+        for probe in probing.probes
+        for shots in probing.shots
+        for seed in probing.seeds
+    ]

@@ -1,0 +1,116 @@
+"""What goes into a probe, what comes out, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.errors import CogError
+from cog.recipe import Recipe
+
+Features = NDArray[np.float16] | NDArray[np.float32]
+
+Progress = Callable[[int, int], None]
+"""called with (done, total) after each trial and after the final fit"""
+
+_BLOCK = 65_536  # rows looked at together, so that checking needs little memory
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """Features and labels of n training and m test pictures.
+
+    A class without training pictures is allowed (a level may have more classes than there are
+    pictures at hand): it keeps its output, which training only ever pushes down, so its test
+    pictures count as wrong.
+    """
+
+    train_x: Features
+    """[n, d]"""
+    train_y: NDArray[np.int64]
+    """[n], in 0…n_classes−1"""
+    test_x: Features
+    """[m, d]"""
+    test_y: NDArray[np.int64]
+    """[m], in 0…n_classes−1"""
+    n_classes: int
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How a probe is fitted."""
+
+    solver: str
+    shots: int | None
+    """pictures a class to train on; None for all"""
+    seed: int
+    recipe: Recipe
+    device: str
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The accuracy of one probe, and how it came about."""
+
+    top1: float
+    """percent of the test pictures"""
+    top5: float
+    hyper: dict[str, float]
+    """what was chosen on the validation pictures: lr and wd, or wd"""
+    trials: list[dict[str, float]]
+    """every setting that was tried, with its `validation_top1` in percent"""
+    n_train: int
+    """pictures of the final fit"""
+    n_validation: int
+    seconds: float
+    """search, final fit and scoring"""
+
+
+def check_probe_data(data: ProbeData) -> None:
+    """Refuse what no probe can learn from.
+
+    Raises:
+        CogError: shapes that do not fit together, no test pictures, labels out of range, fewer
+            than two classes to train on, or features that are not finite.
+    """
+    for name, x, y in (
+        ("training", data.train_x, data.train_y),
+        ("test", data.test_x, data.test_y),
+    ):
+        _check_part(name, x, y, data.n_classes)
+    if data.train_x.shape[1] != data.test_x.shape[1]:
+        raise CogError(
+            f"expected training and test features of one size, "
+            f"found {data.train_x.shape[1]} and {data.test_x.shape[1]}",
+            "extract both with the same model",
+        )
+    if (data.train_y == data.train_y[0]).all():
+        raise CogError(
+            "expected training pictures of at least two classes, found one class",
+            "give pictures of more classes",
+        )
+
+
+def _check_part(name: str, x: Features, y: NDArray[np.int64], n_classes: int) -> None:
+    if x.ndim != 2 or y.shape != x.shape[:1] or 0 in x.shape:
+        raise CogError(
+            f"expected {name} features [m, d] with labels [m], m and d at least 1, "
+            f"found {list(x.shape)} and {list(y.shape)}",
+            f"look at the {name} pictures and their features",
+        )
+    if y.min() < 0 or y.max() >= n_classes:
+        raise CogError(
+            f"expected {name} labels in 0…{n_classes - 1}, found {y.min()}…{y.max()}",
+            "number the classes from 0 in the sorted order of their wnids",
+        )
+    for start in range(0, len(x), _BLOCK):
+        finite = np.isfinite(x[start : start + _BLOCK]).all(axis=1)
+        if not finite.all():
+            raise CogError(
+                f"expected finite {name} features, found NaN or infinity "
+                f"in row {start + int(finite.argmin())}",
+                "extract them again with --dtype float32, and look at the model's weights",
+            )

@@ -1,0 +1,81 @@
+"""How good scores are: top-k accuracy, with a stated rule for ties."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.errors import CogError
+
+
+def label_ranks(scores: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many classes come before the right one in each row; 0 where the right one is first.
+
+    A class comes before another if its score is strictly higher; of equal scores the lower class
+    index comes first.
+
+    Args:
+        scores: float[m, c], higher is better; infinities are scores like any other.
+        labels: int64[m], in 0…c−1.
+
+    Returns:
+        int64[m], in 0…c−1.
+
+    Raises:
+        CogError: NaN among the scores, or a label that no column stands for.
+
+    >>> label_ranks(np.array([[0.1, 0.7, 0.2], [0.5, 0.5, 0.0]]), np.array([2, 1])).tolist()
+    [1, 1]
+    """
+    if np.isnan(scores).any():
+        raise CogError(
+            "expected scores that are numbers, found NaN",
+            "look for NaN in the features, or for a fit that diverged",
+        )
+    n_classes = scores.shape[1]
+    if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
+        raise CogError(
+            f"expected labels in 0…{n_classes - 1}, found {labels.min()}…{labels.max()}",
+            "number the classes from 0, one column of scores each",
+        )
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    lower = np.arange(n_classes) < labels[:, None]
+    before = (scores > own) | ((scores == own) & lower)
+    ranks: NDArray[np.int64] = before.sum(axis=1, dtype=np.int64)
+    return ranks
+
+
+def top_k(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
+    """Percent of the rows whose right class is among the k first; ties as in `label_ranks`.
+
+    With k ≥ c it is 100.
+
+    Args:
+        scores: float[m, c], higher is better.
+        labels: int64[m], in 0…c−1.
+        k: at least 1.
+
+    Raises:
+        CogError: NaN among the scores, labels out of range, no rows, or k below 1.
+
+    >>> top_k(np.array([[0.1, 0.7, 0.2], [0.5, 0.5, 0.0]]), np.array([1, 1]), k=1)
+    50.0
+    """
+    return percent_within(label_ranks(scores, labels), k)
+
+
+def percent_within(ranks: NDArray[np.int64], k: int) -> float:
+    """Top-k accuracy in percent from the ranks that `label_ranks` gives.
+
+    Raises:
+        CogError: no ranks, or k below 1.
+
+    >>> percent_within(np.array([0, 1, 4, 9]), k=5)
+    75.0
+    """
+    if k < 1 or not len(ranks):
+        raise CogError(
+            f"expected k ≥ 1 and at least one row, found k = {k} and {len(ranks)} rows",
+            "give at least one test picture",
+        )
+    return 100.0 * int((ranks < k).sum()) / len(ranks)

@@ -1,0 +1,86 @@
+"""Choosing hyper-parameters: Optuna proposes, a validation score judges, every trial is kept.
+
+- The sampler is the protocol's: a multivariate TPE with the probe's seed (public code: logreg.py).
+- Trials come in rounds by ask and tell. Rounds of one are the official order: each proposal knows
+  all results before it. In longer rounds a constant liar keeps the proposals apart.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import optuna
+
+SCORE = "validation_top1"
+
+Settings = dict[str, float]
+Trial = dict[str, float]
+
+
+def search(
+    score: Callable[[Sequence[Settings]], Sequence[float]],
+    ranges: Mapping[str, tuple[float, float]],
+    n_trials: int,
+    seed: int,
+    per_round: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> list[Trial]:
+    """Try settings, the later ones where the earlier did well, and give every trial in order.
+
+    Args:
+        score: takes the settings of one round and gives a score (percent on validation pictures)
+            for each; a score that is not finite is kept as 0.
+        ranges: name → (low, high), each drawn log-uniformly.
+        n_trials: how many in all.
+        seed: of the sampler.
+        per_round: trials that are proposed before any of them is scored.
+        progress: told after each round how many trials are done.
+
+    Returns:
+        For each trial its settings and, under `SCORE`, its score.
+    """
+    trials: list[Trial] = []
+    with _quiet_optuna():
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=per_round > 1
+        )
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        while len(trials) < n_trials:
+            asked = [study.ask() for _ in range(min(per_round, n_trials - len(trials)))]
+            proposed = [_suggest(trial, ranges) for trial in asked]
+            scores = [value if math.isfinite(value) else 0.0 for value in score(proposed)]
+            for trial, settings, value in zip(asked, proposed, scores, strict=True):
+                study.tell(trial, value)
+                trials.append({**settings, SCORE: value})
+            if progress:
+                progress(len(trials))
+    return trials
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial:
+    """The trial with the highest score; of equal ones the first.
+
+    >>> best_trial([{"wd": 1.0, SCORE: 5.0}, {"wd": 2.0, SCORE: 7.0}, {"wd": 3.0, SCORE: 7.0}])
+    {'wd': 2.0, 'validation_top1': 7.0}
+    """
+    return max(trials, key=lambda trial: trial[SCORE])
+
+
+def _suggest(trial: optuna.Trial, ranges: Mapping[str, tuple[float, float]]) -> Settings:
+    return {name: trial.suggest_float(name, *ends, log=True) for name, ends in ranges.items()}
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Neither log lines nor warnings about experimental options; all as before afterwards."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
