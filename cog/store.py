@@ -219,7 +219,8 @@ def _create(
 
 def _writable(group: zarr.Group, name: str) -> zarr.Array[Any]:
     """The array, set to write chunks equal to the fill value too: else done cannot be computed."""
-    return cast("zarr.Array[Any]", group[name]).with_config({"write_empty_chunks": True})
+    with zarr.config.set({"array.write_empty_chunks": True}):  # an array keeps what held at opening
+        return cast("zarr.Array[Any]", group[name])
 
 
 def _different(path: Path, asked: dict[str, Any], found: dict[str, Any]) -> CogError:

@@ -47,9 +47,14 @@ def run() -> NoReturn:
     except click.exceptions.Abort as abort:
         print(f"\ninterrupted: {abort.__cause__ or 'run the same command again'}", file=sys.stderr)
         sys.exit(130)
-    except click.ClickException as error:
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:  # not in click 8.1
         error.show()
-        sys.exit(error.exit_code)
+        sys.exit(2)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "cog"
+        _fail(error.format_message(), f"see `{where} --help`")
+    except click.ClickException as error:
+        _fail(error.format_message(), "see `cog --help`")
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         sys.exit(0)

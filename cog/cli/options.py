@@ -11,26 +11,16 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class CommaList(click.ParamType[Any]):
-    """`22,37` or `L1,L5`: a tuple of values read by `read`."""
+def comma_list(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    """A reader of `22,37` or `L1,L5`: a tuple of what `read` makes of each part, each once."""
 
-    name = "list"
+    def parts(text: str) -> tuple[Any, ...]:
+        found = tuple(read(part.strip()) for part in text.split(",") if part.strip())
+        if not found:
+            raise ValueError(text)
+        return tuple(dict.fromkeys(found))
 
-    def __init__(self, read: Callable[[str], Any]) -> None:
-        """`read` makes a value of each part; ValueError where it cannot."""
-        self.read = read
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The parts, read; duplicates are dropped."""
-        if not isinstance(value, str):
-            return value
-        try:
-            parts = tuple(self.read(part.strip()) for part in value.split(",") if part.strip())
-        except ValueError:
-            self.fail(f"{value!r} is not a comma list of what is wanted here", param, ctx)
-        if not parts:
-            self.fail("the list is empty", param, ctx)
-        return tuple(dict.fromkeys(parts))
+    return parts
 
 
 def read_shots(text: str) -> int | None:
@@ -60,7 +50,7 @@ _RUN_OPTIONS = (
                  help="Official test lists (lines `wnid/file label`); without it, a seeded split."),
     click.option("--levels", type=_PATH, metavar="DIR",
                  help="Levels made by `cog build-levels`; by default the official ones."),
-    click.option("--only", type=CommaList(str), metavar="LIST",
+    click.option("--only", type=comma_list(str), metavar="LIST",
                  help="Datasets: in1k,L1,…  [default: all]"),
     click.option("--test-per-class", type=_COUNT, help="Test pictures a class.  [default: 50]"),
     click.option("--min-train", type=_COUNT,

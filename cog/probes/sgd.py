@@ -97,7 +97,7 @@ def batches(n_rows: int, size: int, seed: int, epoch: int) -> Iterator[Tensor]:
 
 def _generator(*key: int) -> torch.Generator:
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> 1))  # torch takes signed seeds
+    return torch.Generator().manual_seed(int(state) >> 1)  # torch takes signed seeds
 
 
 def _loss_and_gradient(layers: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,74 @@
+"""The README: its map is the disk, its commands exist, its numbers are those of the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cog.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands(group: click.Group = main, path: str = "cog"):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        yield f"{path} {name}", command
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()), ids=str)
+def test_every_command_has_help_with_an_example(path, command):
+    shown = CliRunner().invoke(command, ["--help"])
+    assert shown.exit_code == 0
+    assert "Example" in shown.output
+    assert f"{path} " in shown.output or f"{path}\n" in shown.output
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_command_is_in_the_readme(name):
+    assert f"cog {name}" in README
+
+
+def test_the_commands_of_the_readme_parse():
+    lines = re.findall(r"^\$ (cog (?:.*\\\n)*.*)$", README, re.MULTILINE)
+    assert len(lines) >= 4
+    for line in lines:
+        words = shlex.split(line.replace("\\\n", " "))
+        command = main
+        while isinstance(command, click.Group):
+            words = words[1:]
+            command = command.commands[words[0]]
+        context = command.make_context(words[0], words[1:], resilient_parsing=False)
+        assert context.params
+
+
+def test_the_map_is_the_disk():
+    tree = README.split("```text\ncog/\n")[1].split("```")[0]
+    named = set(re.findall(r"[a-z_0-9]+\.py|[a-z]+/", tree))
+    on_disk = {path.name for path in (ROOT / "cog").glob("*.py") if not path.name.startswith("__")}
+    folders = {
+        f"{path.name}/" for path in (ROOT / "cog").iterdir() if (path / "__init__.py").exists()
+    }
+    for name in on_disk | folders | {"levels/", "tests/", "benchmarks/", "examples/", "tools/"}:
+        assert name in named, f"{name} is not on the map"
+    files = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    for name in named:
+        assert name in files or name.endswith("/"), f"{name} is on the map and not on the disk"
+
+
+def test_what_is_built_is_what_the_readme_shows(tmp_path):
+    done = CliRunner().invoke(main, ["build-levels", "--out", str(tmp_path / "built")])
+    shown = README.split("$ cog build-levels\n")[1].split("built-levels\n")[0]
+    assert shown in done.output
+
+
+def test_the_similarity_shown_is_the_one_computed():
+    done = CliRunner().invoke(main, ["similarity", "dog", "cat"])
+    assert README.split("$ cog similarity dog cat\n")[1].split("```")[0] == done.stdout
