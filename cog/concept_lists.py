@@ -37,7 +37,7 @@ def read_wnids(source: Source) -> tuple[str, ...]:
     1000
     """
     if not isinstance(source, str | Path):
-        return _distinct(source, "the list given")
+        return _distinct(source, list_name(source))
     if str(source) in BUNDLED:
         return _distinct(_column(DATA / BUNDLED[str(source)]), str(source))
     path = Path(source)
@@ -52,17 +52,38 @@ def read_wnids(source: Source) -> tuple[str, ...]:
     return _distinct(_column(path), str(path))
 
 
+def list_name(source: Source) -> str:
+    """What to call a list in an error."""
+    return str(source) if isinstance(source, str | Path) else "the list given"
+
+
 def read_counts(source: str | Path) -> dict[str, int]:
-    """Pictures per wnid, from a CSV with the columns wnid and images; `in21k` is bundled."""
+    """Pictures per wnid, from a CSV with the columns wnid and images; `in21k` is bundled.
+
+    Raises CogError for a missing column, and for a number that is none, with its line.
+    """
     path = DATA / BUNDLED["in21k"] if str(source) == "in21k" else Path(source)
     hint = "give a CSV with the columns wnid and images, or --images ROOT to count on disk"
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {row["wnid"]: int(row["images"]) for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _counts(csv.DictReader(file, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CogError(f"cannot read the picture counts {str(path)!r}: {error}", hint) from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise CogError(f"{str(path)!r} is not a table of picture counts", hint) from error
+    except ValueError as error:
+        raise CogError(f"{str(path)!r} is not a table of picture counts: {error}", hint) from error
+
+
+def _counts(rows: csv.DictReader[str]) -> dict[str, int]:
+    missing = [name for name in ("wnid", "images") if name not in (rows.fieldnames or ())]
+    if missing:
+        raise ValueError(f"it has no column {' and no column '.join(missing)}")
+    counts: dict[str, int] = {}
+    for row in rows:
+        wnid, images = ((row[name] or "").strip() for name in ("wnid", "images"))
+        if not images.isdecimal():
+            raise ValueError(f"line {rows.line_num} gives {wnid or 'nothing'} {images!r} pictures")
+        counts[wnid.lower()] = int(images)
+    return counts
 
 
 def count_pictures(root: str | Path) -> dict[str, int]:
@@ -97,7 +118,8 @@ def _count(place: Path) -> int:
             return sum(is_picture(Path(each.name).name) and each.isfile() for each in archive)
     except (tarfile.TarError, OSError) as error:
         raise CogError(
-            f"cannot read the tar {str(place)!r}: {error}", "fetch it again or move it away"
+            f"cannot read the tar {str(place)!r}: {' '.join(str(error).split())}",
+            "fetch it again or move it away",
         ) from error
 
 

@@ -11,12 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cog.concept_lists import Source, count_pictures, read_counts, read_wnids
+from cog.concept_lists import (
+    BUNDLED,
+    Source,
+    count_pictures,
+    list_name,
+    read_counts,
+    read_wnids,
+)
 from cog.errors import CogError
 from cog.wordnet import Taxonomy
 
@@ -50,14 +58,42 @@ class LevelsRecipe:
     wordnet: str = "bundled"
 
     def as_dict(self) -> dict[str, Any]:
-        """The choices as JSON can hold them; `LevelsRecipe(**choices)` gives the recipe back."""
+        """The choices as JSON can hold them; `read_recipe(choices)` gives the recipe back.
+
+        Files and folders become absolute, so that they are found again from another folder.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            name: value
-            if value is None or isinstance(value, bool | int | str)
-            else (list(value) if isinstance(value, list | tuple) else str(value))
-            for name, value in values.items()
-        }
+        values |= {name: _findable(values[name]) for name in _LISTS + _PLACES}
+        return values
+
+
+_LISTS = ("seen", "universe", "eligible", "exclude")
+_PLACES = ("counts", "images", "wordnet")
+_SWITCHES = ("drop_seen_ancestors", "drop_persons", "leaves_only")
+_NUMBERS = ("min_images", "n_levels", "size")
+_OPTIONAL = ("eligible", "images", "min_images", "exclude")
+
+
+def read_recipe(choices: dict[str, Any]) -> LevelsRecipe:
+    """The recipe of `as_dict`; raises ValueError for a choice of the wrong type, TypeError for one
+    that does not exist."""
+    for name, value in choices.items():
+        kinds: tuple[type, ...] = (str,)
+        if name in _NUMBERS + _SWITCHES:
+            kinds = (bool,) if name in _SWITCHES else (int,)
+        fits = type(value) in kinds or (value is None and name in _OPTIONAL)
+        if name in _LISTS and isinstance(value, list):
+            fits = all(isinstance(wnid, str) for wnid in value)
+        if not fits:
+            raise ValueError(f"its recipe has {name} = {value!r}")
+    return LevelsRecipe(**choices)
+
+
+def _findable(source: Source | None) -> str | list[str] | None:
+    if source is None or not isinstance(source, str | Path):
+        return None if source is None else list(source)
+    known = str(source) in (*BUNDLED, "bundled", "nltk")
+    return str(source) if known else str(Path(source).absolute())
 
 
 @dataclass(frozen=True)
@@ -77,12 +113,11 @@ class Eligibility:
 
 def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
     """The eligible concepts of a recipe; raises CogError for lists that cannot be read."""
-    seen = taxonomy.indices(read_wnids(recipe.seen))
-    universe = taxonomy.indices(read_wnids(recipe.universe))
+    seen, universe = _indices(taxonomy, recipe.seen), _indices(taxonomy, recipe.universe)
     pictures = _pictures(taxonomy, recipe)
     concepts = universe
     if recipe.eligible is not None:
-        concepts = taxonomy.indices(read_wnids(recipe.eligible))
+        concepts = _indices(taxonomy, recipe.eligible)
     removed: dict[str, NDArray[np.int32]] = {}
     for name, unfit in _filters(taxonomy, recipe, seen, universe, pictures):
         removed[name] = np.intersect1d(concepts, unfit)
@@ -107,14 +142,18 @@ def _filters(
         yield "persons", taxonomy.descendants(taxonomy.index(PERSON))
     if recipe.min_images is not None:
         _require_counts(taxonomy, recipe, universe, pictures)
-        yield (
-            f"fewer than {recipe.min_images} pictures",
-            np.flatnonzero(pictures < recipe.min_images),
-        )
+        if recipe.images is None and (pictures[universe] < 0).any():
+            yield f"no picture count in {recipe.counts}", np.flatnonzero(pictures < 0)
+        too_few = np.flatnonzero(pictures < recipe.min_images)
+        yield f"fewer than {recipe.min_images} pictures", too_few
     if recipe.leaves_only:
         yield "not leaves of the universe", above(taxonomy, universe)
     if recipe.exclude is not None:
-        yield "excluded by list", taxonomy.indices(read_wnids(recipe.exclude))
+        yield "excluded by list", _indices(taxonomy, recipe.exclude)
+
+
+def _indices(taxonomy: Taxonomy, source: Source) -> NDArray[np.int32]:
+    return taxonomy.indices(read_wnids(source), list_name(source))
 
 
 def above(taxonomy: Taxonomy, concepts: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -139,7 +178,10 @@ def _require_counts(
     universe: NDArray[np.int32],
     pictures: NDArray[np.int64],
 ) -> None:
-    """Raise where the bundled counts know nothing of a user's universe: unknown is not zero."""
+    """Raise where the bundled counts know nothing of a user's universe: unknown is not zero.
+
+    What a table of the user's own leaves out, it says, falls by a filter that is told apart.
+    """
     unknown = universe[pictures[universe] < 0]
     if recipe.images is None and recipe.counts == "in21k" and len(unknown):
         raise CogError(

@@ -87,7 +87,7 @@ def _corpus(taxonomy: Taxonomy, source: str) -> list[int]:
             f"imagenet, wordnet, a WordNet-Similarity file *.dat or a file of wnids ({hint})",
         )
     lists = IMAGENET if source == "imagenet" else (source,)
-    return [taxonomy.index(wnid) for name in lists for wnid in read_wnids(name)]
+    return [i for name in lists for i in taxonomy.indices(read_wnids(name), name).tolist()]
 
 
 def _read_counts(taxonomy: Taxonomy, path: Path) -> NDArray[np.float64]:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cog.eligible import LevelsRecipe, choose_eligible
+from cog.eligible import LevelsRecipe, choose_eligible, read_recipe
 from cog.errors import CogError
+from cog.information import information_content
 from cog.levels import Levels, read_levels
 from cog.measures import find_measure
 from cog.pairs import explain_pair
-from cog.ranking import Ranking, rank_concepts
+from cog.ranking import Ranking, corpus_members, levels_table, rank_concepts
 from cog.similarity import nearest
 from cog.wordnet import Taxonomy, find_concept, load_taxonomy
 
@@ -31,12 +32,14 @@ class Placement:
     """every way from the root down to it, as names"""
     verdict: str
     """its level and rank, or what keeps it out"""
-    nearest: str = ""
-    """the seen concept most similar to it: wnid and name; empty where nothing can be told"""
-    subsumer: str = ""
-    """the lowest common subsumer of the two"""
-    formula: str = ""
+    nearest: str
+    """the seen concept most similar to it: wnid and name"""
+    subsumer: str
+    """the lowest common subsumer of the two, or none"""
+    formula: str
     """the measure with its numbers, and what comes out"""
+    outside: bool
+    """whether it had to be added to the corpus, with its ancestors"""
 
 
 @dataclass(frozen=True)
@@ -59,32 +62,54 @@ class Comparison:
 def explain_concept(text: str, levels: Levels) -> Placement:
     """Why the concept that `text` means (wnid, dog.n.01, or a word) is where it is in `levels`.
 
-    The ranking is computed again from the recipe. Raises CogError for an unknown concept, and
-    where a list that the recipe names cannot be read any more.
+    The ranking is computed again from the recipe; a concept outside the corpus joins it with its
+    ancestors. Raises CogError for an unknown concept, and where a list that the recipe names
+    cannot be read any more or gives other levels than those of the table.
     """
-    recipe = replace(LevelsRecipe(**levels.recipe), seen=levels.seen)
-    ranking = rank_concepts(recipe)
-    taxonomy = ranking.taxonomy
+    recipe = replace(read_recipe(levels.recipe), seen=levels.seen)
+    ranking = _rank_again(recipe, levels)
+    taxonomy, ic = ranking.taxonomy, ranking.ic
     node, others = find_concept(taxonomy, text)
-    told = Placement(
+    outside = find_measure(recipe.measure).kind == "information" and not np.isfinite(ic[node])
+    if outside:
+        ic = information_content(taxonomy, [*corpus_members(ranking.eligibility), node])
+    rules = (recipe.measure, recipe.subsumer)
+    best = nearest(taxonomy, ic, [node], ranking.eligibility.seen, *rules)
+    pair = explain_pair(taxonomy, ic, node, int(best.seen[0]), *rules)
+    note = f" ({pair.note})" if pair.note else ""
+    return Placement(
         taxonomy.wnids[node],
         taxonomy.names[node],
         tuple(taxonomy.names[other] for other in others),
         tuple(sorted(_paths(taxonomy, node))),
         _verdict(node, levels, ranking, recipe),
-    )
-    measure = find_measure(recipe.measure)
-    if measure.kind == "information" and not np.isfinite(ranking.ic[node]):
-        return told
-    rules = (recipe.measure, recipe.subsumer)
-    best = nearest(taxonomy, ranking.ic, [node], ranking.eligibility.seen, *rules)
-    pair = explain_pair(taxonomy, ranking.ic, node, int(best.seen[0]), *rules)
-    return replace(
-        told,
         nearest=_label(taxonomy, pair.b),
         subsumer=_label(taxonomy, pair.subsumer),
-        formula=f"{recipe.measure} = {pair.formula} = {pair.numbers} = {pair.value:.6g}",
+        formula=f"{recipe.measure} = {pair.formula} = {pair.numbers} = {pair.value:.6g}{note}",
+        outside=outside,
     )
+
+
+def _rank_again(recipe: LevelsRecipe, levels: Levels) -> Ranking:
+    """The ranking that `levels` were cut from; raises CogError where it comes out differently."""
+    hint = "put the lists of its levels.json back as they were, or build the levels again"
+    try:
+        ranking = rank_concepts(recipe)
+    except CogError as error:
+        raise CogError(f"cannot compute these levels again: {error.what}", hint) from error
+    table, rows = levels.table, levels.table["rank"].to_numpy() - 1
+    found, told = len(ranking.concepts), levels.report["eligible"]
+    if found != told or not ((rows >= 0) & (rows < found)).all():
+        what = f"{found} concepts are eligible now, {told} were"
+        raise CogError(f"the inputs of these levels have changed: {what}", hint)
+    again = levels_table(ranking, rows, table["level"].to_numpy())
+    same = np.isclose(again["similarity"], table["similarity"].to_numpy(), rtol=1e-9, atol=0)
+    for name in ("wnid", "nearest_wnid", "lcs_wnid"):
+        same &= again[name].to_numpy() == table[name].to_numpy()
+    if not same.all():
+        what = f"{(~same).sum()} of {len(same)} rows come out differently now"
+        raise CogError(f"the inputs of these levels have changed: {what}", hint)
+    return ranking
 
 
 def compare_levels(first: Levels, second: Levels) -> Comparison:
@@ -123,7 +148,7 @@ def check_levels(folder: Path | str | None) -> tuple[str, ...]:
 
 
 def _size_findings(levels: Levels) -> Iterator[str]:
-    table, recipe = levels.table, LevelsRecipe(**levels.recipe)
+    table, recipe = levels.table, read_recipe(levels.recipe)
     for wnid in table["wnid"][table["wnid"].duplicated()].unique():
         yield f"{wnid} is in the table more than once"
     if levels.numbers != tuple(range(1, recipe.n_levels + 1)):
@@ -155,7 +180,7 @@ def _name_findings(levels: Levels) -> Iterator[str]:
 def _verdict(node: int, levels: Levels, ranking: Ranking, recipe: LevelsRecipe) -> str:
     """The level of a concept and its rank, or the first thing that keeps it out of all."""
     eligibility, wnid = ranking.eligibility, ranking.taxonomy.wnids[node]
-    eligible = len(ranking.concepts)
+    eligible = levels.report["eligible"]
     row = levels.table[levels.table["wnid"] == wnid]
     if len(row):
         return f"in L{row['level'].iloc[0]}, rank {row['rank'].iloc[0]} of {eligible}"

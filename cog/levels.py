@@ -25,10 +25,16 @@ import numpy as np
 import pandas as pd
 
 import cog
-from cog.atomic import write_text
-from cog.eligible import LevelsRecipe
+from cog.eligible import LevelsRecipe, read_recipe
 from cog.errors import CogError, unknown_name
-from cog.ranking import COLUMNS, levels_table, rank_concepts, tell_filters, window_starts
+from cog.ranking import (
+    COLUMNS,
+    levels_table,
+    rank_concepts,
+    require_known_names,
+    tell_filters,
+    window_starts,
+)
 
 FILES = ("levels.csv", "seen.csv", "levels.json")
 
@@ -39,7 +45,7 @@ class Levels:
 
     `table`: one row per concept in a level, in the order of the ranking, columns as `COLUMNS`
     (`rank` counts from 1 among all eligible concepts; `images` is missing where unknown).
-    `seen`: sorted wnids. `recipe`: the choices, as `LevelsRecipe(**recipe)` takes them.
+    `seen`: sorted wnids. `recipe`: the choices, as `read_recipe` takes them.
     `report`: how many candidates there were, what each filter removed, how many were left.
     """
 
@@ -107,15 +113,19 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
             na_values={"images": [""]},
         )[list(COLUMNS)]
         seen = tuple(sorted(texts["seen.csv"].split()[1:]))
-        LevelsRecipe(**story["recipe"])  # refuses a choice that it does not know
-        levels = Levels(table, seen, story["recipe"], story["report"])
+        recipe, report = read_recipe(story["recipe"]), story["report"]
+        if type(report["eligible"]) is not int:
+            raise ValueError(f"its report has eligible = {report['eligible']!r}")
+        levels = Levels(table, seen, story["recipe"], report)
         expected = story["sha256"]
         changed = [name for name in FILES[:2] if expected[name] != text_sha256(texts[name])]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CogError(
-            f"{folder} does not hold levels as `cog build-levels` writes them: {error}",
+            f"{folder} does not hold levels as `cog build-levels` writes them:"
+            f" {' '.join(str(error).split())}",
             "build them again with --out and another folder",
         ) from error
+    require_known_names(recipe)
     if changed and verify:
         raise CogError(
             f"{folder / changed[0]} is not the file that levels.json was written with",
@@ -127,21 +137,18 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
 def write_levels(levels: Levels, folder: Path | str, overwrite: bool = False) -> None:
     """Write the three files into `folder`: whole, or not at all.
 
-    A new folder is written beside its place and renamed. In one that exists only the three files
-    are replaced, levels.json last (a reader finds a half-replaced folder out by its sha256).
+    All three are written beside their place before the first is renamed into it: a full disk
+    leaves the levels that were there. levels.json comes last, so that its sha256 would give a
+    half-replaced folder away.
     Raises CogError where it cannot write, and where the folder holds anything else than these
     very levels, unless `overwrite`.
     """
     folder = Path(folder)
     texts = _render(levels)
     try:
-        if not folder.exists():
-            _write_new(folder, texts)
-            return
-        if not overwrite:
+        if folder.exists() and not overwrite:
             _require_own(folder, texts)
-        for name, text in texts.items():
-            write_text(folder / name, text)
+        _write(folder, texts)
     except OSError as error:
         raise CogError(
             f"cannot write levels to {folder}: {error.strerror or error}",
@@ -192,14 +199,25 @@ def _render(levels: Levels) -> dict[str, str]:
     return texts | {"levels.json": json.dumps(story, indent=2, ensure_ascii=False) + "\n"}
 
 
-def _write_new(folder: Path, texts: dict[str, str]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    new = not folder.exists()
+    temporary = (folder.parent if new else folder) / f".{folder.name}.{os.getpid()}"
+    in_the_way = [str(folder / name) for name in texts if (folder / name).is_dir()]
+    if in_the_way:
+        raise CogError(
+            f"expected a file, but {in_the_way[0]} is a folder",
+            "move it away, or name another folder with --out DIR",
+        )
     try:
-        temporary.mkdir()
+        temporary.mkdir(parents=True)
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
-        temporary.rename(folder)
+        if new:
+            temporary.rename(folder)
+            return
+        for name in texts:
+            (temporary / name).replace(folder / name)
+        temporary.rmdir()
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.information import require_information
-from cog.measures import Floats, Measure, Terms, find_measure, subsumer_rule
+from cog.measures import (
+    INFINITE,
+    Floats,
+    Measure,
+    Terms,
+    find_measure,
+    jcn,
+    lin,
+    subsumer_rule,
+)
 from cog.rows import NO_SUBSUMER, rank_subsumers
 from cog.wordnet import Taxonomy
 
@@ -50,6 +59,8 @@ class Explanation:
     """in symbols: 2·IC(s) / (IC(a) + IC(b))"""
     numbers: str
     """the same with the numbers put in"""
+    note: str = ""
+    """why the value is not what the formula gives, where it divides by zero or says nothing"""
 
 
 def explain_pair(
@@ -64,16 +75,29 @@ def explain_pair(
     chosen = find_measure(measure)
     arrays, subsumers = pair_terms(taxonomy, ic, [a], [b], chosen, subsumer)
     terms = {name: float(np.ravel(array)[0]) for name, array in arrays.items()}
+    value = float(chosen.formula(**arrays)[0])
     return Explanation(
         a,
         b,
         int(subsumers[0]),
         subsumer_rule(chosen, subsumer),
-        float(chosen.formula(**arrays)[0]),
+        value,
         terms,
         chosen.written.format(**SYMBOLS),
         chosen.written.format(**{name: f"{number:.6g}" for name, number in terms.items()}),
+        _exception(chosen, value, terms),
     )
+
+
+def _exception(measure: Measure, value: float, terms: dict[str, float]) -> str:
+    """Why a value is not the one that the formula gives."""
+    if value == INFINITE:
+        return "infinite: nothing tells them apart"
+    if measure.formula is jcn and 0 in (terms["ic_a"], terms["ic_b"]):
+        return "0 by NLTK's rule: one is a root, which says nothing"
+    if measure.formula is lin and terms["ic_a"] + terms["ic_b"] == 0:
+        return "0, for both are roots, which say nothing"
+    return ""
 
 
 def pair_terms(

@@ -12,6 +12,7 @@ from typing import Any
 from cog.datasets import Dataset, Pictures, find_datasets
 from cog.errors import CogError, unknown_name
 from cog.extract import Extraction, feature_fingerprint, pick_device
+from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
 from cog.models import Model, load_model
 from cog.probes import PROBES, SOLVERS
@@ -107,6 +108,8 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
     pictures = Pictures(**parts["pictures"])
     runs = plan_runs(_load_models(model, extraction, **parts["rest"]), out)
     datasets = find_datasets(pictures, levels, recipe)
+    for dataset in datasets:
+        refuse_another_split(dataset.split, out / "splits", dataset.name)
     shared = {"recipe_hash": _hash(asdict(recipe)), "levels_hash": levels.fingerprint[:16]}
     cells = tuple(
         cell
@@ -117,8 +120,24 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
     return Plan(out, runs, levels, datasets, cells, extraction, recipe)
 
 
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    """`L1,L5` or a sequence of names."""
+    return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "images": Path,
+    "in1k": Path,
+    "split": Path,
+    "only": _names,
+    "probes": _names,
+    "shots": tuple,
+    "seeds": tuple,
+}
+
+
 def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Options by the dataclass that takes them; paths may come as text."""
+    """Options by the dataclass that takes them; paths and lists of names may come as text."""
     homes = {"pictures": Pictures, "extraction": Extraction, "probing": Probing}
     names = {home: {field.name for field in fields(kind)} for home, kind in homes.items()}
     names["recipe"] = {"test_per_class", "min_train", "max_train"}
@@ -129,8 +148,7 @@ def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if home is None:
             raise unknown_name("option", key, [name for known in names.values() for name in known])
         if value is not None:
-            is_path = key in ("images", "in1k", "split")
-            parts[home][key] = Path(value) if is_path else value
+            parts[home][key] = _READERS.get(key, lambda as_is: as_is)(value)
     return parts
 
 

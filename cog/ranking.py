@@ -58,16 +58,21 @@ class Ranking:
 
 def rank_concepts(recipe: LevelsRecipe) -> Ranking:
     """The eligible concepts of a recipe by falling similarity to the seen ones."""
-    _require_known_names(recipe)
+    require_known_names(recipe)
     taxonomy = load_taxonomy(recipe.wordnet)
     eligibility = choose_eligible(taxonomy, recipe)
-    corpus = np.concatenate([eligibility.universe, eligibility.seen, eligibility.concepts])
-    ic = information_content(taxonomy, corpus.tolist())
+    ic = information_content(taxonomy, corpus_members(eligibility))
     concepts = eligibility.concepts
     best = nearest(taxonomy, ic, concepts, eligibility.seen, recipe.measure, recipe.subsumer)
     order = np.lexsort((concepts, taxonomy.depth[concepts], -best.value))
     best = Nearest(best.value[order], best.seen[order], best.subsumer[order])
     return Ranking(taxonomy, ic, eligibility, concepts[order], best)
+
+
+def corpus_members(eligibility: Eligibility) -> list[int]:
+    """What the information content is counted over: universe, seen and eligible concepts."""
+    members = [eligibility.universe, eligibility.seen, eligibility.concepts]
+    return [int(i) for i in np.concatenate(members)]
 
 
 def window_starts(n: int, recipe: LevelsRecipe) -> tuple[int, ...]:
@@ -90,7 +95,8 @@ def window_starts(n: int, recipe: LevelsRecipe) -> tuple[int, ...]:
     return tuple(k * (n - size) // max(n_levels - 1, 1) for k in range(n_levels))
 
 
-def _require_known_names(recipe: LevelsRecipe) -> None:
+def require_known_names(recipe: LevelsRecipe) -> None:
+    """Raise CogError for a measure, a rule or a spacing that does not exist, or sizes below 1."""
     known = {"measure": tuple(MEASURES), "subsumer": SUBSUMERS, "spacing": SPACINGS}
     for kind, names in known.items():
         if getattr(recipe, kind) not in names:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
-from cog.wordnet_files import Lemmas, Nouns, read_dict_folder, read_nltk, read_table
+from cog.wordnet_files import Lemmas, Nouns, read_dict_folder, read_nltk, read_table, wnids_of
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,34 @@ class Taxonomy:
         """(starts int32[n + 1], children int32[e]), the edges turned round."""
         return _turn_round(self.parent_starts, self.parents)
 
+    def __contains__(self, wnid: object) -> bool:
+        """Whether there is a synset of this wnid."""
+        at = bisect_left(self.wnids, str(wnid))
+        return self.wnids[at : at + 1] == (wnid,)
+
     def index(self, wnid: str) -> int:
         """The position of a wnid; raises `CogError` with the nearest ones if there is none."""
         at = bisect_left(self.wnids, wnid)
-        if at == len(self.wnids) or self.wnids[at] != wnid:
-            raise unknown_name("wnid", wnid, self.wnids[max(0, at - 20) : at + 20])
+        if wnid not in self:
+            error = unknown_name("wnid", wnid, self.wnids[max(0, at - 20) : at + 20])
+            raise CogError(f"{error.what}: no noun synset of WordNet", error.hint)
         return at
 
-    def indices(self, wnids: Iterable[str]) -> NDArray[np.int32]:
-        """The positions of many wnids, in their order; raises `CogError` like `index`."""
-        return np.array([self.index(wnid) for wnid in wnids], np.int32)
+    def indices(self, wnids: Iterable[str], where: str = "the list given") -> NDArray[np.int32]:
+        """The positions of many wnids, in their order.
+
+        Raises `CogError` that says how many of them there are not, and `where` they come from.
+        """
+        wnids = tuple(wnids)
+        unknown = [wnid for wnid in wnids if wnid not in self]
+        if unknown:
+            listed = ", ".join(unknown[:3]) + (", …" if unknown[3:] else "")
+            raise CogError(
+                f"{len(unknown)} of the {len(wnids)} wnids in {where} are unknown, no noun synsets"
+                f" of WordNet: {listed}",
+                "take them out, or give the WordNet that they are from with --wordnet",
+            )
+        return np.array([bisect_left(self.wnids, wnid) for wnid in wnids], np.int32)
 
     def parents_of(self, i: int) -> NDArray[np.int32]:
         """The hypernyms and instance hypernyms of synset i."""
@@ -123,7 +141,7 @@ def load_taxonomy(source: str = "bundled") -> Taxonomy:
 
 def make_taxonomy(nouns: Nouns) -> Taxonomy:
     """The `Taxonomy` of what a source says; raises `CogError` that names a cycle."""
-    wnids = tuple([f"n{offset:08d}" for offset in nouns.offsets.tolist()])
+    wnids = wnids_of(nouns.offsets)
     starts, children = _turn_round(nouns.parent_starts, nouns.parents)
     waiting = np.diff(nouns.parent_starts)  # parents that have no depth yet
     depth = np.full(len(wnids), -1, np.int16)
@@ -132,10 +150,12 @@ def make_taxonomy(nouns: Nouns) -> Taxonomy:
     while len(level):  # the synsets whose last parent has got its depth just now
         depth[level] = steps
         below = _row_items(level, starts, children)
-        above = np.repeat(level, starts[level + 1] - starts[level])
-        np.minimum.at(min_depth, below, min_depth[above] + 1)
+        above = np.repeat(min_depth[level], starts[level + 1] - starts[level])
+        np.minimum.at(min_depth, below, above + np.int16(1))
         np.subtract.at(waiting, below, 1)
-        level, steps = np.unique(below[waiting[below] == 0]), steps + 1
+        done = np.zeros(len(wnids), bool)  # np.unique would sort: twice the time of all the rest
+        done[below] = waiting[below] == 0
+        level, steps = np.flatnonzero(done), steps + 1
     if (depth < 0).any():
         raise _cycle_error(nouns, wnids, depth)
     return Taxonomy(wnids, nouns.names, nouns.parent_starts, nouns.parents, depth, min_depth, nouns)
@@ -192,57 +212,36 @@ def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
     `text`: a wnid (n02084071), a synset name (dog.n.01, or domestic_dog.n.01 for the same), or
     a word (dog, hot dog): then the first sense. Raises `CogError` with the nearest names.
     """
-    if re.fullmatch(r"n\d{8}", text):
-        return taxonomy.index(text), ()
-    word = re.sub(r"\s+", "_", text.strip().lower())
-    named = re.fullmatch(r"(.+)\.n\.(\d+)", word)
-    senses = _senses(taxonomy.lemmas, named[1] if named else word)
-    if not senses:
-        raise unknown_name("concept", text, _alike(word, taxonomy.lemmas.words))
-    if not named:
+    senses = senses_of(taxonomy, text)
+    if senses:
         return senses[0], senses[1:]
-    if not 1 <= int(named[2]) <= len(senses):
-        names = [f"{named[1]}.n.{number:02d}" for number in range(1, len(senses) + 1)]
-        raise unknown_name("concept", text, names)
-    return senses[int(named[2]) - 1], ()
-
-
-def _senses(lemmas: Lemmas, word: str) -> tuple[int, ...]:
-    at = bisect_left(lemmas.words, word)
-    if at == len(lemmas.words) or lemmas.words[at] != word:
-        return ()
-    return tuple(lemmas.nodes[lemmas.starts[at] : lemmas.starts[at + 1]].tolist())
-
-
-def _alike(word: str, words: Iterable[str]) -> list[str]:
-    """The 50 words that share most letter pairs with `word`: difflib is too slow for them all."""
-    pairs = {word[at : at + 2] for at in range(len(word) - 1)}
-
-    def difference(other: str) -> int:
-        return len(pairs ^ {other[at : at + 2] for at in range(len(other) - 1)})
-
-    return sorted(words, key=difference)[:50]
-
-
-def hierarchy_differences(left: Taxonomy, right: Taxonomy) -> tuple[str, ...]:
-    """What differs between two hierarchies, a line for each synset; empty if they are equal."""
-    ours, theirs = _edges_by_wnid(left), _edges_by_wnid(right)
-    lines = [f"{wnid}: only in the first" for wnid in sorted(ours.keys() - theirs.keys())]
-    lines += [f"{wnid}: only in the second" for wnid in sorted(theirs.keys() - ours.keys())]
-    lines += [
-        f"{wnid}: {ours[wnid]} in the first, {theirs[wnid]} in the second"
-        for wnid in sorted(ours.keys() & theirs.keys())
-        if ours[wnid] != theirs[wnid]
-    ]
-    return tuple(lines)
-
-
-def _edges_by_wnid(taxonomy: Taxonomy) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """wnid → (name, wnids of the parents)."""
-    starts, parents = taxonomy.parent_starts.tolist(), taxonomy.parents.tolist()
-    return {
-        wnid: (name, tuple(sorted(taxonomy.wnids[p] for p in parents[start:stop])))
-        for wnid, name, start, stop in zip(
-            taxonomy.wnids, taxonomy.names, starts, starts[1:], strict=False
+    word = _as_lemma(text)
+    if re.fullmatch(r"n\d{8}", word):
+        taxonomy.index(word)  # raises
+    if re.fullmatch(r"n\d+", word):
+        raise CogError(
+            f"{text!r} is no noun synset of WordNet",
+            f"a wnid is n and eight digits, as in n02084071; this one has {len(word) - 1}",
         )
-    }
+    named = re.fullmatch(r"(.+)\.n\.\d+", word)
+    others = taxonomy.lemmas.senses(named[1]) if named else ()
+    if named and others:
+        names = [f"{named[1]}.n.{number:02d}" for number in range(1, len(others) + 1)]
+        raise unknown_name("concept", text, names)
+    raise unknown_name("concept", text, taxonomy.lemmas.alike(word))
+
+
+def senses_of(taxonomy: Taxonomy, text: str) -> tuple[int, ...]:
+    """What a text can mean: one synset of a wnid or a name, all senses of a word, or nothing."""
+    word = _as_lemma(text)
+    if word in taxonomy:
+        return (taxonomy.index(word),)
+    named = re.fullmatch(r"(.+)\.n\.(\d+)", word)
+    if not named:
+        return taxonomy.lemmas.senses(word)
+    senses, number = taxonomy.lemmas.senses(named[1]), int(named[2])
+    return senses[number - 1 : number] if number else ()
+
+
+def _as_lemma(text: str) -> str:
+    return re.sub(r"\s+", "_", text.strip().lower())

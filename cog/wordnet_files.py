@@ -6,6 +6,7 @@ The format of the dict folder's files is described in WordNet's manual page wndb
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,22 @@ class Lemmas:
     nodes: NDArray[np.int32]
     """the synset of each sense"""
 
+    def senses(self, word: str) -> tuple[int, ...]:
+        """The synsets of a word, none if there is no such word."""
+        at = bisect_left(self.words, word)
+        if self.words[at : at + 1] != (word,):
+            return ()
+        return tuple(self.nodes[self.starts[at] : self.starts[at + 1]].tolist())
+
+    def alike(self, word: str) -> list[str]:
+        """The 50 words that share most letter pairs with `word`; difflib is too slow for all."""
+        pairs = {word[at : at + 2] for at in range(len(word) - 1)}
+
+        def difference(other: str) -> int:
+            return len(pairs ^ {other[at : at + 2] for at in range(len(other) - 1)})
+
+        return sorted(self.words, key=difference)[:50]
+
 
 @dataclass(frozen=True)
 class Nouns:
@@ -45,6 +62,21 @@ class Nouns:
     """[e]: the parents of i are parents[parent_starts[i] : parent_starts[i + 1]], ascending"""
     read_lemmas: Callable[[], Lemmas]
     """called when a word is first looked up"""
+
+
+def wnids_of(offsets: NDArray[np.int32]) -> tuple[str, ...]:
+    """The wnids of offsets: n and eight digits; digit by digit, five times as fast as one by one.
+
+    >>> wnids_of(np.array([1740, 2084071], np.int32))
+    ('n00001740', 'n02084071')
+    """
+    letters = np.full((len(offsets), 10), ord("\n"), np.uint8)
+    letters[:, 0] = ord("n")
+    rest = offsets
+    for place in range(8, 0, -1):
+        rest, digit = np.divmod(rest, 10)
+        letters[:, place] = digit + ord("0")
+    return tuple(letters.tobytes().decode().split())
 
 
 def read_table(path: Path = TABLE) -> Nouns:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from cog.concept_lists import read_wnids
 from cog.errors import CogError
 from cog.levels import read_levels
 
+OURS = ("cog.cli.levels", "cog.cli.similarity")
 SMALL = read_wnids("official")[::100]
 
 
@@ -32,17 +33,16 @@ def official(tmp_path_factory) -> Path:
 
 
 def test_default_in_two_seconds_with_process_start(tmp_path):
-    """Seconds of the processor: on a quiet machine those of the clock, on a busy one still ours."""
+    """By the clock; the best of five, for the machine may be busy."""
     seconds = []
-    for number in range(2):
+    for number in range(5):
         words = [sys.executable, "-m", "cog", "build-levels", "--out", str(tmp_path / str(number))]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.perf_counter()
         done = subprocess.run(words, capture_output=True, text=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        seconds.append(time.perf_counter() - start)
     for line in ("-999 seen", "-761 ancestors", "-10414 fewer", "-70 excluded", "5146 eligible"):
         assert line in done.stdout
-    assert done.stdout.splitlines()[-1] == str(tmp_path / "1")
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "4")
     assert min(seconds) <= 2.0
 
 
@@ -138,6 +138,49 @@ def test_explain_tells_what_it_took(official):
     done = CliRunner().invoke(main, ["levels", "explain", "teacher"])
     assert "took the first sense" in done.stderr
     assert "persons" in done.stdout
+
+
+def test_explain_tells_what_joins_the_corpus():
+    done = CliRunner().invoke(main, ["levels", "explain", "happiness"])
+    assert "not in the corpus, added with its ancestors: happiness.n.01" in done.stderr
+    assert "(the nearest seen concept)" in done.stdout
+    assert "lin = 2·IC(s)" in done.stdout
+
+
+def test_the_example_of_explain_is_in_a_level():
+    command = main.commands["levels"].commands["explain"]
+    word = command.help.split("cog levels explain ")[1].split()[0]
+    assert ": in L" in cog("levels", "explain", word)[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--min-images", 5, "--no-min-images"),
+        ("--exclude", "official", "--no-exclusions"),
+        ("--images", "pictures", "--counts", "counts.csv"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(words, tmp_path):
+    with pytest.raises(CogError, match="contradict") as caught:
+        cog("build-levels", *words, "--out", tmp_path / "out")
+    assert all(word in caught.value.what for word in words if str(word).startswith("--"))
+
+
+def test_filters_that_a_list_skips_are_named(tmp_path):
+    words = ["--eligible", "official", "--min-images", "5", "--no-drop-persons", "--out"]
+    done = CliRunner().invoke(main, ["build-levels", *words, str(tmp_path / "out")])
+    assert done.exit_code == 0
+    assert "--drop-persons, --min-images ignored" in done.stderr
+
+
+def test_a_line_of_help_is_whole():
+    """`cog --help` cuts a longer one."""
+    groups = (main, main.commands["levels"])
+    commands = [command for group in groups for command in group.commands.values()]
+    ours = [command for command in commands if command.callback.__module__ in OURS]
+    assert len(ours) == 7
+    assert not [command.name for command in ours if command.get_short_help_str().endswith("...")]
 
 
 def test_compare_exits_with_1_where_levels_differ(official, tmp_path):

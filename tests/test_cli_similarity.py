@@ -89,7 +89,7 @@ def test_infinite_values_stay_out_of_mean_and_bars(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("n02084071\nn02121620\n")
     (tmp_path / "b.txt").write_text("n02084071\n")
     text = run(str(tmp_path / "a.txt"), str(tmp_path / "b.txt"), "--measure", "jcn").stdout
-    assert "1 infinite, left out of the mean and of the bars" in text
+    assert "1 infinite, left out of these numbers and of the bars" in text
     assert (
         "infinite: nothing tells them apart" in run("n02084071", "dog", "--measure", "jcn").stdout
     )
@@ -139,7 +139,61 @@ def test_spread_of_equal_and_of_no_finite_values() -> None:
     same = spread(np.array([0.5, 0.5]))
     assert (same.histogram, same.edges, same.mean) == ((2,), (0.5, 0.5), 0.5)
     infinite = spread(np.array([1e300]))
-    assert (infinite.histogram, infinite.infinite, infinite.mean) == ((), 1, 1e300)
+    assert (infinite.histogram, infinite.infinite, infinite.mean) == ((), 1, None)
+    assert infinite.quartiles == ()
+
+
+def test_the_median_of_two_lies_between_them() -> None:
+    assert spread(np.array([1.0, 2.0, 1e300])).quartiles == (1.0, 1.25, 1.5, 1.75, 2.0)
+
+
+def test_a_set_with_itself_has_no_mean_of_infinities() -> None:
+    text = run("in1k", "in1k", "--measure", "jcn").stdout
+    assert "1e+300" not in text
+    assert "mean none: no value is finite" in text
+    assert json.loads(run("in1k", "in1k", "--measure", "jcn", "--json").stdout)[0]["mean"] is None
+
+
+@pytest.mark.parametrize(("measure", "b"), [("jcn", "dog.n.01"), ("lin", "entity.n.01")])
+def test_a_value_that_is_not_the_formula_says_why(measure: str, b: str) -> None:
+    first = run("entity.n.01", b, "--measure", measure).stdout.splitlines()[0]
+    assert first.startswith(f"{measure}(entity.n.01, {b}) = 0  (0")
+    assert "say" in first
+
+
+def test_a_file_of_the_name_of_a_word_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dog").write_text("n02084071\n")
+    assert "dog: took the file of this name, not the word" in run("dog", "cat.n.01").stderr
+
+
+@pytest.mark.parametrize("text", ["mine.txt", "no/such/file", "levels.csv"])
+def test_a_file_that_is_not_there_is_told_from_a_word(text: str) -> None:
+    with pytest.raises(CogError, match="is not there"):
+        run(text, "cat.n.01")
+
+
+def test_unknown_concepts_of_a_file_are_counted_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("n02084071\nn99999999\ndogg\n")
+    with pytest.raises(CogError, match=r"2 of the 3 concepts in .*mine\.txt .*: n99999999, dogg"):
+        run(str(tmp_path / "mine.txt"), "in1k")
+
+
+@pytest.mark.parametrize("words", [("--measure", "lim"), ("--subsumer", "deep"), ("--ic", "im")])
+def test_nothing_is_said_before_an_unknown_name(words: tuple[str, str]) -> None:
+    result = CliRunner().invoke(similarity, ["dog", "cat", *words])
+    assert isinstance(result.exception, CogError)
+    assert result.output == ""
+
+
+def test_levels_may_be_written_small() -> None:
+    assert run("l3", "n02084071").stdout == run("L3", "n02084071").stdout
+
+
+def test_the_example_of_a_concept_and_a_set_has_one_sense() -> None:
+    assert run("giraffe", "in1k", "--measure", "path").stderr == ""
 
 
 def test_help_shows_an_example() -> None:

@@ -62,13 +62,28 @@ def test_binary_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["a,b\n1,2\n", f"wnid,images\n{DOG},many\n", f"wnid,images\n{DOG}\n"]
+    ("text", "named"),
+    [
+        ("", "no column wnid and no column images"),
+        ("a,b\n1,2\n", "no column wnid and no column images"),
+        ("wnid,pictures\n", "no column images"),
+        (f"wnid,images\n{CAT},1\n{DOG},many\n", f"line 3 gives {DOG} 'many'"),
+        (f"wnid,images\n{DOG}\n", "line 2"),
+        (f"wnid,images\n{DOG},-1\n", "line 2"),
+    ],
 )
-def test_a_table_that_counts_nothing_is_refused(tmp_path, text):
+def test_a_table_that_counts_nothing_is_refused(tmp_path, text, named):
     file = tmp_path / "counts.csv"
     file.write_text(text)
-    with pytest.raises(CogError, match="not a table of picture counts"):
+    with pytest.raises(CogError, match=f"not a table of picture counts: .*{named}"):
         read_counts(file)
+
+
+def test_counts_of_a_spreadsheet_are_read(tmp_path):
+    """With a byte order mark, capitals and blanks."""
+    file = tmp_path / "counts.csv"
+    file.write_bytes(f"\ufeffwnid, images\r\n{DOG.upper()}, 12\r\n".encode())
+    assert read_counts(file) == {DOG: 12}
 
 
 def test_pictures_are_counted_in_folders_and_tars(tmp_path):
@@ -88,7 +103,8 @@ def test_pictures_are_counted_in_folders_and_tars(tmp_path):
 
 def test_a_broken_tar_and_a_missing_folder_are_refused(tmp_path):
     (tmp_path / f"{CAT}.tar").write_bytes(b"not a tar" * 200)
-    with pytest.raises(CogError, match="cannot read the tar"):
+    with pytest.raises(CogError, match="cannot read the tar") as caught:
         count_pictures(tmp_path)
+    assert len(str(caught.value).splitlines()) == 2  # tarfile's own message has six lines
     with pytest.raises(CogError, match="no folder of pictures"):
         count_pictures(tmp_path / "none")

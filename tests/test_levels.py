@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cog.concept_lists import read_counts, read_wnids
-from cog.eligible import LevelsRecipe, choose_eligible
+from cog.eligible import LevelsRecipe, choose_eligible, read_recipe
 from cog.errors import CogError
+from cog.information import information_content
 from cog.level_checks import check_levels, compare_levels, explain_concept
 from cog.levels import (
     Levels,
@@ -29,6 +30,7 @@ from cog.levels import (
     write_levels,
 )
 from cog.ranking import rank_concepts, window_starts
+from cog.similarity import nearest
 from cog.wordnet import load_taxonomy
 
 OFFICIAL_SHA256 = {  # of the published lists: sorted wnids, one a line
@@ -144,6 +146,32 @@ class TestDefault:
         keys = list(zip(-default.table["similarity"], depths, default.table["wnid"], strict=True))
         assert keys == sorted(keys)
 
+    def test_other_orders_of_ties_agree_as_levels_readme_says(self):
+        """Which concepts a window takes from a group of equals: by rules, and at best."""
+        ranking = rank_concepts(LevelsRecipe())
+        concepts, value = ranking.concepts, -ranking.best.value
+        level_of = places(read_levels())
+        official = np.array([level_of.get(ranking.taxonomy.wnids[i], 0) for i in concepts])
+        windows = np.zeros(len(concepts), int)
+        for number, start in enumerate(window_starts(len(concepts), LevelsRecipe()), start=1):
+            windows[start : start + 1000] = number
+
+        def agreement(ties) -> int:
+            order = np.lexsort((concepts, ties, value))
+            return int(((official[order] == windows) & (windows > 0)).sum())
+
+        names = np.argsort(np.argsort([ranking.taxonomy.names[i] for i in concepts]))
+        pictures = ranking.eligibility.pictures[concepts]
+        assert agreement(ranking.taxonomy.depth[concepts]) == 4973
+        assert agreement(concepts) == 4967
+        assert agreement(names) == 4965
+        assert max(agreement(pictures), agreement(-pictures)) == 4969
+        places_of, wanted = (
+            Counter(zip(value.tolist(), levels.tolist(), strict=True))
+            for levels in (windows, official)
+        )
+        assert sum(n for (_, level), n in (places_of & wanted).items() if level) == 4998
+
     def test_pictures_are_those_of_the_counts(self, default):
         counts = read_counts("in21k")
         images = dict(zip(default.table["wnid"], default.table["images"], strict=True))
@@ -208,6 +236,21 @@ class TestFilters:
         assert len(
             choose_eligible(taxonomy, LevelsRecipe(universe=strange, min_images=None)).concepts
         )
+
+    def test_what_a_table_of_ones_own_leaves_out_is_told_apart(self, tmp_path, taxonomy):
+        file = tmp_path / "counts.csv"
+        file.write_text("wnid,images\n" + "".join(f"{wnid},{9}\n" for wnid in SMALL[:10]))
+        recipe = LevelsRecipe(universe=SMALL, seen=SEEN, counts=str(file), min_images=9)
+        removed = choose_eligible(taxonomy, recipe).removed
+        assert len(removed[f"no picture count in {file}"]) == 40
+        assert len(removed["fewer than 9 pictures"]) == 0
+
+    @pytest.mark.parametrize("name", ["seen", "universe", "eligible", "exclude"])
+    def test_unknown_wnids_are_told_with_their_file(self, tmp_path, taxonomy, name):
+        file = tmp_path / "mine.txt"
+        file.write_text(f"{SMALL[0]}\nn99999999\n")
+        with pytest.raises(CogError, match=r"1 of the 2 wnids in .*mine\.txt .*n99999999"):
+            choose_eligible(taxonomy, replace(LevelsRecipe(), **{name: str(file)}))
 
 
 class TestOtherBenchmarks:
@@ -291,7 +334,7 @@ class TestFolder:
         assert back.table.equals(small.table)
         assert (back.table.dtypes == small.table.dtypes).all()
         assert (back.seen, back.report) == (small.seen, small.report)
-        assert LevelsRecipe(**back.recipe).as_dict() == small.recipe
+        assert read_recipe(back.recipe).as_dict() == small.recipe
         assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
         assert check_levels(tmp_path / "a" / "b") == ()
 
@@ -329,6 +372,35 @@ class TestFolder:
         with pytest.raises(CogError, match="No space left on device"):
             write_levels(small, tmp_path / "levels")
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_disk_that_fills_leaves_the_levels_that_were_there(
+        self, tmp_path, small, monkeypatch
+    ):
+        write_levels(small, tmp_path / "levels")
+        other = build_levels(eligible=SMALL, seen=SEEN, size=9)
+        whole = Path.write_text
+
+        def fills(path, text, **options):
+            if path.name == "seen.csv":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return whole(path, text, **options)
+
+        monkeypatch.setattr(Path, "write_text", fills)
+        with pytest.raises(CogError, match="No space left on device"):
+            write_levels(other, tmp_path / "levels", overwrite=True)
+        assert read_levels(tmp_path / "levels").fingerprint == small.fingerprint
+        assert len(list((tmp_path / "levels").iterdir())) == 3
+
+    def test_a_folder_in_the_way_of_a_file_is_named_and_nothing_replaced(self, tmp_path, small):
+        write_levels(small, tmp_path)
+        before = (tmp_path / "levels.csv").read_bytes()
+        (tmp_path / "seen.csv").unlink()
+        (tmp_path / "seen.csv").mkdir()
+        other = build_levels(eligible=SMALL, seen=SEEN, size=9)
+        with pytest.raises(CogError, match=r"seen\.csv is a folder"):
+            write_levels(other, tmp_path, overwrite=True)
+        assert (tmp_path / "levels.csv").read_bytes() == before
+        assert len(list(tmp_path.iterdir())) == 3
 
     def test_a_place_that_cannot_be_written_is_an_error_of_two_lines(self, tmp_path, small):
         (tmp_path / "file").touch()
@@ -382,6 +454,39 @@ class TestFolder:
         with pytest.raises(CogError, match="colour"):
             read_levels(tmp_path / "other")
 
+    @pytest.mark.parametrize(
+        ("part", "name", "value"),
+        [
+            ("recipe", "wordnet", None),
+            ("recipe", "measure", 5),
+            ("recipe", "measure", "lim"),
+            ("recipe", "spacing", "event"),
+            ("recipe", "seen", [1]),
+            ("recipe", "n_levels", True),
+            ("recipe", "leaves_only", "yes"),
+            ("recipe", "size", 0),
+            ("report", "eligible", "many"),
+        ],
+    )
+    def test_damaged_recipes_are_refused_by_name(self, tmp_path, small, part, name, value):
+        write_levels(small, tmp_path / "levels")
+        file = tmp_path / "levels" / "levels.json"
+        story = json.loads(file.read_text())
+        story[part][name] = value
+        file.write_text(json.dumps(story))
+        for question in (read_levels, check_levels):
+            with pytest.raises(CogError, match=name if value else "one level of one|wordnet"):
+                question(tmp_path / "levels")
+
+    @pytest.mark.parametrize("part", ["recipe", "report", "sha256"])
+    def test_a_story_without_its_parts_is_refused(self, tmp_path, small, part):
+        write_levels(small, tmp_path / "levels")
+        file = tmp_path / "levels" / "levels.json"
+        for value in (None, [], 5):
+            file.write_text(json.dumps(json.loads(file.read_text()) | {part: value}))
+            with pytest.raises(CogError, match="does not hold levels"):
+                check_levels(tmp_path / "levels")
+
     def test_a_level_that_is_not_there_shows_the_others(self, small):
         with pytest.raises(CogError, match="unknown level 'L9'"):
             small.wnids(9)
@@ -415,10 +520,46 @@ class TestExplain:
         assert told.subsumer == f"{row['lcs_wnid']} {row['lcs_name']}"
         assert told.formula.endswith(f" = {row['similarity']:.6g}")
 
-    def test_outside_the_corpus_nothing_is_known(self, small):
-        told = explain_concept("algebra", small)
-        assert (told.nearest, told.formula) == ("", "")
+    def test_outside_the_corpus_it_joins_with_its_ancestors(self, small, taxonomy):
+        told = explain_concept("happiness", small)
         assert told.verdict == "in no level: not in the eligible list"
+        assert told.outside
+        node, seen = taxonomy.index(told.wnid), taxonomy.indices(SEEN)
+        members = [*taxonomy.indices((*read_wnids("in21k"), *SEEN, *SMALL)), node]
+        ic = information_content(taxonomy, members)
+        best = nearest(taxonomy, ic, [node], seen)
+        assert told.nearest.split()[0] == taxonomy.wnids[best.seen[0]]
+        assert told.subsumer.split()[0] == taxonomy.wnids[best.subsumer[0]]
+        assert told.formula.endswith(f" = {best.value[0]:.6g}")
+        assert not explain_concept("guitar_pick", read_levels()).outside
+
+    def test_lists_are_found_from_another_folder(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("mine.txt").write_text("\n".join(SMALL))
+        built = build_levels(eligible="mine.txt", seen=SEEN, size=8)
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        wnid = built.table["wnid"].iloc[0]
+        assert explain_concept(wnid, built).verdict == "in L1, rank 1 of 50"
+        (tmp_path / "mine.txt").unlink()
+        with pytest.raises(CogError, match=r"cannot compute these levels again.*mine\.txt"):
+            explain_concept(wnid, built)
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (lambda lines: lines[:21], "21 concepts are eligible now, 50 were"),
+            (lambda lines: [*lines[:-1], "n02084071"], "49 concepts"),
+            (lambda lines: [*lines[:-1], "n13991823"], "rows come out differently"),
+        ],
+    )
+    def test_inputs_that_changed_are_refused(self, tmp_path, change, told):
+        file = tmp_path / "mine.txt"
+        file.write_text("\n".join(SMALL))
+        built = build_levels(eligible=str(file), seen=SEEN, size=8)
+        file.write_text("\n".join(change(list(SMALL))))
+        with pytest.raises(CogError, match=f"have changed: .*{told}"):
+            explain_concept(SMALL[0], built)
 
 
 def test_moved_concepts_are_those_that_differ(small):

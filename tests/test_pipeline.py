@@ -120,6 +120,10 @@ def test_another_picture_list_is_refused(options, plug_in, tmp_path, pictures):
     cog.evaluate(f"{plug_in}:load", **options)
     fewer = shutil.copytree(pictures, tmp_path / "fewer")
     next(fewer.glob("*/*_11.png")).unlink()
+    for function in ("load", "another"):  # another model must not be compared on other pictures
+        with pytest.raises(CogError, match="is of another split of cog_l"):
+            cog.evaluate(f"{plug_in}:{function}", **options | {"images": fewer})
+    shutil.rmtree(options["out"] / "splits")
     with pytest.raises(CogError, match=r"holds features of something else .*images: asked"):
         cog.evaluate(f"{plug_in}:load", **options | {"images": fewer})
 

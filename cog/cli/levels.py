@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 _BUILD_OPTIONS = (
-    click.option("--seen", metavar="FILE|in1k", help="Seen concepts.  [default: in1k]"),
-    click.option("--universe", metavar="FILE|in21k",
-                 help="What there are pictures of.  [default: in21k, Fall 2011]"),
-    click.option("--eligible", metavar="FILE|official",
+    click.option("--seen", metavar="FILE|DIR|in1k",
+                 help="Seen concepts: a list, or a folder of pictures.  [default: in1k]"),
+    click.option("--universe", metavar="FILE|DIR|in21k",
+                 help="What there are pictures of, likewise.  [default: in21k, Fall 2011]"),
+    click.option("--eligible", metavar="FILE|DIR|official",
                  help="Take these concepts and skip the filters; seen ones are still removed."),
     click.option("--counts", metavar="FILE",
                  help="CSV wnid,images: pictures per concept.  [default: those of in21k]"),
@@ -47,7 +48,7 @@ def _build_options(command: Any) -> Any:
     return command
 
 
-@click.command("build-levels")
+@click.command("build-levels", short_help="Build levels, official or others.")
 @_build_options
 @click.option("--out", default=Path("built-levels"), type=click.Path(path_type=Path),
               show_default=True, help="Where levels.csv, seen.csv and levels.json go.")  # fmt: skip
@@ -67,6 +68,7 @@ def build_levels(
     from cog import levels as library
 
     choices = {name: value for name, value in given.items() if value is not None}
+    _refuse_contradictions(choices, no_min_images, no_exclusions)
     choices |= {"min_images": None} if no_min_images else {}
     choices |= {"exclude": None} if no_exclusions else {}
     built = library.build_levels(**choices)
@@ -74,6 +76,34 @@ def build_levels(
     _tell_filters(built.report, "eligible" in choices)
     _tell_levels(built)
     click.echo(out)
+
+
+def _refuse_contradictions(
+    choices: dict[str, Any], no_min_images: bool, no_exclusions: bool
+) -> None:
+    """Raise for options that contradict each other; name those that do nothing on stderr."""
+    from cog.errors import CogError
+
+    off = {"no_min_images": no_min_images, "no_exclusions": no_exclusions}
+    used = choices.keys() | {name for name, switched in off.items() if switched}
+    pairs = (("min_images", "no_min_images"), ("exclude", "no_exclusions"), ("images", "counts"))
+    for one, other in pairs:
+        if {one, other} <= used:
+            raise CogError(
+                f"{_as_option(one)} and {_as_option(other)} contradict each other",
+                "give one of the two",
+            )
+    if "eligible" in used and used & _FILTERS:
+        ignored = ", ".join(_as_option(name) for name in sorted(used & _FILTERS))
+        click.echo(f"--eligible skips the filters: {ignored} ignored", err=True)
+
+
+_FILTERS = {"min_images", "no_min_images", "drop_seen_ancestors", "drop_persons", "leaves_only",
+            "exclude", "no_exclusions"}  # fmt: skip
+
+
+def _as_option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _tell_filters(report: dict[str, Any], listed: bool) -> None:
@@ -93,14 +123,14 @@ def _tell_levels(built: Any) -> None:
         )
 
 
-@click.group()
+@click.group(short_help="Show, explain, compare, check levels.")
 def levels() -> None:
     """Look into levels: show, explain, compare, check.
 
     A DIR is a folder that `cog build-levels` wrote, or `official`.
 
     \b
-    Example: cog levels explain hard_tick
+    Example: cog levels explain guitar_pick
     """
 
 
@@ -109,7 +139,7 @@ _levels_option = click.option(
 )
 
 
-@levels.command()
+@levels.command(short_help="List the concepts of a level.")
 @click.argument("level", metavar="L1|L2|…")
 @_levels_option
 @click.option("--csv/--no-csv", default=False, help="The rows of levels.csv as they are.")
@@ -138,7 +168,7 @@ def show(level: str, folder: str, csv: bool) -> None:
         )
 
 
-@levels.command()
+@levels.command(short_help="Why a concept is where it is.")
 @click.argument("concept", metavar="WNID|dog.n.01|WORD")
 @_levels_option
 def explain(concept: str, folder: str) -> None:
@@ -148,7 +178,7 @@ def explain(concept: str, folder: str) -> None:
     with its numbers.
 
     \b
-    Example: cog levels explain hard_tick
+    Example: cog levels explain guitar_pick
     """
     from cog.level_checks import explain_concept
     from cog.levels import read_levels
@@ -156,18 +186,17 @@ def explain(concept: str, folder: str) -> None:
     told = explain_concept(concept, read_levels(folder))
     if told.other_senses:
         click.echo(f"took the first sense; the others: {', '.join(told.other_senses)}", err=True)
+    if told.outside:
+        click.echo(f"not in the corpus, added with its ancestors: {told.name}", err=True)
     click.echo(f"{told.wnid} {told.name}: {told.verdict}")
     for path in told.paths:
         click.echo(f"path      {' > '.join(path)}")
-    if told.nearest:
-        click.echo(f"a         {told.wnid} {told.name}")
-        click.echo(f"b         {told.nearest} (the nearest seen concept)")
-        click.echo(f"s         {told.subsumer} (their subsumer)\n{told.formula}")
-    else:
-        click.echo("nearest   none: outside the corpus its information content is not known")
+    click.echo(f"a         {told.wnid} {told.name}")
+    click.echo(f"b         {told.nearest} (the nearest seen concept)")
+    click.echo(f"s         {told.subsumer} (their subsumer)\n{told.formula}")
 
 
-@levels.command()
+@levels.command(short_help="Compare two folders of levels.")
 @click.argument("first", metavar="DIR")
 @click.argument("second", metavar="DIR")
 @click.pass_context
@@ -194,7 +223,7 @@ def compare(context: click.Context, first: str, second: str) -> None:
     context.exit(0 if found.equal else 1)
 
 
-@levels.command()
+@levels.command(short_help="Check a folder of levels.")
 @click.argument("folder", metavar="DIR")
 @click.pass_context
 def check(context: click.Context, folder: str) -> None:

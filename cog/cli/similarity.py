@@ -24,7 +24,7 @@ _RULES = {
 }
 
 
-@click.command()
+@click.command(short_help="How alike two concepts or sets are.")
 @click.argument("a")
 @click.argument("b")
 @click.option("--measure", default="lin", show_default=True,
@@ -44,29 +44,32 @@ def similarity(
     """How alike A and B are: concepts, or sets of concepts.
 
     A concept is a wnid (n02084071), a synset name (dog.n.01) or a word (dog: its first sense). A
-    set is a file with a concept a line, a levels.csv, or one of in1k, in21k and L1 to L5. Of two
+    set is a file with a concept a line (it goes before a word of the same name), a levels.csv, or
+    one of in1k, in21k, L1 to L5 and official (the 5,000 of those levels). Of two
     concepts you get the value and where it comes from, of a concept and a set the nearest member,
     of two sets how near each member's best match in the other set is.
 
     \b
     Example:
         cog similarity dog cat
-        cog similarity hot_dog in1k --measure path
+        cog similarity giraffe in1k --measure path
         cog similarity L5 in1k
     """
     import numpy as np
 
     from cog.information import load_information
-    from cog.measures import find_measure
+    from cog.measures import find_measure, subsumer_rule
     from cog.wordnet import load_taxonomy
 
+    chosen = find_measure(measure)
+    subsumer_rule(chosen, subsumer)  # refuses an unknown one before anything is said
     taxonomy = load_taxonomy(wordnet)
     left, right = _side(taxonomy, a), _side(taxonomy, b)
+    ic, added = np.zeros(len(taxonomy)), tuple[int, ...]()  # enough for what goes by edges
+    if chosen.kind == "information":
+        ic, added = load_information(taxonomy, corpus, left.concepts + right.concepts)
     for note in dict.fromkeys(left.notes + right.notes):
         click.echo(note, err=True)
-    ic, added = np.zeros(len(taxonomy)), tuple[int, ...]()  # enough for what goes by edges
-    if find_measure(measure).kind == "information":
-        ic, added = load_information(taxonomy, corpus, left.concepts + right.concepts)
     if added:
         listed = ", ".join(taxonomy.names[i] for i in added[:5]) + (", …" if added[5:] else "")
         click.echo(f"not in the corpus, added with its ancestors: {listed}", err=True)
@@ -79,10 +82,11 @@ def similarity(
 def _side(taxonomy: Taxonomy, text: str) -> Side:
     from cog.comparison import read_side, set_of
 
-    if re.fullmatch(r"L\d+", text):
+    level = re.fullmatch(r"(?:cog_)?l(\d+)", text.lower())
+    if level:
         from cog.levels import read_levels
 
-        return set_of(taxonomy, text, read_levels().wnids(int(text[1:])))
+        return set_of(taxonomy, f"L{level[1]}", read_levels().wnids(int(level[1])))
     return read_side(taxonomy, text)
 
 
@@ -122,20 +126,19 @@ def _pair_record(
         "rule": found.rule,
         "formula": found.formula,
         "terms": found.terms,
+        "note": found.note,
     }
     return {**record, "nearest_in": among} if among else record
 
 
 def _pair_text(taxonomy: Taxonomy, found: Explanation, measure: str) -> str:
-    from cog.measures import INFINITE
-
     names = taxonomy.names
     above = "  s  nothing is above both"
     if found.subsumer >= 0:
         above = _synset_line("s", taxonomy, found.subsumer) + f"  ({_RULES[found.rule]})"
-    infinite = "  (infinite: nothing tells them apart)" if found.value == INFINITE else ""
+    note = f"  ({found.note})" if found.note else ""
     return "\n".join([
-        f"{measure}({names[found.a]}, {names[found.b]}) = {found.value:.6g}{infinite}",
+        f"{measure}({names[found.a]}, {names[found.b]}) = {found.value:.6g}{note}",
         _synset_line("a", taxonomy, found.a),
         _synset_line("b", taxonomy, found.b),
         above,
@@ -167,15 +170,19 @@ def _print_sets(
 
 
 def _spread_text(one: Side, other: Side, measure: str, found: Spread) -> str:
-    minimum, low, median, high, maximum = (f"{value:.4g}" for value in found.quartiles)
     lines = [
         f"{measure}: the best match in {other.text} ({len(other.concepts)} concepts) of each of"
         f" {found.count} in {one.text}",
-        f"  mean {found.mean:.4g}   min {minimum}   25 % {low}   median {median}"
-        f"   75 % {high}   max {maximum}",
+        "  mean none: no value is finite",
     ]
+    if found.quartiles:
+        minimum, low, median, high, maximum = (f"{value:.4g}" for value in found.quartiles)
+        lines[-1] = (
+            f"  mean {found.mean:.4g}   min {minimum}   25 % {low}   median {median}"
+            f"   75 % {high}   max {maximum}"
+        )
     if found.infinite:
-        lines.append(f"  {found.infinite} infinite, left out of the mean and of the bars")
+        lines.append(f"  {found.infinite} infinite, left out of these numbers and of the bars")
     most = max(found.histogram, default=1)
     for at, count in enumerate(found.histogram):
         interval = f"{found.edges[at]:9.4g} to {found.edges[at + 1]:<9.4g}"

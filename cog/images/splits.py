@@ -203,13 +203,33 @@ def write_split(split: Split, folder: Path, dataset: str) -> None:
     `--split FOLDER/test` takes them. Labels count all wanted classes, those left out too, as in the
     official lists. A file that already says the same is left alone.
     """
-    wanted = sorted([*split.train.wnids, *split.left_out])
-    label_of = {wnid: label for label, wnid in enumerate(wanted)}
-    for images in (split.test, split.train):
-        labels = [label_of[images.wnids[label]] for label in images.labels.tolist()]
-        text = "".join(
-            f"{path} {label}\n" for path, label in zip(images.paths, labels, strict=True)
-        )
-        file = folder / images.split / f"{dataset}.txt"
+    for file, text in _split_texts(split, folder, dataset).items():
         if not file.is_file() or file.read_bytes() != text.encode():
             write_text(file, text)
+
+
+def refuse_another_split(split: Split, folder: Path, dataset: str) -> None:
+    """Refuse a folder where another split of the dataset was written: results would be mixed.
+
+    Raises:
+        CogError: a file is there and says something else.
+    """
+    for file, text in _split_texts(split, folder, dataset).items():
+        if file.is_file() and file.read_bytes() != text.encode():
+            raise CogError(
+                f"{file} is of another split of {dataset}: its pictures or classes differ",
+                "give another --out, or the pictures, levels and split of that run",
+            )
+
+
+def _split_texts(split: Split, folder: Path, dataset: str) -> dict[Path, str]:
+    """The files of a split and what they say."""
+    wanted = sorted([*split.train.wnids, *split.left_out])
+    label_of = {wnid: label for label, wnid in enumerate(wanted)}
+    texts = {}
+    for images in (split.test, split.train):
+        labels = [label_of[images.wnids[label]] for label in images.labels.tolist()]
+        texts[folder / images.split / f"{dataset}.txt"] = "".join(
+            f"{path} {label}\n" for path, label in zip(images.paths, labels, strict=True)
+        )
+    return texts
