@@ -32,8 +32,6 @@ from cog.results import tidy, write_cell, write_results
 from cog.runs import Run, record_unreadable, versions, write_run
 from cog.store import FeatureStore
 
-PROTOCOL = "cog-1"  # raised when a result would change for the same input
-
 
 def evaluate(
     model: ModelLike | Sequence[ModelLike],
@@ -90,13 +88,15 @@ def run_plan(plan: Plan, progress: Progress, discard_features: bool = False) -> 
     try:
         for dataset in plan.datasets:
             for row in _dataset_rows(plan, dataset, progress):
-                progress.result(row)
                 rows.append(row)
+                progress.result(row)
             write_results(plan.out)
             if discard_features:
                 discard(plan, dataset)
     except KeyboardInterrupt as error:
         done = f"{len(rows)} of {len(plan.cells)} cells done"
+        if rows:
+            write_results(plan.out)
         raise Interrupted(f"run the same command to go on; {done}") from error
     return tidy(rows)
 
@@ -196,7 +196,6 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, result: ProbeResult) -> dict[
         "n_train": result.n_train,
         "n_validation": result.n_validation,
         "split": dataset.split.kind,
-        "protocol": PROTOCOL,
         "precision": plan.extraction.precision,
         "dtype": plan.extraction.dtype,
         "device": cell.run.model.device.type,

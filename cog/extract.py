@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from cog.batches import Batch, cut, decoded
 from cog.errors import CogError, unknown_name
-from cog.images import ImageList
+from cog.images import ImageList, read_bytes
 from cog.models import Model
 from cog.progress import Progress
 from cog.runs import Run
 from cog.store import FORMAT, FeatureStore
+from cog.transforms import Unreadable, decode
 
 UNREADABLE_SHARE = 0.01  # past this share of a dataset's pictures, something is wrong with the copy
 PRECISIONS: dict[str, torch.dtype | None] = {
@@ -119,7 +120,7 @@ def extract(
             raise CogError(
                 f"{len(unreadable)} of {total:,} pictures of {dataset} cannot be read, "
                 f"more than {UNREADABLE_SHARE:.0%}: {_examples(lists, unreadable)}",
-                "mend or remove those files; the features made so far are kept",
+                "mend those files and run the command again (or remove them, with another --out)",
             )
 
     for images in lists:
@@ -138,6 +139,43 @@ def _examples(lists: Sequence[ImageList], unreadable: set[tuple[str, int]]) -> s
     return ", ".join(paths[split][row] for split, row in sorted(unreadable)[:3])
 
 
+def refuse_other_features(
+    runs: Sequence[Run], dataset: str, lists: Sequence[ImageList], settings: Extraction
+) -> None:
+    """Refuse stores in the way that hold features of something else, before anything is written.
+
+    Raises:
+        CogError: another model, picture list, preprocessing, precision or dtype.
+    """
+    for run in runs:
+        for images in lists:
+            _open_store(run, dataset, images, settings)
+
+
+def _open_store(
+    run: Run, dataset: str, images: ImageList, settings: Extraction
+) -> FeatureStore | None:
+    """The store that goes on, or None where there is none, or an empty one of something else."""
+    path = store_path(run, dataset, images.split)
+    if not path.exists():
+        return None
+    store = FeatureStore.open(path)
+    wanted = feature_fingerprint(run, images, settings)
+    if store.fingerprint != wanted and len(store.missing_chunks()) == store.n_chunks:
+        return None
+    return FeatureStore.open(path, wanted)
+
+
+def _forget_mended(store: FeatureStore, images: ImageList) -> None:
+    """Drop the chunks of pictures that could not be read and now can."""
+    for row in store.unreadable():
+        try:
+            decode(read_bytes(images, row))
+        except Unreadable:
+            continue
+        store.forget_chunk(row // store.chunk_rows)
+
+
 def _open_stores(
     runs: Sequence[Run], dataset: str, images: ImageList, settings: Extraction
 ) -> dict[Run, FeatureStore]:
@@ -145,14 +183,16 @@ def _open_stores(
     stores: dict[Run, FeatureStore] = {}
     new: list[Run] = []
     for run in runs:
-        path = store_path(run, dataset, images.split)
-        if path.exists():
-            stores[run] = FeatureStore.open(path, feature_fingerprint(run, images, settings))
-        else:
+        store = _open_store(run, dataset, images, settings)
+        if store is None:
             new.append(run)
+        else:
+            _forget_mended(store, images)
+            stores[run] = store
     if new:
         chunk_rows = settings.chunk_rows or _rows_a_minute(new, settings)
         for run in new:
+            FeatureStore.remove(store_path(run, dataset, images.split))
             stores[run] = FeatureStore.create(
                 store_path(run, dataset, images.split),
                 images.labels,
@@ -194,9 +234,18 @@ def embed(model: Model, pixels: torch.Tensor, precision: str = "fp32") -> NDArra
     device = model.device
     mixed = PRECISIONS[precision]
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=mixed is not None)
-    with exact, torch.autocast(device.type, dtype=mixed, enabled=mixed is not None):
-        x = model.preprocess.normalise(pixels.to(device, non_blocking=True))
-        features = model.embed(x)
+    try:
+        with exact, torch.autocast(device.type, dtype=mixed, enabled=mixed is not None):
+            x = model.preprocess.normalise(pixels.to(device, non_blocking=True))
+            features = model.embed(x)
+    except CogError:
+        raise
+    except Exception as error:  # out of memory, or whatever a stranger's network raises
+        text = " ".join(str(error).split())
+        raise CogError(
+            f"{model.name} fails on a batch of {len(pixels)}: {type(error).__name__}: {text}",
+            "give a smaller --batch-size, or look with `cog models check`",
+        ) from error
     return features.float().cpu().numpy()
 
 

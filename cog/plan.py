@@ -11,7 +11,12 @@ from typing import Any
 
 from cog.datasets import Dataset, Pictures, find_datasets
 from cog.errors import CogError, unknown_name
-from cog.extract import Extraction, feature_fingerprint, pick_device
+from cog.extract import (
+    Extraction,
+    feature_fingerprint,
+    pick_device,
+    refuse_other_features,
+)
 from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
 from cog.models import Model, load_model
@@ -19,6 +24,8 @@ from cog.probes import PROBES, SOLVERS
 from cog.recipe import SEEDS, Recipe
 from cog.results import read_cell
 from cog.runs import Run, plan_runs
+
+PROTOCOL = "cog-1"  # raised when a result would change for the same input
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,9 @@ class Probing:
                 raise unknown_name("probe", probe, PROBES)
             if self.solver not in SOLVERS[probe]:
                 raise unknown_name("solver", self.solver, SOLVERS[probe])
+        for seed in self.seeds:
+            if not 0 <= seed < 2**32:
+                raise CogError(f"a seed of {seed}", "give --seeds from 0 up to 4294967295")
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,15 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
     datasets = find_datasets(pictures, levels, recipe)
     for dataset in datasets:
         refuse_another_split(dataset.split, out / "splits", dataset.name)
-    shared = {"recipe_hash": _hash(asdict(recipe)), "levels_hash": levels.fingerprint[:16]}
+        refuse_other_features(runs, dataset.name, dataset.lists, extraction)
+    notice = parts["rest"].get("notice")
+    if notice and pictures.in1k is None and not pictures.only:
+        notice("in1k is left out: give --in1k ROOT to include it")
+    shared = {
+        "protocol": PROTOCOL,
+        "recipe_hash": _hash(asdict(recipe)),
+        "levels_hash": levels.fingerprint[:16],
+    }
     cells = tuple(
         cell
         for dataset in datasets

@@ -18,6 +18,8 @@ from cog.errors import CogError
 from cog.images import ImageList
 from cog.models import Model
 
+RESERVED = ("splits", "results.csv", "unreadable.csv")  # what else lies in the folder of runs
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -47,6 +49,8 @@ def plan_runs(models: Sequence[Model], out: Path) -> tuple[Run, ...]:
     """
     runs: dict[str, Run] = {}
     for model in models:
+        if model.name in RESERVED:
+            raise CogError(f"a run cannot be called {model.name}", "give another --name")
         if model.name in runs:
             raise CogError(
                 f"two models are called {model.name}", "give each its own --name, or drop one"
@@ -58,14 +62,19 @@ def plan_runs(models: Sequence[Model], out: Path) -> tuple[Run, ...]:
 
 def _refuse_another(run: Run) -> None:
     """Refuse a folder that holds the run of another model."""
+    path = run.folder / "run.json"
     try:
-        found = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+        found = str(json.loads(path.read_text(encoding="utf-8"))["model_fingerprint"])
     except FileNotFoundError:
         return
-    if found["model_fingerprint"] != run.fingerprint:
+    except (ValueError, KeyError, TypeError) as error:
+        raise CogError(
+            f"{path} is damaged", f"remove {run.folder}, or give another --out"
+        ) from error
+    if found != run.fingerprint:
         raise CogError(
             f"{run.folder} holds another model under that name "
-            f"(fingerprint {found['model_fingerprint'][:12]}, now {run.fingerprint[:12]})",
+            f"(fingerprint {found[:12]}, now {run.fingerprint[:12]})",
             "give another --name or --out, or remove that folder",
         )
 

@@ -145,6 +145,16 @@ class FeatureStore:
         _writable(group, "readable")[rows] = readable
         _writable(group, "features")[rows] = values
 
+    def forget_chunk(self, chunk: int) -> None:
+        """Make a chunk missing again, with what was said of its unreadable pictures."""
+        (self.path / "features" / "c" / str(chunk) / "0").unlink(missing_ok=True)
+        rows = self.chunk_slice(chunk)
+        group = zarr.open_group(self.path, mode="r+")
+        reasons = cast(dict[str, str], group.attrs["unreadable"])
+        group.attrs["unreadable"] = {
+            row: why for row, why in reasons.items() if not rows.start <= int(row) < rows.stop
+        }
+
     def _checked(
         self, features: NDArray[np.float32], readable: NDArray[np.bool_]
     ) -> NDArray[np.floating[Any]]:
@@ -160,7 +170,7 @@ class FeatureStore:
             largest = float(np.abs(features[readable]).max())
             raise CogError(
                 f"a feature of {largest:.6g} does not fit in {self.dtype} ({self.path.name})",
-                "give --dtype float32 (and another --out if chunks were already written)",
+                "give --dtype float32, and another --out or --name if there are features already",
             )
         values[~readable] = np.nan
         return values

@@ -201,7 +201,7 @@ def test_features_that_cannot_be_kept_are_refused(options, plug_in, tmp_path, fu
     done = run_cog(*arguments(options, "--model", f"{plug_in}:{function}"), cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 2
+    assert len(done.stderr.split("error: ")[1].strip().splitlines()) == 2
     assert not (options["out"] / "results.csv").exists()
 
 
@@ -211,6 +211,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(options, plug_in, tmp_path):
     assert "cog_l2" in done.stdout
     assert "cells: 0 of 2 done" in done.stdout
     assert "72 pictures to go" in done.stdout
+    assert "in1k is left out" in done.stderr
     assert not options["out"].exists()
 
 
@@ -274,6 +275,8 @@ BAD_INPUT = {
     "unknown solver": (["--solver", "adam"], "unknown solver 'adam'"),
     "unknown precision": (["--precision", "fp17"], "unknown precision 'fp17'"),
     "unknown device": (["--device", "tpu"], "unknown device 'tpu'"),
+    "a seed below 0": (["--seeds=-1"], "a seed of -1"),
+    "a name that is taken": (["--name", "splits"], "cannot be called splits"),
     "too many names": (["--name", "a", "--name", "b"], "2 names for 1 models"),
     "out is a file": (["--out", "file"], "file"),
     "split without lists": (["--split", "."], "no test lists"),
@@ -287,5 +290,64 @@ def test_bad_input_gives_two_lines_and_status_2(options, plug_in, tmp_path, case
     done = run_cog(*arguments(options, "--model", f"{plug_in}:load"), *wrong, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 2, done.stderr
+    assert len(done.stderr[done.stderr.index("error: ") :].strip().splitlines()) == 2, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_an_edited_plug_in_is_another_model(options, plug_in, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(plug_in.read_text())
+    cog.evaluate(f"{mine}:load", **options)
+    mine.write_text(plug_in.read_text().replace("avg_pool2d(x, 2)", "max_pool2d(x, 2)"))
+    with pytest.raises(CogError, match="holds another model under that name"):
+        cog.evaluate(f"{mine}:load", **options)
+
+
+def test_a_mended_picture_is_read_again(options, plug_in, tmp_path, wnids):
+    images = draw_pictures(tmp_path / "some", wnids, 12)
+    bad = images / wnids[0] / f"{wnids[0]}_7.png"
+    whole = bad.read_bytes()
+    bad.write_bytes(b"")
+    options |= {"images": images}
+    with pytest.raises(CogError, match="cannot be read, more than 1%") as error:
+        cog.evaluate(f"{plug_in}:load", **options)
+    assert "run the command again" in error.value.hint
+    bad.write_bytes(whole)
+    table = cog.evaluate(f"{plug_in}:load", **options)
+    assert (table["n_unreadable"] == 0).all()
+
+
+def test_a_refused_run_leaves_the_other_one_as_it_was(options, plug_in):
+    cog.evaluate(f"{plug_in}:load", **options)
+    files = {path: path.read_bytes() for path in options["out"].rglob("*") if path.is_file()}
+    for change in ({"dtype": "float32"}, {"max_train": 5}):
+        with pytest.raises(CogError, match=r"something else|another split"):
+            cog.evaluate(f"{plug_in}:load", **options | change)
+    assert {
+        path: path.read_bytes() for path in options["out"].rglob("*") if path.is_file()
+    } == files
+
+
+def test_the_remedy_for_overflow_works_as_it_is_said(options, plug_in):
+    with pytest.raises(CogError, match="does not fit in float16"):
+        cog.evaluate(f"{plug_in}:huge", **options)
+    assert len(cog.evaluate(f"{plug_in}:huge", **options, dtype="float32")) == 2
+
+
+def test_a_damaged_run_json_is_an_error(options, plug_in):
+    (options["out"] / "colours").mkdir(parents=True)
+    (options["out"] / "colours" / "run.json").write_text("{}")
+    with pytest.raises(CogError, match=r"run\.json is damaged"):
+        cog.evaluate(f"{plug_in}:load", **options)
+
+
+def test_a_network_that_fails_on_a_batch_is_named(options):
+    class OnlyOne(torch.nn.Module):
+        def forward(self, x):
+            if len(x) > 1:
+                raise RuntimeError("boom")
+            return x.mean((2, 3))
+
+    model = cog.Model(OnlyOne(), preprocess=cog.Preprocess(resize=16, crop=16), name="one")
+    with pytest.raises(CogError, match=r"one fails on a batch of 8: RuntimeError: boom"):
+        cog.evaluate(model, **options)

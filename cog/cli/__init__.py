@@ -45,7 +45,8 @@ def run() -> NoReturn:
     except CogError as error:
         _fail(error.what, error.hint)
     except click.exceptions.Abort as abort:
-        print(f"\ninterrupted: {abort.__cause__ or 'run the same command again'}", file=sys.stderr)
+        text = str(abort.__cause__ or "") or "run the same command again"
+        print(f"\ninterrupted: {text}", file=sys.stderr)
         sys.exit(130)
     except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:  # not in click 8.1
         error.show()
@@ -71,10 +72,11 @@ _OS_HINTS = {
     errno.EACCES: "give a place that you may write to with --out",
     errno.EROFS: "give a place that can be written to with --out",
     errno.ENOENT: "check the path",
+    errno.ENOTDIR: "a file is where a folder should be: give another --out",
 }
 
 
 def _fail(what: str, hint: str) -> NoReturn:
     """Two lines on stderr, and exit status 2."""
-    print(f"error: {what}\n hint: {hint}", file=sys.stderr)
+    print(f"error: {' '.join(what.split())}\n hint: {' '.join(hint.split())}", file=sys.stderr)
     sys.exit(2)

@@ -11,7 +11,7 @@ from cog.errors import CogError
 
 # Formats that Pillow reads; a file with another suffix, or none, is no picture.
 PICTURE_SUFFIXES = frozenset(
-    ["jpeg", "jpg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp"]
+    ["jpeg", "jpg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp", "ppm", "jp2"]
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from cog.errors import CogError
 from cog.models import safe_name
 from cog.transforms import Preprocess
 
+LIBRARIES = ("torch", "torchvision", "timm")  # whose code is known by their versions
+
 
 @dataclass(eq=False)
 class Model:
@@ -24,11 +27,13 @@ class Model:
 
     `network`: any `torch.nn.Module`, TorchScript included; it may be one that is being trained.
     `name`: of the run's folder and of the column `model`; the network's class if not given.
+    `code`: hash of code outside the network's classes that its features depend on (a plug-in's).
     """
 
     network: nn.Module
     preprocess: Preprocess = field(kw_only=True)
     name: str = field(default="", kw_only=True)
+    code: str = field(default="", kw_only=True, repr=False)
     _dim: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -106,10 +111,11 @@ class Model:
         """SHA-256 of all that decides the features, computed anew each time (weights may change).
 
         Over the names, dtypes, shapes and bytes of the parameters and buffers, the network's
-        structure as it prints, and the preprocessing. The model's name and device are left out.
+        structure as it prints, the source and plain attributes of classes that no library brings,
+        `code`, and the preprocessing. The model's name and device are left out.
         """
         digest = hashlib.sha256()
-        state = self.network.state_dict()
+        state = {**dict(self.network.named_buffers()), **self.network.state_dict()}
         for key in sorted(state):
             _add(digest, key, state[key])
         if not state:  # frozen TorchScript holds its weights as constants: judge by what it does
@@ -118,7 +124,10 @@ class Model:
             _add(digest, "features", self.embed(picture).half())
         structure = re.sub(r" at 0x[0-9a-f]+", "", repr(self.network))
         preprocess = json.dumps(self.preprocess.describe(), sort_keys=True)
-        digest.update(f"{structure}\n{preprocess}".encode())
+        digest.update(f"{structure}\n{preprocess}\n{self.code}".encode())
+        for part in self.network.modules():
+            if type(part).__module__.partition(".")[0] not in LIBRARIES:
+                digest.update(_own_code(part).encode())
         return digest.hexdigest()
 
 
@@ -137,6 +146,20 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
+
+
+def _own_code(part: nn.Module) -> str:
+    """The source of a module's class, where there is one, and its attributes of plain types."""
+    try:
+        source = inspect.getsource(type(part))
+    except (OSError, TypeError):  # typed at a prompt, or compiled
+        source = type(part).__qualname__
+    plain = {
+        name: value
+        for name, value in vars(part).items()
+        if isinstance(value, bool | int | float | str) and name != "training" and name[0] != "_"
+    }
+    return f"{source}\n{sorted(plain.items())}\n"
 
 
 def _add(digest: hashlib._Hash, key: str, value: object) -> None:

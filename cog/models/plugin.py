@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ def from_file(path: Path, function: str, weights: Path | None, pretrained: bool)
             f"{path}:{function} returned a {type(model).__name__}, not a cog.Model",
             "end it with: return cog.Model(network, preprocess=cog.Preprocess(...), name=...)",
         )
+    model.code = hashlib.sha256(path.read_bytes()).hexdigest()
     if not pretrained:
         reinitialise(model.network)
     return model
