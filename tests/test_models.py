@@ -289,7 +289,8 @@ def test_an_untrained_plug_in_forgets_all_that_it_learned(tmp_path):
     assert all(torch.equal(second[key], value) for key, value in first.items())
     assert torch.equal(model.network.norm.running_mean, torch.zeros(5))
     assert 0 < model.network.scale.abs().max() < 0.1
-    assert load_model(spec).fingerprint == Model(Net(2), preprocess=SMALL).fingerprint
+    loaded, made = load_model(spec).network.state_dict(), Net(2).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in made.items())
 
 
 def test_weights_for_an_untrained_network_are_refused(tmp_path):
