@@ -23,7 +23,8 @@ import pandas as pd
 
 from cog.datasets import Dataset
 from cog.errors import Interrupted
-from cog.extract import extract, pick_device, store_path
+from cog.extract import extract, store_path
+from cog.forward import pick_device
 from cog.images.splits import write_split
 from cog.plan import Cell, ModelLike, Plan, make_plan
 from cog.probes import PROBES, ProbeData, ProbeResult, ProbeSettings

@@ -14,9 +14,9 @@ from cog.errors import CogError, unknown_name
 from cog.extract import (
     Extraction,
     feature_fingerprint,
-    pick_device,
     refuse_other_features,
 )
+from cog.forward import pick_device
 from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
 from cog.models import Model, load_model

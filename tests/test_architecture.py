@@ -27,7 +27,7 @@ ROWS = (
     ("comparison", "eligible", "runs"),
     ("ranking",),
     ("levels",),
-    ("level_checks", "datasets", "batches"),
+    ("level_checks", "datasets", "batches", "forward"),
     ("extract",),
     ("plan",),
     ("evaluation", "estimate"),

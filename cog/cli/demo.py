@@ -13,7 +13,7 @@ ones where looks follow the tree. They do not show how any network does on photo
 levels of the demo are small, some are also harder in themselves: L5 is nine conifers."""
 
 
-@click.command()
+@click.command(short_help="All of it in a minute, on drawn pictures.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("cog-demo"), show_default=True,
               help="Where pictures, runs and results go.")  # fmt: skip
 def demo(out: Path) -> None:

@@ -11,7 +11,7 @@ from cog.cli.options import comma_list, read_shots, run_options
 _SEEDS = "22,37,45,77,93"
 
 
-@click.command()
+@click.command(short_help="A model to its accuracy per level.")
 @run_options
 @click.option("--probe", "probes", type=comma_list(str), default="logreg", show_default=True,
               help="Probes to fit.")  # fmt: skip
@@ -47,7 +47,7 @@ def evaluate(dry_run: bool, discard_features: bool, **options: Any) -> None:
         terminal.summary(results, plan.out / "results.csv")
 
 
-@click.command()
+@click.command(short_help="The features alone.")
 @run_options
 def extract(dry_run: bool, **options: Any) -> None:
     """Make and keep the features alone; `cog evaluate` goes on from them.
