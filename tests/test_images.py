@@ -127,7 +127,7 @@ def test_names_that_are_no_pictures(name: str) -> None:
 
 def test_the_source_with_more_of_the_classes_is_taken(tmp_path: Path) -> None:
     make_tars(tmp_path)
-    (tmp_path / WNIDS[0]).mkdir()
+    make_folder(tmp_path, {f"{WNIDS[0]}/a.JPEG": b"a"})
     assert find_pictures(tmp_path, WNIDS).source == "tar"
     assert find_pictures(tmp_path, WNIDS[:1]).source == "folder"  # of equals, the first
 
@@ -327,3 +327,16 @@ def test_a_place_that_cannot_be_listed_is_an_error(
     monkeypatch.setitem(IMAGE_SOURCES, "folder", source)
     with pytest.raises(CogError, match=r"cannot list the pictures.*Permission denied"):
         find_pictures(make_folder(tmp_path), WNIDS)
+
+
+def test_a_root_of_folders_and_tars_is_refused_unless_one_form_has_all(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    make_tars(tmp_path)
+    assert find_pictures(tmp_path, WNIDS).source == "folder"
+    for path in (tmp_path / WNIDS[2]).iterdir():
+        path.unlink()
+    (tmp_path / WNIDS[2]).rmdir()
+    (tmp_path / f"{WNIDS[0]}.tar").unlink()
+    (tmp_path / f"{WNIDS[1]}.tar").unlink()
+    with pytest.raises(CogError, match="holds 2 of the classes as folders and 1 others as tars"):
+        find_pictures(tmp_path, WNIDS)

@@ -65,7 +65,8 @@ def find_pictures(root: Path, wnids: Sequence[str]) -> Listing:
     """The pictures of `wnids` under `root`, from the source that has most of them.
 
     Raises:
-        CogError: no such folder, or nothing of these wnids in it.
+        CogError: no such folder, nothing of these wnids in it, or some in one form and some in
+            another.
     """
     if not root.is_dir():
         raise CogError(f"no folder {root}", "give the folder that holds <wnid>/ or <wnid>.tar")
@@ -73,7 +74,9 @@ def find_pictures(root: Path, wnids: Sequence[str]) -> Listing:
         counts = {name: source.count(root, wnids) for name, source in IMAGE_SOURCES.items()}
         best = max(counts, key=counts.__getitem__)  # the first of equals
         if counts[best]:
-            return IMAGE_SOURCES[best].find(root, wnids)
+            listing = IMAGE_SOURCES[best].find(root, wnids)
+            _refuse_two_forms(root, listing)
+            return listing
     except OSError as error:
         raise CogError(f"cannot list the pictures ({error})", "make that readable") from error
     example = wnids[0] if wnids else "<wnid>"
@@ -82,6 +85,19 @@ def find_pictures(root: Path, wnids: Sequence[str]) -> Listing:
         f"expected folders like {example}/ or tars like {example}.tar",
         "give the folder that holds them",
     )
+
+
+def _refuse_two_forms(root: Path, listing: Listing) -> None:
+    """Refuse a root where classes that this source lacks are there in another form."""
+    absent = [wnid for wnid, paths in listing.paths.items() if not paths]
+    for name, source in IMAGE_SOURCES.items():
+        others = source.count(root, absent) if absent and name != listing.source else 0
+        if others:
+            raise CogError(
+                f"{root} holds {len(listing.paths) - len(absent):,} of the classes as "
+                f"{listing.source}s and {others:,} others as {name}s",
+                f"give all of them in one form: make {listing.source}s of those {name}s",
+            )
 
 
 def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -> ImageList:
