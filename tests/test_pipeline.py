@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +251,8 @@ def test_an_interrupted_run_ends_as_one_that_was_not(options, plug_in, tmp_path,
     for chunks in (2, 14):  # once in the training features, once when one dataset is done
         process = subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # a job in the background of a script inherits that SIGINT is ignored
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         while len(list(broken.glob("*/features/*/features/c/*/0"))) < chunks:
             assert process.poll() is None, process.communicate()
