@@ -155,8 +155,8 @@ def probe_cells(
     )
     data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
+    device = str(pick_device(plan.extraction.device))
     for cell in cells:
-        device = str(pick_device(plan.extraction.device))
         settings = ProbeSettings(cell.solver, cell.shots, cell.seed, plan.recipe, device)
         label = f"{run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
         with progress.bar(label, 100, "%") as advance:

@@ -136,7 +136,8 @@ def _open_store(
     wanted = feature_fingerprint(run, images, settings)
     if store.fingerprint != wanted and len(store.missing_chunks()) == store.n_chunks:
         return None
-    return FeatureStore.open(path, wanted)
+    store.require(wanted)
+    return store
 
 
 def _forget_mended(store: FeatureStore, images: ImageList) -> None:

@@ -87,10 +87,20 @@ class FeatureStore:
             raise CogError(
                 f"{path} is not a feature store", "give another --out, or remove that folder"
             ) from error
-        if fingerprint is not None and found != fingerprint:
-            raise _different(path, fingerprint, found)
         rows, dim = features.shape
-        return cls(path, found, rows, dim, features.chunks[0], str(features.dtype))
+        store = cls(path, found, rows, dim, features.chunks[0], str(features.dtype))
+        if fingerprint is not None:
+            store.require(fingerprint)
+        return store
+
+    def require(self, fingerprint: dict[str, Any]) -> None:
+        """Refuse features made from something else than `fingerprint` says.
+
+        Raises:
+            CogError: it names every differing field.
+        """
+        if self.fingerprint != fingerprint:
+            raise _different(self.path, fingerprint, self.fingerprint)
 
     @staticmethod
     def remove(path: Path) -> None:
