@@ -16,15 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cog.errors import CogError
-from cog.models.checkpoints import (
-    RENAMES,
-    drop_tensors,
-    keep_prefix,
-    load_strictly,
-    read_checkpoint,
-    read_safely,
-)
+from cog.models.checkpoints import load_strictly, read_checkpoint, read_safely
 from cog.models.download import fetch, hash_prefix, weights_folder
+from cog.models.renames import RENAMES, drop_tensors, keep_prefix
 
 
 def network() -> nn.Module:

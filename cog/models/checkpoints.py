@@ -9,12 +9,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from cog.errors import CogError
+from cog.models.renames import StateDict, with_layout_of
 
-StateDict = Mapping[str, Tensor]
 _load_state_dict = nn.Module.load_state_dict  # torch's own: sources.strict_loading stands in for it
 SHOWN = 3  # names of tensors shown of each kind
 
@@ -47,7 +46,7 @@ def read_checkpoint(path: Path, nested: str = "") -> OrderedDict[str, Tensor]:
     others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
     if others:
         raise _wrong_layout(path, "nothing but tensors", content)
-    return _like(content, content)
+    return with_layout_of(content, content)
 
 
 def read_safely(path: Path) -> Any:
@@ -139,67 +138,6 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def keep_prefix(state_dict: StateDict, prefix: str) -> OrderedDict[str, Tensor]:
-    """The tensors whose name starts with `prefix`, named without it.
-
-    >>> list(keep_prefix({"module.fc.bias": torch.ones(1), "queue": torch.ones(1)}, "module."))
-    ['fc.bias']
-    """
-    return _like(
-        state_dict,
-        {
-            name.removeprefix(prefix): tensor
-            for name, tensor in state_dict.items()
-            if name.startswith(prefix)
-        },
-    )
-
-
-def densenet_layers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """torchvision's DenseNet files say `norm.1` where today's network says `norm1`.
-
-    >>> list(densenet_layers({"features.denselayer1.norm.1.bias": torch.ones(1)}))
-    ['features.denselayer1.norm1.bias']
-    """
-    old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
-    return _like(state_dict, {old.sub(r"\1\2", name): value for name, value in state_dict.items()})
-
-
-RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
-    "densenet_layers": densenet_layers,
-    "strip_module": lambda state_dict: keep_prefix(state_dict, "module."),
-}
-
-
-def drop_tensors(state_dict: StateDict, patterns: Iterable[str]) -> OrderedDict[str, Tensor]:
-    """The state dict without the tensors that match a pattern such as `head.*`.
-
-    Raises:
-        CogError: a pattern that matches nothing: it is not the file that was expected.
-    """
-    dropped: set[str] = set()
-    for pattern in patterns:
-        matches = fnmatch.filter(state_dict, pattern)
-        if not matches:
-            raise CogError(
-                f"the weights hold no tensor {pattern}, which the official file has",
-                "give --weights the official file",
-            )
-        dropped.update(matches)
-    kept = {name: tensor for name, tensor in state_dict.items() if name not in dropped}
-    return _like(state_dict, kept)
-
-
-def _like(
-    original: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
-) -> OrderedDict[str, Tensor]:
-    """`tensors` with the layout versions that torch keeps beside a state dict."""
-    result = OrderedDict(tensors)
-    if hasattr(original, "_metadata"):
-        result._metadata = original._metadata  # type: ignore[attr-defined]
-    return result
 
 
 def _compare(wanted: StateDict, given: StateDict) -> Misfit:

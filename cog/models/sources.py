@@ -13,16 +13,11 @@ import torchvision
 from torch import nn
 
 from cog.errors import CogError, unknown_name
-from cog.models.checkpoints import (
-    RENAMES,
-    drop_tensors,
-    load_strictly,
-    read_checkpoint,
-    sha256_of,
-)
+from cog.models.checkpoints import load_strictly, read_checkpoint, sha256_of
 from cog.models.download import fetch, hash_prefix
 from cog.models.model import Model
 from cog.models.plugin import from_file
+from cog.models.renames import RENAMES, drop_tensors
 from cog.models.timm_source import from_timm
 from cog.models.untrained import seeded
 from cog.models.zoo import ZooRow, find_row

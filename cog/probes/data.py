@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.recipe import Recipe
+from cog.scores import percent_within
 
 Features = NDArray[np.float16] | NDArray[np.float32]
 
@@ -49,15 +50,16 @@ class ProbeSettings:
     seed: int
     recipe: Recipe
     device: str
+    shots_validation: str = "official"
+    """of N shots: validation pictures beside the N ("official"), or among them ("within")"""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
     """The accuracy of one probe, and how it came about."""
 
-    top1: float
-    """percent of the test pictures"""
-    top5: float
+    ranks: NDArray[np.int64]
+    """for each test picture how many classes came before the right one"""
     hyper: dict[str, float]
     """what was chosen on the validation pictures: lr and wd, or wd"""
     trials: list[dict[str, float]]
@@ -67,6 +69,16 @@ class ProbeResult:
     n_validation: int
     seconds: float
     """search, final fit and scoring"""
+
+    @property
+    def top1(self) -> float:
+        """Percent of the test pictures whose class came first."""
+        return percent_within(self.ranks, 1)
+
+    @property
+    def top5(self) -> float:
+        """Percent of the test pictures whose class was among the first five."""
+        return percent_within(self.ranks, 5)
 
 
 def check_probe_data(data: ProbeData) -> None:

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-BLOCK = 16_384  # rows whose outputs are held at once
+from cog.probes.parts import BLOCK
+
 HISTORY = 10
 OUT_OF_ITERATIONS = 1  # scipy's status; 2 is a line search that finds nothing lower
 NOISE = 0.01  # of the objective, in roundings of its type: the mean of many rows has less than one

@@ -25,39 +25,29 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cog.errors import CogError, unknown_name
-from cog.probes.data import (
-    Features,
-    ProbeData,
-    ProbeResult,
-    ProbeSettings,
-    Progress,
-    check_probe_data,
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
+from cog.probes.lbfgs import Optimum, fit_lbfgs, objective
+from cog.probes.parts import (
+    BLOCK,
+    Part,
+    layer_ranks,
+    layer_top1,
+    make_part,
+    rows_to_fit,
+    work_device,
 )
-from cog.probes.lbfgs import BLOCK, Optimum, fit_lbfgs, objective
 from cog.probes.sgd import fit_sgd
-from cog.sampling import few_shot, validation_split
-from cog.scores import label_ranks, percent_within
 from cog.search import SCORE, Settings, Trial, best_trial, search
 
 EVALUATIONS_A_DECAY = 80  # of L-BFGS, measured on a few data sets; for estimates only
 STEPS_MEASURED = 4  # of SGD, likewise
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """Some pictures on the device: unit features with a last column of ones, and labels."""
-
-    x: Tensor  # float32[r, d + 1]
-    y: Tensor  # int64[r]
-
-
-_Refit = Callable[[_Part], Tensor]  # the final fit with the best: layer [c, d + 1]
+_Refit = Callable[[Part], Tensor]  # the final fit with the best: layer [c, d + 1]
 
 
 def logreg(
@@ -75,85 +65,47 @@ def logreg(
     if settings.solver not in _SOLVERS:
         raise unknown_name("solver", settings.solver, _SOLVERS)
     begun = time.perf_counter()
-    search_rows, validation_rows, final_rows = _rows(data.train_y, settings)
-    device = _device(settings)
-
-    def part(x: Features, y: NDArray[np.int64], rows: NDArray[np.int64]) -> _Part:
-        """Some rows on the device."""
-        return _Part(unit_features(x[rows], device), torch.tensor(y[rows], device=device))
-
+    rows = rows_to_fit(data.train_y, settings)
+    device = work_device(settings)
     trials, refit = _SOLVERS[settings.solver](
-        part(data.train_x, data.train_y, search_rows),
-        part(data.train_x, data.train_y, validation_rows),
+        make_part(data.train_x, data.train_y, rows.search, device),
+        make_part(data.train_x, data.train_y, rows.validation, device),
         data.n_classes,
         settings,
         progress or (lambda done, total: None),
     )
     best = best_trial(trials)
-    layer = refit(part(data.train_x, data.train_y, final_rows))
+    layer = refit(make_part(data.train_x, data.train_y, rows.final, device))
     if not layer.isfinite().all():
         raise CogError(
             f"the final fit diverged with {best}", "narrow the ranges of the recipe's lr and wd"
         )
-    ranks = _ranks(layer, part(data.test_x, data.test_y, np.arange(len(data.test_y))))
+    ranks = layer_ranks(layer, make_part(data.test_x, data.test_y, None, device))
     if progress:
         progress(len(trials) + 1, len(trials) + 1)
     return ProbeResult(
-        top1=percent_within(ranks, 1),
-        top5=percent_within(ranks, 5),
+        ranks=ranks,
         hyper={name: best[name] for name in ("lr", "wd") if name in best},
         trials=trials,
-        n_train=len(final_rows),
-        n_validation=len(validation_rows),
+        n_train=len(rows.final),
+        n_validation=len(rows.validation),
         seconds=time.perf_counter() - begun,
     )
 
 
-def unit_features(x: Features, device: str, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Rows scaled to length 1, zero rows left zero, and a last column of ones: [m, d + 1].
-
-    >>> import numpy as np
-    >>> unit_features(np.array([[3, 4], [0, 0]], np.float16), "cpu").tolist()
-    [[0.6000000238418579, 0.800000011920929, 1.0], [0.0, 0.0, 1.0]]
-    """
-    rows = torch.ones(len(x), x.shape[1] + 1, dtype=dtype, device=device)
-    rows[:, :-1] = torch.tensor(x, device=device)
-    length = torch.linalg.vector_norm(rows[:, :-1], dim=1, keepdim=True, dtype=torch.float64)
-    rows[:, :-1] /= length.where(length > 0, 1.0)
-    return rows
-
-
-def _device(settings: ProbeSettings) -> str:
-    return "cpu" if settings.device.startswith("mps") else settings.device  # mps lacks float64
-
-
-def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> tuple[NDArray[np.int64], ...]:
-    """The rows to search on, to validate on, and of the final fit."""
-    train, validation = validation_split(labels, settings.recipe.validation_share, settings.seed)
-    if not len(validation):
-        raise CogError(
-            "expected a class with at least two training pictures to validate on, found none",
-            "give more pictures",
-        )
-    if settings.shots is None:
-        return train, validation, np.arange(len(labels))
-    shots = few_shot(labels, settings.shots, train, settings.seed)
-    return shots, validation, shots
-
-
 def _by_sgd(
-    train: _Part, validation: _Part, n_classes: int, settings: ProbeSettings, progress: Progress
+    train: Part, validation: Part, n_classes: int, settings: ProbeSettings, progress: Progress
 ) -> tuple[list[Trial], _Refit]:
     """The official search; the final fit starts anew."""
     recipe = settings.recipe
 
-    def fit(part: _Part, tried: Sequence[Settings]) -> Tensor:
+    def fit(part: Part, tried: Sequence[Settings]) -> Tensor:
         """A layer for each of the settings."""
         lrs, wds = [each["lr"] for each in tried], [each["wd"] for each in tried]
         return fit_sgd(part.x, part.y, lrs, wds, n_classes, recipe, settings.seed)
 
     trials = search(
-        score=lambda tried: [_top1(layer, validation) for layer in fit(train, tried)],
+        score=lambda tried: [layer_top1(layer, validation) for layer in fit(train, tried)],
         ranges={"lr": (recipe.lr_low, recipe.lr_high), "wd": (recipe.wd_low, recipe.wd_high)},
         n_trials=recipe.trials,
         seed=settings.seed,
@@ -164,12 +116,12 @@ def _by_sgd(
 
 
 def _by_lbfgs(
-    train: _Part, validation: _Part, n_classes: int, settings: ProbeSettings, progress: Progress
+    train: Part, validation: Part, n_classes: int, settings: ProbeSettings, progress: Progress
 ) -> tuple[list[Trial], _Refit]:
     """The path of optima from strong to weak decay; the final fit starts from the chosen one."""
     recipe = settings.recipe
 
-    def fit(part: _Part, wd: float, start: Tensor) -> Optimum:
+    def fit(part: Part, wd: float, start: Tensor) -> Optimum:
         """The optimum for a decay."""
         return fit_lbfgs(part.x, part.y, wd, start, recipe.lbfgs_tolerance, recipe.lbfgs_iterations)
 
@@ -178,7 +130,7 @@ def _by_lbfgs(
     for wd in sorted(recipe.lbfgs_decays, reverse=True):
         optimum = fit(train, wd, layers[-1])
         layers.append(optimum.layer)
-        top1 = _top1(optimum.layer, validation)
+        top1 = layer_top1(optimum.layer, validation)
         trials.append({"wd": wd, SCORE: top1, "evaluations": optimum.evaluations,
                        "converged": optimum.converged})  # fmt: skip
         progress(len(trials), len(recipe.lbfgs_decays) + 1)
@@ -188,19 +140,6 @@ def _by_lbfgs(
 
 
 _SOLVERS = {"sgd": _by_sgd, "lbfgs": _by_lbfgs}
-
-
-def _top1(layer: Tensor, part: _Part) -> float:
-    """Percent; 0 for a layer that diverged."""
-    return percent_within(_ranks(layer, part), 1) if layer.isfinite().all() else 0.0
-
-
-def _ranks(layer: Tensor, part: _Part) -> NDArray[np.int64]:
-    """The place of the right class in each row, in blocks: no m × c matrix is made."""
-    pairs = zip(torch.split(part.x, BLOCK), torch.split(part.y, BLOCK), strict=True)
-    return np.concatenate(
-        [label_ranks((x @ layer.T).cpu().numpy(), y.cpu().numpy()) for x, y in pairs]
-    )
 
 
 def estimate_seconds(n_rows: int, dim: int, n_classes: int, settings: ProbeSettings) -> float:
@@ -214,8 +153,8 @@ def estimate_seconds(n_rows: int, dim: int, n_classes: int, settings: ProbeSetti
     """
     recipe = settings.recipe
     size = min(recipe.batch_size if settings.solver == "sgd" else BLOCK // 8, n_rows)
-    x = torch.rand(size, dim + 1, device=_device(settings))
-    y = torch.arange(size, device=_device(settings)) % n_classes
+    x = torch.rand(size, dim + 1, device=work_device(settings))
+    y = torch.arange(size, device=work_device(settings)) % n_classes
     layer = torch.zeros(n_classes, dim + 1)
     if settings.solver == "sgd":
         few = dataclasses.replace(recipe, epochs=STEPS_MEASURED)  # of one batch each
