@@ -144,13 +144,6 @@ def test_a_final_fit_that_diverges_is_an_error():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def assert_same(first, second):
-    """All but the time it took."""
-    assert first.ranks.tolist() == second.ranks.tolist()
-    assert first.trials == second.trials
-    assert first.hyper == second.hyper
-
-
 @pytest.mark.parametrize("wd", [1e-2, 1e-4])
 def test_lbfgs_reaches_scikit_learn_s_optimum(wd, dtype):
     data = clusters(spread=2.0)
@@ -213,6 +206,13 @@ def test_learns_and_reports(solver):
     best = max(result.trials, key=lambda trial: trial["validation_top1"])
     assert result.hyper == {name: best[name] for name in result.hyper}
     assert set(result.hyper) == {"sgd": {"lr", "wd"}, "lbfgs": {"wd"}}[solver]
+
+
+def assert_same(first, second):
+    """All but the time it took."""
+    assert first.ranks.tolist() == second.ranks.tolist()
+    assert first.trials == second.trials
+    assert first.hyper == second.hyper
 
 
 @SOLVER
