@@ -55,7 +55,8 @@ def evaluate(
         options: `in1k`, `split`, `only`, `allow_missing`, `test_per_class`, `min_train`,
             `max_train` (pictures); `levels` (folder; the official ones by default); `device`,
             `precision`, `dtype`, `batch_size`, `workers`, `chunk_rows` (features); `probes`,
-            `solver`, `shots`, `seeds` (probes); `weights`, `name`, `pretrained` (models); `out`
+            `solver`, `shots`, `seeds` (probes); `weights`, `name`, `pretrained`, `pool`,
+            `official_quirks`, `trust_checkpoint` (models); `out`
             (folder, "runs"), `recipe`.
 
     Returns:
@@ -193,6 +194,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, result: ProbeResult) -> dict[
         "complete": dataset.n_classes == dataset.n_wanted,
         "top1": result.top1,
         "top5": result.top5,
+        "seen_data": cell.run.model.seen_data,
         **result.hyper,
         "n_train": result.n_train,
         "n_validation": result.n_validation,

@@ -20,6 +20,7 @@ from cog.forward import pick_device
 from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
 from cog.models import Model, load_model
+from cog.models.zoo import UNSEEN
 from cog.probes import PROBES, SOLVERS
 from cog.recipe import SEEDS, Recipe
 from cog.results import read_cell
@@ -122,6 +123,8 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
         refuse_another_split(dataset.split, out / "splits", dataset.name)
         refuse_other_features(runs, dataset.name, dataset.lists, extraction)
     notice = parts["rest"].get("notice")
+    if notice:
+        _tell_of_models(runs, notice)
     if notice and pictures.in1k is None and not pictures.only:
         notice("in1k is left out: give --in1k ROOT to include it")
     shared = {
@@ -159,7 +162,7 @@ def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     homes = {"pictures": Pictures, "extraction": Extraction, "probing": Probing}
     names = {home: {field.name for field in fields(kind)} for home, kind in homes.items()}
     names["recipe"] = {"test_per_class", "min_train", "max_train"}
-    names["rest"] = {"out", "levels", "recipe", "weights", "name", "pretrained", "notice"}
+    names["rest"] = {"out", "levels", "recipe", "name", "notice", *_MODEL_OPTIONS}
     parts: dict[str, dict[str, Any]] = {home: {} for home in names}
     for key, value in options.items():
         home = next((home for home, known in names.items() if key in known), None)
@@ -170,14 +173,16 @@ def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return parts
 
 
+_MODEL_OPTIONS = ("weights", "pretrained", "pool", "official_quirks", "trust_checkpoint")
+
+
 def _load_models(
     model: ModelLike | Sequence[ModelLike],
     extraction: Extraction,
     *,
-    weights: Path | None = None,
     name: str | Sequence[str] | None = None,
-    pretrained: bool = True,
     notice: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> list[Model]:
     """Every model asked for, on the device; names go to the models in their order."""
     specs = [model] if isinstance(model, str | Path | Model) else list(model)
@@ -186,7 +191,7 @@ def _load_models(
         raise CogError(
             f"{len(names)} names for {len(specs)} models", "give one --name for each --model"
         )
-    if weights is not None and len(specs) != 1:
+    if options.get("weights") is not None and len(specs) != 1:
         raise CogError(
             f"one weights file for {len(specs)} models", "evaluate the models one by one"
         )
@@ -198,16 +203,22 @@ def _load_models(
             loaded.append(replace(spec, name=called or spec.name).to(where))
         else:
             loaded.append(
-                load_model(
-                    str(spec),
-                    weights=weights,
-                    pretrained=pretrained,
-                    name=called,
-                    device=device,
-                    notice=notice,
-                )
+                load_model(str(spec), name=called, device=device, notice=notice, **options)
             )
     return loaded
+
+
+def _tell_of_models(runs: Sequence[Run], notice: Callable[[str], None]) -> None:
+    """How each model's pictures are prepared, and whether the levels are unseen for it."""
+    for run in runs:
+        model = run.model
+        settings = ", ".join(f"{key} {value}" for key, value in model.preprocess.describe().items())
+        notice(f"{model.name}: {settings}")
+        if model.seen_data and model.seen_data != UNSEEN:
+            notice(
+                f"{model.name} has seen {model.seen_data}: the concepts of the levels are unseen "
+                f"only for models that learnt from {UNSEEN} alone"
+            )
 
 
 def _hashes(run: Run, dataset: Dataset, extraction: Extraction) -> dict[str, str]:

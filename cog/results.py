@@ -14,6 +14,7 @@ from cog.errors import CogError
 
 COLUMNS = (
     "model", "dataset", "probe", "solver", "shots", "seed", "n_classes", "complete", "top1", "top5",
+    "seen_data",
     "lr", "wd", "n_train", "n_validation", "n_test", "n_unreadable", "dim", "split", "protocol",
     "precision", "dtype", "device", "recipe_hash", "levels_hash", "split_hash", "features_hash",
     "model_fingerprint", "cog_version", "torch_version", "timm_version", "seconds",
@@ -107,6 +108,8 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
         )
         table["rank"] = ranked.astype("Int64")
     table["complete"] = complete
+    seen = results.assign(seen_data=results["seen_data"].astype("object").fillna(""))
+    table["seen_data"] = seen.groupby(by)["seen_data"].first()
     table = table.reset_index()
     order = table["shots"].map(_shots_order)
     return (

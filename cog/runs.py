@@ -86,6 +86,7 @@ def write_run(run: Run, settings: Mapping[str, Any]) -> None:
         "model_fingerprint": run.fingerprint,
         "dim": run.model.dim,
         "preprocess": run.model.preprocess.describe(),
+        "seen_data": run.model.seen_data,
         **settings,
         "versions": versions(),
         "command": shlex.join(sys.argv),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import io
 import os
 import subprocess
 import sys
@@ -96,3 +97,19 @@ def levels_folder(tmp_path_factory) -> Path:
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     return folder / "made"
+
+
+@pytest.fixture(scope="session")
+def real_pictures() -> list[bytes]:
+    """A few encoded pictures: real ones where there are any, else one of detail and odd sides."""
+    folder = os.environ.get("COG_PICTURES", "")
+    if folder:
+        paths = sorted(Path(folder).glob("*/*"))
+        return [path.read_bytes() for path in paths[:: max(1, len(paths) // 3)][:3]]
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:301, :407] / 17
+    waves = 127 + 90 * np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=2)
+    noisy = (waves + rng.normal(scale=12, size=waves.shape)).clip(0, 255).astype(np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(noisy).save(encoded, "PNG")
+    return [encoded.getvalue()]

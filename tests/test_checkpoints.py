@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +18,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cog.errors import CogError
-from cog.models.checkpoints import load_strictly, read_checkpoint, read_safely
-from cog.models.download import fetch, hash_prefix, weights_folder
-from cog.models.renames import RENAMES, drop_tensors, keep_prefix
+from cog.models.checkpoints import load_strictly, read_checkpoint
+from cog.models.reading import read_safely, sha256_of
+from cog.models.renames import drop_tensors, strip_prefix
 
 
 def network() -> nn.Module:
@@ -71,9 +73,69 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, form):
 
 
 def test_the_refused_object_is_named(tmp_path):
-    path = write(tmp_path / "w.pth", {"args": argparse.Namespace(lr=1)})
-    with pytest.raises(CogError, match=r"argparse\.Namespace"):
+    path = write(tmp_path / "w.pth", {"folder": Path("/data")})
+    with pytest.raises(CogError, match=r"pathlib\.PosixPath"):
         read_safely(path)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_harmless_things_beside_the_tensors_are_read_past(tmp_path, form):
+    content = {
+        "model": network().state_dict(),
+        "args": argparse.Namespace(lr=0.1, arch="resnet50"),
+        "best_err1": np.float64(22.5),
+        "best_count": np.int64(3),
+        "optimizer": torch.optim.SGD(network().parameters(), 0.1, momentum=0.9).state_dict(),
+    }
+    found = read_safely(write(tmp_path / "w.pth", content, form))
+    assert found["args"].arch == "resnet50"
+    assert float(found["best_err1"]) == 22.5
+    assert list(read_checkpoint(tmp_path / "w.pth", "model")) == list(network().state_dict())
+
+
+def test_numpy_numbers_of_files_written_before_numpy_2(tmp_path):
+    path = write(tmp_path / "w.pth", {"err": np.float64(22.5), "w": torch.ones(1)}, "legacy")
+    data = path.read_bytes()
+    old, new = b"numpy.core.multiarray", b"numpy._core.multiarray"
+    assert old in data or new in data
+    path.write_bytes(data.replace(new, old))
+    assert float(read_safely(path)["err"]) == 22.5
+
+
+def test_the_first_of_several_entries_is_taken_and_bare_tensors_if_allowed(tmp_path):
+    ema, raw = ({"w": torch.full((1,), value)} for value in (1.0, 2.0))
+    path = write(tmp_path / "w.pth", {"state_dict": raw, "state_dict_ema": ema})
+    assert read_checkpoint(path, "state_dict_ema|state_dict")["w"] == 1
+    assert read_checkpoint(path, "model|state_dict")["w"] == 2
+    with pytest.raises(CogError, match="an entry 'model' or 'network'"):
+        read_checkpoint(path, "model|network")
+    bare = write(tmp_path / "bare.pth", raw)
+    assert read_checkpoint(bare, "state_dict|")["w"] == 2
+
+
+def test_the_better_state_of_pycls_is_taken(tmp_path):
+    states = {"model_state": {"w": torch.ones(1)}, "ema_state": {"w": torch.zeros(1)}}
+    for ema_error, expected in ((20.0, 0), (24.0, 1)):
+        content = states | {"test_err": 22.0, "ema_err": ema_error, "cfg": "MODEL: effnet"}
+        path = write(tmp_path / "w.pyth", content)
+        assert read_checkpoint(path, "pycls")["w"] == expected
+
+
+def test_one_weights_file_in_a_zip_is_read_through(tmp_path):
+    inner = write(tmp_path / "inner.pth.tar", {"network": network().state_dict()})
+    path = tmp_path / "release.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(inner, "folder/inner.pth.tar")
+        archive.writestr("folder/README.txt", "weights")
+    assert list(read_checkpoint(path, "network")) == list(network().state_dict())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(inner, "folder/other.pth")
+    with pytest.raises(CogError, match=r"a zip with 2 weights files: folder/inner\.pth\.tar"):
+        read_checkpoint(path, "network")
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("README.txt", "nothing")
+    with pytest.raises(CogError, match="a zip with no weights files"):
+        read_checkpoint(tmp_path / "empty.zip")
 
 
 def test_a_plain_pickle_is_refused(tmp_path):
@@ -90,6 +152,28 @@ def test_torchscript_is_refused(tmp_path):
     torch.jit.save(torch.jit.trace(network().eval(), torch.zeros(1, 3, 3, 3)), path)
     with pytest.raises(CogError, match="is TorchScript, which is a program"):
         read_checkpoint(path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_torchscript_of_a_known_hash_is_read_if_it_is_trusted(tmp_path):
+    path = tmp_path / "w.pt"
+    wanted = network().eval()
+    torch.jit.save(torch.jit.trace(wanted, torch.zeros(1, 3, 3, 3)), path)
+    found = read_checkpoint(path, trusted=sha256_of(path))
+    assert torch.equal(found["0.weight"], wanted[0].weight)
+    with pytest.raises(CogError, match=f"expected sha256 {'0' * 64}, found {sha256_of(path)}"):
+        read_checkpoint(path, trusted="0" * 64)
+    with pytest.raises(CogError, match="not the file that may be trusted"):
+        read_checkpoint(path, trusted=sha256_of(path)[:8])  # the start of a hash is not enough
+
+
+def test_a_pickle_of_a_known_hash_is_read_if_it_is_trusted(tmp_path):
+    target = tmp_path / "intruder-was-here"
+    path = write(tmp_path / "w.pth", {"model": {"w": torch.ones(1)}, "args": Intruder(target)})
+    with pytest.raises(CogError, match="not the file that may be trusted"):
+        read_checkpoint(path, "model", trusted="1" * 64)
+    assert not target.exists()
+    assert read_checkpoint(path, "model", trusted=sha256_of(path))["w"] == 1
 
 
 def test_a_web_page_and_half_a_file_are_refused(tmp_path):
@@ -163,18 +247,25 @@ def test_all_kinds_are_counted_at_once():
 
 
 def test_renamings_change_no_tensor_and_nothing_in_place():
-    one, two = torch.ones(1), torch.zeros(1)
-    given = OrderedDict({"module.fc.bias": one, "queue": two})
-    found = keep_prefix(given, "module.")
-    assert list(given) == ["module.fc.bias", "queue"]
+    one = torch.ones(1)
+    given = OrderedDict({"module.fc.bias": one})
+    found = strip_prefix(given, ["module."])
+    assert list(given) == ["module.fc.bias"]
     assert list(found) == ["fc.bias"]
     assert found["fc.bias"] is one
-    assert RENAMES["strip_module"](given) == found
+
+
+def test_names_without_the_prefix_and_names_that_fall_together_are_refused():
+    tensors = {"module.w": torch.ones(1), "queue": torch.ones(1)}
+    with pytest.raises(CogError, match=r"names that start with module\., found queue"):
+        strip_prefix(tensors, ["module."])
+    with pytest.raises(CogError, match="have the same name"):
+        strip_prefix({"module.w": torch.ones(1), "w": torch.ones(1)}, ["module.", ""])
 
 
 def test_layout_versions_survive_a_renaming(tmp_path):
     path = write(tmp_path / "w.pth", network().state_dict())
-    found = keep_prefix(read_checkpoint(path), "")
+    found = strip_prefix(read_checkpoint(path), [""])
     assert found._metadata["1"]["version"] == 2  # BatchNorm2d's
 
 
@@ -183,46 +274,4 @@ def test_what_is_dropped_must_be_there():
     assert list(drop_tensors(tensors, ["fc.*"])) == ["conv"]
     with pytest.raises(CogError, match=r"no tensor head\.\*"):
         drop_tensors(tensors, ["head.*"])
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("COG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home" / "weights"
-
-
-def test_a_file_is_fetched_once_and_checked(tmp_path, cache):
-    source = write(tmp_path / "net-abc.pth", network().state_dict())
-    path = fetch(source.as_uri())
-    assert path == cache / "net-abc.pth"
-    assert path.read_bytes() == source.read_bytes()
-    source.unlink()
-    assert fetch(source.as_uri()) == path
-
-
-def test_another_content_is_thrown_away(tmp_path, cache):
-    source = write(tmp_path / "w.pth", network().state_dict())
-    with pytest.raises(CogError, match="invalid hash value"):
-        fetch(source.as_uri(), "w.pth", sha256="0123abcd")
-    assert list(cache.iterdir()) == []
-
-
-def test_no_network_names_the_address_the_place_and_the_option(tmp_path, cache):
-    url = (tmp_path / "absent.pth").as_uri()
-    with pytest.raises(CogError) as caught:
-        fetch(url)
-    assert url in caught.value.what
-    assert str(cache / "absent.pth") in caught.value.hint
-    assert "--weights" in caught.value.hint
-    assert list(cache.iterdir()) == []
-
-
-def test_the_cache_is_the_users_unless_cog_home_is_set(monkeypatch):
-    monkeypatch.delenv("COG_HOME", raising=False)
-    assert weights_folder().name == "weights"
-    assert "cog" in weights_folder().parent.parts
-
-
-def test_hash_prefixes_follow_the_hubs_convention():
-    assert hash_prefix("https://x.org/models/resnet50-0676ba61.pth") == "0676ba61"
-    assert hash_prefix("https://x.org/a-2021/last.pth") == ""
+    assert list(drop_tensors(tensors, ["?head.*", "?fc.*"])) == ["conv"]

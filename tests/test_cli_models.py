@@ -44,7 +44,7 @@ def test_the_list_has_every_row():
     done = call("list")
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split()[:4] == ["name", "family", "year", "dim"]
+    assert lines[0].split()[:4] == ["name", "family", "year", "size"]
     assert [line.split()[0] for line in lines[1:]] == list(read_zoo())
 
 
@@ -66,7 +66,10 @@ def test_show_says_what_an_alias_means_and_where_the_weights_go(tmp_path, monkey
     monkeypatch.setenv("COG_HOME", str(tmp_path))
     done = call("show", "dino")
     assert done.stderr == "dino means dino_resnet50\n"
-    assert f"{tmp_path / 'weights' / 'dino_resnet50_pretrain.pth'} (not there yet)" in done.stdout
+    assert (
+        f"{tmp_path / 'weights' / 'dino_resnet50' / 'dino_resnet50_pretrain.pth'} (not there yet)"
+        in done.stdout
+    )
     assert "Apache-2.0" in done.stdout
     assert call("show", "dino_resnet50").stderr == ""
 

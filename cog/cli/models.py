@@ -1,44 +1,56 @@
-"""`cog models`: what can be evaluated, and whether a network is fit for it."""
+"""`cog models`: what can be evaluated, how it loads, and whether a network is fit for it."""
 
 from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import click
+
+from cog.cli.options import model_options
 
 
 @click.group()
 def models() -> None:
-    """The benchmark's models, and checks of any other.
+    """The models known by name, their weights, and checks of any other model.
 
     \b
-    Example: cog models list
+    Example: cog models list --benchmark
     """
 
 
 @models.command("list")
+@click.option("--benchmark", is_flag=True, help="Only the 31 of the benchmark.")
+@click.option("--family", help="Only this family, such as self-supervised.")
+@click.option("--seen", help="Only those that learnt from this alone, such as IN-1K.")
+@click.option("--max-size", type=float, metavar="M", help="At most so many million parameters.")
+@click.option("--commercial", is_flag=True, help="Only licences that allow commercial use.")
+@click.option("--state", help="Only this state, such as cached, direct or browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
-def list_models(as_json: bool) -> None:
-    """List the models of the benchmark.
+def list_models(as_json: bool, **filters: Any) -> None:
+    """List the models that are known by name.
 
-    Beside these, --model takes timm:NAME, torchvision:NAME and file.py:function.
+    State: cached (weights are here), direct (cog fetches them), browser, gated or convert (see
+    `cog models download NAME`), none (cannot be loaded; `cog models show NAME` says why).
+    Beside these, --model takes timm:NAME, torchvision:NAME, hf-hub:OWNER/MODEL,
+    torch-hub:OWNER/REPO:COMMIT:ENTRY, open_clip:MODEL/TAG and file.py:function.
 
     \b
-    Example: cog models list
+    Example: cog models list --family masked-image --max-size 100
     """
-    from cog.models.zoo import read_zoo
+    from cog.models.listing import find_models
 
-    rows = list(read_zoo().values())
+    found = find_models(**filters)
     if as_json:
-        click.echo(json.dumps([row.summary() for row in rows], indent=2))
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    lines = [("name", "family", "year", "dim", "input", "seen data", "licence")]
-    for row in rows:
-        numbers = (str(row.year), str(row.dim), str(row.crop))
-        lines.append((row.name, row.family, *numbers, row.seen_data, row.licence))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    header = ("name", "family", "year", "size", "dim", "licence", "seen_data", "state")
+    lines: list[tuple[str, ...]] = [header]
+    for model in found:
+        size = f"{model['parameters'] / 1e6:.1f} M" if model["parameters"] else "–"
+        lines.append(tuple(size if key == "size" else str(model[key]) for key in header))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
         click.echo(
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -48,38 +60,48 @@ def list_models(as_json: bool) -> None:
 @models.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Show all that is known of a model: architecture, weights, preprocessing, feature, licence.
+    """Show all that is known of a model: from its address to its feature, licence and quirks.
 
     \b
     Example: cog models show dino
     """
-    from cog.models.download import weights_folder
+    from cog.models.listing import describe
     from cog.models.zoo import find_row
 
     row = find_row(name)
     if row.name != name:
         click.echo(f"{name} means {row.name}", err=True)
-    for key, value in row.summary().items():
-        if isinstance(value, tuple):
-            value = " ".join(map(str, value))
-        click.echo(f"{key:<14}{'-' if value == '' else value}")
-    place = weights_folder() / row.file
-    click.echo(f"{'weights':<14}{place}{'' if place.is_file() else ' (not there yet)'}")
+    for key, value in describe(row):
+        click.echo(f"{key:<20}{value}")
+
+
+@models.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def download(names: tuple[str, ...]) -> None:
+    """Fetch the published weights of models into the cache; goes on where it stopped.
+
+    The cache is COG_HOME/weights, or the platform's cache folder for cog.
+
+    \b
+    Example: cog models download dino swav
+    """
+    from cog.models.download import published_file
+    from cog.models.zoo import find_row
+
+    for row in [find_row(name) for name in names]:
+        click.echo(published_file(row, partial(click.echo, err=True)))
 
 
 @models.command()
 @click.argument("spec", metavar="NAME|file.py:function")
-@click.option("--weights", type=click.Path(path_type=Path), help="A local file of weights.")
-@click.option("--pretrained/--no-pretrained", default=True, help="Untrained, from a fixed seed.")
+@model_options
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.pass_context
-def check(
-    context: click.Context, spec: str, weights: Path | None, pretrained: bool, device: str
-) -> None:
+def check(context: click.Context, /, spec: str, device: str, **options: Any) -> None:
     """Load a model and see whether its features can be relied on.
 
-    Runs a batch of random pictures: shape, finite numbers, the same twice, the same alone as
-    among others. Exit status 1 if one of these fails.
+    Runs a few pictures: shape, finite numbers, the same twice, the same alone as among others
+    (batch statistics are caught). Exit status 1 if one of these fails.
 
     \b
     Example: cog models check my.py:load
@@ -87,15 +109,14 @@ def check(
     from cog.models import load_model
     from cog.models.check import check_model
 
-    model = load_model(
-        spec,
-        weights=weights,
-        pretrained=pretrained,
-        device=device,
-        notice=partial(click.echo, err=True),
-    )
-    click.echo(f"{'name':<40}{model.name}")
-    for key, value in model.preprocess.describe().items():
+    model = load_model(spec, device=device, notice=partial(click.echo, err=True), **options)
+    facts: dict[str, object] = {
+        "name": model.name,
+        "parameters": f"{sum(part.numel() for part in model.network.parameters()):,}",
+        **model.preprocess.describe(),
+        "seen_data": model.seen_data or "unknown",
+    }
+    for key, value in facts.items():
         click.echo(f"{key:<40}{value}")
     checks = check_model(model)
     for done in checks:

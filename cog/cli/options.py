@@ -35,13 +35,25 @@ def read_shots(text: str) -> int | None:
 
 _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
-_RUN_OPTIONS = (
-    click.option("--model", multiple=True, required=True, metavar="NAME",
-                 help="A model of the benchmark, timm:NAME, torchvision:NAME or file.py:function."),
+_MODEL_OPTIONS = (
     click.option("--weights", type=_PATH, help="Read the weights from this file."),
-    click.option("--name", multiple=True, help="What to call the run; one for each --model."),
     click.option("--pretrained/--no-pretrained", default=True, show_default=True,
                  help="Or untrained, from a fixed seed."),
+    click.option("--pool", metavar="POOL",
+                 help="Tokens that make a transformer's feature: cls, avg or cls+avg.  "
+                      "[default: as `cog models show` says]"),
+    click.option("--official-quirks/--no-official-quirks", default=False,
+                 help="Repeat the mistakes of the benchmark's published code."),
+    click.option("--trust-checkpoint/--no-trust-checkpoint", default=False,
+                 help="Run code in weights of a known sha256, or of a torch hub's commit."),
+)  # fmt: skip
+_RUN_OPTIONS = (
+    click.option("--model", multiple=True, required=True, metavar="NAME",
+                 help="A name of `cog models list`, timm:NAME, torchvision:NAME, "
+                      "hf-hub:OWNER/MODEL, open_clip:MODEL/TAG, "
+                      "torch-hub:OWNER/REPO:COMMIT:ENTRY or file.py:function."),
+    click.option("--name", multiple=True, help="What to call the run; one for each --model."),
+    *_MODEL_OPTIONS,
     click.option("--images", type=_PATH, required=True, metavar="ROOT",
                  help="Pictures of the levels: ROOT/<wnid>/* or ROOT/<wnid>.tar."),
     click.option("--in1k", type=_PATH, metavar="ROOT",
@@ -79,5 +91,12 @@ _RUN_OPTIONS = (
 def run_options(command: Command) -> Command:
     """Add the options that evaluate and extract share."""
     for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+def model_options(command: Command) -> Command:
+    """Add the options of how a model is loaded."""
+    for option in reversed(_MODEL_OPTIONS):
         command = option(command)
     return command

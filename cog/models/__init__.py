@@ -1,8 +1,10 @@
 """Pretrained networks under one name each: `load_model(spec)` gives a frozen `Model`.
 
 A spec is one of
-- a name of the benchmark's table zoo.csv, or an alias of one: `sup_resnet50`, `dino`;
-- `timm:NAME` or `torchvision:NAME[@WEIGHTS]`, with the library's own record of the preprocessing;
+- a name of the table zoo.csv, or an alias of one: `sup_resnet50`, `dino`;
+- `timm:NAME`, `torchvision:NAME[@WEIGHTS]`, `hf-hub:OWNER/MODEL` or `open_clip:MODEL/TAG`, with the
+  library's own record of the preprocessing;
+- `torch-hub:OWNER/REPO:COMMIT:ENTRY`, whose code is only run where `trust_checkpoint` says so;
 - `file.py:function`, a function without arguments that returns a `cog.Model`.
 
 torch loads when a model is first needed: the table can be read without it.
@@ -33,6 +35,9 @@ def load_model(
     *,
     weights: str | Path | None = None,
     pretrained: bool = True,
+    pool: str | None = None,
+    official_quirks: bool = False,
+    trust_checkpoint: bool = False,
     name: str | None = None,
     device: str | torch.device = "cpu",
     notice: Callable[[str], None] | None = None,
@@ -41,8 +46,11 @@ def load_model(
 
     `weights`: a local file of the official layout, read in place of a download. `pretrained=False`
     gives the same architecture untrained, from a fixed seed: the same bits in every process. The
-    global random state is neither used nor changed. `notice` is told what an alias means and the
-    like; without it the logger `cog` is, at level INFO.
+    global random state is neither used nor changed. `pool`: which tokens of a transformer make the
+    feature, `cls`, `avg` or `cls+avg`, in place of the model's own. `official_quirks` repeats the
+    mistakes of the benchmark's published code. `trust_checkpoint` reads weights that are a program,
+    if they are, byte for byte, the known file, and runs the code of a torch hub. `notice` is
+    told what an alias means and the like; without it the logger `cog` is, at level INFO.
 
     Raises:
         CogError: unknown name, wrong or unreadable weights, no network, a plug-in that fails.
@@ -54,8 +62,14 @@ def load_model(
             f"both weights ({weights}) and an untrained network are asked for",
             "leave out --weights or --no-pretrained",
         )
-    path = None if weights is None else Path(weights)
-    model = sources.load(spec, path, pretrained, notice or logging.getLogger("cog").info)
+    wanted = sources.Wanted(
+        None if weights is None else Path(weights),
+        pretrained,
+        pool,
+        official_quirks,
+        trust_checkpoint,
+    )
+    model = sources.load(spec, wanted, notice or logging.getLogger("cog").info)
     if name:
         model.name = safe_name(name)
     return model.to(device)

@@ -1,7 +1,6 @@
-"""Weights files: read without running code, renamed by pure functions, loaded strictly.
+"""State dicts: taken out of the layout of their file, renamed by pure functions, loaded strictly.
 
-- `read_checkpoint` reads safetensors, and torch files with `weights_only=True`, old and new. Any
-  other content (pickled objects, TorchScript, a web page saved under the file's name) is refused.
+- `read_checkpoint` gives the tensors of a file that `reading.py` has read without running code.
 - A renaming takes a state dict and returns one; it changes no tensor.
 - `load_strictly` puts every tensor of the file into the network and leaves none of the network's
   out, or says which do not fit.
@@ -9,68 +8,49 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from cog.errors import CogError
+from cog.models.pycls import better_state
+from cog.models.reading import read_safely
 from cog.models.renames import StateDict, with_layout_of
 
 _load_state_dict = nn.Module.load_state_dict  # torch's own: sources.strict_loading stands in for it
 SHOWN = 3  # names of tensors shown of each kind
 
 
-def read_checkpoint(path: Path, nested: str = "") -> OrderedDict[str, Tensor]:
+def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedDict[str, Tensor]:
     """The tensors of a weights file by name, on the CPU.
 
-    `nested`: the entry that holds them, where the file's layout wraps them in one ("model").
+    Args:
+        path: the file.
+        nested: the entry that holds them, where the file's layout wraps them in one (`model`); of
+            alternatives split by | the first that is there, and bare tensors if the last is empty;
+            `pycls` for the better of that library's two.
+        trusted: see `cog.models.reading.read_safely`.
 
     Raises:
         CogError: no such file, not a weights file, content that would run code, another layout.
     """
-    content = read_safely(path)
-    if nested:
-        if not isinstance(content, Mapping) or nested not in content:
-            raise _wrong_layout(path, f"an entry {nested!r}", content)
-        content = content[nested]
+    content = read_safely(path, trusted)
+    if not isinstance(content, Mapping):
+        raise _wrong_layout(path, "tensors by name", content)
+    entries = [better_state(content)] if nested == "pycls" else nested.split("|")
+    entry = next((entry for entry in entries if entry and entry in content), "")
+    if entry:
+        content = content[entry]
+    elif "" not in entries:
+        raise _wrong_layout(path, f"an entry {' or '.join(map(repr, entries))}", content)
     if not isinstance(content, Mapping) or not content:
         raise _wrong_layout(path, "tensors by name", content)
-    others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    if others:
+    if not all(isinstance(value, Tensor) for value in content.values()):
         raise _wrong_layout(path, "nothing but tensors", content)
     return with_layout_of(content, content)
-
-
-def read_safely(path: Path) -> Any:
-    """What a safetensors or torch file holds, tensors on the CPU; no code of the file is run.
-
-    Raises:
-        CogError: no such file, not a weights file, or content that would run code.
-    """
-    if not path.is_file():
-        raise CogError(f"no weights file {path}", "give --weights the path of a file")
-    with path.open("rb") as file:
-        start = file.read(16)
-    if start.lstrip()[:1] == b"<":
-        raise CogError(f"{path} is a web page, not weights", "download it again with a browser")
-    try:
-        if start[8:9] == b"{":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        with warnings.catch_warnings():  # torch warns before it refuses TorchScript
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file makes the readers raise nearly anything
-        raise _refusal(path, error) from error
 
 
 @dataclass(frozen=True)
@@ -134,12 +114,6 @@ def fill(network: nn.Module, state_dict: StateDict, where: str) -> Misfit:
     return Misfit(tuple(result.missing_keys), tuple(result.unexpected_keys), ())
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _compare(wanted: StateDict, given: StateDict) -> Misfit:
     return Misfit(
         tuple(
@@ -175,25 +149,4 @@ def _wrong_layout(path: Path, expected: str, content: object) -> CogError:
     return CogError(
         f"{path}: expected {expected}, and found {found}",
         "give --weights the official file of this very model",
-    )
-
-
-def _refusal(path: Path, error: Exception) -> CogError:
-    message = str(error)
-    objects = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", message)
-    if "TorchScript" in message:
-        what = "is TorchScript, which is a program"
-    elif objects:
-        what = f"holds Python objects beside tensors ({objects[1]})"
-    else:
-        # what torch says of bytes that are no pickle is advice to turn the safety off
-        advice = message.startswith("Weights only load failed") or not message
-        reason = type(error).__name__ if advice else message.splitlines()[0][:80]
-        return CogError(
-            f"{path} is not a whole weights file ({reason})",
-            "give a safetensors or torch file; if it is one, it is damaged: fetch it again",
-        )
-    return CogError(
-        f"{path} {what}; it is refused, because reading it would run its code",
-        "save its tensors alone: safetensors.torch.save_file(state_dict, 'weights.safetensors')",
     )

@@ -18,7 +18,8 @@ from cog.errors import CogError
 from cog.models import safe_name
 from cog.transforms import Preprocess
 
-LIBRARIES = ("torch", "torchvision", "timm")  # whose code is known by their versions
+LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip", "cog")
+"""their code is known by their versions"""
 
 
 @dataclass(eq=False)
@@ -27,6 +28,7 @@ class Model:
 
     `network`: any `torch.nn.Module`, TorchScript included; it may be one that is being trained.
     `name`: of the run's folder and of the column `model`; the network's class if not given.
+    `seen_data`: what it learnt from, such as "IN-1K"; results say so, empty is unknown.
     `code`: hash of code outside the network's classes that its features depend on (a plug-in's).
     """
 
@@ -34,6 +36,7 @@ class Model:
     preprocess: Preprocess = field(kw_only=True)
     name: str = field(default="", kw_only=True)
     code: str = field(default="", kw_only=True, repr=False)
+    seen_data: str = field(default="", kw_only=True)
     _dim: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:

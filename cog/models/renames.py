@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -28,20 +28,36 @@ def with_layout_of(
     return result
 
 
-def keep_prefix(state_dict: StateDict, prefix: str) -> OrderedDict[str, Tensor]:
-    """The tensors whose name starts with `prefix`, named without it.
+def strip_prefix(state_dict: StateDict, prefixes: Sequence[str]) -> OrderedDict[str, Tensor]:
+    """All tensors, named without the first of the prefixes that their names have.
 
-    >>> list(keep_prefix({"module.fc.bias": torch.ones(1), "queue": torch.ones(1)}, "module."))
-    ['fc.bias']
+    A name with none of them is an error, unless one of the prefixes is empty.
+
+    >>> import torch
+    >>> list(strip_prefix({"module.a": torch.ones(1), "b": torch.ones(1)}, ["module.", ""]))
+    ['a', 'b']
+
+    Raises:
+        CogError: names with none of the prefixes, or two that become one.
     """
-    return with_layout_of(
-        state_dict,
-        {
-            name.removeprefix(prefix): tensor
-            for name, tensor in state_dict.items()
-            if name.startswith(prefix)
-        },
-    )
+    found = {
+        name: next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        for name in state_dict
+    }
+    strangers = [name for name, prefix in found.items() if prefix is None]
+    if strangers:
+        raise CogError(
+            f"expected names that start with {' or '.join(prefixes)}, found {strangers[0]}"
+            + (f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""),
+            "give --weights the official file of this very model",
+        )
+    tensors = {name.removeprefix(found[name] or ""): value for name, value in state_dict.items()}
+    if len(tensors) < len(state_dict):
+        raise CogError(
+            "two tensors of the file have the same name once their prefixes are off",
+            "give --weights the official file of this very model",
+        )
+    return with_layout_of(state_dict, tensors)
 
 
 def densenet_layers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
@@ -51,27 +67,87 @@ def densenet_layers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     ['features.denselayer1.norm1.bias']
     """
     old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
-    return with_layout_of(
-        state_dict, {old.sub(r"\1\2", name): value for name, value in state_dict.items()}
+    return _renamed(state_dict, lambda name: old.sub(r"\1\2", name))
+
+
+def mopro_classifier(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """MoPro names the classifier of its ResNet `classifier`, not `fc`.
+
+    >>> import torch
+    >>> list(mopro_classifier({"classifier.bias": torch.ones(1)}))
+    ['fc.bias']
+    """
+    return _renamed(state_dict, lambda name: re.sub(r"^classifier\.", "fc.", name))
+
+
+def unchunk_blocks(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """UNIC saves its blocks in chunks, `blocks.0.11`, all of them in the first.
+
+    >>> import torch
+    >>> list(unchunk_blocks({"blocks.0.11.norm1.bias": torch.ones(1)}))
+    ['blocks.11.norm1.bias']
+    """
+    return _renamed(state_dict, lambda name: re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", name))
+
+
+def swin_downsampling(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """Swin's files end a stage with its downsampling; timm's network begins the next with it.
+
+    >>> import torch
+    >>> list(swin_downsampling({"layers.0.downsample.norm.bias": torch.ones(1)}))
+    ['layers.1.downsample.norm.bias']
+    """
+    stage = re.compile(r"^layers\.(\d+)\.downsample\.")
+    return _renamed(
+        state_dict,
+        lambda name: stage.sub(lambda found: f"layers.{int(found[1]) + 1}.downsample.", name),
     )
 
 
-RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
-    "densenet_layers": densenet_layers,
-    "strip_module": lambda state_dict: keep_prefix(state_dict, "module."),
-}
+def dinov3_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """DINOv3's names to those of timm's Eva, without the bias of the keys, which is masked out.
+
+    >>> import torch
+    >>> list(dinov3_names({"blocks.0.attn.qkv.bias": torch.ones(6)}))
+    ['blocks.0.attn.q_bias', 'blocks.0.attn.v_bias']
+    """
+    new = {
+        "storage_tokens": "reg_token",
+        "ls1.gamma": "gamma_1",
+        "ls2.gamma": "gamma_2",
+        "mlp.w1.": "mlp.fc1_g.",
+        "mlp.w2.": "mlp.fc1_x.",
+        "mlp.w3.": "mlp.fc2.",
+    }
+    tensors: dict[str, Tensor] = {}
+    for name, value in state_dict.items():
+        if name.endswith("attn.qkv.bias"):
+            query, _, values = value.chunk(3)
+            tensors[name.replace("qkv.bias", "q_bias")] = query
+            tensors[name.replace("qkv.bias", "v_bias")] = values
+            continue
+        for old, renamed in new.items():
+            name = name.replace(old, renamed)
+        tensors[name] = value
+    return with_layout_of(state_dict, tensors)
+
+
+def _renamed(state_dict: StateDict, new: Callable[[str], str]) -> OrderedDict[str, Tensor]:
+    return with_layout_of(state_dict, {new(name): value for name, value in state_dict.items()})
 
 
 def drop_tensors(state_dict: StateDict, patterns: Iterable[str]) -> OrderedDict[str, Tensor]:
     """The state dict without the tensors that match a pattern such as `head.*`.
+
+    A pattern that starts with ? may match nothing.
 
     Raises:
         CogError: a pattern that matches nothing: it is not the file that was expected.
     """
     dropped: set[str] = set()
     for pattern in patterns:
-        matches = fnmatch.filter(state_dict, pattern)
-        if not matches:
+        matches = fnmatch.filter(state_dict, pattern.removeprefix("?"))
+        if not matches and not pattern.startswith("?"):
             raise CogError(
                 f"the weights hold no tensor {pattern}, which the official file has",
                 "give --weights the official file",

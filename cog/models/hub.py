@@ -1,0 +1,92 @@
+"""Files of repositories on the Hugging Face hub, or a clear error within seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cog.errors import CogError
+
+
+def hub_file(repository: str, names: Sequence[str], revision: str | None = None) -> Path:
+    """The first of `names` that a repository holds: from the hub's cache, or downloaded into it.
+
+    huggingface_hub tries each file six times, with pauses of 23 seconds in all, even without a
+    network. So one short question comes first; its patience with a slow network is not lessened.
+
+    Raises:
+        CogError: no network, no such repository or revision, no leave to read it, no such file.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = [
+        name
+        for name in names
+        if isinstance(try_to_load_from_cache(repository, name, revision=revision), str)
+    ]
+    for name in cached or names:
+        if cached or _is_there(repository, name, revision):
+            return _download(repository, name, revision)
+    raise CogError(
+        f"{_address(repository, revision)} holds no {' or '.join(names)}",
+        "give the name of a repository that does, or --weights FILE",
+    )
+
+
+def _is_there(repository: str, name: str, revision: str | None) -> bool:
+    """Ask once whether a file is there; where the hub is busy or slow, say yes and let it try."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = _address(repository, revision)
+    try:
+        get_hf_file_metadata(hf_hub_url(repository, name, revision=revision))
+    except EntryNotFoundError:
+        return False
+    except GatedRepoError as error:
+        raise CogError(
+            f"{where} is only for those who accepted its terms",
+            "accept them there with a browser, then: hf auth login",
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise CogError(
+            f"no repository or revision {where}",
+            "see to the spelling; a private one needs: hf auth login",
+        ) from error
+    except HfHubHTTPError:
+        return True
+    except Exception as error:  # of httpx or requests: it depends on the hub library's version
+        if type(error).__name__ == "ReadTimeout":
+            return True
+        raise _unreachable(where, error) from error
+    return True
+
+
+def _download(repository: str, name: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repository, name, revision=revision))
+    except Exception as error:  # network, disk, permission: each library has its own kinds
+        raise _unreachable(f"{name} of {_address(repository, revision)}", error) from error
+
+
+def _unreachable(where: str, error: Exception) -> CogError:
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return CogError(
+        f"cannot download {where} ({reason})",
+        "try again with a network, or fetch its files elsewhere and give --weights FILE "
+        "(for hf-hub: the folder of all files, as hf-hub:./FOLDER)",
+    )
+
+
+def _address(repository: str, revision: str | None) -> str:
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{repository}" + (f"/tree/{revision}" if revision else "")

@@ -1,0 +1,70 @@
+"""What is known of the models of the table, for people to look through. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cog.errors import unknown_name
+from cog.models.download import cached, weights_folder
+from cog.models.quirks import QUIRKS
+from cog.models.zoo import ACCESS, ZooRow, read_zoo
+
+
+def state_of(row: ZooRow) -> str:
+    """`cached` where the weights are here, else how they are got (see zoo.ACCESS)."""
+    return "cached" if row.loadable and cached(row.cache_file) else row.access
+
+
+def find_models(
+    *,
+    benchmark: bool = False,
+    family: str | None = None,
+    seen: str | None = None,
+    max_size: float | None = None,
+    commercial: bool = False,
+    state: str | None = None,
+) -> list[dict[str, Any]]:
+    """The rows that pass all filters, as plain values; `cog models list --help` tells each filter.
+
+    Raises:
+        CogError: a family, data set or state that no row has.
+    """
+    rows = list(read_zoo().values())
+    states = {row.name: state_of(row) for row in rows}
+    _known("family", family, [row.family for row in rows])
+    _known("seen data", seen, [row.seen_data for row in rows])
+    _known("state", state, [*ACCESS, "cached"])
+    return [
+        {**row.summary(), "state": states[row.name]}
+        for row in rows
+        if (not benchmark or row.benchmark)
+        and family in (None, row.family)
+        and seen in (None, row.seen_data)
+        and (max_size is None or 0 < row.parameters <= max_size * 1e6)
+        and not (commercial and (row.restricted or row.licence in ("", "none stated")))
+        and state in (None, states[row.name])
+    ]
+
+
+def describe(row: ZooRow) -> Iterator[tuple[str, str]]:
+    """All of a row as pairs of name and text, with what its words mean."""
+    for key, value in row.summary().items():
+        if isinstance(value, tuple | list):
+            value = " ".join(map(str, value))
+        if isinstance(value, dict):
+            value = " ".join(f"{name}={setting!r}" for name, setting in value.items())
+        if key == "quirks":
+            continue
+        yield key, "-" if value in ("", None) else str(value)
+    for name in row.quirks:
+        yield "official quirk", f"{name}: {QUIRKS[name].text}"
+    if row.loadable:
+        there = cached(row.cache_file)
+        yield "weights", str(there or f"{weights_folder() / row.cache_file} (not there yet)")
+    yield "state", f"{state_of(row)}{'' if cached(row.cache_file) else ': ' + ACCESS[row.access]}"
+
+
+def _known(kind: str, value: str | None, values: list[str]) -> None:
+    if value is not None and value not in values:
+        raise unknown_name(kind, value, sorted(set(values)))

@@ -1,0 +1,80 @@
+"""EfficientNets of pycls: which of a file's two states to take, and timm's names for it.
+
+Source: facebookresearch/pycls, pycls/models/effnet.py and pycls/core/checkpoint.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from cog.models.renames import StateDict, with_layout_of
+
+_FIXED = {
+    "stem.conv.": "conv_stem.",
+    "stem.bn.": "bn1.",
+    "head.conv.": "conv_head.",
+    "head.conv_bn.": "bn2.",
+    "head.fc.": "classifier.",
+}
+_BLOCK = re.compile(r"s(\d+)\.b(\d+)\.(.*)")
+_EXPANDED = {
+    "exp.": "conv_pw.",
+    "exp_bn.": "bn1.",
+    "dwise.": "conv_dw.",
+    "dwise_bn.": "bn2.",
+    "lin_proj.": "conv_pwl.",
+    "lin_proj_bn.": "bn3.",
+    "se.f_ex.0.": "se.conv_reduce.",
+    "se.f_ex.2.": "se.conv_expand.",
+}
+_UNEXPANDED = {  # the first stage does not widen, and timm counts its layers from the depthwise one
+    "dwise.": "conv_dw.",
+    "dwise_bn.": "bn1.",
+    "lin_proj.": "conv_pw.",
+    "lin_proj_bn.": "bn2.",
+    "se.f_ex.0.": "se.conv_reduce.",
+    "se.f_ex.2.": "se.conv_expand.",
+}
+
+
+def better_state(content: Mapping[str, Any]) -> str:
+    """The entry to take: the running mean of the weights where it was tested to err less.
+
+    >>> better_state({"model_state": {}, "ema_state": {}, "test_err": 24.1, "ema_err": 23.9})
+    'ema_state'
+    >>> better_state({"model_state": {}})
+    'model_state'
+    """
+    if content.get("ema_state") and content.get("ema_err", 100) < content.get("test_err", 100):
+        return "ema_state"
+    return "model_state"
+
+
+def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """Names of timm's efficientnet_b1 and b4; a strange name stays as it is.
+
+    pycls feeds BGR pictures, normalised as RGB: the first layer's channels are turned round, so
+    that the network takes RGB.
+    """
+    tensors = {_name(name): value for name, value in state_dict.items()}
+    if "conv_stem.weight" in tensors:
+        tensors["conv_stem.weight"] = tensors["conv_stem.weight"].flip(1)
+    return with_layout_of(state_dict, tensors)
+
+
+def _name(name: str) -> str:
+    block = _BLOCK.fullmatch(name)
+    if not block:
+        start, rest, names = "", name, _FIXED
+    else:
+        start, rest = f"blocks.{int(block[1]) - 1}.{int(block[2]) - 1}.", block[3]
+        names = _UNEXPANDED if block[1] == "1" else _EXPANDED
+    for old, new in names.items():
+        if rest.startswith(old):
+            return start + new + rest.removeprefix(old)
+    return name

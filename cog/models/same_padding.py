@@ -1,0 +1,43 @@
+"""ResNet-50 with TensorFlow's SAME padding, for weights that were trained with it.
+
+SAME pads a strided layer so that its output has ⌈side / stride⌉ pixels, and the odd pixel goes to
+the right and below; torchvision pads all sides alike. The tensors are the same, so that
+torchvision's network loads them strictly and is silently wrong.
+Sources: google-deepmind/deepmind-research byol (Haiku pads SAME by default);
+google-research/simclr, tf2/resnet.py (its convolutions pad as torchvision's do, its max-pool pads
+SAME).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.pool2d_same import MaxPool2dSame
+from torch import nn
+from torchvision.models import resnet50
+
+
+def resnet50_same() -> nn.Module:
+    """BYOL's: the stem, the max-pool and the three strided 3 × 3 convolutions pad SAME."""
+    network = resnet50_same_pool()
+    strided = [
+        name
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Conv2d) and part.stride == (2, 2) and part.kernel_size != (1, 1)
+    ]
+    for name in strided:
+        old: Any = network.get_submodule(name)
+        same = Conv2dSame(
+            old.in_channels, old.out_channels, old.kernel_size, stride=old.stride, bias=False
+        )
+        same.weight = old.weight
+        network.set_submodule(name, same)
+    return network
+
+
+def resnet50_same_pool() -> nn.Module:
+    """SimCLR-v2's: the max-pool pads SAME, with −∞, and so with nothing."""
+    network: nn.Module = resnet50(weights=None)
+    network.set_submodule("maxpool", MaxPool2dSame(3, 2))
+    return network
