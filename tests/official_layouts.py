@@ -2,7 +2,7 @@
 
 One entry a row of zoo.csv: the content of the file as its authors save it (wrappers, prefixes,
 queues, optimisers, arguments), made from a reference network or tensors, and the features by a
-forward pass that does not go through cog. Networks that no library has are in test_odd_networks.py.
+forward pass that does not go through cog.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import odd_layouts as odd
 import timm
 import torch
 import torchvision
@@ -539,7 +540,87 @@ def simmim(tensors: Tensors) -> Any:
     return {"model": body | extra, "optimizer": OPTIMIZER, "max_accuracy": 0.0, "epoch": 799}
 
 
+# --- networks that no library has ------------------------------------------------------------
+
+
+def t2t_vit() -> Layout:
+    tensors = odd.t2t_tensors()
+    content = {"state_dict_ema": prefixed(tensors, "module."), "args": Namespace(), "epoch": 300}
+    return Layout(content, lambda x: odd.t2t_features(tensors, x))
+
+
+def nat_m4() -> Layout:
+    tensors = odd.nat_tensors()
+    return Layout(tensors, lambda x: odd.nat_features(tensors, x))
+
+
+def efficientnet(which: str, ema: bool = False) -> Layout:
+    """The state that was tested to err less is the one to take."""
+    tensors = odd.pycls_tensors(which)
+    other = {name: tensor + 1 for name, tensor in tensors.items()}
+    content = {"model_state": tensors, "optimizer_state": OPTIMIZER, "cfg": "MODEL: {}", "epoch": 1}
+    if ema:
+        content |= {"model_state": other, "ema_state": tensors, "test_err": 24.1, "ema_err": 23.9}
+    return Layout(content, lambda x: odd.pycls_features(which, tensors, x))
+
+
+def simclr() -> Layout:
+    tensors = odd.resnet_tensors(odd.SIMCLR, odd.SIMCLR_BLOCK, counted=True)
+    content = {"resnet": tensors, "head": some(layers__0__weight=(8, 8))}
+
+    def features(x: Tensor) -> Tensor:
+        return odd.resnet_features(tensors, x, odd.SIMCLR, odd.SIMCLR_BLOCK, same=False)
+
+    return Layout(content, features)
+
+
+def byol() -> Layout:
+    tensors = odd.resnet_tensors(odd.TORCHVISION, odd.TORCHVISION_BLOCK, counted=False)
+
+    def features(x: Tensor) -> Tensor:
+        return odd.resnet_features(tensors, x, odd.TORCHVISION, odd.TORCHVISION_BLOCK, same=True)
+
+    return Layout(tensors, features)
+
+
+def igpt(size: str) -> Layout:
+    """Hugging Face's names; colours by an exhaustive search, features by transformers itself."""
+    import transformers
+
+    dim, layers, heads = {"small": (512, 24, 8), "medium": (1024, 36, 8), "large": (1536, 48, 16)}[
+        size
+    ]
+    config = transformers.ImageGPTConfig(n_embd=dim, n_layer=layers, n_head=heads)
+    network: Any = randomise(transformers.ImageGPTForCausalImageModeling(config))
+    content = tensors_of(network)
+    content["transformer.h.0.attn.bias"] = torch.ones(1, 1, 4, 4)
+    clusters = igpt_clusters()
+
+    def features(x: Tensor) -> Tensor:
+        pixels = x.permute(0, 2, 3, 1).reshape(len(x), -1, 1, 3)
+        ids = (pixels - clusters).square().sum(-1).argmin(-1)
+        ids = torch.cat([torch.full((len(x), 1), 512), ids[:, :-1]], 1)
+        outcome = network.transformer(ids, output_hidden_states=True)
+        return outcome.hidden_states[layers // 2].mean(1)
+
+    return Layout(content, features)
+
+
+def igpt_clusters() -> Tensor:
+    return torch.rand(512, 3, generator=torch.Generator().manual_seed(6)) * 2 - 1
+
+
 LAYOUTS: dict[str, Callable[[], Layout]] = {
+    "t2tvit_t14": t2t_vit,
+    "nat_m4": nat_m4,
+    "efficientnet_b1": lambda: efficientnet("b1"),
+    "efficientnet_b1/ema": lambda: efficientnet("b1", ema=True),
+    "efficientnet_b4": lambda: efficientnet("b4"),
+    "simclrv2_resnet50": simclr,
+    "byol_resnet50": byol,
+    "igpt_small": lambda: igpt("small"),
+    "igpt_medium": lambda: igpt("medium"),
+    "igpt_large": lambda: igpt("large"),
     **{
         name: (lambda content=content: Layout(content(), resnet50_features))  # type: ignore[misc]
         for name, content in resnet50_contents().items()
