@@ -51,7 +51,15 @@ def test_the_list_has_every_row():
 def test_the_json_list_is_the_table():
     found = json.loads(call("list", "--json").stdout)
     assert [row["name"] for row in found] == list(read_zoo())
-    assert {"family", "year", "dim", "licence", "seen_data", "parameters"} <= set(found[0])
+    assert [*found[0]][:7] == [
+        "name",
+        "family",
+        "year",
+        "size",
+        "dimension",
+        "licence",
+        "seen_data",
+    ]
 
 
 def test_the_list_does_not_load_torch():
@@ -100,3 +108,41 @@ def test_an_alias_is_told_on_stderr():
     assert done.exit_code == 0, done.output
     assert done.stderr == "dino means dino_resnet50\n"
     assert "float32[4, 2048], all finite" in done.stdout
+
+
+def test_filters_of_the_list():
+    def listed(*options):
+        return [row["name"] for row in json.loads(call("list", "--json", *options).stdout)]
+
+    assert len(listed("--benchmark")) == 31
+    assert "mae_vitb16" in listed("--family", "masked-image")
+    assert "dino_resnet50" not in listed("--family", "masked-image")
+    assert "clip_resnet50" not in listed("--seen", "IN-1K")
+    small = listed("--max-size", "10")
+    assert "efficientnet_b1" in small
+    assert "sup_resnet50" not in small
+    assert "peco_vitb16" not in small  # of unknown size
+    assert {"swav_resnet50", "aimv2_vitl14", "nat_m4"}.isdisjoint(listed("--commercial"))
+    assert set(listed("--state", "none")) == {
+        "ummae_swint", "mage_vitb16", "peco_vitb16", "cim_vitb16"
+    }  # fmt: skip
+    error = call("list", "--family", "supervise").exception
+    assert "supervised" in error.hint
+
+
+def test_a_download_of_what_is_here_gives_its_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("COG_HOME", str(tmp_path))
+    place = tmp_path / "weights" / "dino_resnet50" / "dino_resnet50_pretrain.pth"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"weights")
+    assert call("download", "dino").stdout == f"{place}\n"
+    assert "cached" in call("show", "dino").stdout
+    error = call("download", "compress").exception
+    assert "drive.google.com" in error.hint
+
+
+def test_quirks_and_the_way_to_the_weights_are_shown():
+    shown = call("show", "simclrv2").stdout
+    assert "symmetric-max-pool" in shown
+    assert "imagenet-statistics" in shown
+    assert "Separius/SimCLRv2-Pytorch" in shown

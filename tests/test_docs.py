@@ -11,8 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from cog.cli import main
+from cog.models.listing import markdown_table
+from cog.models.zoo import read_zoo
 
 ROOT = Path(__file__).parent.parent
+START, END = "<!-- models: made by tools/make_models_table.py -->\n", "<!-- end of models -->\n"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -72,3 +75,9 @@ def test_what_is_built_is_what_the_readme_shows(tmp_path):
 def test_the_similarity_shown_is_the_one_computed():
     done = CliRunner().invoke(main, ["similarity", "dog", "cat"])
     assert README.split("$ cog similarity dog cat\n")[1].split("```")[0] == done.stdout
+
+
+def test_the_table_of_models_is_made_from_zoo_csv():
+    shown = README.split(START)[1].split(END)[0]
+    assert shown == markdown_table()
+    assert f"<summary>{len(read_zoo())} models</summary>" in README

@@ -45,10 +45,10 @@ def list_models(as_json: bool, **filters: Any) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    header = ("name", "family", "year", "size", "dim", "licence", "seen_data", "state")
+    header = ("name", "family", "year", "size", "dimension", "licence", "seen_data", "state")
     lines: list[tuple[str, ...]] = [header]
     for model in found:
-        size = f"{model['parameters'] / 1e6:.1f} M" if model["parameters"] else "–"
+        size = f"{model['size'] / 1e6:.1f} M" if model["size"] else "–"
         lines.append(tuple(size if key == "size" else str(model[key]) for key in header))
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:

@@ -36,7 +36,7 @@ def find_models(
     _known("seen data", seen, [row.seen_data for row in rows])
     _known("state", state, [*ACCESS, "cached"])
     return [
-        {**row.summary(), "state": states[row.name]}
+        _listed(row, states[row.name])
         for row in rows
         if (not benchmark or row.benchmark)
         and family in (None, row.family)
@@ -45,6 +45,41 @@ def find_models(
         and not (commercial and (row.restricted or row.licence in ("", "none stated")))
         and state in (None, states[row.name])
     ]
+
+
+def _listed(row: ZooRow, state: str) -> dict[str, Any]:
+    """What people choose a model by comes first; size is the number of parameters."""
+    first = {
+        "name": row.name,
+        "family": row.family,
+        "year": row.year,
+        "size": row.parameters or None,
+        "dimension": row.dim,
+        "licence": row.licence,
+        "seen_data": row.seen_data,
+        "state": state,
+    }
+    rest = {key: value for key, value in row.summary().items() if key not in ("dim", "parameters")}
+    return first | {key: value for key, value in rest.items() if key not in first}
+
+
+def markdown_table() -> str:
+    """The models of the table for README.md: those of the benchmark first."""
+    lines = [
+        "| name | family | year | M | dim | feature | input | licence | seen data | weights |",
+        "|---|---|--:|--:|--:|---|--:|---|---|---|",
+    ]
+    for row in sorted(read_zoo().values(), key=lambda row: not row.benchmark):
+        names = " ".join(f"`{name}`" for name in (row.name, *row.aliases))
+        size = f"{row.parameters / 1e6:.1f}" if row.parameters else "–"
+        feature, side = (row.feature, row.crop or row.resize) if row.loadable else (row.note, "–")
+        side = side[0] if isinstance(side, tuple) else side
+        cells = (
+            names, row.family, row.year, size, row.dim, feature, side, row.licence or "–",
+            row.seen_data, row.access,
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
 
 
 def describe(row: ZooRow) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ def better_state(content: Mapping[str, Any]) -> str:
     >>> better_state({"model_state": {}})
     'model_state'
     """
-    if content.get("ema_state") and content.get("ema_err", 100) < content.get("test_err", 100):
+    if "ema_state" in content and content.get("ema_err", 100) < content.get("test_err", 100):
         return "ema_state"
     return "model_state"
 

@@ -63,6 +63,7 @@ def strip_prefix(state_dict: StateDict, prefixes: Sequence[str]) -> OrderedDict[
 def densenet_layers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     """torchvision's DenseNet files say `norm.1` where today's network says `norm1`.
 
+    >>> import torch
     >>> list(densenet_layers({"features.denselayer1.norm.1.bias": torch.ones(1)}))
     ['features.denselayer1.norm1.bias']
     """
@@ -102,6 +103,32 @@ def swin_downsampling(state_dict: StateDict) -> OrderedDict[str, Tensor]:
         state_dict,
         lambda name: stage.sub(lambda found: f"layers.{int(found[1]) + 1}.downsample.", name),
     )
+
+
+def convnext_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """Meta's ConvNeXt keeps downsampling in a list of its own, and the last norm beside the head.
+
+    >>> import torch
+    >>> names = ["stages.1.0.pwconv1.bias", "downsample_layers.2.1.bias", "norm.bias", "head.bias"]
+    >>> list(convnext_names({name: torch.ones(1) for name in names}))[:2]
+    ['stages.1.blocks.0.mlp.fc1.bias', 'stages.2.downsample.1.bias']
+    """
+    steps = (
+        (r"^downsample_layers\.0\.", "stem."),
+        (r"^downsample_layers\.(\d+)\.", r"stages.\1.downsample."),
+        (r"^stages\.(\d+)\.(\d+)\.", r"stages.\1.blocks.\2."),
+        (r"\.dwconv\.", ".conv_dw."),
+        (r"\.pwconv(\d)\.", r".mlp.fc\1."),
+        (r"^head\.", "head.fc."),
+        (r"^norm\.", "head.norm."),
+    )
+
+    def new(name: str) -> str:
+        for old, renamed in steps:
+            name = re.sub(old, renamed, name)
+        return name
+
+    return _renamed(state_dict, new)
 
 
 def dinov3_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:

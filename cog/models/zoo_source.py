@@ -38,6 +38,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 """the networks that neither torchvision nor timm has"""
 
 RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
+    "convnext": renames.convnext_names,
     "dinov2": dinov2.rename,
     "dinov2_reg": dinov2.rename_with_registers,
     "dinov3": renames.dinov3_names,
@@ -147,16 +148,10 @@ def _timm_renaming(network: nn.Module, tensors: StateDict) -> StateDict:
     """timm's own renaming of a family's published names.
 
     Raises:
-        CogError: timm leaves tensors out, or knows no name for one.
+        CogError: timm leaves tensors out.
     """
     module: Any = sys.modules[type(network).__module__]
-    try:
-        renamed: StateDict = module.checkpoint_filter_fn(OrderedDict(tensors), network)
-    except KeyError as error:
-        raise CogError(
-            f"a tensor that the network has not: {error.args[0]}",
-            "give --weights the official file of this very model",
-        ) from error
+    renamed: StateDict = module.checkpoint_filter_fn(OrderedDict(tensors), network)
     if len(renamed) != len(tensors):
         kept = {value.data_ptr() for value in renamed.values()}
         lost = [name for name, value in tensors.items() if value.data_ptr() not in kept]
