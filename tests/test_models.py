@@ -630,8 +630,19 @@ def test_a_plug_in_that_is_not_there(tmp_path):
     with pytest.raises(CogError, match="names no function"):
         load_model("mine.py")
     spec = plugin(tmp_path, "def load(): return cog.Model(Net(), preprocess=P)")
-    with pytest.raises(CogError, match="loads its own weights"):
+    with pytest.raises(CogError, match=r"takes no weights.*w\.pth") as caught:
         load_model(spec, weights=tmp_path / "w.pth")
+    assert "def load(weights=None)" in caught.value.hint
+
+
+def test_a_plug_in_is_given_a_file_of_weights(tmp_path):
+    code = """
+def load(weights=None):
+    return cog.Model(Net(), preprocess=P, name=weights.stem if weights else "own")
+"""
+    spec = plugin(tmp_path, code)
+    assert load_model(spec).name == "own"
+    assert load_model(spec, weights=tmp_path / "epoch3.pth").name == "epoch3"
 
 
 # --- check -----------------------------------------------------------------------------------

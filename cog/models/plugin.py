@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,25 +22,27 @@ _numbers = count(1)  # a file may be loaded twice: each time under a module name
 
 
 def from_file(path: Path, function: str, weights: Path | None, pretrained: bool) -> Model:
-    """What a function without arguments in a Python file returns: a `cog.Model`.
+    """What a function in a Python file returns: a `cog.Model`.
 
-    Untrained, its network is put back to the start (see `reinitialise`).
+    It takes nothing, or a path `weights` that a file of the user's goes to. Untrained, its network
+    is put back to the start (see `reinitialise`).
 
     Raises:
         CogError: no such file or function; it fails; it returns something else.
     """
-    if weights is not None:
-        raise CogError(
-            f"{path}:{function} loads its own weights; --weights {weights} cannot be given to it",
-            "leave out --weights",
-        )
     module = import_file(path)
     build = getattr(module, function, None)
     if not callable(build):
         here = [name for name, value in vars(module).items() if callable(value)]
         raise unknown_name(f"function of {path}", function, here)
+    given = {} if weights is None else {"weights": weights}
+    if given and "weights" not in inspect.signature(build).parameters:
+        raise CogError(
+            f"{path}:{function} takes no weights; --weights {weights} cannot be given to it",
+            f"write def {function}(weights=None), or leave out --weights",
+        )
     with seeded(), _importable(path.parent):
-        model = _call(build, f"{path}:{function}")
+        model = _call(lambda: build(**given), f"{path}:{function}")
     if not isinstance(model, Model):
         raise CogError(
             f"{path}:{function} returned a {type(model).__name__}, not a cog.Model",
