@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
 import re
+import sys
 import zipfile
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -102,6 +105,43 @@ def test_numpy_numbers_of_files_written_before_numpy_2(tmp_path):
     assert float(read_safely(path)["err"]) == 22.5
 
 
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_settings_of_yacs_are_read_without_yacs(tmp_path, form, monkeypatch):
+    node = type("CfgNode", (dict,), {"__module__": "yacs.config"})
+    for name in ("yacs", "yacs.config"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules["yacs.config"].CfgNode = node
+    config = node(DATA=node(IMG_SIZE=224))
+    config.__dict__["__immutable__"] = True
+    path = write(tmp_path / "w.pth", {"model": {"w": torch.ones(1)}, "config": config}, form)
+    monkeypatch.undo()
+    found = read_safely(path)["config"]
+    assert found["DATA"]["IMG_SIZE"] == 224
+    assert type(found) is OrderedDict  # nothing of that library's, installed or not
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+@pytest.mark.parametrize(
+    "thing",
+    [defaultdict(int), np.zeros(2), nn.Linear(1, 1), torch.save],
+    ids=lambda x: type(x).__name__,
+)
+def test_nothing_else_is_read(tmp_path, form, thing):
+    path = write(tmp_path / "w.pth", {"model": {"w": torch.ones(1)}, "thing": thing}, form)
+    with pytest.raises(CogError, match=r"holds Python objects beside tensors \(\w+\.\S+\)"):
+        read_checkpoint(path, "model")
+
+
+def test_what_torch_may_read_elsewhere_is_unchanged(tmp_path):
+    before = list(torch.serialization.get_safe_globals())
+    read_safely(write(tmp_path / "w.pth", {"args": argparse.Namespace()}))
+    with pytest.raises(CogError):
+        read_safely(write(tmp_path / "p.pth", {"path": Path("/data")}))
+    assert torch.serialization.get_safe_globals() == before
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "w.pth", weights_only=True)
+
+
 def test_the_first_of_several_entries_is_taken_and_bare_tensors_if_allowed(tmp_path):
     ema, raw = ({"w": torch.full((1,), value)} for value in (1.0, 2.0))
     path = write(tmp_path / "w.pth", {"state_dict": raw, "state_dict_ema": ema})
@@ -138,6 +178,76 @@ def test_one_weights_file_in_a_zip_is_read_through(tmp_path):
         read_checkpoint(tmp_path / "empty.zip")
 
 
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+def test_a_zip_may_be_compressed_and_hold_any_form_of_file(tmp_path, form):
+    inner = write(tmp_path / "inner", network().state_dict(), form)
+    path = tmp_path / "model_best.pth.tar"  # as it is named in the cache
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(inner, "folder/inner.pth")
+    before = sorted(tmp_path.iterdir())
+    assert sorted(read_checkpoint(path)) == sorted(network().state_dict())
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_code_in_a_file_in_a_zip_is_refused(tmp_path):
+    target = tmp_path / "intruder-was-here"
+    inner = write(tmp_path / "inner.pth", {"w": Intruder(target)})
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.write(inner, "inner.pth")
+    with pytest.raises(CogError, match="its code"):
+        read_checkpoint(tmp_path / "w.zip")
+    assert not target.exists()
+
+
+def test_what_macos_adds_to_a_zip_is_no_weights_file(tmp_path):
+    inner = write(tmp_path / "inner.pth", {"w": torch.ones(1)})
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.write(inner, "folder/inner.pth")
+        archive.writestr("__MACOSX/folder/._inner.pth", b"\0\5\26\7")
+        archive.writestr("folder/version", "1.0")
+    assert read_checkpoint(tmp_path / "w.zip")["w"] == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [("flags", 1, "encrypted"), ("method", 97, "compression"), ("data", None, "decompressing")],
+)
+def test_a_zip_that_cannot_be_unpacked_is_refused(tmp_path, place, value, reason):
+    path = tmp_path / "w.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(write(tmp_path / "inner.pth", {"w": torch.ones(1)}), "inner.pth")
+    content = bytearray(path.read_bytes())
+    entry = content.find(b"PK\x01\x02")  # the table of contents repeats the header of the file
+    if place == "data":
+        content[39:entry] = b"\xff" * (entry - 39)
+    else:
+        content[{"flags": 6, "method": 8}[place]] = value
+        content[entry + {"flags": 8, "method": 10}[place]] = value
+    path.write_bytes(content)
+    with pytest.raises(CogError, match=f"cannot be unpacked: .*{reason}"):
+        read_checkpoint(path)
+
+
+def test_a_call_of_the_system_is_named(tmp_path):
+    class Caller:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path}/intruder-was-here",)
+
+    path = write(tmp_path / "w.pth", {"w": Caller()})
+    with pytest.raises(CogError, match=r"holds Python objects beside tensors \(\w+\.system\)"):
+        read_checkpoint(path)
+    assert not (tmp_path / "intruder-was-here").exists()
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_a_newer_pickle_is_refused_unless_it_is_known_and_trusted(tmp_path, protocol):
+    path = tmp_path / "w.pth"
+    torch.save({"w": torch.ones(1)}, path, pickle_protocol=protocol)
+    with pytest.raises(CogError, match=r"protocol 4 or 5.*its code"):
+        read_checkpoint(path)
+    assert read_checkpoint(path, trusted=sha256_of(path))["w"] == 1
+
+
 def test_a_plain_pickle_is_refused(tmp_path):
     path = tmp_path / "w.pth"
     path.write_bytes(pickle.dumps({"weight": Intruder(tmp_path / "intruder-was-here")}))
@@ -163,8 +273,8 @@ def test_torchscript_of_a_known_hash_is_read_if_it_is_trusted(tmp_path):
     assert torch.equal(found["0.weight"], wanted[0].weight)
     with pytest.raises(CogError, match=f"expected sha256 {'0' * 64}, found {sha256_of(path)}"):
         read_checkpoint(path, trusted="0" * 64)
-    with pytest.raises(CogError, match="not the file that may be trusted"):
-        read_checkpoint(path, trusted=sha256_of(path)[:8])  # the start of a hash is not enough
+    with pytest.raises(CogError, match=r"not the file that may be trusted: .* only the start"):
+        read_checkpoint(path, trusted=sha256_of(path)[:8])
 
 
 def test_a_pickle_of_a_known_hash_is_read_if_it_is_trusted(tmp_path):
@@ -174,6 +284,33 @@ def test_a_pickle_of_a_known_hash_is_read_if_it_is_trusted(tmp_path):
         read_checkpoint(path, "model", trusted="1" * 64)
     assert not target.exists()
     assert read_checkpoint(path, "model", trusted=sha256_of(path))["w"] == 1
+
+
+def test_a_trusted_pickle_whose_code_is_absent_is_refused(tmp_path, monkeypatch):
+    thing = type("Thing", (), {"__module__": "absent_module"})
+    monkeypatch.setitem(sys.modules, "absent_module", ModuleType("absent_module"))
+    sys.modules["absent_module"].Thing = thing
+    path = write(tmp_path / "w.pth", {"model": {"w": torch.ones(1)}, "thing": thing()})
+    monkeypatch.undo()
+    with pytest.raises(CogError, match=r"its code fails: ModuleNotFoundError.*absent_module"):
+        read_checkpoint(path, "model", trusted=sha256_of(path))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("form", ["pickle", "torchscript"])
+def test_a_zip_around_a_program_is_trusted_by_the_hash_of_the_zip(tmp_path, form):
+    inner, wanted = tmp_path / "inner.pt", network().eval()
+    if form == "pickle":
+        write(inner, {"model": wanted.state_dict(), "args": Path("/data")})
+    else:
+        torch.jit.save(torch.jit.trace(wanted, torch.zeros(1, 3, 3, 3)), inner)
+    path = tmp_path / "w.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(inner, "folder/inner.pt")
+    with pytest.raises(CogError, match="its code"):
+        read_checkpoint(path, "model|")
+    found = read_checkpoint(path, "model|", trusted=sha256_of(path))
+    assert torch.equal(found["0.weight"], wanted[0].weight)
 
 
 def test_a_web_page_and_half_a_file_are_refused(tmp_path):

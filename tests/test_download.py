@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from cog.errors import CogError
+from cog.models import download
 from cog.models.download import (
     cached,
     fetch,
@@ -29,7 +33,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT; `drops` answers stop half-way, and `ranges` may be off."""
+    """Serves CONTENT; `drops` answers stop half-way; `ranges` may be off, or off by `shift`."""
 
     daemon_threads = True
 
@@ -39,6 +43,9 @@ class Server(ThreadingHTTPServer):
         self.tag = '"one"'
         self.drops = 0
         self.ranges = True
+        self.shift = 0
+        self.tells_length = True
+        self.errors: list[int] = []
         self.kind = "application/octet-stream"
         self.asked: list[str | None] = []
 
@@ -52,28 +59,39 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         state = self.server
-        asked = self.headers.get("Range")
-        state.asked.append(asked)
-        if self.path != "/net.pth":
+        state.asked.append(self.headers.get("Range"))
+        start, size = self.first_byte(), len(state.content)
+        if state.errors:
+            self.send_error(state.errors.pop(0))
+        elif self.path.partition("?")[0] != "/net.pth":
             self.send_error(404)
-            return
-        start = 0
-        if asked and state.ranges and self.headers.get("If-Range", state.tag) == state.tag:
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
-            if start >= len(state.content):
-                self.send_error(416)
-                return
-        body = state.content[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Type", state.kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", state.tag)
-        self.end_headers()
-        if state.drops:
-            state.drops -= 1
-            body = body[: len(body) // 2]
-            self.close_connection = True
-        self.wfile.write(body)
+        elif start >= size:
+            self.send_error(416)
+        else:
+            body = state.content[start:]
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Type", state.kind)
+            if state.tells_length:
+                self.send_header("Content-Length", str(len(body)))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            if state.tag:
+                self.send_header("ETag", state.tag)
+            self.end_headers()
+            self.wfile.write(self.as_much_as_comes(body))
+
+    def first_byte(self) -> int:
+        state, asked = self.server, self.headers.get("Range")
+        if not asked or not state.ranges or self.headers.get("If-Range", state.tag) != state.tag:
+            return 0
+        return int(asked.removeprefix("bytes=").rstrip("-")) + state.shift
+
+    def as_much_as_comes(self, body: bytes) -> bytes:
+        if not self.server.drops:
+            return body
+        self.server.drops -= 1
+        self.close_connection = True
+        return body[: len(body) // 2]
 
     def log_message(self, *_: object) -> None:
         pass
@@ -82,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield running
         running.shutdown()
 
@@ -90,11 +108,20 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("COG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(download, "WAIT_SECONDS", 0.001)
     return tmp_path / "home" / "weights"
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def leave_half(server: Server) -> None:
+    """A fetch that fails, and leaves the first part of the file."""
+    server.drops = 9
+    with pytest.raises(CogError, match="the connection ended early"):
+        fetch([server.url])
+    server.drops, server.asked = 0, []
 
 
 def test_a_file_is_fetched_once_and_checked(server, cache):
@@ -117,33 +144,92 @@ def test_a_dropped_connection_goes_on_where_it_stopped(server):
 
 
 def test_a_later_call_goes_on_with_what_is_there(server, cache):
-    server.drops = 9
-    with pytest.raises(CogError, match="the connection ended early"):
-        fetch([server.url])
+    leave_half(server)
     assert names(cache) == ["net.pth.part", "net.pth.part.json"]
-    server.drops, server.asked = 0, []
     assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
     assert server.asked[0] is not None
     assert names(cache) == ["net.pth"]
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(server):
-    server.drops = 9
-    with pytest.raises(CogError):
-        fetch([server.url])
-    server.drops, server.content, server.tag = 0, CONTENT[::-1], '"two"'
+@pytest.mark.parametrize("tag", ['"two"', 'W/"two"', '"one"'])
+def test_a_file_that_changed_meanwhile_is_fetched_anew(server, tag):
+    leave_half(server)
+    server.content, server.tag = CONTENT[::-1] + b"more", tag
+    assert fetch([server.url]).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("tag", ["", 'W/"one"'])
+def test_without_a_strong_tag_the_size_tells_whether_it_is_the_same_file(server, tag):
+    server.tag = tag
+    leave_half(server)
+    server.content = CONTENT[::-1] + b"more"
+    assert fetch([server.url]).read_bytes() == server.content
+    (weights_folder() / "net.pth").unlink()
+    server.content = CONTENT
+    server.drops = 1
+    server.asked = []
+    assert fetch([server.url]).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={len(CONTENT) // 2}-"]
+
+
+def test_where_nothing_tells_two_files_apart_it_is_fetched_anew(server, cache):
+    server.tag, server.tells_length = "", False
+    fetch([server.url])
+    (cache / "net.pth").rename(cache / "net.pth.part")
+    record = {"url": server.url, "size": 0, "validator": ""}
+    (cache / "net.pth.part.json").write_text(json.dumps(record))
+    server.content, server.asked = CONTENT[::-1], []
     assert fetch([server.url]).read_bytes() == CONTENT[::-1]
+    assert server.asked == [None]
+
+
+@pytest.mark.parametrize("record", ["", "[1]", '"text"', "{}", '{"url": 1, "size": 5}'])
+def test_a_part_with_a_spoilt_record_is_fetched_anew(server, cache, record):
+    leave_half(server)
+    (cache / "net.pth.part.json").write_text(record)
+    assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
+    assert server.asked == [None]
+
+
+def test_another_range_than_asked_for_is_not_taken(server):
+    server.drops, server.shift = 1, 7
+    assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={len(CONTENT) // 2}-", None]
 
 
 @pytest.mark.parametrize("shorter", [False, True])
 def test_a_server_without_ranges_or_with_less_is_asked_anew(server, shorter):
-    server.drops = 9
-    with pytest.raises(CogError):
-        fetch([server.url])
-    server.drops = 0
+    leave_half(server)
     server.ranges = shorter
     server.content = CONTENT[:100] if shorter else CONTENT
     assert fetch([server.url]).read_bytes() == server.content
+
+
+def test_a_part_of_another_address_is_not_gone_on_with(server):
+    server.drops = 9
+    with pytest.raises(CogError):
+        fetch([f"{server.url}?mirror"], "net.pth")
+    server.drops, server.asked, server.content = 0, [], CONTENT[::-1]
+    assert fetch([server.url], "net.pth").read_bytes() == CONTENT[::-1]
+    assert server.asked == [None]
+
+
+def test_a_whole_part_is_checked_without_asking_again(server, cache):
+    leave_half(server)
+    (cache / "net.pth.part").write_bytes(CONTENT)
+    assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
+    assert server.asked == []
+    assert names(cache) == ["net.pth"]
+
+
+def test_a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_not(server):
+    server.errors = [503, 500]
+    assert fetch([server.url]).read_bytes() == CONTENT
+    assert len(server.asked) == 3
+    server.errors, server.asked = [403], []
+    with pytest.raises(CogError, match="HTTP Error 403"):
+        fetch([server.url], "other.pth")
+    assert len(server.asked) == 1
 
 
 def test_another_content_is_thrown_away(server, cache):
@@ -153,7 +239,7 @@ def test_another_content_is_thrown_away(server, cache):
         fetch([server.url], md5="0123")
     assert names(cache) == []
     md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
-    assert fetch([server.url], md5=md5[:6]).exists()
+    assert fetch([server.url], md5=md5[:6].upper()).exists()
 
 
 def test_the_next_address_is_tried_and_all_failures_are_told(server):
@@ -166,6 +252,8 @@ def test_the_next_address_is_tried_and_all_failures_are_told(server):
     assert refused in caught.value.what
     assert "--weights" in caught.value.hint
     assert str(weights_folder() / "other.pth") in caught.value.hint
+    with pytest.raises(CogError, match="no address is known"):
+        fetch([], "other.pth")
 
 
 def test_a_web_page_in_place_of_weights_is_refused(server, cache):
@@ -173,9 +261,14 @@ def test_a_web_page_in_place_of_weights_is_refused(server, cache):
     with pytest.raises(CogError, match="a web page, not weights"):
         fetch([server.url])
     server.kind = "application/octet-stream"
-    with pytest.raises(CogError, match="a web page, not weights"):
-        fetch([server.url])
+    for sha256 in ("", SHA256):
+        with pytest.raises(CogError, match="a web page, not weights"):
+            fetch([server.url], sha256=sha256)
     assert names(cache) == []
+
+
+def test_the_name_in_the_cache_is_without_the_query_of_the_address(server, cache):
+    assert fetch([f"{server.url}?dl=1"]) == cache / "net.pth"
 
 
 def test_files_of_this_machine(tmp_path, cache):
@@ -200,13 +293,50 @@ def test_two_at_once_do_not_spoil_it(server, cache):
     assert (cache / "net.pth").read_bytes() == CONTENT
 
 
-def test_a_lock_of_a_process_that_died_is_taken_over(server, cache):
-    cache.mkdir(parents=True)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (cache / "net.pth.lock").write_text(str(dead.pid))
-    assert fetch([server.url]).read_bytes() == CONTENT
+def test_threads_do_not_spoil_it_either(server, cache):
+    with ThreadPoolExecutor(4) as pool:
+        found = {pool.submit(fetch, [server.url], "", SHA256) for _ in range(4)}
+    assert {future.result() for future in found} == {cache / "net.pth"}
     assert names(cache) == ["net.pth"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from cog.models.download import _own_part
+with _own_part(Path(sys.argv[1])) as part:
+    part.write_bytes(b"of the other process")
+    print(part.name, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_part_is_used_by_one_process_and_is_free_when_that_is_killed(server, cache):
+    command = [sys.executable, "-c", HOLDER, str(cache / "net.pth")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "net.pth.part\n"
+        server.drops = 1
+        assert fetch([server.url]).read_bytes() == CONTENT
+        assert (cache / "net.pth.part").read_bytes() == b"of the other process"
+        holder.send_signal(signal.SIGKILL)
+    assert names(cache) == ["net.pth", "net.pth.lock", "net.pth.part"]
+    (cache / "net.pth").unlink()
+    (cache / "net.pth.part").unlink()
+    leave_half(server)  # under the name that can be gone on with
+    assert names(cache) == ["net.pth.part", "net.pth.part.json"]
+
+
+def test_where_files_cannot_be_locked_each_has_a_part_of_its_own(server, cache, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError("No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    server.drops = 2
+    assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
+    assert not [name for name in names(cache) if "part" in name]
 
 
 @pytest.mark.parametrize(

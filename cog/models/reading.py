@@ -13,9 +13,10 @@ import io
 import re
 import warnings
 import zipfile
+import zlib
 from argparse import Namespace
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ import torch
 from cog.errors import CogError
 
 SUFFIXES = (".pth", ".pth.tar", ".pt", ".ckpt", ".bin", ".pyth", ".safetensors", ".weights")
+
+HINT = "save its tensors alone: safetensors.torch.save_file(state_dict, 'weights.safetensors')"
 
 
 def harmless() -> list[Any]:
@@ -65,10 +68,10 @@ def read_safely(path: Path, trusted: str = "") -> Any:
     try:
         return _read(source, start)
     except Exception as error:  # a broken file makes the readers raise nearly anything
-        refusal = _refusal(path, error)
+        refusal = _refusal(path, error, start)
         if not trusted or "its code" not in refusal.what:
             raise refusal from error
-    return _run(path, trusted)
+    return _run(path, source, trusted)
 
 
 def sha256_of(path: Path) -> str:
@@ -87,10 +90,16 @@ def _read(source: Path | io.BytesIO, start: bytes) -> Any:
         return torch.load(source, map_location="cpu", weights_only=True)
 
 
-def _run(path: Path, trusted: str) -> Any:
+def _run(path: Path, source: Path | io.BytesIO, trusted: str) -> Any:
     """The content of a known file that is a program: TorchScript's tensors, or a pickle."""
+    if len(trusted) != 64:
+        raise CogError(
+            f"{path} is not the file that may be trusted: of that one's sha256 only the start, "
+            f"{trusted}, is known",
+            HINT,
+        )
     found = sha256_of(path)
-    if len(trusted) != 64 or found != trusted:
+    if found != trusted:
         raise CogError(
             f"{path} is not the file that may be trusted: expected sha256 {trusted}, found {found}",
             "get the official file, or leave out --trust-checkpoint",
@@ -98,28 +107,53 @@ def _run(path: Path, trusted: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated
         try:
-            script: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-            return script.state_dict()
+            return _script_tensors(source)
         except RuntimeError:  # not TorchScript
-            return torch.load(path, map_location="cpu", weights_only=False)
+            _rewind(source)
+        try:
+            return torch.load(source, map_location="cpu", weights_only=False)
+        except Exception as error:  # whatever its code raises, a module that is absent above all
+            raise CogError(
+                f"{path}: its code fails: {type(error).__name__}: {error}", HINT
+            ) from error
+
+
+def _script_tensors(source: Path | io.BytesIO) -> Any:
+    _rewind(source)
+    file = str(source) if isinstance(source, Path) else source
+    script: Any = torch.jit.load(file, map_location="cpu")  # type: ignore[no-untyped-call]
+    return script.state_dict()
+
+
+def _rewind(source: Path | io.BytesIO) -> None:
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
 
 
 def _inside_zip(path: Path) -> Path | io.BytesIO:
     """The one weights file in an ordinary zip; the path itself if torch wrote the zip.
 
     Raises:
-        CogError: several weights files, or none.
+        CogError: several weights files, or none, or one that cannot be unpacked.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/")]
-            if any(name.endswith(("/data.pkl", "/version", "/constants.pkl")) for name in names):
+            names = archive.namelist()
+            if any(name.endswith(("/data.pkl", "/constants.pkl")) for name in names):
                 return path
-            inside = [name for name in names if name.lower().endswith(SUFFIXES)]
+            inside = [  # macOS puts a file of its own, ._NAME, beside each
+                name
+                for name in names
+                if name.lower().endswith(SUFFIXES) and not PurePosixPath(name).name.startswith("._")
+            ]
             if len(inside) == 1:
                 return io.BytesIO(archive.read(inside[0]))
     except zipfile.BadZipFile:
         return path  # damaged: torch says so
+    except (RuntimeError, NotImplementedError, zlib.error, EOFError) as error:
+        raise CogError(
+            f"{path} is a zip that cannot be unpacked: {error}", "fetch it again, or unpack it"
+        ) from error
     raise CogError(
         f"{path} is a zip with {len(inside) or 'no'} weights files{': ' * bool(inside)}"
         f"{', '.join(inside[:3])}",
@@ -127,13 +161,15 @@ def _inside_zip(path: Path) -> Path | io.BytesIO:
     )
 
 
-def _refusal(path: Path, error: Exception) -> CogError:
+def _refusal(path: Path, error: Exception, start: bytes) -> CogError:
     message = str(error)
-    objects = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", message)
+    objects = re.search(r"[Uu]nsupported (?:global: GLOBAL|GLOBAL|class) (\S+)", message)
     if "TorchScript" in message:
         what = "is TorchScript, which is a program"
     elif objects:
         what = f"holds Python objects beside tensors ({objects[1]})"
+    elif start[:2] == b"PK" and "Unsupported operand 149" in message:  # what protocol 4 begins with
+        what = "is pickled in a newer way (protocol 4 or 5) than torch can check"
     else:
         # what torch says of bytes that are no pickle is advice to turn the safety off
         advice = message.startswith("Weights only load failed") or not message
@@ -144,6 +180,5 @@ def _refusal(path: Path, error: Exception) -> CogError:
         )
     return CogError(
         f"{path} {what}; it is refused, because reading it would run its code",
-        "save its tensors alone: safetensors.torch.save_file(state_dict, 'weights.safetensors'); "
-        "or give --trust-checkpoint, where the table knows the sha256 of the whole file",
+        f"{HINT}; or give --trust-checkpoint, where the table knows the sha256 of the whole file",
     )
