@@ -14,23 +14,27 @@ Cost: one forward pass a picture and model, then what the probes cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from cog.atomic import write_text
 from cog.datasets import Dataset
 from cog.errors import Interrupted
 from cog.extract import extract, store_path
 from cog.forward import pick_device
 from cog.images.splits import write_split
 from cog.plan import Cell, ModelLike, Plan, make_plan
-from cog.probes import PROBES, ProbeData, ProbeResult, ProbeSettings
-from cog.progress import Progress, Silent
+from cog.probes import PROBES, ProbeData, ProbeSettings
+from cog.probing import class_rows, outcome
+from cog.progress import Progress, Silent, percent_of
 from cog.results import tidy, write_cell, write_results
 from cog.runs import Run, record_unreadable, versions, write_run
+from cog.scores import per_class_top1
 from cog.store import FeatureStore
 
 
@@ -55,8 +59,8 @@ def evaluate(
         options: `in1k`, `split`, `only`, `allow_missing`, `test_per_class`, `min_train`,
             `max_train` (pictures); `levels` (folder; the official ones by default); `device`,
             `precision`, `dtype`, `batch_size`, `workers`, `chunk_rows` (features); `probes`,
-            `solver`, `shots`, `seeds` (probes); `weights`, `name`, `pretrained`, `pool`,
-            `official_quirks`, `trust_checkpoint` (models); `out`
+            `solver`, `shots`, `shots_validation`, `seeds` (probes); `weights`, `name`,
+            `pretrained`, `pool`, `official_quirks`, `trust_checkpoint` (models); `out`
             (folder, "runs"), `recipe`.
 
     Returns:
@@ -157,31 +161,25 @@ def probe_cells(
     data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
     device = str(pick_device(plan.extraction.device))
+    wnids = dataset.lists[0].wnids
+    counts = np.bincount(data.test_y, minlength=len(wnids))
     for cell in cells:
-        settings = ProbeSettings(cell.solver, cell.shots, cell.seed, plan.recipe, device)
+        settings = ProbeSettings(
+            cell.solver, cell.shots, cell.seed, plan.recipe, device, cell.shots_validation
+        )
         label = f"{run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
         with progress.bar(label, 100, "%") as advance:
-            result = PROBES[cell.probe](data, settings, _percent(advance))
-        row = _row(plan, dataset, cell, result)
-        row |= {"n_test": len(data.test_y), "n_unreadable": n_unreadable, "dim": train.dim}
+            result = PROBES[cell.probe](data, settings, percent_of(advance))
+        row = _row(plan, dataset, cell) | outcome(result, data, cell.probe, cell.solver)
+        row |= {"n_unreadable": n_unreadable}
+        accuracies = per_class_top1(result.ranks, data.test_y, data.n_classes)
+        write_text(cell.class_path, "\n".join(class_rows(accuracies, counts, wnids)) + "\n")
         write_cell(cell.path, {"hashes": cell.hashes, "row": row, "trials": result.trials})
         yield row
 
 
-def _percent(advance: Callable[[int], None]) -> Callable[[int, int], None]:
-    """A probe's (done, total) as steps of a bar of a hundred."""
-    shown = 0
-
-    def update(done: int, total: int) -> None:
-        nonlocal shown
-        advance(100 * done // total - shown)
-        shown = 100 * done // total
-
-    return update
-
-
-def _row(plan: Plan, dataset: Dataset, cell: Cell, result: ProbeResult) -> dict[str, Any]:
-    """One row of the results, but for what the features say."""
+def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
+    """One row of the results, but for what the probe says."""
     found = versions()
     return {
         "model": cell.run.model.name,
@@ -192,12 +190,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, result: ProbeResult) -> dict[
         "seed": cell.seed,
         "n_classes": dataset.n_classes,
         "complete": dataset.n_classes == dataset.n_wanted,
-        "top1": result.top1,
-        "top5": result.top5,
         "seen_data": cell.run.model.seen_data,
-        **result.hyper,
-        "n_train": result.n_train,
-        "n_validation": result.n_validation,
         "split": dataset.split.kind,
         "precision": plan.extraction.precision,
         "dtype": plan.extraction.dtype,
@@ -207,5 +200,4 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, result: ProbeResult) -> dict[
         "cog_version": found["imagenet-cog"],
         "torch_version": found["torch"],
         "timm_version": found["timm"],
-        "seconds": round(result.seconds, 3),
     }

@@ -21,33 +21,12 @@ from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
 from cog.models import Model, load_model
 from cog.models.zoo import UNSEEN
-from cog.probes import PROBES, SOLVERS
-from cog.recipe import SEEDS, Recipe
+from cog.probing import Probing
+from cog.recipe import Recipe
 from cog.results import read_cell
 from cog.runs import Run, plan_runs
 
 PROTOCOL = "cog-1"  # raised when a result would change for the same input
-
-
-@dataclass(frozen=True)
-class Probing:
-    """Which probes a run fits on the features."""
-
-    probes: tuple[str, ...] = ("logreg",)
-    solver: str = "sgd"
-    shots: tuple[int | None, ...] = (None,)  # pictures a class to train on; None: all
-    seeds: tuple[int, ...] = SEEDS
-
-    def __post_init__(self) -> None:
-        """Refuse names that no probe has."""
-        for probe in self.probes:
-            if probe not in PROBES:
-                raise unknown_name("probe", probe, PROBES)
-            if self.solver not in SOLVERS[probe]:
-                raise unknown_name("solver", self.solver, SOLVERS[probe])
-        for seed in self.seeds:
-            if not 0 <= seed < 2**32:
-                raise CogError(f"a seed of {seed}", "give --seeds from 0 up to 4294967295")
 
 
 @dataclass(frozen=True)
@@ -63,6 +42,11 @@ class Cell:
     hashes: dict[str, str]
 
     @property
+    def shots_validation(self) -> str:
+        """Where N shots validate."""
+        return self.hashes.get("shots_validation", "official")
+
+    @property
     def shots_name(self) -> int | str:
         """Shots as results show them."""
         return "all" if self.shots is None else self.shots
@@ -70,8 +54,16 @@ class Cell:
     @property
     def path(self) -> Path:
         """The file of the finished cell."""
-        name = f"{self.dataset}--{self.probe}-{self.solver}--{self.shots_name}--{self.seed}.json"
-        return self.run.folder / "cells" / name
+        return self.run.folder / "cells" / f"{self._name}.json"
+
+    @property
+    def class_path(self) -> Path:
+        """The table of its accuracy on each class."""
+        return self.run.folder / "classes" / f"{self._name}.csv"
+
+    @property
+    def _name(self) -> str:
+        return f"{self.dataset}--{self.probe}-{self.solver}--{self.shots_name}--{self.seed}"
 
     def finished(self) -> dict[str, Any] | None:
         """The row of the finished cell, if it is the one asked for now."""
@@ -238,8 +230,11 @@ def _hash(value: Any) -> str:
 def _cells(run: Run, dataset: Dataset, probing: Probing, hashes: dict[str, str]) -> list[Cell]:
     """The cells of one model on one dataset."""
     return [
-        Cell(run, dataset.name, probe, probing.solver, shots, seed, hashes)
-        for probe in probing.probes
-        for shots in probing.shots
-        for seed in probing.seeds
+        Cell(run, dataset.name, *key, _with_shots(hashes, key[2], probing))
+        for key in probing.results()
     ]
+
+
+def _with_shots(hashes: dict[str, str], shots: int | None, probing: Probing) -> dict[str, str]:
+    """Where N shots validate is part of what a result is made from."""
+    return hashes if shots is None else hashes | {"shots_validation": probing.shots_validation}

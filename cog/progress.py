@@ -38,3 +38,15 @@ class Silent:
 
     def result(self, row: dict[str, Any]) -> None:
         """Say nothing."""
+
+
+def percent_of(advance: Callable[[int], None]) -> Callable[[int, int], None]:
+    """What takes (done, total), for a bar of a hundred that is advanced by steps."""
+    shown = 0
+
+    def update(done: int, total: int) -> None:
+        nonlocal shown
+        advance(100 * done // total - shown)
+        shown = 100 * done // total
+
+    return update

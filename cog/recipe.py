@@ -30,9 +30,18 @@ class Recipe:
     batch_size: int = 1024
     momentum: float = 0.9
 
+    products: str = "float32"  # of matrices; tf32, bfloat16, float16 round their factors
+    sgd_early_stop: bool = False  # ours: give up trials that lag behind in their round
+    sgd_stages: tuple[tuple[int, float], ...] = (
+        (10, 0.5),  # after 10 epochs the better half of a round goes on
+        (25, 0.4),
+        (50, 0.5),  # measured: chooses as well as 30 full trials, for the time of 8
+    )
+
     # L-BFGS path (ours): full-batch fits, warm-started from strong to weak decay
     lbfgs_decays: tuple[float, ...] = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
-    lbfgs_tolerance: float = 1e-4
+    lbfgs_early_stop: bool = True  # once the validation accuracy stops rising along the path
+    lbfgs_tolerance: float = 1e-4  # of the objective, on what is left to gain
     lbfgs_iterations: int = 1000
 
 

@@ -64,6 +64,60 @@ def top_k(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> fl
     return percent_within(label_ranks(scores, labels), k)
 
 
+def mean_per_class(ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int) -> float:
+    """The mean over classes of their top-1, in percent; classes without pictures are left out.
+
+    >>> mean_per_class(np.array([0, 0, 0, 2]), np.array([0, 0, 0, 1]), n_classes=3)
+    50.0
+    """
+    return float(np.nanmean(per_class_top1(ranks, labels, n_classes)))
+
+
+def per_class_top1(
+    ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int
+) -> NDArray[np.float64]:
+    """Top-1 of each class in percent, float64[c]; NaN for a class without pictures.
+
+    >>> per_class_top1(np.array([0, 1, 0]), np.array([0, 0, 2]), n_classes=3).tolist()
+    [50.0, nan, 100.0]
+    """
+    counts = np.bincount(labels, minlength=n_classes)
+    hits = np.bincount(labels[ranks == 0], minlength=n_classes)
+    with np.errstate(invalid="ignore"):
+        shares: NDArray[np.float64] = 100.0 * hits / counts
+    return shares
+
+
+def bootstrap_interval(
+    ranks: NDArray[np.int64], k: int = 1, level: float = 0.95
+) -> tuple[float, float]:
+    """Where top-k would lie, in percent, were the m test pictures drawn anew from themselves.
+
+    The percentile interval of the bootstrap over pictures. Each draw hits with the share p of hits,
+    so that the hits of m draws are binomial (m, p): its quantiles are exact, without any draw.
+    Source: Efron & Tibshirani, An Introduction to the Bootstrap, chapter 13.
+
+    >>> bootstrap_interval(np.array([0] * 80 + [3] * 20))
+    (72.0, 87.0)
+    """
+    from scipy.stats import binom
+
+    share = percent_within(ranks, k) / 100
+    ends = binom.ppf([(1 - level) / 2, (1 + level) / 2], len(ranks), share)
+    return 100.0 * float(ends[0]) / len(ranks), 100.0 * float(ends[1]) / len(ranks)
+
+
+def standard_error(values: NDArray[np.floating]) -> float:
+    """The standard error of the mean of independent values; NaN for fewer than two.
+
+    >>> standard_error(np.array([1.0, 2.0, 3.0])).__round__(3)
+    0.577
+    """
+    if len(values) < 2:
+        return float("nan")
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def percent_within(ranks: NDArray[np.int64], k: int) -> float:
     """Top-k accuracy in percent from the ranks that `label_ranks` gives.
 

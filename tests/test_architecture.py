@@ -21,6 +21,8 @@ ROWS = (
     ("wordnet_files", "measures", "decoding", "images", "store", "sampling", "scores", "search"),
     ("concept_lists", "transforms"),
     ("wordnet", "models", "probes", "results"),
+    ("feature_files",),
+    ("probing",),
     ("information", "rows"),
     ("pairs",),
     ("similarity",),

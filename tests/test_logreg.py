@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from probe_data import QUICK, clusters, pictures, settings
 
 from cog.errors import CogError
-from cog.probes import PROBES, SOLVERS, ProbeData, ProbeSettings
-from cog.probes.lbfgs import fit_lbfgs, objective
+from cog.probes import PROBES, SOLVERS
+from cog.probes.lbfgs import fit_lbfgs
 from cog.probes.logreg import estimate_seconds, logreg
-from cog.probes.parts import unit_features
-from cog.probes.sgd import batches, fit_sgd, initial_layer, scheduled_lr
-from cog.recipe import Recipe
 from cog.sampling import few_shot, validation_split
 
-QUICK = replace(Recipe(), trials=4, epochs=15, batch_size=64, lbfgs_decays=(1e-3, 1e-4, 1e-5))
 SOLVER = pytest.mark.parametrize("solver", SOLVERS["logreg"])
 
 
@@ -31,97 +28,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def clusters(n_train=120, n_test=90, d=12, c=6, spread=1.0, seed=0):
-    """Gaussian clusters around random centres, as float32 features."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(c, d))
-    train_y, test_y = np.arange(n_train) % c, np.arange(n_test) % c
-
-    def draw(y):
-        return (centres[y] + spread * rng.normal(size=(len(y), d))).astype(np.float32)
-
-    return ProbeData(draw(train_y), train_y, draw(test_y), test_y, c)
-
-
-def settings(solver="sgd", shots=None, seed=22, recipe=QUICK):
-    return ProbeSettings(solver, shots, seed, recipe, "cpu")
-
-
-def tensors(data, dtype=torch.float64):
-    return unit_features(data.train_x, "cpu", dtype), torch.tensor(data.train_y)
-
-
-# The SGD protocol
-
-
-def test_rate_is_full_for_two_epochs_and_then_half_a_cosine():
-    rates = [scheduled_lr(3.0, epoch, 100) for epoch in range(100)]
-    assert rates[0] == rates[1] == 3.0
-    assert rates[51] == pytest.approx(1.5)
-    assert rates[99] == pytest.approx(1.5 * (1 + math.cos(0.98 * math.pi)))
-    assert all(a > b for a, b in pairwise(rates[1:]))
-
-
-def test_start_is_that_of_torch_linear():
-    layer = initial_layer(500, 17, seed=22)
-    assert layer.abs().max() <= 1 / math.sqrt(16)
-    assert layer.std() == pytest.approx(1 / math.sqrt(3 * 16), rel=0.02)
-    assert layer[:, -1].std() == pytest.approx(1 / math.sqrt(3 * 16), rel=0.1)
-    assert not torch.equal(layer, initial_layer(500, 17, seed=37))
-
-
-def test_batches_are_a_fresh_permutation_each_epoch():
-    epochs = [torch.cat(list(batches(10, 4, 22, epoch))).tolist() for epoch in range(3)]
-    assert all(sorted(rows) == list(range(10)) for rows in epochs)
-    assert len({tuple(rows) for rows in epochs}) == 3
-    assert [len(rows) for rows in batches(10, 4, 22, 0)] == [4, 4, 2]
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_equals_torch_s_linear_layer_and_optimiser(dtype):
-    """The same start and the same batches give the weights of the obvious loop."""
-    data, lr, wd = clusters(), 2.0, 1e-2
-    x, y = tensors(data, dtype)
-    linear = torch.nn.Linear(x.shape[1] - 1, data.n_classes, dtype=dtype)
-    start = initial_layer(data.n_classes, x.shape[1], seed=22).to(dtype)
-    with torch.no_grad():
-        linear.weight.copy_(start[:, :-1])
-        linear.bias.copy_(start[:, -1])
-    optimiser = torch.optim.SGD(linear.parameters(), lr=lr, momentum=0.9, weight_decay=wd)
-    for epoch in range(QUICK.epochs):
-        for rows in batches(len(x), QUICK.batch_size, 22, epoch):
-            optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(linear(x[rows, :-1]), y[rows]).backward()
-            optimiser.step()
-        rate = lr * 0.5 * (1 + math.cos(math.pi * epoch / QUICK.epochs))  # after the epoch
-        optimiser.param_groups[0]["lr"] = rate
-
-    (ours,) = fit_sgd(x, y, [lr], [wd], data.n_classes, QUICK, seed=22)
-    theirs = torch.cat([linear.weight, linear.bias[:, None]], dim=1).detach()
-    torch.testing.assert_close(ours, theirs)
-    assert (ours - start).abs().max() > 0.1
-
-
-@pytest.mark.parametrize(("dtype", "highest_lr"), [(torch.float64, 100.0), (torch.float32, 30.0)])
-def test_one_head_equals_many(dtype, highest_lr):
-    data = clusters()
-    x, y = tensors(data, dtype)
-    lrs, wds = [0.1, 1.0, 7.0, highest_lr], [1e-4, 1e-12, 1e-3, 1e-6]
-    together = fit_sgd(x, y, lrs, wds, data.n_classes, QUICK, seed=22)
-    for lr, wd, layer in zip(lrs, wds, together, strict=True):
-        (alone,) = fit_sgd(x, y, [lr], [wd], data.n_classes, QUICK, seed=22)
-        torch.testing.assert_close(layer, alone, rtol=1e-3, atol=1e-4 if dtype.itemsize == 4 else 0)
-
-
-def test_a_diverging_head_is_nan_and_disturbs_no_other():
-    data = clusters()
-    x, y = tensors(data, torch.float32)
-    layers = fit_sgd(x, y, [100.0, 1.0], [1e3, 1e-6], data.n_classes, QUICK, seed=22)
-    (alone,) = fit_sgd(x, y, [1.0], [1e-6], data.n_classes, QUICK, seed=22)
-    assert layers[0].isnan().all()
-    torch.testing.assert_close(layers[1], alone)
 
 
 def test_a_diverging_trial_scores_zero_and_the_search_goes_on():
@@ -140,53 +46,68 @@ def test_a_final_fit_that_diverges_is_an_error():
         logreg(clusters(), settings(recipe=recipe))
 
 
-# The L-BFGS path
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("wd", [1e-2, 1e-4])
-def test_lbfgs_reaches_scikit_learn_s_optimum(wd, dtype):
-    data = clusters(spread=2.0)
-    x, y = tensors(data)
-    theirs = LogisticRegression(C=1 / (wd * len(x)), fit_intercept=False, tol=1e-9, max_iter=20_000)
-    theirs.fit(x.numpy(), y.numpy())
-    best, _ = objective(torch.from_numpy(theirs.coef_), x, y, wd)
-
-    start = torch.zeros(data.n_classes, x.shape[1])
-    found = fit_lbfgs(x.to(dtype), y, wd, start, tolerance=1e-6, iterations=5000)
-    value, _ = objective(found.layer, x, y, wd)
-    assert found.converged
-    assert value == pytest.approx(best, rel=1e-5)
-    agree = (x @ found.layer.double().T).argmax(1).numpy() == theirs.predict(x.numpy())
-    assert agree.mean() > 0.99
-
-
-def test_objective_and_gradient_in_blocks(monkeypatch):
-    """Autograd on all rows at once says the same as blocks of seven."""
-    data, wd = clusters(n_train=50), 0.3
-    x, y = tensors(data)
-    layer = initial_layer(data.n_classes, x.shape[1], seed=1).double().requires_grad_()
-    loss = torch.nn.functional.cross_entropy(x @ layer.T, y) + wd / 2 * layer.square().sum()
-    loss.backward()
-    monkeypatch.setattr("cog.probes.lbfgs.BLOCK", 7)
-    value, gradient = objective(layer.detach(), x, y, wd)
-    assert value == pytest.approx(loss.item())
-    torch.testing.assert_close(gradient, layer.grad)
-
-
-def test_lbfgs_says_when_it_ran_out_of_iterations():
-    x, y = tensors(clusters())
-    found = fit_lbfgs(x, y, 1e-6, torch.zeros(6, x.shape[1]), tolerance=1e-9, iterations=3)
-    assert not found.converged
-    assert found.evaluations <= 7
-
-
-def test_lbfgs_walks_from_strong_to_weak_decay():
-    recipe = replace(QUICK, lbfgs_decays=(1e-5, 1e-3, 1e-4))
-    result = logreg(clusters(), settings("lbfgs", recipe=recipe))
-    assert [trial["wd"] for trial in result.trials] == [1e-3, 1e-4, 1e-5]
+@pytest.mark.parametrize("early", [False, True])
+def test_lbfgs_walks_from_strong_to_weak_decay(early):
+    """All decays; or as many as raise the validation accuracy, and the one that does not."""
+    decays = [10.0**-k for k in range(9)]
+    recipe = replace(QUICK, lbfgs_decays=tuple(decays[::-1]), lbfgs_early_stop=early)
+    result = logreg(clusters(spread=1.5), settings("lbfgs", recipe=recipe))
     scores = [trial["validation_top1"] for trial in result.trials]
-    assert result.hyper == {"wd": result.trials[scores.index(max(scores))]["wd"]}
+    assert [trial["wd"] for trial in result.trials] == decays[: len(scores)]
+    assert result.hyper == {"wd": decays[scores.index(max(scores))]}
+    if early:
+        assert 2 <= len(scores) < 9
+        assert scores[-1] <= scores[-2]
+        assert all(a < b for a, b in pairwise(scores[:-1]))
+    else:
+        assert len(scores) == 9
+
+
+def test_early_stop_gives_up_trials_and_chooses_among_those_that_ran():
+    recipe = replace(
+        QUICK, trials=12, trials_per_round=6, sgd_early_stop=True, sgd_stages=((3, 0.5), (8, 0.4))
+    )
+    result = logreg(clusters(), settings(recipe=recipe))
+    for round_ in (result.trials[:6], result.trials[6:]):
+        assert sorted(trial["epochs"] for trial in round_) == [3, 3, 3, 8, 15, 15]
+    ran = [trial for trial in result.trials if trial["epochs"] == 15]
+    best = max(ran, key=lambda trial: trial["validation_top1"])
+    assert result.hyper == {"lr": best["lr"], "wd": best["wd"]}
+
+
+def test_early_stop_needs_rounds_of_several():
+    with pytest.raises(CogError, match="rounds of one"):
+        logreg(clusters(), settings(recipe=replace(QUICK, sgd_early_stop=True)))
+
+
+def test_heads_that_do_not_fit_train_in_turn(monkeypatch):
+    """With the same result, and a note."""
+    recipe = replace(QUICK, trials=5, trials_per_round=5)
+    whole = logreg(clusters(), settings(recipe=recipe))
+    module = sys.modules["cog.probes.logreg"]  # the package has the function under that name
+    monkeypatch.setattr(module, "free_memory", lambda device: 2 * 12 * 6 * (13 + 64))
+    parts = logreg(clusters(), settings(recipe=recipe))
+    assert whole.notes == ()
+    assert parts.notes == ("2 of 5 heads fit in memory, so they train in turn",)
+    assert parts.hyper == whole.hyper
+    assert parts.top1 == whole.top1
+
+
+@SOLVER
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_features_of_other_types(solver, dtype):
+    data = clusters(spread=0.3)
+    other = replace(data, train_x=data.train_x.astype(dtype), test_x=data.test_x.astype(dtype))
+    assert logreg(other, settings(solver)).top1 > 95
+
+
+@SOLVER
+def test_features_are_not_written_to(solver):
+    data = clusters()
+    data.train_x.flags.writeable = data.test_x.flags.writeable = False
+    before = data.train_x.copy()
+    assert logreg(data, settings(solver)).top1 > 50
+    assert (data.train_x == before).all()
 
 
 # The probe as a whole
@@ -200,9 +121,10 @@ def test_learns_and_reports(solver):
     assert result.top1 <= result.top5 <= 100
     assert (result.n_train, result.n_validation) == (120, 24)
     assert result.seconds > 0
-    total = len(result.trials) + 1
-    assert calls == [(done, total) for done in range(1, total + 1)]
-    assert len(result.trials) == {"sgd": 4, "lbfgs": 3}[solver]
+    total = {"sgd": 5, "lbfgs": 4}[solver]  # as promised; an early stop skips to the last
+    tried = range(1, len(result.trials) + 1)
+    assert calls == [*((done, total) for done in tried), (total, total)]
+    assert len(result.trials) == {"sgd": 4, "lbfgs": 2}[solver]
     best = max(result.trials, key=lambda trial: trial["validation_top1"])
     assert result.hyper == {name: best[name] for name in result.hyper}
     assert set(result.hyper) == {"sgd": {"lr", "wd"}, "lbfgs": {"wd"}}[solver]
@@ -218,11 +140,6 @@ def assert_same(first, second):
 @SOLVER
 def test_same_seed_same_bits(solver):
     assert_same(*(logreg(clusters(), settings(solver)) for _ in range(2)))
-    data = clusters()
-    x, y = tensors(data, torch.float32)
-    first, again = (fit_sgd(x, y, [1.0], [0.0], 6, QUICK, seed=22) for _ in range(2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, fit_sgd(x, y, [1.0], [0.0], 6, QUICK, seed=37))
 
 
 def test_global_generators_are_neither_read_nor_moved():
@@ -245,10 +162,9 @@ def test_relabelled_classes_relabel_predictions(solver):
     assert first > 50
     assert first == pytest.approx(second, abs=4)
 
-    x, y = tensors(data)
-    start = torch.zeros(6, x.shape[1])
-    one = fit_lbfgs(x, y, 1e-3, start, 1e-8, 1000).layer
-    other = fit_lbfgs(x, torch.tensor(renamed.train_y), 1e-3, start, 1e-8, 1000).layer
+    start = torch.zeros(6, 13)
+    one = fit_lbfgs(pictures(data), 1e-3, start, 1e-10, 1000).layer
+    other = fit_lbfgs(pictures(renamed), 1e-3, start, 1e-10, 1000).layer
     torch.testing.assert_close(other[names], one, atol=1e-4, rtol=1e-4)
 
 
@@ -327,17 +243,6 @@ def test_few_shot_uses_no_other_training_picture():
         logreg(each, settings(shots=2, recipe=one)) for each in (data, replace(data, train_x=noise))
     ]
     assert (results[0].top1, results[0].hyper) == (results[1].top1, results[1].hyper)
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_unit_features(dtype):
-    x = np.array([[3, 4], [0, 0], [1e-4, 0], [6e4, 6e4]], dtype)
-    x.flags.writeable = False
-    rows = unit_features(x, "cpu")
-    assert rows.dtype == torch.float32
-    half = math.sqrt(0.5)
-    expected = torch.tensor([[0.6, 0.8, 1], [0, 0, 1], [1, 0, 1], [half, half, 1]])
-    torch.testing.assert_close(rows, expected)
 
 
 # Awkward data

@@ -33,6 +33,7 @@ def options(pictures, levels_folder, tmp_path):
         "out": tmp_path / "runs",
         "test_per_class": 4,
         "min_train": 4,
+        "probes": ("logreg",),
         "solver": "lbfgs",
         "seeds": (22,),
         "recipe": QUICK,
@@ -43,8 +44,8 @@ def arguments(options, *more) -> list[object]:
     """The same as arguments of the command line."""
     return [
         "evaluate", "--images", options["images"], "--levels", options["levels"],
-        "--out", options["out"], "--test-per-class", 4, "--min-train", 4, "--solver", "lbfgs",
-        "--seeds", "22", *more,
+        "--out", options["out"], "--test-per-class", 4, "--min-train", 4, "--probe", "logreg",
+        "--solver", "lbfgs", "--seeds", "22", *more,
     ]  # fmt: skip
 
 
@@ -65,6 +66,46 @@ def test_evaluate_gives_a_row_per_dataset_and_learns_the_colours(options, plug_i
     assert list(on_disk["top1"]) == list(table["top1"])
     assert (options["out"] / "splits" / "test" / "cog_l1.txt").read_text().count("\n") == 12
     assert (options["out"] / "colours" / "run.json").exists()
+
+
+def test_k_nn_and_the_nearest_mean_come_with_it(options, plug_in, wnids):
+    del options["probes"]
+    table = cog.evaluate(f"{plug_in}:load", **options | {"seeds": (22, 37), "shots": (None, 2)})
+    counts = table.groupby(["probe", "shots"], sort=False).size().to_dict()
+    assert counts == {
+        ("logreg", 2): 4, ("logreg", "all"): 4,  # two data sets, two seeds
+        ("knn", 2): 4, ("knn", "all"): 2,  # with all pictures a seed decides next to nothing
+        ("ncm", 2): 4, ("ncm", "all"): 2,
+    }  # fmt: skip
+    assert (table["top1"] > 60).all()
+    knn, ncm = (table[table["probe"] == probe] for probe in ("knn", "ncm"))
+    assert knn["k"].notna().all()
+    assert (ncm["seed_decides"] == "nothing").all()
+    assert (table["top1_low"] <= table["top1"]).all()
+    assert (table["top1"] <= table["top1_high"]).all()
+    assert np.allclose(table["mean_class"], table["top1"])  # as many test pictures in each class
+
+
+def test_accuracies_of_the_classes_lie_beside_the_cell(options, plug_in, wnids):
+    table = cog.evaluate(f"{plug_in}:load", **options)
+    folder = options["out"] / "colours" / "classes"
+    classes = pd.read_csv(folder / "cog_l1--logreg-lbfgs--all--22.csv")
+    assert len(classes) == 3
+    assert list(classes["wnid"]) == sorted(set(classes["wnid"]) & set(wnids))
+    assert list(classes["n_test"]) == [4, 4, 4]
+    assert classes["top1"].mean() == pytest.approx(table["mean_class"][0])
+
+
+def test_where_few_shots_validate_is_part_of_a_result(options, plug_in):
+    asked = options | {"shots": (4,)}
+    beside = cog.evaluate(f"{plug_in}:load", **asked)
+    within = cog.evaluate(f"{plug_in}:load", **asked | {"shots_validation": "within"})
+    assert list(beside["n_validation"]) == [3, 3]  # a fifth of 8 pictures, of 3 classes
+    assert list(within["n_validation"]) == [3, 3]
+    assert set(within["shots_validation"]) == {"within"}
+    assert list(within["n_train"]) == [12, 12]
+    cell = options["out"] / "colours" / "cells" / "cog_l1--logreg-lbfgs--4--22.json"
+    assert read_cell(cell)["row"]["shots_validation"] == "within"
 
 
 def test_pictures_that_say_nothing_give_chance(options, plug_in, tmp_path, wnids):
@@ -219,7 +260,8 @@ def test_dry_run_prints_the_plan_and_writes_nothing(options, plug_in, tmp_path):
 def test_extract_then_evaluate_reads_no_picture_again(options, plug_in, tmp_path, pictures):
     images = shutil.copytree(pictures, tmp_path / "copy")
     common = arguments(options | {"images": images}, "--model", f"{plug_in}:load")
-    without_probe = [a for a in common[1:] if a not in ("--solver", "lbfgs", "--seeds", "22")]
+    of_probes = ("--probe", "logreg", "--solver", "lbfgs", "--seeds", "22")
+    without_probe = [argument for argument in common[1:] if argument not in of_probes]
     done = run_cog("extract", *without_probe, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(".zarr") == 4

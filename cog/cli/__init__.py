@@ -12,6 +12,7 @@ import click
 import cog
 from cog.cli.demo import demo
 from cog.cli.evaluate import evaluate, extract
+from cog.cli.features import export, probe
 from cog.cli.levels import build_levels, levels
 from cog.cli.models import models
 from cog.cli.results import results
@@ -31,7 +32,9 @@ def main() -> None:
     """
 
 
-for command in (demo, build_levels, levels, similarity, evaluate, extract, models, results):
+for command in (
+    demo, build_levels, levels, similarity, evaluate, extract, probe, export, models, results,
+):  # fmt: skip
     main.add_command(command)
 
 

@@ -6,21 +6,14 @@ from typing import Any
 
 import click
 
-from cog.cli.options import comma_list, read_shots, run_options
-
-_SEEDS = "22,37,45,77,93"
+from cog.cli.options import comma_list, probe_options, run_options
 
 
 @click.command(short_help="A model to its accuracy per level.")
 @run_options
-@click.option("--probe", "probes", type=comma_list(str), default="logreg", show_default=True,
-              help="Probes to fit.")  # fmt: skip
-@click.option("--solver", default="sgd", show_default=True,
-              help="sgd is the official protocol; lbfgs is faster.")  # fmt: skip
-@click.option("--shots", type=comma_list(read_shots), default="all", show_default=True,
-              help="Pictures a class to train on: all,1,2,4,…")  # fmt: skip
-@click.option("--seeds", type=comma_list(int), default=_SEEDS, show_default=True,
-              help="Seeds of the probes.")  # fmt: skip
+@click.option("--probe", "probes", type=comma_list(str), default="logreg,knn,ncm",
+              show_default=True, help="Probes to fit: logreg, knn, ncm, ridge, mlp.")  # fmt: skip
+@probe_options
 @click.option("--discard-features/--no-discard-features", default=False, show_default=True,
               help="Drop the features of a dataset once its cells are done.")  # fmt: skip
 def evaluate(dry_run: bool, discard_features: bool, **options: Any) -> None:

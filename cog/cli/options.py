@@ -88,6 +88,25 @@ _RUN_OPTIONS = (
 )  # fmt: skip
 
 
+_PROBE_OPTIONS = (
+    click.option("--solver", default="sgd", show_default=True,
+                 help="Of logreg: sgd is the official protocol; lbfgs is faster."),
+    click.option("--shots", type=comma_list(read_shots), default="all", show_default=True,
+                 help="Pictures a class to train on: all,1,2,4,…"),
+    click.option("--shots-validation", default="official", show_default=True,
+                 help="Of N shots: official validates on pictures beside the N, within on some."),
+    click.option("--seeds", type=comma_list(int), default="22,37,45,77,93",
+                 show_default=True, help="Seeds of the probes."),
+)  # fmt: skip
+
+
+def probe_options(command: Command) -> Command:
+    """Add the options that evaluate and probe share."""
+    for option in reversed(_PROBE_OPTIONS):
+        command = option(command)
+    return command
+
+
 def run_options(command: Command) -> Command:
     """Add the options that evaluate and extract share."""
     for option in reversed(_RUN_OPTIONS):

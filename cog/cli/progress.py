@@ -22,6 +22,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from cog.progress import percent_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -63,6 +65,10 @@ class Terminal:
         with shown as bars:
             task = bars.add_task(label, total=total)
             yield lambda count: bars.advance(task, count)
+
+    def percent(self, label: str) -> Callable[[int, int], None]:
+        """Lines for (done, total) of something that takes long, in a log or a terminal."""
+        return percent_of(self._log(label, 100, "%"))
 
     def _log(self, label: str, total: int, unit: str) -> Callable[[int], None]:
         """Lines for a log, seldom enough to read."""

@@ -69,6 +69,8 @@ class ProbeResult:
     n_validation: int
     seconds: float
     """search, final fit and scoring"""
+    notes: tuple[str, ...] = ()
+    """what the user should know of how it was done"""
 
     @property
     def top1(self) -> float:

@@ -6,8 +6,10 @@ Out: top-1 and top-5 on the test pictures, the chosen hyper-parameters, every tr
 - A fifth of every class of the training pictures is laid aside for validation. With N shots, N
   pictures a class are then drawn from the rest.
 - Search, solver "sgd": 30 trials (learning rate, weight decay) proposed by TPE, each fitted on what
-  was not laid aside and judged by top-1 of its last epoch on the validation pictures.
-  Solver "lbfgs": the optimum for a few decays from strong to weak, each started from the last.
+  was not laid aside and judged by top-1 of its last epoch on the validation pictures. An option
+  gives up, in each round, the trials that lag behind.
+  Solver "lbfgs": the optimum for a few decays from strong to weak, each started from the last,
+  until the validation accuracy stops rising.
 - Final fit with the best: on all training pictures, validation included; with N shots, on the N of
   the search. Then, for the first time, the test pictures.
 Source: section 4 of the paper and the public code's logreg.py. Differences, each on purpose: the
@@ -15,7 +17,7 @@ trials of a seed share their start and batches (there each goes on where the las
 generator); a trial that diverges counts 0 (there, its last accuracy); the shots of the final fit
 are those of the search (there, N others from all training pictures); a small class keeps a picture
 on each side of the split.
-Cost: sgd 31 fits of 100 epochs; lbfgs 20 to 100 passes over the features a decay.
+Cost: sgd 31 fits of 100 epochs; lbfgs 5 to 20 passes over the features a decay.
 """
 
 from __future__ import annotations
@@ -25,29 +27,35 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cog.errors import CogError, unknown_name
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
-from cog.probes.lbfgs import Optimum, fit_lbfgs, objective
-from cog.probes.parts import (
-    BLOCK,
-    Part,
-    layer_ranks,
-    layer_top1,
-    make_part,
-    rows_to_fit,
-    work_device,
-)
-from cog.probes.sgd import fit_sgd
+from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
+from cog.probes.parts import layer_ranks, rows_to_fit, work_device
+from cog.probes.pictures import Pictures, make_pictures
+from cog.probes.race import percent_right, race
+from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
 from cog.search import SCORE, Settings, Trial, best_trial, search
 
-EVALUATIONS_A_DECAY = 80  # of L-BFGS, measured on a few data sets; for estimates only
+EVALUATIONS_A_DECAY = 15  # of L-BFGS, measured on a few data sets; for estimates only
 STEPS_MEASURED = 4  # of SGD, likewise
+ROWS_MEASURED = 2048  # of L-BFGS, likewise
 
 
-_Refit = Callable[[Part], Tensor]  # the final fit with the best: layer [c, d + 1]
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What a search leaves behind."""
+
+    trials: list[Trial]
+    best: Trial
+    refit: Callable[[Pictures], Tensor]
+    """the final fit with the best: layer [c, d + 1]"""
+    total: int
+    """how many steps `progress` was promised, the final fit among them"""
+    notes: tuple[str, ...] = ()
 
 
 def logreg(
@@ -66,77 +74,125 @@ def logreg(
         raise unknown_name("solver", settings.solver, _SOLVERS)
     begun = time.perf_counter()
     rows = rows_to_fit(data.train_y, settings)
-    device = work_device(settings)
-    trials, refit = _SOLVERS[settings.solver](
-        make_part(data.train_x, data.train_y, rows.search, device),
-        make_part(data.train_x, data.train_y, rows.validation, device),
+    pictures = make_pictures(data.train_x, data.train_y, work_device(settings))
+    found = _SOLVERS[settings.solver](
+        pictures.only(rows.search),
+        pictures.only(rows.validation),
         data.n_classes,
         settings,
         progress or (lambda done, total: None),
     )
-    best = best_trial(trials)
-    layer = refit(make_part(data.train_x, data.train_y, rows.final, device))
+    layer = found.refit(pictures.only(rows.final))
     if not layer.isfinite().all():
         raise CogError(
-            f"the final fit diverged with {best}", "narrow the ranges of the recipe's lr and wd"
+            f"the final fit diverged with {found.best}",
+            "narrow the ranges of the recipe's lr and wd",
         )
-    ranks = layer_ranks(layer, make_part(data.test_x, data.test_y, None, device))
+    ranks = layer_ranks(layer, make_pictures(data.test_x, data.test_y, work_device(settings)))
     if progress:
-        progress(len(trials) + 1, len(trials) + 1)
+        progress(found.total, found.total)
     return ProbeResult(
         ranks=ranks,
-        hyper={name: best[name] for name in ("lr", "wd") if name in best},
-        trials=trials,
+        hyper={name: found.best[name] for name in ("lr", "wd") if name in found.best},
+        trials=found.trials,
         n_train=len(rows.final),
         n_validation=len(rows.validation),
         seconds=time.perf_counter() - begun,
+        notes=found.notes,
     )
 
 
 def _by_sgd(
-    train: Part, validation: Part, n_classes: int, settings: ProbeSettings, progress: Progress
-) -> tuple[list[Trial], _Refit]:
+    search_on: Pictures,
+    validation: Pictures,
+    n_classes: int,
+    settings: ProbeSettings,
+    progress: Progress,
+) -> _Found:
     """The official search; the final fit starts anew."""
-    recipe = settings.recipe
+    recipe, seed = settings.recipe, settings.seed
+    if recipe.sgd_early_stop and recipe.trials_per_round < 2:
+        raise CogError(
+            "expected rounds of several trials, of which those that lag behind are given up early; "
+            "found rounds of one",
+            "set trials_per_round to 10, or leave early stopping off",
+        )
+    fitting = heads_that_fit(
+        n_classes, search_on.width, recipe.batch_size, free_memory(search_on.source.device)
+    )
+    total = recipe.trials + 1
+    epochs: list[int] = []
 
-    def fit(part: Part, tried: Sequence[Settings]) -> Tensor:
-        """A layer for each of the settings."""
-        lrs, wds = [each["lr"] for each in tried], [each["wd"] for each in tried]
-        return fit_sgd(part.x, part.y, lrs, wds, n_classes, recipe, settings.seed)
+    def score(tried: Sequence[Settings]) -> list[float]:
+        """Of one round, as many at a time as fit in memory."""
+        scores: list[float] = []
+        for start in range(0, len(tried), fitting):
+            some = tried[start : start + fitting]
+            for top1, ran in race(search_on, validation, n_classes, settings, some):
+                scores.append(top1)
+                epochs.append(ran)
+        return scores
 
     trials = search(
-        score=lambda tried: [layer_top1(layer, validation) for layer in fit(train, tried)],
+        score=score,
         ranges={"lr": (recipe.lr_low, recipe.lr_high), "wd": (recipe.wd_low, recipe.wd_high)},
         n_trials=recipe.trials,
-        seed=settings.seed,
+        seed=seed,
         per_round=recipe.trials_per_round,
-        progress=lambda done: progress(done, recipe.trials + 1),
+        progress=lambda done: progress(done, total),
     )
-    return trials, lambda part: fit(part, [best_trial(trials)])[0]
+    if recipe.sgd_early_stop:
+        trials = [{**trial, "epochs": ran} for trial, ran in zip(trials, epochs, strict=True)]
+    best = best_trial(
+        [trial for trial, ran in zip(trials, epochs, strict=True) if ran == recipe.epochs]
+    )
+
+    def refit(final: Pictures) -> Tensor:
+        return fit_sgd(final, [best["lr"]], [best["wd"]], n_classes, recipe, seed)[0]
+
+    return _Found(trials, best, refit, total, _memory_note(fitting, recipe.trials_per_round))
+
+
+def _memory_note(fitting: int, per_round: int) -> tuple[str, ...]:
+    """Said only where memory changes how the work is done."""
+    if fitting >= per_round:
+        return ()
+    return (f"{fitting} of {per_round} heads fit in memory, so they train in turn",)
 
 
 def _by_lbfgs(
-    train: Part, validation: Part, n_classes: int, settings: ProbeSettings, progress: Progress
-) -> tuple[list[Trial], _Refit]:
+    search_on: Pictures,
+    validation: Pictures,
+    n_classes: int,
+    settings: ProbeSettings,
+    progress: Progress,
+) -> _Found:
     """The path of optima from strong to weak decay; the final fit starts from the chosen one."""
     recipe = settings.recipe
+    moment = second_moment(search_on)
 
-    def fit(part: Part, wd: float, start: Tensor) -> Optimum:
+    def fit(pictures: Pictures, wd: float, start: Tensor) -> Optimum:
         """The optimum for a decay."""
-        return fit_lbfgs(part.x, part.y, wd, start, recipe.lbfgs_tolerance, recipe.lbfgs_iterations)
+        return fit_lbfgs(
+            pictures, wd, start, recipe.lbfgs_tolerance, recipe.lbfgs_iterations, moment
+        )
 
     trials: list[Trial] = []
-    layers = [torch.zeros(n_classes, train.x.shape[1])]
+    at = best_layer = torch.zeros(n_classes, search_on.width)
+    best: Trial = {SCORE: -1.0}
+    total = len(recipe.lbfgs_decays) + 1
     for wd in sorted(recipe.lbfgs_decays, reverse=True):
-        optimum = fit(train, wd, layers[-1])
-        layers.append(optimum.layer)
-        top1 = layer_top1(optimum.layer, validation)
+        optimum = fit(search_on, wd, at)
+        at = optimum.layer
+        (top1,) = percent_right(at[None], validation)
         trials.append({"wd": wd, SCORE: top1, "evaluations": optimum.evaluations,
                        "converged": optimum.converged})  # fmt: skip
-        progress(len(trials), len(recipe.lbfgs_decays) + 1)
-    best = best_trial(trials)
-    chosen = layers[1 + trials.index(best)]
-    return trials, lambda part: fit(part, best["wd"], chosen).layer
+        progress(len(trials), total)
+        if top1 > best[SCORE]:
+            best, best_layer = trials[-1], at
+        elif recipe.lbfgs_early_stop:
+            break
+    return _Found(trials, best, lambda final: fit(final, best["wd"], best_layer).layer, total)
 
 
 _SOLVERS = {"sgd": _by_sgd, "lbfgs": _by_lbfgs}
@@ -152,17 +208,19 @@ def estimate_seconds(n_rows: int, dim: int, n_classes: int, settings: ProbeSetti
         settings: their solver, recipe and device are used.
     """
     recipe = settings.recipe
-    size = min(recipe.batch_size if settings.solver == "sgd" else BLOCK // 8, n_rows)
-    x = torch.rand(size, dim + 1, device=work_device(settings))
-    y = torch.arange(size, device=work_device(settings)) % n_classes
-    layer = torch.zeros(n_classes, dim + 1)
+    size = min(recipe.batch_size if settings.solver == "sgd" else ROWS_MEASURED, n_rows)
+    x = np.random.default_rng(0).random((size, dim), np.float32)
+    pictures = make_pictures(x, np.arange(size) % n_classes, work_device(settings))
     if settings.solver == "sgd":
         few = dataclasses.replace(recipe, epochs=STEPS_MEASURED)  # of one batch each
-        fit = _measured(lambda: fit_sgd(x, y, [1.0], [0.0], n_classes, few, settings.seed))
+        heads = min(recipe.trials_per_round, recipe.trials)
+        lrs, wds = [1.0] * heads, [0.0] * heads
+        fit = _measured(lambda: fit_sgd(pictures, lrs, wds, n_classes, few, settings.seed)) / heads
         searched = n_rows if settings.shots else n_rows * (1 - recipe.validation_share)
         steps = recipe.trials * math.ceil(searched / size) + math.ceil(n_rows / size)
         return fit / STEPS_MEASURED * steps * recipe.epochs
-    block = _measured(lambda: objective(layer, x, y, 0.0))
+    layer = torch.zeros(n_classes, dim + 1)
+    block = _measured(lambda: objective(layer, pictures, 0.0))
     return block * (n_rows / size) * EVALUATIONS_A_DECAY * (len(recipe.lbfgs_decays) + 1)
 
 

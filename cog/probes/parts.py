@@ -1,10 +1,11 @@
-"""Which pictures a probe searches on, validates on and is fitted on, and those on its device.
+"""Which pictures a probe searches on, validates on and is fitted on, and on which device.
 
 Shared by every probe, so that all of one seed and shot count see the same pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cog.errors import CogError
-from cog.probes.data import Features, ProbeSettings
+from cog.probes.data import ProbeSettings
+from cog.probes.pictures import Pictures
 from cog.sampling import few_shot, validation_split
-from cog.scores import label_ranks, percent_within
-
-BLOCK = 16_384  # rows whose outputs are held at once
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,6 @@ class Rows:
     """of the fit with the best"""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some pictures on the device: unit features with a last column of ones, and labels."""
-
-    x: Tensor
-    """float32[r, d + 1]"""
-    y: Tensor
-    """int64[r]"""
-
-
 def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
     """Split the training pictures as the settings say.
 
@@ -54,19 +43,7 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
     Raises:
         CogError: no class has a picture to spare for validation.
     """
-    share, seed = settings.recipe.validation_share, settings.seed
-    everything = np.arange(len(labels))
-    if settings.shots is not None and settings.shots_validation == "within":
-        drawn = few_shot(labels, settings.shots, everything, seed)
-        train, validation = (drawn[part] for part in validation_split(labels[drawn], share, seed))
-        rows = Rows(train, validation, drawn)
-    else:
-        train, validation = validation_split(labels, share, seed)
-        if settings.shots is None:
-            rows = Rows(train, validation, everything)
-        else:
-            shots = few_shot(labels, settings.shots, train, seed)
-            rows = Rows(shots, validation, shots)
+    rows = _rows(labels, settings)
     if not len(rows.validation):
         raise CogError(
             "expected a class with at least two training pictures to validate on, found none",
@@ -75,27 +52,23 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
     return rows
 
 
-def make_part(
-    x: Features, y: NDArray[np.int64], rows: NDArray[np.int64] | None, device: str
-) -> Part:
-    """Some rows, or all, on the device."""
-    if rows is not None:
-        x, y = x[rows], y[rows]
-    return Part(unit_features(x, device), torch.tensor(y, device=device))
+def final_rows(labels: NDArray[np.int64], settings: ProbeSettings) -> NDArray[np.int64]:
+    """The rows of the final fit alone, for a probe that validates nothing."""
+    return _rows(labels, settings).final
 
 
-def unit_features(x: Features, device: str, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Rows scaled to length 1, zero rows left zero, and a last column of ones: [m, d + 1].
-
-    >>> import numpy as np
-    >>> unit_features(np.array([[3, 4], [0, 0]], np.float16), "cpu").tolist()
-    [[0.6000000238418579, 0.800000011920929, 1.0], [0.0, 0.0, 1.0]]
-    """
-    rows = torch.ones(len(x), x.shape[1] + 1, dtype=dtype, device=device)
-    rows[:, :-1] = torch.tensor(x, device=device)
-    length = torch.linalg.vector_norm(rows[:, :-1], dim=1, keepdim=True, dtype=torch.float64)
-    rows[:, :-1] /= length.where(length > 0, 1.0)
-    return rows
+def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
+    share, seed = settings.recipe.validation_share, settings.seed
+    everything = np.arange(len(labels))
+    if settings.shots is not None and settings.shots_validation == "within":
+        drawn = few_shot(labels, settings.shots, everything, seed)
+        train, validation = (drawn[part] for part in validation_split(labels[drawn], share, seed))
+        return Rows(train, validation, drawn)
+    train, validation = validation_split(labels, share, seed)
+    if settings.shots is None:
+        return Rows(train, validation, everything)
+    shots = few_shot(labels, settings.shots, train, seed)
+    return Rows(shots, validation, shots)
 
 
 def work_device(settings: ProbeSettings) -> str:
@@ -103,14 +76,33 @@ def work_device(settings: ProbeSettings) -> str:
     return "cpu" if settings.device.startswith("mps") else settings.device
 
 
-def layer_ranks(layer: Tensor, part: Part) -> NDArray[np.int64]:
-    """The place of the right class in each row, in blocks: no m × c matrix is made."""
-    pairs = zip(torch.split(part.x, BLOCK), torch.split(part.y, BLOCK), strict=True)
-    return np.concatenate(
-        [label_ranks((x @ layer.T).cpu().numpy(), y.cpu().numpy()) for x, y in pairs]
+def layer_ranks(layer: Tensor, pictures: Pictures) -> NDArray[np.int64]:
+    """The place of the right class of each picture under a layer [c, d + 1], in blocks."""
+    return picture_ranks(lambda x: x @ layer.T, pictures, len(layer))
+
+
+def picture_ranks(
+    outputs: Callable[[Tensor], Tensor], pictures: Pictures, n_classes: int
+) -> NDArray[np.int64]:
+    """The place of the right class of each picture, in blocks: no n × c matrix is made.
+
+    `outputs` takes unit rows with their ones [b, d + 1] and gives [b, c].
+    """
+    blocks = pictures.blocks(n_classes)
+    ranks: NDArray[np.int64] = (
+        torch.cat([output_ranks(outputs(x), y) for x, y in blocks]).cpu().numpy()
     )
+    return ranks
 
 
-def layer_top1(layer: Tensor, part: Part) -> float:
-    """Percent; 0 for a layer that diverged."""
-    return percent_within(layer_ranks(layer, part), 1) if layer.isfinite().all() else 0.0
+def output_ranks(outputs: Tensor, labels: Tensor) -> Tensor:
+    """What `label_ranks` says, where the outputs [b, c] are: int64[b].
+
+    NaN, which a fit that diverged gives, comes before the right class, and is never right.
+
+    >>> output_ranks(torch.tensor([[0.1, 0.7], [torch.nan, 0.2]]), torch.tensor([0, 1])).tolist()
+    [1, 1]
+    """
+    own = outputs.gather(1, labels[:, None])
+    later = torch.arange(outputs.shape[1], device=labels.device) >= labels[:, None]
+    return (~((outputs < own) | ((outputs == own) & later))).sum(dim=1)

@@ -1,12 +1,14 @@
 """Softmax regression by SGD with momentum, for several heads (learning rate, decay) at once.
 
-In: features with a last column of ones, labels, h learning rates and weight decays.
+In: pictures, h learning rates and weight decays.
 Out: one layer a head, [h, c, d + 1]; the last column is the bias.
 - Each epoch goes once through a fresh permutation of the rows in batches; the last may be short.
 - Each step: mean cross-entropy over the batch; gradient + wd × layer (bias too) into the velocity;
   layer −= lr × velocity.
 - The rate follows half a cosine over the epochs, one epoch late.
 - Heads share batches and their start, and never mix: each gets what it would get alone.
+- A step waits for nothing: rows, rates and decays are on the device before an epoch begins. On a
+  GPU the step is recorded once and replayed.
 Source: the public code's logreg.py and iterators.py (torch.nn.Linear, torch.optim.SGD).
 Cost: 4·n·c·(d + 1) multiplications and additions an epoch and head.
 """
@@ -14,20 +16,60 @@ Cost: 4·n·c·(d + 1) multiplications and additions an epoch and head.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cog.errors import CogError
+from cog.probes.pictures import Pictures
 from cog.recipe import Recipe
 
 _START, _BATCHES = 0, 1  # purposes of the generators of one seed
 
+PRODUCTS = {
+    "float32": None,
+    "tf32": None,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+"""how the matrix products are made, and the type that their factors are rounded to"""
+
+Step = Callable[[Tensor], None]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Heads in training; a step changes the tensors in place."""
+
+    lrs: tuple[float, ...]
+    wds: tuple[float, ...]
+    layers: Tensor
+    """[h, c, d + 1]"""
+    velocity: Tensor
+    """likewise"""
+
+    def only(self, kept: Sequence[int]) -> Heads:
+        """Some of the heads, in the given order."""
+        which = torch.tensor(kept, device=self.layers.device)
+        lrs, wds = (tuple(values[i] for i in kept) for values in (self.lrs, self.wds))
+        return Heads(lrs, wds, self.layers[which], self.velocity[which])
+
+    def finished(self) -> Tensor:
+        """The layers; one that is not finite is all NaN.
+
+        What stops being finite stays so: infinite weights give NaN for their softmax.
+        """
+        alive = self.layers.isfinite().flatten(1).all(1)
+        return self.layers.where(alive[:, None, None], torch.nan)
+
 
 def fit_sgd(
-    x: Tensor,
-    y: Tensor,
+    pictures: Pictures,
     lrs: Sequence[float],
     wds: Sequence[float],
     n_classes: int,
@@ -39,33 +81,56 @@ def fit_sgd(
     A head whose loss or weights stop being finite comes back as NaN, and disturbs no other.
 
     Args:
-        x: float32 or float64 [n, d + 1], the last column ones; on the device that does the work.
-        y: int64[n], on the same device.
+        pictures: n rows; on the device that does the work, and of the type to work in.
         lrs: h learning rates.
         wds: h weight decays.
         n_classes: c.
-        recipe: its epochs, batch_size and momentum are used.
+        recipe: its epochs, batch_size, momentum and products are used.
         seed: of the start and of the batches; the same on a CPU gives the same bits.
 
     Returns:
-        [h, c, d + 1], of the type and on the device of x.
+        [h, c, d + 1].
     """
-    start = initial_layer(n_classes, x.shape[1], seed).to(x)
+    heads = start_heads(pictures, lrs, wds, n_classes, seed)
+    train(heads, pictures, recipe, seed, range(recipe.epochs))
+    return heads.finished()
+
+
+def start_heads(
+    pictures: Pictures, lrs: Sequence[float], wds: Sequence[float], n_classes: int, seed: int
+) -> Heads:
+    """Heads before their first epoch, all with the same layer."""
+    start = initial_layer(n_classes, pictures.width, seed).to(pictures.scale)
     layers = start.repeat(len(lrs), 1, 1)
-    velocity = torch.zeros_like(layers)
-    alive = torch.ones(len(lrs), dtype=torch.bool, device=x.device)
-    decay = x.new_tensor(wds)[:, None, None]
-    for epoch in range(recipe.epochs):
-        rate = x.new_tensor([scheduled_lr(lr, epoch, recipe.epochs) for lr in lrs])[:, None, None]
-        for batch in batches(len(x), recipe.batch_size, seed, epoch):
-            rows = batch.to(x.device)
-            loss, gradient = _loss_and_gradient(layers, x[rows], y[rows])
-            alive &= loss.isfinite()  # stays on the device: a step waits for nothing
-            velocity.mul_(recipe.momentum).add_(gradient.addcmul_(decay, layers))
-            layers.addcmul_(velocity, rate, value=-1)
-    alive &= layers.isfinite().flatten(1).all(1)
-    layers[~alive] = torch.nan
-    return layers
+    return Heads(tuple(lrs), tuple(wds), layers, torch.zeros_like(layers))
+
+
+def train(heads: Heads, pictures: Pictures, recipe: Recipe, seed: int, epochs: range) -> None:
+    """Take the heads through some of the recipe's epochs, counted from 0.
+
+    Raises:
+        CogError: the recipe's products are of no known kind.
+    """
+    if recipe.products not in PRODUCTS:
+        raise CogError(
+            f"expected products in one of {', '.join(PRODUCTS)}, found {recipe.products!r}",
+            "float32 is the official one",
+        )
+    device = heads.layers.device
+    rates = heads.layers.new_tensor(
+        [[scheduled_lr(lr, epoch, recipe.epochs) for lr in heads.lrs] for epoch in epochs]
+    )
+    rate = torch.empty_like(rates[0])
+    step = _make_step(heads, rate, pictures, recipe)
+    full = step
+    with _matrix_products(recipe.products):
+        if device.type == "cuda" and len(pictures) >= recipe.batch_size:
+            first = torch.arange(recipe.batch_size, device=device)
+            full = _recorded(step, first, (heads.layers, heads.velocity))
+        for epoch, now in zip(epochs, rates, strict=True):
+            rate.copy_(now)
+            for batch in batches(len(pictures), recipe.batch_size, seed, epoch, device):
+                (full if len(batch) == recipe.batch_size else step)(batch)
 
 
 def scheduled_lr(lr: float, epoch: int, epochs: int) -> float:
@@ -89,10 +154,36 @@ def initial_layer(n_classes: int, width: int, seed: int) -> Tensor:
     return (2 * uniform - 1) / math.sqrt(width - 1)
 
 
-def batches(n_rows: int, size: int, seed: int, epoch: int) -> Iterator[Tensor]:
-    """The batches of an epoch: int64 rows that together are a permutation of all rows."""
+def batches(
+    n_rows: int, size: int, seed: int, epoch: int, device: torch.device | str = "cpu"
+) -> Iterator[Tensor]:
+    """The batches of an epoch: int64 rows that together are a permutation of all rows.
+
+    It is drawn on the CPU, the same for every device, and moved once.
+    """
     order = torch.randperm(n_rows, generator=_generator(seed, _BATCHES, epoch))
-    return iter(torch.split(order, size))
+    return iter(torch.split(order.to(device), size))
+
+
+def heads_that_fit(n_classes: int, width: int, batch_size: int, free_bytes: int) -> int:
+    """How many heads can be trained at once in so much memory; at least one.
+
+    A head holds its layer, velocity and gradient, and for a batch three arrays of outputs, in
+    float32.
+
+    >>> heads_that_fit(n_classes=1000, width=2049, batch_size=1024, free_bytes=2**30)
+    29
+    """
+    return max(1, free_bytes // (4 * 3 * n_classes * (width + batch_size)))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that heads may take there: half of what is free, or 1 GiB where that is not told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // 2
+    if "SC_AVPHYS_PAGES" not in os.sysconf_names:
+        return 2**30
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _generator(*key: int) -> torch.Generator:
@@ -100,17 +191,69 @@ def _generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state) >> 1)  # torch takes signed seeds
 
 
-def _loss_and_gradient(layers: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of each head [h] on a batch, and its gradient [h, c, width].
+def _make_step(heads: Heads, rate: Tensor, pictures: Pictures, recipe: Recipe) -> Step:
+    """A step of all heads on the rows of a batch; `rate` [h] is read when it runs.
 
     The gradient for the outputs is (softmax − one-hot) / b; all heads make one matrix product.
     """
-    heads, n_classes, width = layers.shape
-    outputs = x @ layers.reshape(heads * n_classes, width).T
-    log_p = outputs.view(len(x), heads, n_classes).log_softmax(dim=2)
-    right = y[:, None, None].expand(-1, heads, 1)
-    loss = -log_p.gather(2, right).mean(dim=(0, 2))
-    error = log_p.exp_()
-    error.scatter_add_(2, right, error.new_full((1, 1, 1), -1.0).expand_as(right))
-    gradient = error.view(len(x), heads * n_classes).T @ x
-    return loss, gradient.div_(len(x)).view(heads, n_classes, width)
+    n_heads, n_classes, width = heads.layers.shape
+    layers, velocity = (each.view(-1, width) for each in (heads.layers, heads.velocity))
+    decay = layers.new_tensor(heads.wds)[:, None, None]
+    kind = PRODUCTS[recipe.products]
+
+    def step(batch: Tensor) -> None:
+        x, y = pictures.take(batch)
+        right = y[:, None, None].expand(-1, n_heads, 1)
+        factor = x if kind is None else x.to(kind)
+        outputs = factor @ layers.to(factor.dtype).T
+        error = outputs.view(-1, n_heads, n_classes).softmax(dim=2, dtype=x.dtype)
+        error.scatter_add_(2, right, error.new_full((1, 1, 1), -1.0).expand(right.shape))
+        error = error.view(len(batch), -1).T
+        if kind is None:
+            velocity.addmm_(error, x, beta=recipe.momentum, alpha=1 / len(batch))
+        else:
+            gradient = error.to(kind) @ factor
+            velocity.mul_(recipe.momentum).add_(gradient, alpha=1 / len(batch))
+        heads.velocity.addcmul_(decay, heads.layers)
+        heads.layers.addcmul_(heads.velocity, rate[:, None, None], value=-1)
+
+    return step
+
+
+@contextmanager
+def _matrix_products(products: str) -> Iterator[None]:
+    """Float32 products in full, or rounded to TF32 where the device can; as before afterwards."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if products == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _recorded(step: Step, batch: Tensor, state: Sequence[Tensor]) -> Step:
+    """The step as a CUDA graph for batches of this size; the step itself if it cannot be recorded.
+
+    Trying it out and recording it leave the state as it was.
+    """
+    held, before = batch.clone(), [each.clone() for each in state]
+    graph = torch.cuda.CUDAGraph()
+    try:
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):  # libraries set themselves up on the first call
+            step(held)
+        torch.cuda.current_stream().wait_stream(aside)
+        with torch.cuda.graph(graph):
+            step(held)
+    except RuntimeError:
+        return step
+    finally:
+        for each, old in zip(state, before, strict=True):
+            each.copy_(old)
+
+    def replay(batch: Tensor) -> None:
+        held.copy_(batch)
+        graph.replay()
+
+    return replay

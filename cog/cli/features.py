@@ -1,0 +1,71 @@
+"""`cog probe` and `cog export`: probes on any features, and ours for other code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cog.cli.options import comma_list, probe_options
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(short_help="Probes on any features.")
+@click.option("--train", type=_PATH, required=True, help="Features to learn from.")
+@click.option("--test", type=_PATH, required=True, help="Features to score on.")
+@click.option("--probe", "probes", type=comma_list(str), default="logreg", show_default=True,
+              help="Probes to fit: logreg, knn, ncm, ridge, mlp.")  # fmt: skip
+@probe_options
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:n] or mps.")
+@click.option("--json", "as_json", is_flag=True, help="One line on stdout: a list of rows.")
+def probe(train: Path, test: Path, device: str, as_json: bool, **options: Any) -> None:
+    """Fit probes on the features of --train and score them on --test.
+
+    Features are a store of cog (runs/NAME/features/NAME.zarr), the official X_Y.pth ({X, Y, name}),
+    or an .npz with X and Y.
+
+    \b
+    Example:
+        cog probe --train features_train/X_Y.pth --test features_test/X_Y.pth --solver lbfgs
+        cog probe --train a.npz --test b.npz --probe logreg,knn --shots all,1,4 --json
+    """
+    from cog.cli.progress import Terminal
+    from cog.feature_files import read_features
+    from cog.forward import pick_device
+    from cog.probing import Probing, probe_features
+    from cog.recipe import Recipe
+
+    probing = Probing(**options)
+    rows = []
+    with Terminal() as terminal:
+        sets = read_features(train), read_features(test)
+        for row in probe_features(
+            *sets, probing, Recipe(), str(pick_device(device)), terminal.percent
+        ):
+            rows.append(row)
+            if not as_json:
+                terminal.result({"model": sets[0].name, "dataset": sets[1].name, **row})
+    if as_json:
+        click.echo(json.dumps(rows))
+
+
+@click.command(short_help="A store as an official X_Y.pth.")
+@click.argument("store", type=_PATH)
+@click.option("--out", type=_PATH, required=True, metavar="X_Y.pth", help="The file to write.")
+def export(store: Path, out: Path) -> None:
+    """Write the features of STORE in the layout of the benchmark's public code.
+
+    {"X": float32[m, d], "Y": int64[m], "name": text}, by torch.save; unreadable pictures are left
+    out, as that code does. STORE may also be an .npz with X and Y.
+
+    \b
+    Example:
+        cog export runs/dino_resnet50/features/cog_l5-train.zarr --out features_train/X_Y.pth
+    """
+    from cog.feature_files import read_features, write_features
+
+    write_features(out, read_features(store))
+    click.echo(out)

@@ -1,0 +1,104 @@
+"""k nearest neighbours by cosine, their votes weighted by how near they are.
+
+In: features and labels of training and test pictures, a seed, N shots or all.
+Out: the ranks of the right classes on the test pictures, the chosen k, every trial.
+- Among unit features, the k training pictures of greatest cosine each vote for their class with
+  exp(cosine / 0.07), and the votes of a class are added up. Classes without a vote come last, by
+  their index: with k = 1 there is little to be learnt from top-5.
+- k is chosen on the validation pictures, from one pass that serves all k; then the pictures of the
+  final fit are the neighbours of the test pictures.
+Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR
+2018, section 3.4, and DINO (Caron et al., ICCV 2021, section 3.2; eval_knn.py), which tries k = 10,
+20, 100 and 200. Cost: 2·n·m·d operations for the neighbours of m pictures among n.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
+from cog.probes.parts import output_ranks, rows_to_fit, work_device
+from cog.probes.pictures import Pictures, make_pictures
+from cog.scores import percent_within
+from cog.search import SCORE, Trial, best_trial
+
+TEMPERATURE = 0.07
+NEIGHBOURS = (1, 5, 10, 20, 50, 100, 200)  # few shots want fewer than DINO's
+ASKED_AT_ONCE = 1024  # pictures whose neighbours are sought together
+
+
+def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
+    """Choose k on validation pictures, then classify the test pictures.
+
+    `progress` is called with (done, total) in pictures whose neighbours were sought.
+
+    Raises:
+        CogError: data that cannot be learnt from, or nothing to validate on.
+    """
+    check_probe_data(data)
+    begun = time.perf_counter()
+    rows = rows_to_fit(data.train_y, settings)
+    device = work_device(settings)
+    train = make_pictures(data.train_x, data.train_y, device)
+    test = make_pictures(data.test_x, data.test_y, device)
+    n_validation, total = len(rows.validation), len(rows.validation) + len(test)
+
+    def tell(before: int) -> Callable[[int], None]:
+        return lambda done: progress(before + done, total) if progress else None
+
+    choices = [k for k in NEIGHBOURS if k <= len(rows.search)]
+    search_on, validation = train.only(rows.search), train.only(rows.validation)
+    found = _ranks(search_on, validation, choices, data.n_classes, tell(0))
+    trials: list[Trial] = [
+        {"k": k, SCORE: percent_within(ranks, 1)} for k, ranks in zip(choices, found, strict=True)
+    ]
+    k = int(best_trial(trials)["k"])
+    final = train.only(rows.final)
+    (ranks,) = _ranks(final, test, [k], data.n_classes, tell(n_validation))
+    return ProbeResult(
+        ranks=ranks,
+        hyper={"k": k},
+        trials=trials,
+        n_train=len(rows.final),
+        n_validation=n_validation,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _ranks(
+    known: Pictures,
+    asked: Pictures,
+    choices: Sequence[int],
+    n_classes: int,
+    tell: Callable[[int], None],
+) -> list[NDArray[np.int64]]:
+    """For each k the place of the right class of every picture that is asked for."""
+    ranks = torch.empty(len(choices), len(asked), dtype=torch.int64)
+    for places in torch.split(torch.arange(len(asked)), ASKED_AT_ONCE):
+        x, y = asked.take(places.to(asked.rows.device))
+        cosine, classes = _nearest(known, x, max(choices))
+        weights = torch.exp(cosine / TEMPERATURE)
+        for row, k in zip(ranks, choices, strict=True):
+            votes = x.new_zeros(len(x), n_classes)
+            votes.scatter_add_(1, classes[:, :k], weights[:, :k])
+            row[places] = output_ranks(votes, y).cpu()
+        tell(int(places[-1]) + 1)
+    return list(ranks.numpy())
+
+
+def _nearest(known: Pictures, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k greatest cosines [b, k] of each row, in descending order, and their classes."""
+    cosine, classes = x.new_empty(len(x), 0), known.labels.new_empty(len(x), 0)
+    for rows, labels in known.blocks(ASKED_AT_ONCE):
+        here = x[:, :-1] @ rows[:, :-1].T
+        cosine = torch.cat([cosine, here], dim=1)
+        classes = torch.cat([classes, labels.expand(len(x), -1)], dim=1)
+        cosine, order = cosine.topk(min(k, cosine.shape[1]), dim=1)
+        classes = classes.gather(1, order)
+    return cosine, classes

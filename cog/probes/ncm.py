@@ -1,0 +1,64 @@
+"""Nearest class mean by cosine: nothing is learnt but a mean, and nothing is chosen.
+
+In: features and labels of training and test pictures, a seed, N shots or all.
+Out: the ranks of the right classes on the test pictures.
+- A class is the mean of its unit features, scaled to length 1; a picture belongs to the class of
+  greatest cosine. A class without training pictures comes last.
+- There is nothing to validate: all pictures make the means, or the N of each class.
+Source: Mensink et al., "Distance-Based Image Classification", TPAMI 2013; on unit features and with
+means of length 1, Rebuffi et al., "iCaRL", CVPR 2017. The plain distance to a mean that is not
+scaled would favour classes of short means. Cost: one pass over the features.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
+from cog.probes.parts import final_rows, picture_ranks, work_device
+from cog.probes.pictures import Pictures, make_pictures
+
+
+def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
+    """Classify the test pictures by the nearest mean of a class.
+
+    Raises:
+        CogError: data that cannot be learnt from.
+    """
+    check_probe_data(data)
+    begun = time.perf_counter()
+    rows = final_rows(data.train_y, settings)
+    device = work_device(settings)
+    train = make_pictures(data.train_x, data.train_y, device).only(rows)
+    sums, counts = class_sums(train, data.n_classes)
+    means = torch.nn.functional.normalize(sums, dim=1).to(train.scale)
+
+    def cosine(x: Tensor) -> Tensor:
+        return (x[:, :-1] @ means.T).masked_fill(counts == 0, -torch.inf)
+
+    test = make_pictures(data.test_x, data.test_y, device)
+    ranks = picture_ranks(cosine, test, data.n_classes)
+    if progress:
+        progress(1, 1)
+    return ProbeResult(
+        ranks=ranks,
+        hyper={},
+        trials=[],
+        n_train=len(rows),
+        n_validation=0,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def class_sums(pictures: Pictures, n_classes: int) -> tuple[Tensor, Tensor]:
+    """Sums of the unit features of each class, float64 [c, d], and their counts int64 [c]."""
+    device = pictures.source.device
+    sums = torch.zeros(n_classes, pictures.width - 1, dtype=torch.float64, device=device)
+    counts = torch.zeros(n_classes, dtype=torch.int64, device=device)
+    for x, y in pictures.blocks(pictures.width):
+        sums.index_add_(0, y, x[:, :-1].double())
+        counts += torch.bincount(y, minlength=n_classes)
+    return sums, counts

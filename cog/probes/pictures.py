@@ -1,0 +1,92 @@
+"""Features that stay as they were stored, and become unit rows a few at a time.
+
+The whole of a data set is never copied: a batch or block of rows is taken, made float32 and of
+length 1, and a one for the bias is appended. On a CPU the caller's array itself is read; on another
+device it is copied there once, in its own type.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cog.probes.data import Features
+
+CPU_BLOCK = 1024  # rows: with their outputs they stay in the cache of a core
+DEVICE_BLOCK = 2**25  # outputs at once, 128 MiB, elsewhere: few and large products
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Some rows of stored features, with their labels, on the device that does the work."""
+
+    source: Tensor
+    """float16, float32 or float64 [m, d], never written to"""
+    scale: Tensor
+    """1 / length of each row of the source, 1 for a zero row: [m, 1] of the type to work in"""
+    labels: Tensor
+    """int64[m]"""
+    rows: Tensor
+    """int64[n], those that are meant"""
+
+    def __len__(self) -> int:
+        """How many rows are meant."""
+        return len(self.rows)
+
+    @property
+    def width(self) -> int:
+        """Columns of the rows that are taken: d and the one."""
+        return self.source.shape[1] + 1
+
+    def only(self, rows: NDArray[np.int64]) -> Pictures:
+        """Other rows of the same source, which is shared."""
+        return replace(self, rows=torch.tensor(rows, device=self.source.device))
+
+    def take(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit rows with a last column of ones [b, d + 1], and labels, at int64[b] of `rows`."""
+        return self._unit(self.rows[places])
+
+    def blocks(self, n_classes: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All rows in order, in blocks for which `n_classes` outputs a row are no burden."""
+        on_cpu = self.source.device.type == "cpu"
+        size = CPU_BLOCK if on_cpu else max(DEVICE_BLOCK // n_classes, CPU_BLOCK)
+        for rows in torch.split(self.rows, size):
+            yield self._unit(rows)
+
+    def _unit(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.scale.new_empty(len(rows), self.width)
+        torch.mul(self.source[rows], self.scale[rows], out=x[:, :-1])
+        x[:, -1].fill_(1)
+        return x, self.labels[rows]
+
+
+def make_pictures(
+    x: Features | NDArray[np.float64],
+    y: NDArray[np.int64],
+    device: str,
+    dtype: torch.dtype = torch.float32,
+) -> Pictures:
+    """All rows of an array [m, d], which is read where it lies if the device is the CPU.
+
+    >>> pictures = make_pictures(np.array([[3, 4], [0, 0]], np.float16), np.array([1, 0]), "cpu")
+    >>> x, y = pictures.take(torch.tensor([1, 0]))
+    >>> x.tolist(), y.tolist()
+    ([[0.0, 0.0, 1.0], [0.6000000238418579, 0.800000011920929, 1.0]], [0, 1])
+    """
+    with warnings.catch_warnings():  # an array that may not be written to is fine: it is only read
+        warnings.simplefilter("ignore", UserWarning)
+        source = torch.from_numpy(x).to(device)
+    scale = torch.empty(len(x), 1, dtype=dtype, device=device)
+    for some, inverse in zip(
+        torch.split(source, CPU_BLOCK), torch.split(scale, CPU_BLOCK), strict=True
+    ):
+        length = torch.linalg.vector_norm(some, dim=1, keepdim=True, dtype=torch.float64)
+        inverse.copy_(1 / length.where(length > 0, 1.0))
+    everything = torch.arange(len(x), device=device)
+    return Pictures(source, scale, torch.tensor(y, device=device), everything)

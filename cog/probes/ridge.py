@@ -1,0 +1,103 @@
+"""Ridge regression on the classes as 0 and 1: a closed form for every penalty.
+
+In: features and labels of training and test pictures, a seed, N shots or all.
+Out: the ranks of the right classes on the test pictures, the chosen penalty, every trial.
+- W minimises |Y − XW − b|²/n + penalty · |W|², on unit features; the bias b is not penalised: both
+  sides are centred, and it follows.
+- The covariance of the features is decomposed once, V diag(e) Vᵀ; each penalty is then
+  V diag(1 / (e + penalty)) Vᵀ times the covariance with the classes. Covariances are made in
+  float64: in float32 the small eigenvalues, which small penalties leave in play, drown.
+- The penalty is chosen on the validation pictures; the final fit decomposes once more, unless it
+  has the pictures of the search (N shots).
+Source: Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, sections 3.4.1 and 4.2;
+scikit-learn's Ridge has alpha = n · penalty. Cost: 2·n·d² + 9·d³ operations in float64, twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
+from cog.probes.ncm import class_sums
+from cog.probes.parts import layer_ranks, rows_to_fit, work_device
+from cog.probes.pictures import Pictures, make_pictures
+from cog.scores import percent_within
+from cog.search import SCORE, Trial, best_trial
+
+PENALTIES = tuple(10 ** (exponent / 2) for exponent in range(-16, 1))  # 1e-8 to 1
+
+
+def ridge(
+    data: ProbeData, settings: ProbeSettings, progress: Progress | None = None
+) -> ProbeResult:
+    """Choose the penalty on validation pictures, fit once more, score the test pictures.
+
+    Raises:
+        CogError: data that cannot be learnt from, or nothing to validate on.
+    """
+    check_probe_data(data)
+    begun = time.perf_counter()
+    rows = rows_to_fit(data.train_y, settings)
+    device = work_device(settings)
+    train = make_pictures(data.train_x, data.train_y, device)
+    searching, validation = _decompose(train.only(rows.search), data.n_classes), rows.validation
+    judge_on = train.only(validation)
+    trials: list[Trial] = []
+    for penalty in PENALTIES:
+        ranks = layer_ranks(searching.layer(penalty), judge_on)
+        trials.append({"penalty": penalty, SCORE: percent_within(ranks, 1)})
+        if progress:
+            progress(len(trials), len(PENALTIES) + 1)
+    best = best_trial(trials)["penalty"]
+    same = np.array_equal(rows.final, rows.search)
+    final = searching if same else _decompose(train.only(rows.final), data.n_classes)
+    ranks = layer_ranks(final.layer(best), make_pictures(data.test_x, data.test_y, device))
+    if progress:
+        progress(len(PENALTIES) + 1, len(PENALTIES) + 1)
+    return ProbeResult(
+        ranks=ranks,
+        hyper={"penalty": best},
+        trials=trials,
+        n_train=len(rows.final),
+        n_validation=len(validation),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+@dataclass(frozen=True)
+class _Decomposed:
+    """The covariances of some pictures, ready for any penalty; float64."""
+
+    values: Tensor  # [d], eigenvalues of the features' covariance
+    vectors: Tensor  # [d, d], in columns
+    turned: Tensor  # [d, c], Vᵀ times the covariance of features and classes
+    mean: Tensor  # [d], of the features
+    share: Tensor  # [c], of the pictures
+    dtype: torch.dtype
+
+    def layer(self, penalty: float) -> Tensor:
+        """Weights and, in the last column, biases: [c, d + 1]."""
+        weights = self.vectors @ (self.turned / (self.values + penalty)[:, None])
+        bias = self.share - self.mean @ weights
+        return torch.cat([weights.T, bias[:, None]], dim=1).to(self.dtype)
+
+
+def _decompose(pictures: Pictures, n_classes: int) -> _Decomposed:
+    n, dim = len(pictures), pictures.width - 1
+    sums, counts = class_sums(pictures, n_classes)
+    moment = torch.zeros(dim, dim, dtype=torch.float64, device=sums.device)
+    for x, _ in pictures.blocks(dim):
+        exact = x[:, :-1].double()
+        moment.addmm_(exact.T, exact)
+    mean, share = sums.sum(0) / n, counts / n
+    covariance = moment / n - torch.outer(mean, mean)
+    with_classes = (sums / n).T - torch.outer(mean, share)
+    values, vectors = torch.linalg.eigh(covariance)
+    return _Decomposed(
+        values.clamp_min(0), vectors, vectors.T @ with_classes, mean, share, pictures.scale.dtype
+    )
