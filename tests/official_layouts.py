@@ -601,7 +601,8 @@ def igpt(size: str) -> Layout:
         ids = (pixels - clusters).square().sum(-1).argmin(-1)
         ids = torch.cat([torch.full((len(x), 1), 512), ids[:, :-1]], 1)
         outcome = network.transformer(ids, output_hidden_states=True)
-        return outcome.hidden_states[layers // 2].mean(1)
+        normed = network.transformer.h[layers // 2].ln_1(outcome.hidden_states[layers // 2])
+        return normed.mean(1)
 
     return Layout(content, features)
 

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cog.errors import CogError
+from cog.models import pycls
 from cog.models.checkpoints import load_strictly, read_checkpoint
 from cog.models.reading import read_safely, sha256_of
 from cog.models.renames import drop_tensors, strip_prefix
@@ -396,8 +397,14 @@ def test_names_without_the_prefix_and_names_that_fall_together_are_refused():
     tensors = {"module.w": torch.ones(1), "queue": torch.ones(1)}
     with pytest.raises(CogError, match=r"names that start with module\., found queue"):
         strip_prefix(tensors, ["module."])
-    with pytest.raises(CogError, match="have the same name"):
+    with pytest.raises(CogError, match="two tensors of the file are called w"):
         strip_prefix({"module.w": torch.ones(1), "w": torch.ones(1)}, ["module.", ""])
+
+
+def test_names_that_become_one_are_refused():
+    both = {"stem.bn.bias": torch.ones(1), "bn1.bias": torch.ones(1)}
+    with pytest.raises(CogError, match=r"called bn1\.bias once they are renamed"):
+        pycls.rename(both)
 
 
 def test_layout_versions_survive_a_renaming(tmp_path):

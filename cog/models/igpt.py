@@ -1,9 +1,11 @@
 """Image GPT: a language model of pixels in 512 colours, by transformers.
 
 Pixels become the nearest of 512 colours, read line by line after a start token; the feature is the
-mean over the positions of a middle layer, where the paper finds the best linear probes.
-Sources: Chen et al., "Generative Pretraining from Pixels", ICML 2020, sections 3.4 and 4.2; the
-clusters are openai/image-gpt's kmeans_centers.npy, also in Hugging Face's preprocessor_config.json.
+mean over the positions of a middle layer, where the paper finds the best linear probes. It is the
+mean of what the layer gives out, h; the paper's probes average the norm of it, n = norm(h).
+Sources: Chen et al., "Generative Pretraining from Pixels", ICML 2020, sections 2.4 (features), 3.2
+(colours) and 4.1 (which layer); the clusters are openai/image-gpt's kmeans_centers.npy, also in
+Hugging Face's preprocessor_config.json. All three published sizes read 32 × 32 pixels.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class ImageGpt(nn.Module):
     """float32[b, 3, s, s] in −1…1 → float32[b, d]."""
 
     def __init__(self, config: Any, layer: int) -> None:
-        """`layer`: whose outcome is averaged, counted from 1."""
+        """`layer`: the block that reads what is averaged, counted from 0."""
         super().__init__()
         from transformers import ImageGPTModel
 
@@ -42,14 +44,20 @@ class ImageGpt(nn.Module):
         self.register_buffer("clusters", torch.zeros(COLOURS, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mean over the positions of the layer's outcome."""
+        """Mean over the positions of what the layer reads, after its norm."""
         pixels = x.flatten(2).transpose(1, 2)
         colours = torch.cdist(pixels, self.clusters[None].to(pixels)).argmin(2)
         start = torch.full_like(colours[:, :1], COLOURS)
         read = torch.cat([start, colours[:, :-1]], dim=1)
-        states = self.transformer(read, output_hidden_states=True).hidden_states
-        mean: Tensor = states[self.layer].mean(1)
-        return mean
+        means: list[Tensor] = []
+        hook = self.transformer.h[self.layer].ln_1.register_forward_hook(
+            lambda _, inputs, normed: means.append(normed.mean(1))
+        )
+        try:  # a cache of keys and values is for writing on, and is as large as all the states
+            self.transformer(read, use_cache=False)
+        finally:
+            hook.remove()
+        return means[0]
 
     def extra_repr(self) -> str:
         """The layer, so that it is seen where the network is printed."""
@@ -97,8 +105,10 @@ def read_clusters(path: Path) -> Tensor:
             values = json.loads(path.read_text(encoding="utf-8"))["clusters"]
             clusters = np.asarray(values, np.float32)
         else:
-            clusters = np.load(path, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError, KeyError) as error:
+            with path.open("rb") as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
+            clusters = array.astype(np.float32)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CogError(
             f"cannot read the colours of Image GPT from {path} ({error})",
             "give kmeans_centers.npy or preprocessor_config.json of the official release",
@@ -106,6 +116,11 @@ def read_clusters(path: Path) -> Tensor:
     if clusters.shape != (COLOURS, 3):
         raise CogError(
             f"{path}: expected colours [{COLOURS}, 3], found {list(clusters.shape)}",
+            "give kmeans_centers.npy or preprocessor_config.json of the official release",
+        )
+    if not np.all(np.abs(clusters) <= 1.001):  # NaN too; a mean of floats may pass 1 by a little
+        raise CogError(
+            f"{path}: expected colours in -1…1, found {clusters.min():g} to {clusters.max():g}",
             "give kmeans_centers.npy or preprocessor_config.json of the official release",
         )
     return torch.from_numpy(clusters)

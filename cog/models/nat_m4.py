@@ -18,7 +18,7 @@ from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
 
-from cog.models.renames import StateDict, with_layout_of
+from cog.models.renames import StateDict, renamed
 
 BLOCKS = (
     "ds_r1_k3_s1_c24",
@@ -97,7 +97,7 @@ def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     >>> list(rename({"blocks.1.mobile_inverted_conv.point_linear.bn.bias": torch.ones(1)}))
     ['blocks.1.0.bn3.bias']
     """
-    return with_layout_of(state_dict, {_name(name): value for name, value in state_dict.items()})
+    return renamed(state_dict, _name)
 
 
 def _name(name: str) -> str:

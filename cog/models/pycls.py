@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cog.models.renames import StateDict, with_layout_of
+from cog.models.renames import StateDict, renamed
 
 _FIXED = {
     "stem.conv.": "conv_stem.",
@@ -61,10 +61,11 @@ def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     pycls feeds BGR pictures, normalised as RGB: the first layer's channels are turned round, so
     that the network takes RGB.
     """
-    tensors = {_name(name): value for name, value in state_dict.items()}
-    if "conv_stem.weight" in tensors:
-        tensors["conv_stem.weight"] = tensors["conv_stem.weight"].flip(1)
-    return with_layout_of(state_dict, tensors)
+    tensors = renamed(state_dict, _name)
+    stem = tensors.get("conv_stem.weight")
+    if stem is not None and stem.ndim == 4:  # any other shape is for the strict load to refuse
+        tensors["conv_stem.weight"] = stem.flip(1)
+    return tensors
 
 
 def _name(name: str) -> str:

@@ -28,6 +28,27 @@ def with_layout_of(
     return result
 
 
+def renamed(state_dict: StateDict, new: Callable[[str], str]) -> OrderedDict[str, Tensor]:
+    """The tensors under new names.
+
+    >>> import torch
+    >>> list(renamed({"a": torch.ones(1)}, lambda name: name + "b"))
+    ['ab']
+
+    Raises:
+        CogError: two names become one.
+    """
+    tensors = {new(name): value for name, value in state_dict.items()}
+    if len(tensors) < len(state_dict):
+        names = [new(name) for name in state_dict]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CogError(
+            f"two tensors of the file are called {twice} once they are renamed",
+            "give --weights the official file of this very model",
+        )
+    return with_layout_of(state_dict, tensors)
+
+
 def strip_prefix(state_dict: StateDict, prefixes: Sequence[str]) -> OrderedDict[str, Tensor]:
     """All tensors, named without the first of the prefixes that their names have.
 
@@ -51,13 +72,7 @@ def strip_prefix(state_dict: StateDict, prefixes: Sequence[str]) -> OrderedDict[
             + (f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""),
             "give --weights the official file of this very model",
         )
-    tensors = {name.removeprefix(found[name] or ""): value for name, value in state_dict.items()}
-    if len(tensors) < len(state_dict):
-        raise CogError(
-            "two tensors of the file have the same name once their prefixes are off",
-            "give --weights the official file of this very model",
-        )
-    return with_layout_of(state_dict, tensors)
+    return renamed(state_dict, lambda name: name.removeprefix(found[name] or ""))
 
 
 def densenet_layers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
@@ -68,7 +83,7 @@ def densenet_layers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     ['features.denselayer1.norm1.bias']
     """
     old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
-    return _renamed(state_dict, lambda name: old.sub(r"\1\2", name))
+    return renamed(state_dict, lambda name: old.sub(r"\1\2", name))
 
 
 def mopro_classifier(state_dict: StateDict) -> OrderedDict[str, Tensor]:
@@ -78,7 +93,7 @@ def mopro_classifier(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     >>> list(mopro_classifier({"classifier.bias": torch.ones(1)}))
     ['fc.bias']
     """
-    return _renamed(state_dict, lambda name: re.sub(r"^classifier\.", "fc.", name))
+    return renamed(state_dict, lambda name: re.sub(r"^classifier\.", "fc.", name))
 
 
 def unchunk_blocks(state_dict: StateDict) -> OrderedDict[str, Tensor]:
@@ -88,7 +103,7 @@ def unchunk_blocks(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     >>> list(unchunk_blocks({"blocks.0.11.norm1.bias": torch.ones(1)}))
     ['blocks.11.norm1.bias']
     """
-    return _renamed(state_dict, lambda name: re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", name))
+    return renamed(state_dict, lambda name: re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", name))
 
 
 def swin_downsampling(state_dict: StateDict) -> OrderedDict[str, Tensor]:
@@ -99,7 +114,7 @@ def swin_downsampling(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     ['layers.1.downsample.norm.bias']
     """
     stage = re.compile(r"^layers\.(\d+)\.downsample\.")
-    return _renamed(
+    return renamed(
         state_dict,
         lambda name: stage.sub(lambda found: f"layers.{int(found[1]) + 1}.downsample.", name),
     )
@@ -128,7 +143,7 @@ def convnext_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
             name = re.sub(old, renamed, name)
         return name
 
-    return _renamed(state_dict, new)
+    return renamed(state_dict, new)
 
 
 def dinov3_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
@@ -157,10 +172,6 @@ def dinov3_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
             name = name.replace(old, renamed)
         tensors[name] = value
     return with_layout_of(state_dict, tensors)
-
-
-def _renamed(state_dict: StateDict, new: Callable[[str], str]) -> OrderedDict[str, Tensor]:
-    return with_layout_of(state_dict, {new(name): value for name, value in state_dict.items()})
 
 
 def drop_tensors(state_dict: StateDict, patterns: Iterable[str]) -> OrderedDict[str, Tensor]:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from torch import Tensor
 
-from cog.models.renames import StateDict, with_layout_of
+from cog.models.renames import StateDict, renamed
 
 _STEM = {"net.0.0.": "conv1.", "net.0.1.0.": "bn1."}
 _INNER = {
@@ -34,7 +34,7 @@ def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     >>> list(rename({"net.2.blocks.0.net.3.0.bias": torch.ones(1)}))
     ['layer2.0.bn2.bias']
     """
-    return with_layout_of(state_dict, {_name(name): value for name, value in state_dict.items()})
+    return renamed(state_dict, _name)
 
 
 def _name(name: str) -> str:
