@@ -44,5 +44,20 @@ class Recipe:
     lbfgs_tolerance: float = 1e-4  # of the objective, on what is left to gain
     lbfgs_iterations: int = 1000
 
+    # k nearest neighbours (DINO has 10, 20, 100, 200 and 0.07; few shots want fewer)
+    knn_neighbours: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
+    knn_temperature: float = 0.07
+    knn_validation: int = 20_000  # ours: so many validation pictures tell k well enough
+
+    # ridge regression (ours)
+    ridge_penalties: tuple[float, ...] = tuple(10 ** (half / 2) for half in range(-16, 1))
+
+    # perceptron (ours; no two papers have the same)
+    mlp_hidden: int = 1024
+    mlp_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    mlp_decay: float = 1e-2
+    mlp_epochs: int = 30
+    mlp_least_steps: int = 300  # where few pictures make few batches
+
 
 SEEDS = (22, 37, 45, 77, 93)  # public code: the five seeds of every probe

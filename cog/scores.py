@@ -1,6 +1,8 @@
-"""How good scores are: top-k accuracy, with a stated rule for ties."""
+"""How good scores are: top-k accuracy with a stated rule for ties, by class, and how sure it is."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +35,7 @@ def label_ranks(scores: NDArray[np.floating], labels: NDArray[np.int64]) -> NDAr
             "look for NaN in the features, or for a fit that diverged",
         )
     n_classes = scores.shape[1]
-    if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
-        raise CogError(
-            f"expected labels in 0…{n_classes - 1}, found {labels.min()}…{labels.max()}",
-            "number the classes from 0, one column of scores each",
-        )
+    _check_labels(labels, n_classes)
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     lower = np.arange(n_classes) < labels[:, None]
     before = (scores > own) | ((scores == own) & lower)
@@ -67,6 +65,8 @@ def top_k(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> fl
 def mean_per_class(ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int) -> float:
     """The mean over classes of their top-1, in percent; classes without pictures are left out.
 
+    Args and errors are those of `per_class_top1`.
+
     >>> mean_per_class(np.array([0, 0, 0, 2]), np.array([0, 0, 0, 1]), n_classes=3)
     50.0
     """
@@ -78,9 +78,24 @@ def per_class_top1(
 ) -> NDArray[np.float64]:
     """Top-1 of each class in percent, float64[c]; NaN for a class without pictures.
 
+    Args:
+        ranks: int64[m], what `label_ranks` gives.
+        labels: int64[m], in 0…c−1.
+        n_classes: c.
+
+    Raises:
+        CogError: no rows, ranks and labels of different numbers, or labels out of range.
+
     >>> per_class_top1(np.array([0, 1, 0]), np.array([0, 0, 2]), n_classes=3).tolist()
     [50.0, nan, 100.0]
     """
+    if not len(labels) or ranks.shape != labels.shape:
+        raise CogError(
+            f"expected a rank for each of at least one label, "
+            f"found {len(ranks)} ranks and {len(labels)} labels",
+            "give the labels of the pictures that the ranks are of",
+        )
+    _check_labels(labels, n_classes)
     counts = np.bincount(labels, minlength=n_classes)
     hits = np.bincount(labels[ranks == 0], minlength=n_classes)
     with np.errstate(invalid="ignore"):
@@ -94,23 +109,36 @@ def bootstrap_interval(
     """Where top-k would lie, in percent, were the m test pictures drawn anew from themselves.
 
     The percentile interval of the bootstrap over pictures. Each draw hits with the share p of hits,
-    so that the hits of m draws are binomial (m, p): its quantiles are exact, without any draw.
+    so that the hits of m draws are binomial (m, p): its quantiles are exact, without any draw. It
+    leaves out what another training set or another seed would change.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, chapter 13.
 
+    Args:
+        ranks: int64[m], what `label_ranks` gives.
+        k: at least 1.
+        level: the share of the draws between the ends, strictly between 0 and 1.
+
+    Raises:
+        CogError: no ranks, k below 1, or a level outside (0, 1).
+
     >>> bootstrap_interval(np.array([0] * 80 + [3] * 20))
-    (72.0, 87.0)
+    (72.0, 88.0)
     """
     from scipy.stats import binom
 
+    if not 0 < level < 1:
+        raise CogError(f"expected a level between 0 and 1, found {level}", "try 0.95")
     share = percent_within(ranks, k) / 100
     ends = binom.ppf([(1 - level) / 2, (1 + level) / 2], len(ranks), share)
     return 100.0 * float(ends[0]) / len(ranks), 100.0 * float(ends[1]) / len(ranks)
 
 
-def standard_error(values: NDArray[np.floating]) -> float:
+def standard_error(values: NDArray[np.floating] | Sequence[float]) -> float:
     """The standard error of the mean of independent values; NaN for fewer than two.
 
-    >>> standard_error(np.array([1.0, 2.0, 3.0])).__round__(3)
+    With s the deviation of the sample (n − 1 in its denominator) it is s / √n.
+
+    >>> round(standard_error([1.0, 2.0, 3.0]), 3)
     0.577
     """
     if len(values) < 2:
@@ -133,3 +161,11 @@ def percent_within(ranks: NDArray[np.int64], k: int) -> float:
             "give at least one test picture",
         )
     return 100.0 * int((ranks < k).sum()) / len(ranks)
+
+
+def _check_labels(labels: NDArray[np.int64], n_classes: int) -> None:
+    if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
+        raise CogError(
+            f"expected labels in 0…{n_classes - 1}, found {labels.min()}…{labels.max()}",
+            "number the classes from 0, one column of scores each",
+        )

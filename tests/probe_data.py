@@ -11,7 +11,10 @@ from cog.probes import ProbeData, ProbeSettings
 from cog.probes.pictures import make_pictures
 from cog.recipe import Recipe
 
-QUICK = replace(Recipe(), trials=4, epochs=15, batch_size=64, lbfgs_decays=(1e-3, 1e-4, 1e-5))
+QUICK = replace(
+    Recipe(), trials=4, epochs=15, batch_size=64, lbfgs_decays=(1e-3, 1e-4, 1e-5),
+    mlp_hidden=32, mlp_epochs=3, mlp_least_steps=30, mlp_rates=(0.01, 0.03),
+)  # fmt: skip
 
 
 def clusters(n_train=120, n_test=90, d=12, c=6, spread=1.0, seed=0):

@@ -3,10 +3,10 @@
 In: features and labels of training and test pictures, a seed, N shots or all.
 Out: the ranks of the right classes on the test pictures, the chosen k, every trial.
 - Among unit features, the k training pictures of greatest cosine each vote for their class with
-  exp(cosine / 0.07), and the votes of a class are added up. Classes without a vote come last, by
-  their index: with k = 1 there is little to be learnt from top-5.
-- k is chosen on the validation pictures, from one pass that serves all k; then the pictures of the
-  final fit are the neighbours of the test pictures.
+  exp(cosine / temperature), and the votes of a class are added up. Classes without a vote come
+  last, by their index: with k = 1 there is little to be learnt from top-5.
+- k is chosen on the validation pictures, or an even 20,000 of them, from one pass that serves all
+  k; then the pictures of the final fit are the neighbours of the test pictures.
 Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR
 2018, section 3.4, and DINO (Caron et al., ICCV 2021, section 3.2; eval_knn.py), which tries k = 10,
 20, 100 and 200. Cost: 2·n·m·d operations for the neighbours of m pictures among n.
@@ -14,8 +14,10 @@ Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Di
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,8 +30,6 @@ from cog.probes.pictures import Pictures, make_pictures
 from cog.scores import percent_within
 from cog.search import SCORE, Trial, best_trial
 
-TEMPERATURE = 0.07
-NEIGHBOURS = (1, 5, 10, 20, 50, 100, 200)  # few shots want fewer than DINO's
 ASKED_AT_ONCE = 1024  # pictures whose neighbours are sought together
 
 
@@ -47,26 +47,29 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     device = work_device(settings)
     train = make_pictures(data.train_x, data.train_y, device)
     test = make_pictures(data.test_x, data.test_y, device)
-    n_validation, total = len(rows.validation), len(rows.validation) + len(test)
+    recipe = settings.recipe
+    judged = rows.validation[:: math.ceil(len(rows.validation) / recipe.knn_validation)]
+    total = len(judged) + len(test)
 
     def tell(before: int) -> Callable[[int], None]:
         return lambda done: progress(before + done, total) if progress else None
 
-    choices = [k for k in NEIGHBOURS if k <= len(rows.search)]
-    search_on, validation = train.only(rows.search), train.only(rows.validation)
-    found = _ranks(search_on, validation, choices, data.n_classes, tell(0))
+    choices = [k for k in recipe.knn_neighbours if k <= len(rows.search)]
+    search_on, validation = train.only(rows.search), train.only(judged)
+    ranks_of = partial(_ranks, n_classes=data.n_classes, temperature=recipe.knn_temperature)
+    found = ranks_of(search_on, validation, choices, tell=tell(0))
     trials: list[Trial] = [
         {"k": k, SCORE: percent_within(ranks, 1)} for k, ranks in zip(choices, found, strict=True)
     ]
     k = int(best_trial(trials)["k"])
     final = train.only(rows.final)
-    (ranks,) = _ranks(final, test, [k], data.n_classes, tell(n_validation))
+    (ranks,) = ranks_of(final, test, [k], tell=tell(len(judged)))
     return ProbeResult(
         ranks=ranks,
         hyper={"k": k},
         trials=trials,
         n_train=len(rows.final),
-        n_validation=n_validation,
+        n_validation=len(judged),
         seconds=time.perf_counter() - begun,
     )
 
@@ -76,6 +79,7 @@ def _ranks(
     asked: Pictures,
     choices: Sequence[int],
     n_classes: int,
+    temperature: float,
     tell: Callable[[int], None],
 ) -> list[NDArray[np.int64]]:
     """For each k the place of the right class of every picture that is asked for."""
@@ -83,7 +87,7 @@ def _ranks(
     for places in torch.split(torch.arange(len(asked)), ASKED_AT_ONCE):
         x, y = asked.take(places.to(asked.rows.device))
         cosine, classes = _nearest(known, x, max(choices))
-        weights = torch.exp(cosine / TEMPERATURE)
+        weights = torch.exp(cosine / temperature)
         for row, k in zip(ranks, choices, strict=True):
             votes = x.new_zeros(len(x), n_classes)
             votes.scatter_add_(1, classes[:, :k], weights[:, :k])

@@ -40,7 +40,7 @@ from cog.probes.race import percent_right, race
 from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
 from cog.search import SCORE, Settings, Trial, best_trial, search
 
-EVALUATIONS_A_DECAY = 15  # of L-BFGS, measured on a few data sets; for estimates only
+EVALUATIONS_A_DECAY = 8  # of L-BFGS, measured on a few data sets; for estimates only
 STEPS_MEASURED = 4  # of SGD, likewise
 ROWS_MEASURED = 2048  # of L-BFGS, likewise
 

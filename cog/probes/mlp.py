@@ -34,12 +34,6 @@ from cog.probes.sgd import batches
 from cog.scores import percent_within
 from cog.search import SCORE, Trial, best_trial
 
-HIDDEN = 1024
-RATES = (3e-4, 1e-3, 3e-3)
-DECAY = 1e-2
-EPOCHS = 30
-LEAST_STEPS = 300
-
 
 def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
     """Choose the learning rate on validation pictures, fit once more, score the test pictures.
@@ -54,7 +48,8 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     device = work_device(settings)
     train = make_pictures(data.train_x, data.train_y, device)
     search_on, validation = train.only(rows.search), train.only(rows.validation)
-    total = 100 * (len(RATES) + 1)
+    rates = settings.recipe.mlp_rates
+    total = 100 * (len(rates) + 1)
 
     def fit(pictures: Pictures, rate: float, before: int) -> _Network:
         def tell(share: float) -> None:
@@ -64,7 +59,7 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
         return _fit(pictures, rate, data.n_classes, settings, tell)
 
     trials: list[Trial] = []
-    for rate in RATES:
+    for rate in rates:
         ranks = _ranks(fit(search_on, rate, len(trials)), validation)
         trials.append({"lr": rate, SCORE: percent_within(ranks, 1)})
     best = best_trial(trials)["lr"]
@@ -103,11 +98,12 @@ def _fit(
     settings: ProbeSettings,
     tell: Callable[[float], None],
 ) -> _Network:
-    network = _start(pictures, n_classes, settings.seed)
-    optimizer = torch.optim.AdamW(network.weights, lr=rate, weight_decay=DECAY)
-    size, device = settings.recipe.batch_size, pictures.source.device
+    recipe, device = settings.recipe, pictures.source.device
+    network = _start(pictures, recipe.mlp_hidden, n_classes, settings.seed)
+    optimizer = torch.optim.AdamW(network.weights, lr=rate, weight_decay=recipe.mlp_decay)
+    size = recipe.batch_size
     steps_an_epoch = math.ceil(len(pictures) / size)
-    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps_an_epoch))
+    epochs = max(recipe.mlp_epochs, math.ceil(recipe.mlp_least_steps / steps_an_epoch))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps_an_epoch)
     for epoch in range(epochs):
         for batch in batches(len(pictures), size, settings.seed, epoch, device):
@@ -121,14 +117,14 @@ def _fit(
     return network
 
 
-def _start(pictures: Pictures, n_classes: int, seed: int) -> _Network:
+def _start(pictures: Pictures, hidden: int, n_classes: int, seed: int) -> _Network:
     """Layers as torch.nn.Linear starts them, from a generator of the seed's own."""
     mean, variance = _moments(pictures)
     scale = 1 / variance.sqrt().where(variance > 1e-12, 1.0)  # a number that never varies stays 0
     like = pictures.scale
     generator = torch.Generator().manual_seed(seed)
     weights = []
-    for n_outputs, n_inputs in ((HIDDEN, pictures.width - 1), (n_classes, HIDDEN)):
+    for n_outputs, n_inputs in ((hidden, pictures.width - 1), (n_classes, hidden)):
         for shape in ((n_outputs, n_inputs), (n_outputs,)):
             uniform = (2 * torch.rand(shape, generator=generator) - 1) / math.sqrt(n_inputs)
             weights.append(uniform.to(like).requires_grad_())
@@ -151,4 +147,5 @@ def _moments(pictures: Pictures) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _ranks(network: _Network, pictures: Pictures) -> NDArray[np.int64]:
     """In blocks that leave room for the hidden layer."""
-    return picture_ranks(network.outputs, pictures, max(HIDDEN, network.weights[2].shape[0]))
+    widest = max(len(network.weights[0]), len(network.weights[2]))
+    return picture_ranks(network.outputs, pictures, widest)

@@ -19,7 +19,7 @@ from torch import Tensor
 from cog.probes.data import Features
 
 CPU_BLOCK = 1024  # rows: with their outputs they stay in the cache of a core
-DEVICE_BLOCK = 2**25  # outputs at once, 128 MiB, elsewhere: few and large products
+DEVICE_BLOCK = 2**25  # numbers at once, 128 MiB, elsewhere: few and large products
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Pictures:
     def blocks(self, n_classes: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All rows in order, in blocks for which `n_classes` outputs a row are no burden."""
         on_cpu = self.source.device.type == "cpu"
-        size = CPU_BLOCK if on_cpu else max(DEVICE_BLOCK // n_classes, CPU_BLOCK)
+        size = CPU_BLOCK if on_cpu else max(DEVICE_BLOCK // max(n_classes, self.width), CPU_BLOCK)
         for rows in torch.split(self.rows, size):
             yield self._unit(rows)
 

@@ -3,7 +3,7 @@
 In: features and labels of training and test pictures, a seed, N shots or all.
 Out: the ranks of the right classes on the test pictures, the chosen penalty, every trial.
 - W minimises |Y − XW − b|²/n + penalty · |W|², on unit features; the bias b is not penalised: both
-  sides are centred, and it follows.
+  sides are centred, and it follows. A class without training pictures comes last.
 - The covariance of the features is decomposed once, V diag(e) Vᵀ; each penalty is then
   V diag(1 / (e + penalty)) Vᵀ times the covariance with the classes. Covariances are made in
   float64: in float32 the small eigenvalues, which small penalties leave in play, drown.
@@ -29,8 +29,6 @@ from cog.probes.pictures import Pictures, make_pictures
 from cog.scores import percent_within
 from cog.search import SCORE, Trial, best_trial
 
-PENALTIES = tuple(10 ** (exponent / 2) for exponent in range(-16, 1))  # 1e-8 to 1
-
 
 def ridge(
     data: ProbeData, settings: ProbeSettings, progress: Progress | None = None
@@ -48,17 +46,18 @@ def ridge(
     searching, validation = _decompose(train.only(rows.search), data.n_classes), rows.validation
     judge_on = train.only(validation)
     trials: list[Trial] = []
-    for penalty in PENALTIES:
+    penalties = settings.recipe.ridge_penalties
+    for penalty in penalties:
         ranks = layer_ranks(searching.layer(penalty), judge_on)
         trials.append({"penalty": penalty, SCORE: percent_within(ranks, 1)})
         if progress:
-            progress(len(trials), len(PENALTIES) + 1)
+            progress(len(trials), len(penalties) + 1)
     best = best_trial(trials)["penalty"]
     same = np.array_equal(rows.final, rows.search)
     final = searching if same else _decompose(train.only(rows.final), data.n_classes)
     ranks = layer_ranks(final.layer(best), make_pictures(data.test_x, data.test_y, device))
     if progress:
-        progress(len(PENALTIES) + 1, len(PENALTIES) + 1)
+        progress(len(penalties) + 1, len(penalties) + 1)
     return ProbeResult(
         ranks=ranks,
         hyper={"penalty": best},
@@ -83,7 +82,7 @@ class _Decomposed:
     def layer(self, penalty: float) -> Tensor:
         """Weights and, in the last column, biases: [c, d + 1]."""
         weights = self.vectors @ (self.turned / (self.values + penalty)[:, None])
-        bias = self.share - self.mean @ weights
+        bias = (self.share - self.mean @ weights).where(self.share > 0, -torch.inf)
         return torch.cat([weights.T, bias[:, None]], dim=1).to(self.dtype)
 
 
@@ -94,7 +93,7 @@ def _decompose(pictures: Pictures, n_classes: int) -> _Decomposed:
     for x, _ in pictures.blocks(dim):
         exact = x[:, :-1].double()
         moment.addmm_(exact.T, exact)
-    mean, share = sums.sum(0) / n, counts / n
+    mean, share = sums.sum(0) / n, counts.double() / n
     covariance = moment / n - torch.outer(mean, mean)
     with_classes = (sums / n).T - torch.outer(mean, share)
     values, vectors = torch.linalg.eigh(covariance)
