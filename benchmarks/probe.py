@@ -6,7 +6,8 @@
 Synthetic features: class means drowned in stronger nuisance directions, rectified, so that top-1 is
 60 to 80 % and neither the weakest nor the strongest decay is best. JSON lines on stdout:
 - speed: the methods take turns, `--repeats` times; `seconds` is the median, `ratio` that of the
-  reference's time over the method's in each turn, with its lowest and highest. The reference trains
+  reference's time over the method's in each turn, with its lowest and highest; `processor_ratio`
+  is that of the processor's time, which other work on the machine moves less. The reference trains
   `scaled_from_trials` heads for all their epochs and is scaled up to 30 trials and the final fit,
   which has 1.25 times the rows; SGD runs one round, of ten trials or of one twice, and the final
   fit, and its search is scaled up to 30 trials.
@@ -37,6 +38,7 @@ from typing import Any
 import numpy as np
 import reference_probe
 import torch
+from numpy.typing import NDArray
 
 from cog.probes import ProbeData, ProbeResult, ProbeSettings
 from cog.probes.lbfgs import objective
@@ -54,6 +56,7 @@ METHODS: dict[str, tuple[str, Recipe]] = {
     "sgd, rounds of 1": ("sgd", replace(OFFICIAL, trials_per_round=1)),
     "sgd, rounds of 10, early stop": ("sgd", replace(ROUNDS, sgd_early_stop=True)),
 }
+Times = NDArray[np.float64]
 FACTOR = 16  # of each size, in the measurement of scaling
 
 
@@ -66,7 +69,7 @@ def synthetic(
     means = separation * rng.normal(size=(classes, dim)) * spectrum
     turn, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
 
-    def draw(y: np.ndarray) -> np.ndarray:
+    def draw(y: NDArray[np.int64]) -> NDArray[np.float32]:
         hidden = means[y] + 2 * spectrum * rng.normal(size=(len(y), dim))
         return np.maximum(hidden @ turn, 0).astype(np.float32)
 
@@ -86,34 +89,37 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
-def time_reference(data: ProbeData, trials: int) -> float:
-    """Seconds of the whole protocol, scaled up from a few full trials."""
+def clock() -> Times:
+    """Seconds on the wall, and of the processor: the latter is the steadier on a busy machine."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def time_reference(data: ProbeData, trials: int) -> Times:
+    """Times of the whole protocol, scaled up from a few full trials."""
     x = torch.nn.functional.normalize(torch.from_numpy(data.train_x))
     y = torch.from_numpy(data.train_y)
     torch.manual_seed(0)
     part, _ = reference_probe.split(y)
     x_part, y_part = x[part], y[part]
-    fit = lambda: reference_probe.fit(x_part, y_part, data.n_classes, 3.0, 1e-6)  # noqa: E731
-    trial = statistics.median(seconds(fit) for _ in range(trials))
-    return trial * (reference_probe.TRIALS + len(y) / len(y_part))
+    begun = clock()
+    for _ in range(trials):
+        reference_probe.fit(x_part, y_part, data.n_classes, 3.0, 1e-6)
+    return (clock() - begun) / trials * (reference_probe.TRIALS + len(y) / len(y_part))
 
 
-def time_method(data: ProbeData, solver: str, recipe: Recipe, seed: int) -> float:
-    """Seconds of the whole probe; the search of SGD is scaled up from `trials_timed`."""
-    if solver != "sgd":
-        return run(data, solver, recipe, seed).seconds
+def time_method(data: ProbeData, solver: str, recipe: Recipe, seed: int) -> Times:
+    """Times of the whole probe; the search of SGD is scaled up from `trials_timed`."""
     few = replace(recipe, trials=trials_timed(recipe))
-    searched = 0.0
+    begun = searched = clock()
 
     def note_time(done: int, total: int) -> None:
         nonlocal searched
         if done < total:
-            searched = time.perf_counter() - begun
+            searched = clock()
 
-    begun = time.perf_counter()
     logreg(data, ProbeSettings(solver, None, seed, few, "cpu"), note_time)
-    rest = time.perf_counter() - begun - searched
-    return searched * recipe.trials / few.trials + rest
+    scale = recipe.trials / few.trials if solver == "sgd" else 1
+    return (searched - begun) * scale + clock() - searched
 
 
 def trials_timed(recipe: Recipe) -> int:
@@ -127,23 +133,25 @@ def measure_speed(data: ProbeData, repeats: int, reference_trials: int) -> Itera
     time_reference(little, 1)
     for solver, recipe in METHODS.values():
         time_method(little, solver, replace(recipe, epochs=60, batch_size=100), SEEDS[0])
-    times: dict[str, list[float]] = {name: [] for name in ("reference", *METHODS)}
+    times: dict[str, list[Times]] = {name: [] for name in ("reference", *METHODS)}
     for turn in range(repeats):
         times["reference"].append(time_reference(data, reference_trials))
         for name, (solver, recipe) in METHODS.items():
             times[name].append(time_method(data, solver, recipe, SEEDS[turn % len(SEEDS)]))
-        print({name: round(own[-1], 1) for name, own in times.items()}, file=sys.stderr)
+        print({name: own[-1].round(1).tolist() for name, own in times.items()}, file=sys.stderr)
     for name, own in times.items():
-        ratios = [plain / each for plain, each in zip(times["reference"], own, strict=True)]
+        ratios = np.array(times["reference"]) / np.array(own)
         solver, recipe = METHODS.get(name, ("reference", OFFICIAL))
         scaled = {"reference": reference_trials, "sgd": trials_timed(recipe), "lbfgs": None}[solver]
         yield {
             "benchmark": "speed",
             "method": name,
-            "seconds": round(statistics.median(own), 2),
-            "ratio": round(statistics.median(ratios), 2),
-            "ratio_lowest": round(min(ratios), 2),
-            "ratio_highest": round(max(ratios), 2),
+            "seconds": round(float(np.median(own, axis=0)[0]), 2),
+            **{
+                f"{kind}{end}": round(float(pick(ratios[:, column])), 2)
+                for column, kind in enumerate(("ratio", "processor_ratio"))
+                for end, pick in (("", np.median), ("_lowest", np.min), ("_highest", np.max))
+            },
             "repeats": repeats,
             "scaled_from_trials": scaled,
         }

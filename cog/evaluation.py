@@ -170,6 +170,8 @@ def probe_cells(
         label = f"{run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
         with progress.bar(label, 100, "%") as advance:
             result = PROBES[cell.probe](data, settings, percent_of(advance))
+        for note in result.notes:
+            progress.note(f"{label}: {note}")
         row = _row(plan, dataset, cell) | outcome(result, data, cell.probe, cell.solver)
         row |= {"n_unreadable": n_unreadable}
         accuracies = per_class_top1(result.ranks, data.test_y, data.n_classes)
