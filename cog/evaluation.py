@@ -59,9 +59,10 @@ def evaluate(
         options: `in1k`, `split`, `only`, `allow_missing`, `test_per_class`, `min_train`,
             `max_train` (pictures); `levels` (folder; the official ones by default); `device`,
             `precision`, `dtype`, `batch_size`, `workers`, `chunk_rows` (features); `probes`,
-            `solver`, `shots`, `shots_validation`, `seeds` (probes); `weights`, `name`,
-            `pretrained`, `pool`, `official_quirks`, `trust_checkpoint` (models); `out`
-            (folder, "runs"), `recipe`.
+            `solver`, `trials_per_round`,
+            `sgd_early_stop`, `lbfgs_early_stop`, `products`, `shots`, `shots_validation`, `seeds`
+            (probes); `weights`, `name`, `pretrained`, `pool`, `official_quirks`, `trust_checkpoint`
+            (models); `out` (folder, "runs"), `recipe`.
 
     Returns:
         The cells asked for, with the columns of `cog.results.COLUMNS`; accuracies in percent.
@@ -172,7 +173,9 @@ def probe_cells(
             result = PROBES[cell.probe](data, settings, percent_of(advance))
         for note in result.notes:
             progress.note(f"{label}: {note}")
-        row = _row(plan, dataset, cell) | outcome(result, data, cell.probe, cell.solver)
+        row = _row(plan, dataset, cell) | outcome(
+            result, data, cell.probe, cell.solver, plan.recipe
+        )
         row |= {"n_unreadable": n_unreadable}
         accuracies = per_class_top1(result.ranks, data.test_y, data.n_classes)
         write_text(cell.class_path, "\n".join(class_rows(accuracies, counts, wnids)) + "\n")

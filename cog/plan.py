@@ -21,7 +21,7 @@ from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
 from cog.models import Model, load_model
 from cog.models.zoo import UNSEEN
-from cog.probing import Probing
+from cog.probing import RECIPE_OPTIONS, Probing
 from cog.recipe import Recipe
 from cog.results import read_cell
 from cog.runs import Run, plan_runs
@@ -153,7 +153,7 @@ def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Options by the dataclass that takes them; paths and lists of names may come as text."""
     homes = {"pictures": Pictures, "extraction": Extraction, "probing": Probing}
     names = {home: {field.name for field in fields(kind)} for home, kind in homes.items()}
-    names["recipe"] = {"test_per_class", "min_train", "max_train"}
+    names["recipe"] = {"test_per_class", "min_train", "max_train", *RECIPE_OPTIONS}
     names["rest"] = {"out", "levels", "recipe", "name", "notice", *_MODEL_OPTIONS}
     parts: dict[str, dict[str, Any]] = {home: {} for home in names}
     for key, value in options.items():

@@ -20,6 +20,8 @@ from cog.scores import bootstrap_interval, mean_per_class
 
 FREE = ("knn", "ncm")  # fitted beside logreg; with all pictures a seed decides next to nothing
 VALIDATIONS = ("official", "within")
+RECIPE_OPTIONS = ("trials_per_round", "sgd_early_stop", "products", "lbfgs_early_stop")
+"""fields of the recipe that are options of the commands"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class Probing:
                     yield probe, self.solver_of(probe), shots, seed
 
 
-def outcome(result: ProbeResult, data: ProbeData, probe: str, solver: str) -> dict[str, Any]:
+def outcome(
+    result: ProbeResult, data: ProbeData, probe: str, solver: str, recipe: Recipe
+) -> dict[str, Any]:
     """What a result says of the test pictures, for a row: accuracies in percent.
 
     The interval is a bootstrap over the test pictures. `seed_decides` says what the spread over
@@ -81,6 +85,8 @@ def outcome(result: ProbeResult, data: ProbeData, probe: str, solver: str) -> di
         "n_test": len(data.test_y),
         "dim": data.train_x.shape[1],
         "seed_decides": SEED_DECIDES[probe, solver],
+        "trials_per_round": recipe.trials_per_round if solver == "sgd" else None,
+        "products": recipe.products if solver == "sgd" else "float32",
         "seconds": result.seconds,
     }
 
@@ -109,7 +115,7 @@ def probe_features(
         told = progress(f"{probe} {shots_name} seed {seed}") if progress else None
         result = PROBES[probe](data, settings, told)
         key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
-        yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver)
+        yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
 
 
 def class_rows(

@@ -15,10 +15,10 @@ from cog.errors import CogError
 COLUMNS = (
     "model", "dataset", "probe", "solver", "shots", "seed", "n_classes", "complete", "top1", "top5",
     "mean_class", "top1_low", "top1_high", "seed_decides", "seen_data",
-    "lr", "wd", "k", "penalty", "shots_validation", "n_train", "n_validation", "n_test",
-    "n_unreadable", "dim", "split", "protocol", "precision", "dtype", "device", "recipe_hash",
-    "levels_hash", "split_hash", "features_hash", "model_fingerprint", "cog_version",
-    "torch_version", "timm_version", "seconds",
+    "lr", "wd", "k", "penalty", "trials_per_round", "products", "shots_validation", "n_train",
+    "n_validation", "n_test", "n_unreadable", "dim", "split", "protocol", "precision", "dtype",
+    "device", "recipe_hash", "levels_hash", "split_hash", "features_hash", "model_fingerprint",
+    "cog_version", "torch_version", "timm_version", "seconds",
 )  # fmt: skip
 KEY = ("model", "dataset", "probe", "solver", "shots", "seed")
 

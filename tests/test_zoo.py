@@ -312,6 +312,27 @@ def test_pools_of_a_transformer():
     assert len({each.fingerprint for each in pools.values()}) == 3
 
 
+def test_several_layers_in_a_row():
+    """DINO's probe: class tokens of the last blocks, each after the final norm."""
+    model = untrained("dino_vits16", pool="last4:cls")
+    assert (model.dim, model.name) == (4 * 384, "dino_vits16-last4-cls")
+    network, x, outcomes = model.network.network.eval(), pictures((3, 224, 224), 1), []
+    hooks = [
+        block.register_forward_hook(lambda *call: outcomes.append(call[2]))
+        for block in network.blocks[-4:]
+    ]
+    with torch.no_grad():
+        network.forward_features(x)
+        for hook in hooks:
+            hook.remove()
+        expected = torch.cat([network.norm(tokens)[:, 0] for tokens in outcomes], 1)
+    assert torch.allclose(model.embed(x), expected, atol=1e-5)
+    one = untrained("dino_vits16", pool="last1:cls+avg")
+    assert torch.allclose(one.embed(x), untrained("dino_vits16", pool="cls+avg").embed(x))
+    with pytest.raises(CogError, match="last layer alone"):
+        untrained("t2tvit_t14", pool="last2:cls")
+
+
 def test_registers_and_distillation_tokens_are_no_patches():
     model = untrained("deit_small_distilled", pool="avg")
     x = pictures((3, 224, 224), 1)

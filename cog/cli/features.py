@@ -35,15 +35,16 @@ def probe(train: Path, test: Path, device: str, as_json: bool, **options: Any) -
     from cog.cli.progress import Terminal
     from cog.feature_files import read_features
     from cog.forward import pick_device
-    from cog.probing import Probing, probe_features
+    from cog.probing import RECIPE_OPTIONS, Probing, probe_features
     from cog.recipe import Recipe
 
-    probing = Probing(**options)
+    changed = {name: value for name in RECIPE_OPTIONS if (value := options.pop(name)) is not None}
+    probing, recipe = Probing(**options), Recipe(**changed)
     rows = []
     with Terminal() as terminal:
         sets = read_features(train), read_features(test)
         for row in probe_features(
-            *sets, probing, Recipe(), str(pick_device(device)), terminal.percent
+            *sets, probing, recipe, str(pick_device(device)), terminal.percent
         ):
             rows.append(row)
             if not as_json:

@@ -40,8 +40,8 @@ _MODEL_OPTIONS = (
     click.option("--pretrained/--no-pretrained", default=True, show_default=True,
                  help="Or untrained, from a fixed seed."),
     click.option("--pool", metavar="POOL",
-                 help="Tokens that make a transformer's feature: cls, avg or cls+avg.  "
-                      "[default: as `cog models show` says]"),
+                 help="Tokens that make a transformer's feature: cls, avg or cls+avg; last4:cls those "
+                      "of four layers.  [default: as `cog models show` says]"),
     click.option("--official-quirks/--no-official-quirks", default=False,
                  help="Repeat the mistakes of the benchmark's published code."),
     click.option("--trust-checkpoint/--no-trust-checkpoint", default=False,
@@ -91,6 +91,14 @@ _RUN_OPTIONS = (
 _PROBE_OPTIONS = (
     click.option("--solver", default="sgd", show_default=True,
                  help="Of logreg: sgd is the official protocol; lbfgs is faster."),
+    click.option("--trials-per-round", type=_COUNT,
+                 help="SGD trials trained together; 1 is the official order.  [default: 10]"),
+    click.option("--sgd-early-stop/--no-sgd-early-stop", default=None,
+                 help="Give up SGD trials that lag behind in their round.  [default: no]"),
+    click.option("--lbfgs-early-stop/--no-lbfgs-early-stop", default=None,
+                 help="End the path of decays once validation stops rising.  [default: yes]"),
+    click.option("--products", metavar="KIND",
+                 help="Of SGD's matrices: float32, tf32, bfloat16 or float16.  [default: float32]"),
     click.option("--shots", type=comma_list(read_shots), default="all", show_default=True,
                  help="Pictures a class to train on: all,1,2,4,…"),
     click.option("--shots-validation", default="official", show_default=True,

@@ -47,10 +47,11 @@ def load_model(
     `weights`: a local file of the official layout, read in place of a download. `pretrained=False`
     gives the same architecture untrained, from a fixed seed: the same bits in every process. The
     global random state is neither used nor changed. `pool`: which tokens of a transformer make the
-    feature, `cls`, `avg` or `cls+avg`, in place of the model's own. `official_quirks` repeats the
-    mistakes of the benchmark's published code. `trust_checkpoint` reads weights that are a program,
-    if they are, byte for byte, the known file, and runs the code of a torch hub. `notice` is
-    told what an alias means and the like; without it the logger `cog` is, at level INFO.
+    feature, `cls`, `avg` or `cls+avg`, in place of the model's own; `last4:cls` of four layers.
+    `official_quirks` repeats the mistakes of the benchmark's published code. `trust_checkpoint`
+    reads weights that are a program, if they are, byte for byte, the known file, and runs the code
+    of a torch hub. `notice` is told what an alias means and the like; without it the logger `cog`
+    is, at level INFO.
 
     Raises:
         CogError: unknown name, wrong or unreadable weights, no network, a plug-in that fails.
