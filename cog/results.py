@@ -11,6 +11,7 @@ import pandas as pd
 
 from cog.atomic import write_text
 from cog.errors import CogError
+from cog.scores import standard_error
 
 COLUMNS = (
     "model", "dataset", "probe", "solver", "shots", "seed", "n_classes", "complete", "top1", "top5",
@@ -88,9 +89,14 @@ def write_results(runs: Path) -> Path:
     return path
 
 
+def _error(values: pd.Series[float]) -> float:
+    return standard_error(values.to_numpy())
+
+
 def wide(results: pd.DataFrame) -> pd.DataFrame:
     """One row per model × probe × solver × shots: mean top-1 over seeds, a column a dataset.
 
+    Beside it `<dataset>_se`, the standard error of that mean, where there is more than one seed.
     `levels` is the mean over the levels that are there, `rank` its place among the models that
     have every level of the table with all its classes (1 is best); the others get none, for their
     figures are of an easier task.
@@ -99,6 +105,8 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     top1 = results.pivot_table(index=by, columns="dataset", values="top1", aggfunc="mean")
     names = sorted((str(name) for name in top1.columns), key=dataset_order)
     top1 = top1[names]
+    errors = results.pivot_table(index=by, columns="dataset", values="top1", aggfunc=_error)
+    pairs = {f"{name}_se": errors[name] for name in names if name in errors}
     level_names = [name for name in names if name != "in1k"]
     complete = results.groupby(by)["complete"].all() & top1[level_names].notna().all(axis=1)
     table = top1.assign(seeds=results.groupby(by)["seed"].nunique())
@@ -108,6 +116,10 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
             table["levels"].where(complete).groupby(by[:-1]).rank(ascending=False, method="min")
         )
         table["rank"] = ranked.astype("Int64")
+    table = table.assign(**pairs)
+    for place, name in enumerate(names):  # each error right of its mean
+        if f"{name}_se" in pairs:
+            table.insert(2 * place + 1, f"{name}_se", table.pop(f"{name}_se"))
     table["complete"] = complete
     seen = results.assign(seen_data=results["seen_data"].astype("object").fillna(""))
     table["seen_data"] = seen.groupby(by)["seen_data"].first()

@@ -73,6 +73,8 @@ def test_wide_means_over_seeds_and_ranks_complete_models_only():
     ]
     table = wide(tidy(rows)).set_index("model")
     assert table.loc["good", "cog_l1"] == 62.0
+    assert table.loc["good", "cog_l1_se"] == 1.0  # of 61 and 63
+    assert pd.isna(table.loc["fair", "cog_l1_se"])
     assert table.loc["good", "seeds"] == 2
     assert table.loc["good", "rank"] == 1
     assert table.loc["fair", "rank"] == 2

@@ -40,8 +40,8 @@ _MODEL_OPTIONS = (
     click.option("--pretrained/--no-pretrained", default=True, show_default=True,
                  help="Or untrained, from a fixed seed."),
     click.option("--pool", metavar="POOL",
-                 help="Tokens that make a transformer's feature: cls, avg or cls+avg; last4:cls those "
-                      "of four layers.  [default: as `cog models show` says]"),
+                 help="Tokens that make a transformer's feature: cls, avg or cls+avg; last4:cls "
+                      "those of four layers.  [default: as `cog models show` says]"),
     click.option("--official-quirks/--no-official-quirks", default=False,
                  help="Repeat the mistakes of the benchmark's published code."),
     click.option("--trust-checkpoint/--no-trust-checkpoint", default=False,

@@ -101,12 +101,22 @@ class Terminal:
         """Mean top-1 per dataset, a line a model, and where the results are."""
         from cog.results import wide
 
-        table = Table(title="top-1 in percent, mean over seeds", title_justify="left")
+        table = Table(
+            title="top-1 in percent, mean over seeds ± its standard error", title_justify="left"
+        )
         frame = wide(results)
+        names = [str(name) for name in frame]
+        errors = {name: frame.pop(name) for name in names if name.endswith("_se")}
         for column in frame.columns:
             table.add_column(str(column), justify="left" if column == "model" else "right")
-        for values in frame.itertuples(index=False):
-            table.add_row(*(_cell(value) for value in values))
+        for row, values in enumerate(frame.itertuples(index=False)):
+            spreads = (errors.get(f"{name}_se") for name in frame.columns)
+            table.add_row(
+                *(
+                    _cell(value, None if spread is None else spread[row])
+                    for value, spread in zip(values, spreads, strict=True)
+                )
+            )
         self.out.print()
         self.out.print(table)
         print(path)
@@ -157,10 +167,11 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or 0:.1f} {self.unit}/s")
 
 
-def _cell(value: Any) -> str:
-    """A value of the summary as text."""
+def _cell(value: Any, error: float | None = None) -> str:
+    """A value of the summary as text, with its standard error where it has one."""
     import pandas as pd
 
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
         return "–"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    spread = "" if error is None or error != error else f" ± {error:.2f}"
+    return f"{value:.2f}{spread}" if isinstance(value, float) else str(value)
