@@ -87,7 +87,8 @@ def _read(source: Path | io.BytesIO, start: bytes) -> Any:
         return load(source.getvalue()) if isinstance(source, io.BytesIO) else load_file(source)
     with warnings.catch_warnings(), torch.serialization.safe_globals(harmless()):
         warnings.simplefilter("ignore")  # torch warns before it refuses TorchScript
-        return torch.load(source, map_location="cpu", weights_only=True)
+        mapped = isinstance(source, Path) and start[:2] == b"PK"  # read where it is needed only
+        return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _run(path: Path, source: Path | io.BytesIO, trusted: str) -> Any:
