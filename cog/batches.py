@@ -12,13 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cog.decoding import DEFAULT_DECODER, check_decoder
 from cog.images import ImageList, read_bytes
 from cog.transforms import Preprocess, Unreadable, decode
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Decoded pictures: uint8 [b, 3, h, w] for every preprocessing, black where unreadable."""
+    """Decoded pictures: uint8 [b, 3, h, w] for every preprocessing, black where unreadable.
+
+    Preprocessings that differ in mean and std alone have the same tensor: leave it as it is.
+    """
 
     rows: slice
     pixels: dict[Preprocess, torch.Tensor]
@@ -31,49 +35,63 @@ def decoded(
     slices: Sequence[slice],
     preprocesses: Iterable[Preprocess],
     workers: int | None = None,
+    decoder: str = DEFAULT_DECODER,
 ) -> Iterator[Batch]:
     """Read and decode the pictures of `slices` ahead of their use, on a pool of threads.
 
     The decoder lets go of the interpreter's lock, so threads do. At most three batches are held.
+
+    Raises:
+        CogError: as `check_decoder` does.
     """
-    wanted = sorted(set(preprocesses), key=str)
+    check_decoder(decoder)
+    wanted = set(preprocesses)
+    geometries = sorted({preprocess.geometry for preprocess in wanted}, key=str)
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="decode")
     ahead: deque[tuple[slice, list[Future[list[torch.Tensor] | str]]]] = deque()
     try:
         for rows in slices:
             work = range(rows.start, rows.stop)
-            ahead.append((rows, [pool.submit(_load, images, row, wanted) for row in work]))
+            ahead.append(
+                (rows, [pool.submit(_load, images, row, geometries, decoder) for row in work])
+            )
             if len(ahead) == 3:
-                yield _collect(*ahead.popleft(), wanted)
+                yield _collect(*ahead.popleft(), geometries, wanted)
         while ahead:
-            yield _collect(*ahead.popleft(), wanted)
+            yield _collect(*ahead.popleft(), geometries, wanted)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _load(images: ImageList, row: int, wanted: Sequence[Preprocess]) -> list[torch.Tensor] | str:
-    """One picture's pixels for each preprocessing, or why it cannot be read."""
+def _load(
+    images: ImageList, row: int, geometries: Sequence[Preprocess], decoder: str
+) -> list[torch.Tensor] | str:
+    """One picture's pixels for each geometry, or why it cannot be read."""
     try:
-        picture = decode(read_bytes(images, row))
+        picture = decode(read_bytes(images, row), decoder)
     except Unreadable as error:
         return str(error)
-    return [preprocess.pixels(picture) for preprocess in wanted]
+    return [geometry.pixels(picture, decoder) for geometry in geometries]
 
 
 def _collect(
-    rows: slice, futures: Sequence[Future[list[torch.Tensor] | str]], wanted: Sequence[Preprocess]
+    rows: slice,
+    futures: Sequence[Future[list[torch.Tensor] | str]],
+    geometries: Sequence[Preprocess],
+    wanted: Iterable[Preprocess],
 ) -> Batch:
     """Stack the pictures of one batch."""
     loaded = [future.result() for future in futures]
     reasons = {
         rows.start + index: found for index, found in enumerate(loaded) if isinstance(found, str)
     }
-    pixels = {}
-    for place, preprocess in enumerate(wanted):
-        black = torch.zeros(preprocess.shape, dtype=torch.uint8)
-        pixels[preprocess] = torch.stack(
+    stacked = {}
+    for place, geometry in enumerate(geometries):
+        black = torch.zeros(geometry.shape, dtype=torch.uint8)
+        stacked[geometry] = torch.stack(
             [black if isinstance(found, str) else found[place] for found in loaded]
         )
+    pixels = {preprocess: stacked[preprocess.geometry] for preprocess in wanted}
     readable = np.array([not isinstance(found, str) for found in loaded])
     return Batch(rows, pixels, readable, reasons)
 

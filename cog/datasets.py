@@ -8,6 +8,7 @@ from pathlib import Path
 from cog.errors import CogError, unknown_name
 from cog.images import ImageList
 from cog.images.in1k import in1k_lists
+from cog.images.official import MAPPING_FILE, refuse_another_mapping
 from cog.images.splits import Split, split_pictures
 from cog.levels import Levels
 from cog.recipe import Recipe
@@ -19,7 +20,7 @@ class Pictures:
 
     images: Path
     in1k: Path | None = None
-    split: Path | None = None  # folder of official test lists
+    split: Path | None = None  # official test lists: a folder of text, or the pickle
     only: tuple[str, ...] = ()  # L1 or cog_l1, in1k; empty: all
     allow_missing: bool = False
 
@@ -54,8 +55,14 @@ def find_datasets(pictures: Pictures, levels: Levels, recipe: Recipe) -> tuple[D
     in1k is left out where no folder of it is given.
 
     Raises:
-        CogError: an unknown dataset, or classes that are missing or short: of all datasets at once.
+        CogError: an unknown dataset, or classes that are missing or short: of all datasets at once;
+            the official pickle of levels lies beside the split and has other concepts.
     """
+    if pictures.split is not None:
+        beside = pictures.split if pictures.split.is_dir() else pictures.split.parent
+        if (beside / MAPPING_FILE).is_file():
+            wnids = {number: levels.wnids(number) for number in levels.numbers}
+            refuse_another_mapping(beside / MAPPING_FILE, wnids)
     found: list[Dataset] = []
     errors: list[CogError] = []
     for name in wanted_names(pictures, levels):

@@ -5,6 +5,9 @@
 - All else goes to Pillow: 16-bit, CMYK, BMP, TIFF and the like because torchvision cannot read them
   or reads them differently, PNG because a damaged one ends the process in torchvision (0.29).
 - EXIF orientation is left alone, as the official code leaves it.
+
+Another decoder may be asked for: `pillow` takes Pillow for plain JPEGs too, `nvjpeg` the GPU, whose
+pixels differ a little. All else goes to Pillow whatever the decoder.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torchvision.io import ImageReadMode
 
+from cog.errors import CogError, unknown_name
+
+DECODERS = ("torchvision", "pillow", "nvjpeg")
+DEFAULT_DECODER = "torchvision"
 MAX_PIXELS = 178_956_970  # where Pillow speaks of a decompression bomb
 MAX_ASPECT = 1000  # such a strip, with its short side at 224, would take as much memory
 
@@ -42,10 +49,31 @@ class JpegFrame(NamedTuple):
     channels: int
 
 
-def decode(data: bytes) -> torch.Tensor:
+def check_decoder(name: str) -> None:
+    """Refuse a decoder that is unknown, or that cannot work here.
+
+    Raises:
+        CogError: no such decoder, or nvjpeg without CUDA or a torchvision that was built for it.
+    """
+    if name not in DECODERS:
+        raise unknown_name("decoder", name, DECODERS)
+    if name == "nvjpeg":
+        file = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(file, "JPEG")
+        try:
+            _decode_with_nvjpeg(file.getvalue())
+        except (RuntimeError, AttributeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise CogError(
+                f"the decoder nvjpeg needs CUDA and a torchvision built with nvJPEG: {reason}",
+                f"give --decoder {DEFAULT_DECODER}",
+            ) from error
+
+
+def decode(data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
     """Pixels uint8 [3, h, w] of an encoded picture, as Pillow's `convert("RGB")` gives them.
 
-    Safe to call from several threads.
+    Safe to call from several threads. `check_decoder` tells beforehand whether `decoder` works.
 
     Raises:
         Unreadable: empty, cut off, damaged, no picture, or far too large.
@@ -53,10 +81,11 @@ def decode(data: bytes) -> torch.Tensor:
     if not data:
         raise Unreadable("empty file")
     frame = jpeg_frame(data)
-    if frame is not None and is_plain(frame):
+    if decoder != "pillow" and frame is not None and is_plain(frame):
         _refuse_size(frame.height, frame.width)
+        quick = _decode_with_nvjpeg if decoder == "nvjpeg" else _decode_with_torchvision
         try:
-            return _decode_with_torchvision(data)
+            return quick(data)
         except (RuntimeError, AttributeError):
             pass  # damaged, or a torchvision without its decoder: Pillow has the last word
     return _decode_with_pillow(data)
@@ -72,6 +101,15 @@ def _decode_with_torchvision(data: bytes) -> torch.Tensor:
     turn = False  # EXIF orientation
     pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, turn)
     return pixels
+
+
+def _decode_with_nvjpeg(data: bytes) -> torch.Tensor:
+    """Pixels of a plain JPEG, decoded on the current GPU and fetched back to be resized."""
+    buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    found: list[torch.Tensor] = torch.ops.image.decode_jpegs_cuda(
+        [buffer], ImageReadMode.RGB.value, torch.device("cuda")
+    )
+    return found[0].cpu()
 
 
 def jpeg_frame(data: bytes) -> JpegFrame | None:

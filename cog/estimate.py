@@ -14,6 +14,7 @@ import numpy as np
 from cog.batches import decoded
 from cog.datasets import Dataset
 from cog.extract import seconds_a_picture, store_path
+from cog.places import Place, Url
 from cog.plan import Cell, Plan
 from cog.probes import ProbeSettings
 from cog.probes.logreg import estimate_seconds
@@ -33,14 +34,15 @@ class Estimate:
     extract_seconds: float
     probe_seconds: float
     feature_bytes: int
-    free_bytes: int
+    free_bytes: int | None  # None: nobody says, as of object storage
 
     def lines(self) -> list[str]:
         """The estimate for people."""
         return [
             f"cells: {self.cells_done} of {self.cells} done",
             f"features: {self.pictures:,} pictures to go, about {_time(self.extract_seconds)}, "
-            f"{self.feature_bytes / 1e9:.2f} GB to write ({self.free_bytes / 1e9:.0f} GB free)",
+            f"{self.feature_bytes / 1e9:.2f} GB to write"
+            + ("" if self.free_bytes is None else f" ({self.free_bytes / 1e9:.0f} GB free)"),
             f"probes: about {_time(self.probe_seconds)}",
         ]
 
@@ -69,10 +71,11 @@ def estimate(plan: Plan) -> Estimate:
         cells_done=len(plan.cells) - n_todo,
         cells=len(plan.cells),
         pictures=pictures,
-        extract_seconds=forward_seconds + (pictures * _decode_seconds(plan) if pictures else 0),
+        extract_seconds=forward_seconds / max(1, len(plan.devices))
+        + (pictures * _decode_seconds(plan) if pictures else 0),
         probe_seconds=sum(_probe_seconds(plan, each, todo[each.name]) for each in plan.datasets),
         feature_bytes=feature_bytes,
-        free_bytes=shutil.disk_usage(_existing(plan.out)).free,
+        free_bytes=_free_bytes(plan.out),
     )
 
 
@@ -128,9 +131,9 @@ def products_a_second(device: str) -> float:
     return 2 * 1024**3 / best
 
 
-def _missing_rows(path: Path, rows: int) -> int:
+def _missing_rows(path: Place, rows: int) -> int:
     """How many rows of a store are still to be made."""
-    if not path.exists():
+    if not FeatureStore.is_there(path):
         return rows
     store = FeatureStore.open(path)
     parts = map(store.chunk_slice, store.missing_chunks())
@@ -143,9 +146,16 @@ def _decode_seconds(plan: Plan) -> float:
     count = min(CALIBRATION_PICTURES, len(images))
     preprocesses = {run.model.preprocess for run in plan.runs}
     start = time.perf_counter()
-    for _ in decoded(images, [slice(0, count)], preprocesses, plan.extraction.workers):
+    for _ in decoded(
+        images, [slice(0, count)], preprocesses, plan.extraction.workers, plan.extraction.decoder
+    ):
         pass
     return (time.perf_counter() - start) / count
+
+
+def _free_bytes(out: Place) -> int | None:
+    """Bytes free where results go."""
+    return None if isinstance(out, Url) else shutil.disk_usage(_existing(out)).free
 
 
 def _existing(path: Path) -> Path:

@@ -6,6 +6,8 @@ In: models, levels, pictures. Out: one JSON a cell, and runs/results.csv.
   when its file exists with the hashes asked for now: recipe, levels, split, features.
 - For each dataset: the features of every model that still needs them, in one pass over the
   pictures; then every probe on them; each cell is written as it finishes.
+- Several workers on one folder divide chunks and cells by their numbers (cog/executors.py); each
+  fits the cells whose features are there, and a run without a share does whatever is left.
 - Nothing is chosen on test pictures: a probe gets them only to score.
 
 Source: Sariyildiz et al., ICCV 2021, section 4; its public code naver/cog.
@@ -22,12 +24,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cog.atomic import write_text
 from cog.datasets import Dataset
 from cog.errors import Interrupted
+from cog.executors import ALL, Device, Share, devices_for
 from cog.extract import extract, store_path
 from cog.forward import pick_device
 from cog.images.splits import write_split
+from cog.places import Place, write_text
 from cog.plan import Cell, ModelLike, Plan, make_plan
 from cog.probes import PROBES, ProbeData, ProbeSettings
 from cog.probing import class_rows, outcome
@@ -74,13 +77,18 @@ def evaluate(
     return run_plan(plan, progress or Silent(), discard_features)
 
 
-def make_all_features(plan: Plan, progress: Progress) -> list[Path]:
-    """The features of a plan alone, without its probes; gives the folders of the stores."""
+def make_all_features(plan: Plan, progress: Progress, share: Share = ALL) -> list[Place]:
+    """The features of a plan alone, or one worker's share of them; gives the stores' places."""
+    devices = devices_for(plan.devices, plan.extraction.precision, progress)
     try:
         for dataset in plan.datasets:
-            make_features(plan, dataset, plan.runs, progress)
+            make_features(plan, dataset, plan.runs, progress, devices, share)
     except KeyboardInterrupt as error:
         raise Interrupted("run the same command to go on") from error
+    if not share.is_all:
+        left = sum(missing_chunks(plan, run, each) for run in plan.runs for each in plan.datasets)
+        others = f"; {left} chunks of other workers are not made yet" if left else ""
+        progress.note(f"worker {share}: all its chunks are made{others}")
     return [
         store_path(run, dataset.name, images.split)
         for run in plan.runs
@@ -92,9 +100,10 @@ def make_all_features(plan: Plan, progress: Progress) -> list[Path]:
 def run_plan(plan: Plan, progress: Progress, discard_features: bool = False) -> pd.DataFrame:
     """Do what is not done of a plan; gives the rows of all its cells."""
     rows: list[dict[str, Any]] = []
+    devices = devices_for(plan.devices, plan.extraction.precision, progress)
     try:
         for dataset in plan.datasets:
-            for row in _dataset_rows(plan, dataset, progress):
+            for row in _dataset_rows(plan, dataset, progress, devices):
                 rows.append(row)
                 progress.result(row)
             write_results(plan.out)
@@ -108,7 +117,15 @@ def run_plan(plan: Plan, progress: Progress, discard_features: bool = False) -> 
     return tidy(rows)
 
 
-def _dataset_rows(plan: Plan, dataset: Dataset, progress: Progress) -> Iterator[dict[str, Any]]:
+def missing_chunks(plan: Plan, run: Run, dataset: Dataset) -> int:
+    """How many chunks of the two stores of a run and a dataset are still to be made."""
+    paths = [store_path(run, dataset.name, images.split) for images in dataset.lists]
+    return sum(len(FeatureStore.open(path).missing_chunks()) for path in paths)
+
+
+def _dataset_rows(
+    plan: Plan, dataset: Dataset, progress: Progress, devices: Sequence[Device]
+) -> Iterator[dict[str, Any]]:
     """The rows of one dataset: first those that are done, then the others as they come about."""
     todo: dict[Run, list[Cell]] = {}
     for cell in plan.cells_of(dataset.name):
@@ -118,7 +135,7 @@ def _dataset_rows(plan: Plan, dataset: Dataset, progress: Progress) -> Iterator[
         else:
             todo.setdefault(cell.run, []).append(cell)
     if todo:
-        make_features(plan, dataset, list(todo), progress)
+        make_features(plan, dataset, list(todo), progress, devices)
     for run, cells in todo.items():
         yield from probe_cells(plan, dataset, run, cells, progress)
 
@@ -130,7 +147,14 @@ def discard(plan: Plan, dataset: Dataset) -> None:
             FeatureStore.remove(store_path(run, dataset.name, images.split))
 
 
-def make_features(plan: Plan, dataset: Dataset, runs: Sequence[Run], progress: Progress) -> None:
+def make_features(
+    plan: Plan,
+    dataset: Dataset,
+    runs: Sequence[Run],
+    progress: Progress,
+    devices: Sequence[Device],
+    share: Share = ALL,
+) -> None:
     """The features of one dataset for some runs; run.json, split and unreadable.csv beside them."""
     for run in runs:
         write_run(
@@ -143,7 +167,7 @@ def make_features(plan: Plan, dataset: Dataset, runs: Sequence[Run], progress: P
             },
         )
     write_split(dataset.split, plan.out / "splits", dataset.name)
-    extract(runs, dataset.name, dataset.lists, plan.extraction, progress)
+    extract(runs, dataset.name, dataset.lists, plan.extraction, progress, devices, share)
     stores = [FeatureStore.open(store_path(runs[0], dataset.name, s.split)) for s in dataset.lists]
     reasons = [store.unreadable() for store in stores]
     record_unreadable(plan.out, dataset.name, dataset.lists, reasons)

@@ -1,11 +1,19 @@
-"""Models × pictures → feature stores: each picture is read and decoded once for all models."""
+"""Models × pictures → feature stores: each picture is read and decoded once for all models.
+
+In: runs, picture lists, devices, a worker's share. Out: the chunks of that share in every store.
+
+- Chunks are cut into batches from their own start: the same device, batch size and pictures give
+  the same bytes, whoever makes a chunk, in whatever order.
+- A chunk is made for all models that lack it, on one device; the devices of a worker divide its
+  chunks as workers divide all of them (cog/executors.py).
+"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from cog.batches import Batch, cut, decoded
+from cog.decoding import DEFAULT_DECODER, check_decoder
 from cog.errors import CogError, unknown_name
-from cog.forward import PRECISIONS, embed
+from cog.executors import ALL, Device, Share, devices_for, merged
+from cog.forward import PRECISIONS, Forward, exact_products
 from cog.images import ImageList, read_bytes
 from cog.models import Model
+from cog.places import Place
 from cog.progress import Progress
 from cog.runs import Run
 from cog.store import FORMAT, FeatureStore
@@ -29,12 +40,13 @@ UNREADABLE_SHARE = 0.01  # past this share of a dataset's pictures, something is
 class Extraction:
     """How features are made and kept; what changes the numbers is in their fingerprint."""
 
-    device: str = "auto"  # auto | cpu | cuda[:n] | mps
+    device: str = "auto"  # auto | cpu | cuda[:n] | mps, or several with commas
     precision: str = "fp32"  # fp32 | bf16 | fp16: of the network's arithmetic
     dtype: str = "float16"  # float16 | float32: of the features on disk
     batch_size: int | None = None  # pictures; by default 64 on a CPU, 256 on a GPU
     workers: int | None = None  # decoding threads; by default one a core
     chunk_rows: int | None = None  # by default about a minute of work
+    decoder: str = DEFAULT_DECODER  # torchvision | pillow | nvjpeg
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
@@ -42,6 +54,7 @@ class Extraction:
             raise unknown_name("precision", self.precision, PRECISIONS)
         if self.dtype not in ("float16", "float32"):
             raise unknown_name("dtype", self.dtype, ("float16", "float32"))
+        check_decoder(self.decoder)
         for name in ("batch_size", "workers", "chunk_rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -52,7 +65,7 @@ class Extraction:
 
 def feature_fingerprint(run: Run, images: ImageList, settings: Extraction) -> dict[str, Any]:
     """Everything that the numbers of a store depend on, ready for JSON."""
-    return {
+    made_from = {
         "format": FORMAT,
         "model": run.fingerprint,
         "preprocess": run.model.preprocess.describe(),
@@ -61,9 +74,12 @@ def feature_fingerprint(run: Run, images: ImageList, settings: Extraction) -> di
         "precision": settings.precision,
         "dtype": settings.dtype,
     }
+    if settings.decoder != DEFAULT_DECODER:  # stores from before there was a choice stay valid
+        made_from["decoder"] = settings.decoder
+    return made_from
 
 
-def store_path(run: Run, dataset: str, split: str) -> Path:
+def store_path(run: Run, dataset: str, split: str) -> Place:
     """Where a run keeps the features of one split of one dataset."""
     return run.folder / "features" / f"{dataset}-{split}.zarr"
 
@@ -74,16 +90,20 @@ def extract(
     lists: Sequence[ImageList],
     settings: Extraction,
     progress: Progress,
+    devices: Sequence[Device] = (),
+    share: Share = ALL,
 ) -> None:
     """Make the features of a dataset's `lists` (train, test) under the model of every run.
 
-    Goes on at the first missing chunk of each store. A picture that cannot be read becomes a row
-    marked unreadable, for every model alike.
+    Makes the missing chunks of each store that are in this worker's `share`; on the `devices`,
+    without any on that of each model. A picture that cannot be read becomes a row marked
+    unreadable, for every model alike.
 
     Raises:
         CogError: a store of something else is in the way, features that are not finite or do not
             fit the dtype, or more than 1 % of the dataset unreadable.
     """
+    devices = devices or devices_for((), settings.precision, progress)
     total = sum(len(images) for images in lists)
     unreadable: set[tuple[str, int]] = set()
 
@@ -97,12 +117,13 @@ def extract(
             )
 
     for images in lists:
-        stores = _open_stores(runs, dataset, images, settings)
+        stores = _open_stores(runs, dataset, images, settings, share, len(devices))
         for store in stores.values():
             count(images.split, store.unreadable())
         for chunk_rows in sorted({store.chunk_rows for store in stores.values()}):
             alike = {run: store for run, store in stores.items() if store.chunk_rows == chunk_rows}
-            for batch in _fill(alike, images, settings, progress, dataset):
+            label = f"{dataset} {images.split}"
+            for batch in _fill(alike, images, settings, progress, label, devices, share):
                 count(images.split, batch.reasons)
 
 
@@ -130,28 +151,37 @@ def _open_store(
 ) -> FeatureStore | None:
     """The store that goes on, or None where there is none, or an empty one of something else."""
     path = store_path(run, dataset, images.split)
-    if not path.exists():
+    if not FeatureStore.is_there(path):
         return None
     store = FeatureStore.open(path)
     wanted = feature_fingerprint(run, images, settings)
-    if store.fingerprint != wanted and len(store.missing_chunks()) == store.n_chunks:
+    if store.fingerprint != wanted and not store.done_chunks():
         return None
     store.require(wanted)
     return store
 
 
-def _forget_mended(store: FeatureStore, images: ImageList) -> None:
-    """Drop the chunks of pictures that could not be read and now can."""
+def _forget_mended(
+    store: FeatureStore, images: ImageList, settings: Extraction, share: Share
+) -> None:
+    """Drop the chunks of a share with pictures that could not be read and now can."""
     for row in store.unreadable():
+        if not share.has(row // store.chunk_rows):
+            continue
         try:
-            decode(read_bytes(images, row))
+            decode(read_bytes(images, row), settings.decoder)
         except Unreadable:
             continue
         store.forget_chunk(row // store.chunk_rows)
 
 
 def _open_stores(
-    runs: Sequence[Run], dataset: str, images: ImageList, settings: Extraction
+    runs: Sequence[Run],
+    dataset: str,
+    images: ImageList,
+    settings: Extraction,
+    share: Share,
+    devices: int,
 ) -> dict[Run, FeatureStore]:
     """The store of every run for one picture list, opened where it exists, else created."""
     stores: dict[Run, FeatureStore] = {}
@@ -161,28 +191,37 @@ def _open_stores(
         if store is None:
             new.append(run)
         else:
-            _forget_mended(store, images)
+            store.clear_partial()
+            _forget_mended(store, images, settings, share)
             stores[run] = store
     if new:
-        chunk_rows = settings.chunk_rows or _rows_a_minute(new, settings)
+        rows_each = len(images) // (share.workers * devices)
+        chunk_rows = settings.chunk_rows or _rows_a_chunk(new, settings, rows_each)
         for run in new:
-            FeatureStore.remove(store_path(run, dataset, images.split))
+            path = store_path(run, dataset, images.split)
+            made_from = feature_fingerprint(run, images, settings)
+            FeatureStore.remove_empty(path, made_from)
             stores[run] = FeatureStore.create(
-                store_path(run, dataset, images.split),
+                path,
                 images.labels,
                 dim=run.model.dim,
                 dtype=settings.dtype,
                 chunk_rows=min(chunk_rows, len(images)),
-                fingerprint=feature_fingerprint(run, images, settings),
+                fingerprint=made_from,
             )
+            chunk_rows = stores[run].chunk_rows  # another worker's, if it was quicker
     return stores
 
 
-def _rows_a_minute(runs: Sequence[Run], settings: Extraction) -> int:
-    """About a minute of work for all the models together, as a whole number of batches."""
+def _rows_a_chunk(runs: Sequence[Run], settings: Extraction, rows_each: int) -> int:
+    """About a minute of work for all the models together, as a whole number of batches.
+
+    At most an eighth of the rows that each device of each worker is to make: none waits long for
+    one that has a chunk more.
+    """
     rows = 60 / sum(seconds_a_picture(run.model, settings) for run in runs)
     batch = batch_size(runs[0].model, settings)
-    return max(1, min(int(rows), 65_536) // batch) * batch
+    return max(1, min(int(rows), 65_536, rows_each // 8) // batch) * batch
 
 
 def batch_size(model: Model, settings: Extraction) -> int:
@@ -194,9 +233,10 @@ def seconds_a_picture(model: Model, settings: Extraction) -> float:
     """Seconds of forward pass a picture costs, measured on the second of two small batches."""
     rows = min(batch_size(model, settings), 8 if model.device.type == "cpu" else 64)
     grey = torch.full((rows, *model.preprocess.shape), 128, dtype=torch.uint8)
+    forward = Forward(model, settings.precision)
     for _ in range(2):
         start = time.perf_counter()
-        embed(model, grey, settings.precision)
+        forward(grey)
     return (time.perf_counter() - start) / rows
 
 
@@ -205,35 +245,73 @@ def _fill(
     images: ImageList,
     settings: Extraction,
     progress: Progress,
-    dataset: str,
-) -> Iterator[Batch]:
-    """Write the missing chunks of stores with equal chunks; gives every batch after its use."""
-    missing = {run: set(store.missing_chunks()) for run, store in stores.items()}
+    label: str,
+    devices: Sequence[Device],
+    share: Share,
+) -> Generator[Batch, None, None]:
+    """Write the missing chunks of a share to stores with equal chunks, on all devices at once.
+
+    Gives every batch after its use, as it comes.
+    """
+    missing = {
+        run: list(filter(share.has, store.missing_chunks())) for run, store in stores.items()
+    }
     chunks = sorted(set().union(*missing.values()))
     if not chunks:
         return
-    grid = next(iter(stores.values()))
-    todo = [run for run in stores if missing[run]]
-    size = batch_size(todo[0].model, settings)
-    slices = [part for chunk in chunks for part in cut(grid.chunk_slice(chunk), size)]
-    rows = sum(part.stop - part.start for part in slices)
-    preprocesses = {run.model.preprocess for run in todo}
-    held: list[Batch] = []
-    features: dict[Run, list[NDArray[np.float32]]] = {run: [] for run in todo}
-    with progress.bar(f"{dataset} {images.split}", rows, "pictures") as advance:
-        for batch in decoded(images, slices, preprocesses, settings.workers):
-            chunk = batch.rows.start // grid.chunk_rows
-            held.append(batch)
-            for run in todo:
-                if chunk in missing[run]:
-                    pixels = batch.pixels[run.model.preprocess]
-                    features[run].append(embed(run.model, pixels, settings.precision))
-            batch.pixels.clear()  # a chunk of features is small, a chunk of pixels is not
-            if batch.rows.stop == grid.chunk_slice(chunk).stop:
-                _write(chunk, held, features, stores)
-                held = []
+    todo = {run: store for run, store in stores.items() if missing[run]}
+    grid = next(iter(todo.values()))
+    size = batch_size(next(iter(todo)).model, settings)
+    threads = max(1, (settings.workers or os.cpu_count() or 1) // len(devices))
+    settings = replace(settings, batch_size=size, workers=threads)
+    makers = [
+        make_chunks(
+            todo,
+            {run: device.forward(run.model) for run in todo},
+            [chunk for chunk in chunks if part.has(chunk)],
+            images,
+            settings,
+        )
+        for device, part in zip(devices, share.divided(len(devices)), strict=True)
+    ]
+    rows = sum(len(range(grid.rows)[grid.chunk_slice(chunk)]) for chunk in chunks)
+    with exact_products(settings.precision), progress.bar(label, rows, "pictures") as advance:
+        for batch in merged(makers):
             advance(batch.rows.stop - batch.rows.start)
             yield batch
+
+
+def make_chunks(
+    stores: Mapping[Run, FeatureStore],
+    forwards: Mapping[Run, Forward],
+    chunks: Sequence[int],
+    images: ImageList,
+    settings: Extraction,
+) -> Generator[Batch, None, None]:
+    """Make `chunks` of stores with equal chunks, where they are missing, on one device.
+
+    Needs nothing but its arguments and the files that they name: it may run on any thread, process
+    or machine. Gives every batch after its use; the pictures' pixels are dropped.
+    """
+    missing = {run: set(store.missing_chunks()) for run, store in stores.items()}
+    grid = next(iter(stores.values()))
+    size = batch_size(next(iter(stores)).model, settings)
+    wanted = sorted(set(chunks) & set().union(*missing.values()))
+    slices = [part for chunk in wanted for part in cut(grid.chunk_slice(chunk), size)]
+    preprocesses = {run.model.preprocess for run in stores}
+    held: list[Batch] = []
+    features: dict[Run, list[NDArray[np.float32]]] = {run: [] for run in stores}
+    for batch in decoded(images, slices, preprocesses, settings.workers, settings.decoder):
+        chunk = batch.rows.start // grid.chunk_rows
+        held.append(batch)
+        for run in stores:
+            if chunk in missing[run]:
+                features[run].append(forwards[run](batch.pixels[run.model.preprocess]))
+        batch.pixels.clear()  # a chunk of features is small, a chunk of pixels is not
+        if batch.rows.stop == grid.chunk_slice(chunk).stop:
+            _write(chunk, held, features, stores)
+            held = []
+        yield batch
 
 
 def _write(

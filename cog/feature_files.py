@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
+from cog.places import Place, Url
 from cog.store import FeatureStore
 
 HINT = "give a store of cog, a .pth with X and Y, or a .npz with X and Y"
@@ -34,13 +35,13 @@ class FeatureSet:
     name: str
 
 
-def read_features(path: Path) -> FeatureSet:
+def read_features(path: Place) -> FeatureSet:
     """The features of a store (its readable pictures), an X_Y.pth or an .npz.
 
     Raises:
         CogError: nothing there, another layout, or a file that would run code.
     """
-    if path.is_dir():
+    if isinstance(path, Url) or path.is_dir():
         x, y = FeatureStore.open(path).read()
         return FeatureSet(x, y, path.stem)
     if not path.is_file():

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cog.datasets import Dataset, Pictures, find_datasets
 from cog.errors import CogError, unknown_name
@@ -16,15 +16,19 @@ from cog.extract import (
     feature_fingerprint,
     refuse_other_features,
 )
-from cog.forward import pick_device
+from cog.forward import pick_devices
 from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
 from cog.models import Model, load_model
 from cog.models.zoo import UNSEEN
+from cog.places import Place, place
 from cog.probing import RECIPE_OPTIONS, Probing
 from cog.recipe import Recipe
 from cog.results import read_cell
 from cog.runs import Run, plan_runs
+
+if TYPE_CHECKING:
+    import torch
 
 PROTOCOL = "cog-1"  # raised when a result would change for the same input
 
@@ -52,12 +56,12 @@ class Cell:
         return "all" if self.shots is None else self.shots
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """The file of the finished cell."""
         return self.run.folder / "cells" / f"{self._name}.json"
 
     @property
-    def class_path(self) -> Path:
+    def class_path(self) -> Place:
         """The table of its accuracy on each class."""
         return self.run.folder / "classes" / f"{self._name}.csv"
 
@@ -75,13 +79,14 @@ class Cell:
 class Plan:
     """Everything that a run will do."""
 
-    out: Path
+    out: Place
     runs: tuple[Run, ...]
     levels: Levels
     datasets: tuple[Dataset, ...]
     cells: tuple[Cell, ...]
     extraction: Extraction
     recipe: Recipe
+    devices: tuple[torch.device, ...] = ()  # that make features; none: wherever each model is
 
     def cells_of(self, dataset: str) -> list[Cell]:
         """The cells of one dataset."""
@@ -105,7 +110,7 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
     extraction = Extraction(**parts["extraction"])
     probing = Probing(**parts["probing"])
     recipe = replace(parts["rest"].pop("recipe", Recipe()), **parts["recipe"])
-    out = Path(parts["rest"].pop("out", "runs"))
+    out = place(parts["rest"].pop("out", "runs"))
     levels_folder = parts["rest"].pop("levels", None)
     levels = read_levels(Path(levels_folder) if levels_folder is not None else None)
     pictures = Pictures(**parts["pictures"])
@@ -117,6 +122,9 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
     notice = parts["rest"].get("notice")
     if notice:
         _tell_of_models(runs, notice)
+        for dataset in datasets:
+            for note in dataset.split.notes:
+                notice(f"{dataset.name}: {note}")
     if notice and pictures.in1k is None and not pictures.only:
         notice("in1k is left out: give --in1k ROOT to include it")
     shared = {
@@ -130,7 +138,8 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
         for run in runs
         for cell in _cells(run, dataset, probing, shared | _hashes(run, dataset, extraction))
     )
-    return Plan(out, runs, levels, datasets, cells, extraction, recipe)
+    devices = _devices(model, extraction)
+    return Plan(out, runs, levels, datasets, cells, extraction, recipe, devices)
 
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -187,7 +196,7 @@ def _load_models(
         raise CogError(
             f"one weights file for {len(specs)} models", "evaluate the models one by one"
         )
-    device = pick_device(extraction.device)
+    device = pick_devices(extraction.device)[0]
     loaded = []
     for spec, called in zip(specs, names or [None] * len(specs), strict=True):
         if isinstance(spec, Model):  # auto leaves a network where its training script put it
@@ -198,6 +207,16 @@ def _load_models(
                 load_model(str(spec), name=called, device=device, notice=notice, **options)
             )
     return loaded
+
+
+def _devices(
+    model: ModelLike | Sequence[ModelLike], extraction: Extraction
+) -> tuple[torch.device, ...]:
+    """The devices that make features; a training script's network is not taken to other GPUs."""
+    specs = [model] if isinstance(model, str | Path | Model) else model
+    if extraction.device == "auto" and any(isinstance(spec, Model) for spec in specs):
+        return ()
+    return pick_devices(extraction.device)
 
 
 def _tell_of_models(runs: Sequence[Run], notice: Callable[[str], None]) -> None:

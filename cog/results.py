@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cog.atomic import write_text
 from cog.errors import CogError
+from cog.places import Place, write_text
 from cog.scores import standard_error
 
 COLUMNS = (
@@ -24,12 +23,12 @@ COLUMNS = (
 KEY = ("model", "dataset", "probe", "solver", "shots", "seed")
 
 
-def write_cell(path: Path, cell: Mapping[str, Any]) -> None:
+def write_cell(path: Place, cell: Mapping[str, Any]) -> None:
     """Write one finished cell: `hashes`, its `row` of the results, and every `trial`."""
     write_text(path, json.dumps(cell, indent=1, allow_nan=False) + "\n")
 
 
-def read_cell(path: Path) -> dict[str, Any] | None:
+def read_cell(path: Place) -> dict[str, Any] | None:
     """The cell at `path`, or None where there is none that can be read."""
     try:
         cell = json.loads(path.read_text(encoding="utf-8"))
@@ -38,17 +37,15 @@ def read_cell(path: Path) -> dict[str, Any] | None:
     return cell if isinstance(cell, dict) else None
 
 
-def fold(runs: Path) -> pd.DataFrame:
+def fold(runs: Place) -> pd.DataFrame:
     """Every finished cell below the folder `runs` as one table, a row a cell, in a fixed order.
 
     Raises:
         CogError: no cells there, or two with one key.
     """
-    rows = [
-        cell["row"]
-        for path in sorted(runs.glob("*/cells/*.json"))
-        if (cell := read_cell(path)) is not None
-    ]
+    paths: list[Place] = list(runs.glob("*/cells/*.json"))
+    cells = map(read_cell, sorted(paths, key=str))
+    rows = [cell["row"] for cell in cells if cell is not None]
     if not rows:
         raise CogError(f"no finished cells in {runs}", "run `cog evaluate --out` there first")
     return tidy(rows)
@@ -82,7 +79,7 @@ def _shots_order(shots: int | str) -> float:
     return float("inf") if shots == "all" else float(shots)
 
 
-def write_results(runs: Path) -> Path:
+def write_results(runs: Place) -> Place:
     """Fold the cells below `runs` into `runs/results.csv`; gives its path."""
     path = runs / "results.csv"
     write_text(path, fold(runs).to_csv(index=False, lineterminator="\n"))

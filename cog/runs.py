@@ -10,22 +10,26 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from cog.atomic import write_text
 from cog.errors import CogError
 from cog.images import ImageList
 from cog.models import Model
+from cog.places import Place, write_text
 
-RESERVED = ("splits", "results.csv", "unreadable.csv")  # what else lies in the folder of runs
+RESERVED = (
+    "splits",
+    "unreadable",
+    "results.csv",
+    "unreadable.csv",
+)  # not runs
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """One model and the folder its features and results go to."""
 
-    folder: Path
+    folder: Place
     model: Model
     fingerprint: str  # of the model, taken once: it reads every weight
 
@@ -41,7 +45,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def plan_runs(models: Sequence[Model], out: Path) -> tuple[Run, ...]:
+def plan_runs(models: Sequence[Model], out: Place) -> tuple[Run, ...]:
     """A run for each model.
 
     Raises:
@@ -95,24 +99,32 @@ def write_run(run: Run, settings: Mapping[str, Any]) -> None:
 
 
 def record_unreadable(
-    out: Path, dataset: str, lists: Sequence[ImageList], reasons: Sequence[Mapping[int, str]]
+    out: Place, dataset: str, lists: Sequence[ImageList], reasons: Sequence[Mapping[int, str]]
 ) -> None:
-    """Name the unreadable pictures of a dataset in `out/unreadable.csv`: dataset, split, path, why.
+    """Name the unreadable pictures of a dataset: dataset, split, path, reason.
 
-    `reasons` maps row to reason, for each of the `lists`. Rows of other datasets stay.
+    `reasons` maps row to reason, for each of the `lists`. They go to `out/unreadable/DATASET.csv`,
+    which is this dataset's alone; `out/unreadable.csv` is a fold of those files, rebuilt.
     """
-    path = out / "unreadable.csv"
-    header = ["dataset", "split", "path", "reason"]
-    kept: list[list[str]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.reader(file) if row != header and row[0] != dataset]
-    new = [
+    part = out / "unreadable" / f"{dataset}.csv"
+    rows = [
         [dataset, images.split, images.paths[row], why]
         for images, found in zip(lists, reasons, strict=True)
         for row, why in found.items()
     ]
-    if new or path.exists():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *sorted([*kept, *new])])
-        write_text(path, text.getvalue())
+    if not rows and not part.exists():
+        return
+    write_text(part, _as_csv(sorted(rows)))
+    parts: list[Place] = list(out.glob("unreadable/*.csv"))
+    every = [line for path in sorted(parts, key=str) for line in _lines_of_csv(path)]
+    write_text(out / "unreadable.csv", _as_csv([["dataset", "split", "path", "reason"], *every]))
+
+
+def _as_csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _lines_of_csv(path: Place) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))

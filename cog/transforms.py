@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.nn.functional import interpolate
 from torchvision.transforms.functional import center_crop
 
+from cog.decoding import DEFAULT_DECODER
 from cog.decoding import Unreadable as Unreadable
 from cog.decoding import decode as decode
 from cog.errors import CogError, unknown_name
@@ -20,9 +23,10 @@ INTERPOLATIONS = ("bicubic", "bilinear")
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a network wants its pictures; equal values share one decoding.
+    """How a network wants its pictures; those of equal `geometry` share one resizing.
 
-    Resizing is antialiased and works on uint8, as Pillow does it.
+    Resizing is antialiased and works on uint8, as Pillow does it: within 2 of 255 of it, and to the
+    last bit where the decoder is `pillow`.
 
     Args:
         resize: pixels of the short side (the aspect ratio stays), or (height, width).
@@ -73,19 +77,32 @@ class Preprocess:
         assert isinstance(self.resize, tuple)  # _check_sides saw to it
         return (3, *self.resize)
 
-    def pixels(self, image: torch.Tensor) -> torch.Tensor:
-        """Resize and crop: uint8 [3, h, w] to uint8 [3, H, W].
+    @property
+    def geometry(self) -> Preprocess:
+        """The same with ImageNet's mean and std: equal for all that want the same `pixels`.
+
+        >>> Preprocess(mean=(0.5, 0.5, 0.5)).geometry == Preprocess()
+        True
+        """
+        return replace(self, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+    def pixels(self, image: torch.Tensor, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
+        """Resize and crop: uint8 [3, h, w] to uint8 [3, H, W]; Pillow resizes for its own decoder.
 
         A crop that is larger than the picture is filled with black, as torchvision does it.
         """
         height, width = self._resized(image.shape[1], image.shape[2])
         if image.shape[1:] != (height, width):
-            image = interpolate(
-                image[None], (height, width), mode=self.interpolation, antialias=True
-            )[0]
+            if decoder == "pillow":
+                image = _resize_with_pillow(image, height, width, self.interpolation)
+            else:
+                image = interpolate(
+                    image[None], (height, width), mode=self.interpolation, antialias=True
+                )[0]
         if self.crop is not None:
             image = center_crop(image, [self.crop, self.crop])
-        return image.contiguous()
+        # Copied by numpy: torch would start a team of threads within every decoding thread.
+        return torch.from_numpy(np.ascontiguousarray(image.numpy()))
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after resizing; the long side is rounded down, as in torchvision."""
@@ -100,15 +117,15 @@ class Preprocess:
         shape = (3, 1, 1)
         mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(shape)
         std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(shape)
-        return (batch.to(torch.float32) / 255).sub_(mean).div_(std)
+        return batch.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
 
-    def load(self, data: bytes) -> torch.Tensor:
-        """Pixels uint8 [3, H, W] of an encoded picture.
+    def load(self, data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
+        """Pixels uint8 [3, H, W] of an encoded picture; `decoder` is one of `decoding.DECODERS`.
 
         Raises:
             Unreadable: as `decode` does.
         """
-        return self.pixels(decode(data))
+        return self.pixels(decode(data, decoder), decoder)
 
     def describe(self) -> dict[str, Any]:
         """The fields, ready for JSON: what a fingerprint of features needs.
@@ -120,6 +137,15 @@ class Preprocess:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
+
+
+def _resize_with_pillow(
+    image: torch.Tensor, height: int, width: int, interpolation: str
+) -> torch.Tensor:
+    """Pixels uint8 [3, height, width] of uint8 [3, h, w], in one call of Pillow."""
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    resized = picture.resize((width, height), Image.Resampling[interpolation.upper()])
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
 
 def _is_side(value: object) -> bool:

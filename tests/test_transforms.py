@@ -8,6 +8,7 @@ import struct
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from PIL import Image
 from torchvision import transforms as reference
 from torchvision.transforms import InterpolationMode
 
-from cog import decoding
+from cog import decoding, transforms
 from cog.decoding import MAX_PIXELS, Unreadable, decode, is_plain, jpeg_frame
 from cog.errors import CogError
 from cog.transforms import Preprocess
@@ -276,6 +277,32 @@ def test_normalise_is_exact_and_leaves_its_input_alone() -> None:
     assert torch.equal(floats, levels.float())
 
 
+@pytest.mark.parametrize("size", [(61, 85), (85, 61), (50, 50), (300, 41)])
+@pytest.mark.parametrize("name", PREPROCESSES)
+def test_the_decoder_pillow_is_torchvisions_transforms_to_the_bit(
+    name: str, size: tuple[int, int]
+) -> None:
+    preprocess = PREPROCESSES[name]
+    crop = [reference.CenterCrop(preprocess.crop)] if preprocess.crop else []
+    finish = reference.Compose([*crop, reference.PILToTensor()])
+    for data in (encode(photo(*size), "JPEG"), encode(photo(*size).convert("L"), "PNG")):
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        pixels = preprocess.load(data, "pillow")
+        assert torch.equal(pixels, finish(resize_in_one_call(preprocess, image)))
+        assert pixels.is_contiguous()
+
+
+def test_the_decoder_pillow_does_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_decode_with_torchvision", None)
+    monkeypatch.setattr(transforms, "interpolate", None)
+    for data in LOSSY.values():
+        np.testing.assert_array_equal(decode(data, "pillow").numpy(), as_pillow(data))
+        Preprocess(resize=40, crop=32).load(data, "pillow")
+    for kind in ("cut JPEG", "JPEG start alone", "empty"):
+        with pytest.raises(Unreadable):
+            decode(DAMAGED[kind], "pillow")
+
+
 def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:
     pixels = decode(LOSSLESS["RGB"])
     assert torch.equal(Preprocess(resize=(61, 85), crop=None).pixels(pixels), pixels)
@@ -287,6 +314,25 @@ def test_threads_give_what_one_thread_gives() -> None:
     with ThreadPoolExecutor(4) as pool:
         many = list(pool.map(preprocess.load, kinds))
     assert all(torch.equal(a, preprocess.load(data)) for a, data in zip(many, kinds, strict=True))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux does")
+@pytest.mark.parametrize("decoder", ["torchvision", "pillow"])
+def test_a_decoding_thread_starts_no_threads(decoder: str) -> None:
+    """As many of torch's as there are cores in each of as many as there are cores: far too many."""
+
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    def started() -> int:
+        before = threads()
+        for data in (encode(photo(375, 500), "JPEG"), encode(photo(256, 256), "PNG")):
+            for interpolation in ("bicubic", "bilinear"):
+                Preprocess(256, 224, interpolation).load(data, decoder)
+        return threads() - before
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(started).result() == 0
 
 
 def test_describe_tells_every_field() -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 import cog
+from cog.cli.check_data import check_data
 from cog.cli.demo import demo
 from cog.cli.evaluate import evaluate, extract
 from cog.cli.features import export, probe
@@ -17,6 +18,7 @@ from cog.cli.levels import build_levels, levels
 from cog.cli.models import models
 from cog.cli.results import results
 from cog.cli.similarity import similarity
+from cog.cli.store import store
 from cog.errors import CogError
 
 
@@ -33,7 +35,8 @@ def main() -> None:
 
 
 for command in (
-    demo, build_levels, levels, similarity, evaluate, extract, probe, export, models, results,
+    demo, build_levels, levels, similarity, check_data, evaluate, extract, probe, export, store,
+    models, results,
 ):  # fmt: skip
     main.add_command(command)
 

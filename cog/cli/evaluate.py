@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cog.cli.options import comma_list, probe_options, run_options
+from cog.errors import CogError
 
 
 @click.command(short_help="A model to its accuracy per level.")
@@ -16,10 +17,11 @@ from cog.cli.options import comma_list, probe_options, run_options
 @probe_options
 @click.option("--discard-features/--no-discard-features", default=False, show_default=True,
               help="Drop the features of a dataset once its cells are done.")  # fmt: skip
-def evaluate(dry_run: bool, discard_features: bool, **options: Any) -> None:
+def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **options: Any) -> None:
     """Accuracy of frozen features on ImageNet-1K and on every level, as OUT/results.csv.
 
-    Started again, it goes on where it stopped.
+    Started again, it goes on where it stopped. Of several workers, each fits the cells of its share
+    whose features are there; the command without --worker then finishes.
 
     \b
     Example:
@@ -29,12 +31,23 @@ def evaluate(dry_run: bool, discard_features: bool, **options: Any) -> None:
     """
     from cog.cli.progress import Terminal
     from cog.evaluation import run_plan
+    from cog.executors import Share
     from cog.plan import make_plan
+    from cog.worker import run_share
 
+    share = Share.read(worker) if worker else None
+    if share and discard_features:
+        raise CogError(
+            "a worker does not know when the others are done with the features",
+            "give --discard-features to the command without --worker that ends the run",
+        )
     with Terminal() as terminal:
         plan = make_plan(**options, notice=terminal.note)
         if dry_run:
             terminal.plan(plan)
+            return
+        if share:
+            run_share(plan, terminal, share)
             return
         results = run_plan(plan, terminal, discard_features)
         terminal.summary(results, plan.out / "results.csv")
@@ -42,21 +55,24 @@ def evaluate(dry_run: bool, discard_features: bool, **options: Any) -> None:
 
 @click.command(short_help="The features alone.")
 @run_options
-def extract(dry_run: bool, **options: Any) -> None:
+def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
     """Make and keep the features alone; `cog evaluate` goes on from them.
 
     \b
     Example:
         cog extract --model dino --model timm:resnet18 --images /data/imagenet21k
+        cog extract --model dino --images /data/imagenet21k --worker 3/16
     """
     from cog.cli.progress import Terminal
     from cog.evaluation import make_all_features
+    from cog.executors import Share
     from cog.plan import make_plan
 
+    share = Share.read(worker) if worker else Share()
     with Terminal() as terminal:
         plan = make_plan(**options, notice=terminal.note)
         if dry_run:
             terminal.plan(plan)
             return
-        for store in make_all_features(plan, terminal):
+        for store in make_all_features(plan, terminal, share):
             click.echo(store)

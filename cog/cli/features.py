@@ -14,14 +14,14 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command(short_help="Probes on any features.")
-@click.option("--train", type=_PATH, required=True, help="Features to learn from.")
-@click.option("--test", type=_PATH, required=True, help="Features to score on.")
+@click.option("--train", required=True, help="Features to learn from.")
+@click.option("--test", required=True, help="Features to score on.")
 @click.option("--probe", "probes", type=comma_list(str), default="logreg", show_default=True,
               help="Probes to fit: logreg, knn, ncm, ridge, mlp.")  # fmt: skip
 @probe_options
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:n] or mps.")
 @click.option("--json", "as_json", is_flag=True, help="One line on stdout: a list of rows.")
-def probe(train: Path, test: Path, device: str, as_json: bool, **options: Any) -> None:
+def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> None:
     """Fit probes on the features of --train and score them on --test.
 
     Features are a store of cog (runs/NAME/features/NAME.zarr), the official X_Y.pth ({X, Y, name}),
@@ -35,6 +35,7 @@ def probe(train: Path, test: Path, device: str, as_json: bool, **options: Any) -
     from cog.cli.progress import Terminal
     from cog.feature_files import read_features
     from cog.forward import pick_device
+    from cog.places import place
     from cog.probing import RECIPE_OPTIONS, Probing, probe_features
     from cog.recipe import Recipe
 
@@ -42,7 +43,7 @@ def probe(train: Path, test: Path, device: str, as_json: bool, **options: Any) -
     probing, recipe = Probing(**options), Recipe(**changed)
     rows = []
     with Terminal() as terminal:
-        sets = read_features(train), read_features(test)
+        sets = read_features(place(train)), read_features(place(test))
         for row in probe_features(
             *sets, probing, recipe, str(pick_device(device)), terminal.percent
         ):
@@ -54,9 +55,9 @@ def probe(train: Path, test: Path, device: str, as_json: bool, **options: Any) -
 
 
 @click.command(short_help="A store as an official X_Y.pth.")
-@click.argument("store", type=_PATH)
+@click.argument("store")
 @click.option("--out", type=_PATH, required=True, metavar="X_Y.pth", help="The file to write.")
-def export(store: Path, out: Path) -> None:
+def export(store: str, out: Path) -> None:
     """Write the features of STORE in the layout of the benchmark's public code.
 
     {"X": float32[m, d], "Y": int64[m], "name": text}, by torch.save; unreadable pictures are left
@@ -67,6 +68,7 @@ def export(store: Path, out: Path) -> None:
         cog export runs/dino_resnet50/features/cog_l5-train.zarr --out features_train/X_Y.pth
     """
     from cog.feature_files import read_features, write_features
+    from cog.places import place
 
-    write_features(out, read_features(store))
+    write_features(out, read_features(place(store)))
     click.echo(out)

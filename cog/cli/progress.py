@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from cog.progress import percent_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cog.places import Place
     from cog.plan import Plan
 
 QUIET_SECONDS = 30  # how often a log, which cannot show a bar, gets a line
@@ -97,7 +97,7 @@ class Terminal:
         print(f"{row['model']:28} {row['dataset']:8} {probe:14} {row['shots']:>5} {row['seed']:>4} "
               f"{row['top1']:6.2f} {row['top5']:6.2f}", flush=True)  # fmt: skip
 
-    def summary(self, results: pd.DataFrame, path: Path) -> None:
+    def summary(self, results: pd.DataFrame, path: Place) -> None:
         """Mean top-1 per dataset, a line a model, and where the results are."""
         from cog.results import wide
 

@@ -1,6 +1,8 @@
-"""Where pictures are: lists of them from folders and tars, and their bytes.
+"""Where pictures are: lists of them from folders, tars, shards and lists, and their bytes.
 
-To add a source: three functions like those of folder.py, and an entry in `IMAGE_SOURCES`.
+To add a source: three functions like those of folder.py, and an entry in `IMAGE_SOURCES`. Whatever
+the source, a picture's path is `wnid/file` as in a folder tree, so that all give equal fingerprints
+for equal pictures.
 """
 
 from __future__ import annotations
@@ -17,7 +19,11 @@ from numpy.typing import NDArray
 from cog.errors import CogError
 from cog.images.folder import count_folders, find_in_folders, read_from_folder
 from cog.images.listing import Listing as Listing
-from cog.images.tars import count_tars, find_in_tars, read_from_tar
+from cog.images.lists import count_listed, find_listed
+from cog.images.members import read_span
+from cog.images.parquet import count_parquet, find_in_parquet, read_from_parquet
+from cog.images.tars import count_nested, count_tars, find_in_nested, find_in_tars
+from cog.images.webdataset import count_shards, find_in_shards
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,17 @@ class ImageSource:
 
     count: Callable[[Path, Sequence[str]], int]  # wnids that have a place there, cheaply
     find: Callable[[Path, Sequence[str]], Listing]
-    read: Callable[[str, str, NDArray[np.int64] | None], bytes]  # root, path, span
+    read: Callable[[str, str, NDArray[np.int64] | None], bytes]  # root, file, offset and size
+    a_place_each: bool = False  # a class has its own file or folder, so that counting is exact
 
 
 IMAGE_SOURCES: dict[str, ImageSource] = {
-    "folder": ImageSource(count_folders, find_in_folders, read_from_folder),
-    "tar": ImageSource(count_tars, find_in_tars, read_from_tar),
+    "folder": ImageSource(count_folders, find_in_folders, read_from_folder, a_place_each=True),
+    "tar": ImageSource(count_tars, find_in_tars, read_span, a_place_each=True),
+    "list": ImageSource(count_listed, find_listed, read_span),
+    "parquet": ImageSource(count_parquet, find_in_parquet, read_from_parquet),
+    "nested": ImageSource(count_nested, find_in_nested, read_span),
+    "webdataset": ImageSource(count_shards, find_in_shards, read_span),
 }
 
 
@@ -45,7 +56,8 @@ class ImageList:
     labels: NDArray[np.int64]  # [m], index in wnids
     wnids: tuple[str, ...]  # sorted
     split: str  # train | test
-    spans: NDArray[np.int64] | None = None  # [m, 2], offset and size inside the tar
+    spans: NDArray[np.int64] | None = None  # [m, 3], index in containers, offset, size
+    containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -53,7 +65,7 @@ class ImageList:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of wnids, paths, labels and split: the same from a folder as from tars."""
+        """Sha256 of wnids, paths, labels and split: the same from any source."""
         digest = hashlib.sha256()
         for part in (self.split, *self.wnids, "", *self.paths, ""):  # no name has a NUL in it
             digest.update(part.encode() + b"\0")
@@ -64,35 +76,57 @@ class ImageList:
 def find_pictures(root: Path, wnids: Sequence[str]) -> Listing:
     """The pictures of `wnids` under `root`, from the source that has most of them.
 
+    Folders and tars of single classes go before files that hold many.
+
     Raises:
         CogError: no such folder, nothing of these wnids in it, or some in one form and some in
             another.
     """
-    if not root.is_dir():
-        raise CogError(f"no folder {root}", "give the folder that holds <wnid>/ or <wnid>.tar")
+    if not root.exists() and not any(root.parent.glob(root.name)):
+        raise CogError(
+            f"no folder {root}",
+            "give the folder that holds <wnid>/ or <wnid>.tar, a tar, a list, or the folder of "
+            "WebDataset or Parquet shards",
+        )
     try:
-        counts = {name: source.count(root, wnids) for name, source in IMAGE_SOURCES.items()}
-        best = max(counts, key=counts.__getitem__)  # the first of equals
-        if counts[best]:
-            listing = IMAGE_SOURCES[best].find(root, wnids)
+        name = _best_source(root, wnids)
+        listing = IMAGE_SOURCES[name].find(root, wnids) if name else None
+        if listing is not None and any(listing.paths.values()):
             _refuse_two_forms(root, listing)
             return listing
+        if listing is not None and IMAGE_SOURCES[name].a_place_each:
+            return listing  # of empty folders: whoever asked says what is short
     except OSError as error:
         raise CogError(f"cannot list the pictures ({error})", "make that readable") from error
     example = wnids[0] if wnids else "<wnid>"
     raise CogError(
         f"none of the {len(wnids):,} classes is in {root}: "
-        f"expected folders like {example}/ or tars like {example}.tar",
+        f"expected folders like {example}/, tars like {example}.tar, or shards that name them",
         "give the folder that holds them",
     )
+
+
+def _best_source(root: Path, wnids: Sequence[str]) -> str:
+    """The source with a place for most of the wnids, else the first that has shared files."""
+    counts = {
+        name: source.count(root, wnids)
+        for name, source in IMAGE_SOURCES.items()
+        if source.a_place_each
+    }
+    best = max(counts, key=counts.__getitem__)  # the first of equals
+    if counts[best]:
+        return best
+    shared = (name for name, source in IMAGE_SOURCES.items() if not source.a_place_each)
+    return next((name for name in shared if IMAGE_SOURCES[name].count(root, wnids)), "")
 
 
 def _refuse_two_forms(root: Path, listing: Listing) -> None:
     """Refuse a root where classes that this source lacks are there in another form."""
     absent = [wnid for wnid, paths in listing.paths.items() if not paths]
     for name, source in IMAGE_SOURCES.items():
-        others = source.count(root, absent) if absent and name != listing.source else 0
-        if others:
+        if not source.a_place_each or name == listing.source or not absent:
+            continue
+        if others := source.count(root, absent):
             raise CogError(
                 f"{root} holds {len(listing.paths) - len(absent):,} of the classes as "
                 f"{listing.source}s and {others:,} others as {name}s",
@@ -110,9 +144,11 @@ def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -
     spans = None
     if listing.spans is not None:
         parts = [listing.spans[wnid][part] for wnid, part in zip(wnids, ordered, strict=True)]
-        spans = np.concatenate([np.empty((0, 2), np.int64), *parts])
+        spans = np.concatenate([np.empty((0, 3), np.int64), *parts])
     labels = np.repeat(np.arange(len(wnids)), [len(part) for part in ordered]).astype(np.int64)
-    return ImageList(listing.root, listing.source, tuple(paths), labels, wnids, split, spans)
+    return ImageList(
+        listing.root, listing.source, tuple(paths), labels, wnids, split, spans, listing.containers
+    )
 
 
 def read_bytes(images: ImageList, row: int) -> bytes:
@@ -122,11 +158,13 @@ def read_bytes(images: ImageList, row: int) -> bytes:
         CogError: the file cannot be read now (gone, or an error of the disk): unlike a damaged
             picture, this is not the picture's own property, so it must not be recorded as one.
     """
-    span = None if images.spans is None else images.spans[row]
+    file, span = images.paths[row], None
+    if images.spans is not None:
+        file, span = images.containers[images.spans[row, 0]], images.spans[row, 1:]
     try:
-        return IMAGE_SOURCES[images.source].read(images.root, images.paths[row], span)
+        return IMAGE_SOURCES[images.source].read(images.root, file, span)
     except OSError as error:
         raise CogError(
-            f"cannot read {images.paths[row]} in {images.root} ({error.strerror})",
+            f"cannot read {images.paths[row]} in {images.root} ({error.strerror or error})",
             "check the disk and the file, and run the same command to go on",
         ) from error

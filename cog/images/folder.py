@@ -14,6 +14,8 @@ from cog.images.listing import Listing, is_picture, refuse_unlistable
 
 def count_folders(root: Path, wnids: Sequence[str]) -> int:
     """How many of the wnids have a folder under `root`."""
+    if not root.is_dir():
+        return 0
     with os.scandir(root) as entries:
         return len({entry.name for entry in entries if entry.is_dir()} & set(wnids))
 
@@ -39,6 +41,6 @@ def _is_picture_file(entry: os.DirEntry[str]) -> bool:
     return is_picture(entry.name) and entry.is_file()
 
 
-def read_from_folder(root: str, path: str, span: NDArray[np.int64] | None) -> bytes:
+def read_from_folder(root: str, file: str, span: NDArray[np.int64] | None) -> bytes:
     """The bytes of one picture; `span` is not needed here."""
-    return Path(root, path).read_bytes()
+    return Path(root, file).read_bytes()

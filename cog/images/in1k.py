@@ -1,4 +1,4 @@
-"""ImageNet-1K as it comes: train/ by class, val/ by class or flat with labels beside it."""
+"""ImageNet-1K as it comes: train/ by class, val/ by class or flat with labels beside it; shards."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ KAGGLE = "LOC_val_solution.csv"
 def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False) -> Split:
     """Training and test pictures of ImageNet-1K: all of `root`/train and all of `root`/val.
 
+    Or of the shards (tar or Parquet) in `root` or `root`/data with train and val in their names.
+
     Raises:
         CogError: a folder or the labels are not there, a picture of a flat val/ has no label, or
             classes are missing (with `allow_missing` they are left out).
     """
     wnids = tuple(sorted(set(wnids)))
-    train = find_pictures(root / "train", wnids)
+    train = find_pictures(_part(root, "train"), wnids)
     val = _find_val(root, wnids)
     short = {}
     for wnid in wnids:
@@ -41,12 +43,26 @@ def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False)
         choose(part, {wnid: np.arange(len(part.paths[wnid])) for wnid in kept}, split)
         for part, split in ((train, "train"), (val, "test"))
     ]
-    return Split(lists[0], lists[1], tuple(sorted(short)), "official")
+    notes = (*train.notes, *val.notes)
+    return Split(lists[0], lists[1], tuple(sorted(short)), "official", notes)
+
+
+def _part(root: Path, name: str) -> Path:
+    """The folder of a part, or the pattern of its shards: `*train*.tar`, `data/*val*.parquet`."""
+    if not (root / name).is_dir():
+        for folder in (root, root / "data"):
+            for suffix in (".tar", ".parquet"):
+                pattern = folder / f"*{name}*{suffix}"
+                if any(folder.glob(pattern.name)):
+                    return pattern
+    return root / name
 
 
 def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
     """The validation pictures of each wnid; paths of a flat val/ are file names alone."""
-    folder = root / "val"
+    folder = _part(root, "val")
+    if folder.name != "val":
+        return find_pictures(folder, wnids)
     by_class = folder.is_dir() and any(s.count(folder, wnids) for s in IMAGE_SOURCES.values())
     names = picture_names(folder)
     if by_class or not names:

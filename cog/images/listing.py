@@ -19,14 +19,16 @@ PICTURE_SUFFIXES = frozenset(
 class Listing:
     """The pictures of some wnids under one root: for each wnid its sorted paths, `wnid/file`.
 
-    A wnid without pictures is there, with no paths. `spans`, where a file holds several pictures,
-    has int64 [m, 2] for each wnid: offset and size in bytes.
+    A wnid without pictures is there, with no paths. Where pictures are not files of that very path,
+    `spans` has int64 [m, 3] for each wnid: index in `containers`, offset and size in bytes.
     """
 
     root: str
     source: str
     paths: dict[str, tuple[str, ...]]
     spans: dict[str, NDArray[np.int64]] | None = None
+    containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
+    notes: tuple[str, ...] = ()  # what was passed over, a sentence each
 
 
 def is_picture(name: str) -> bool:

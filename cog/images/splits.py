@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cog.atomic import write_text
 from cog.errors import CogError
 from cog.images import ImageList, Listing, choose, find_pictures
+from cog.images.matching import match_listed
+from cog.images.official import totals_note
+from cog.images.official_lists import read_lists
+from cog.places import Place, write_text
 from cog.recipe import Recipe
 
 TEST_DRAW, TRAIN_DRAW = 0, 1  # a class has one random stream for each
@@ -25,6 +28,7 @@ class Split:
     test: ImageList
     left_out: tuple[str, ...]  # wanted wnids without enough pictures, sorted
     kind: str  # seeded | official-test | official
+    notes: tuple[str, ...] = ()  # what a user should know of it, a sentence each
 
 
 def split_pictures(
@@ -39,7 +43,8 @@ def split_pictures(
 
     Without `tests`, `recipe.test_per_class` pictures a class are drawn to test. With `tests`, a
     folder of official lists, the listed ones test. The rest trains, at most `recipe.max_train` a
-    class, drawn with a seed.
+    class, drawn with a seed. With the official pickle as `tests` (the file, or the folder that it
+    is in), those that it lists to train do.
 
     A class draws from streams of its own, so other classes change nothing for it; and the training
     draw sees only what does not test, so a written test list gives the same training set again.
@@ -51,18 +56,25 @@ def split_pictures(
     """
     _check(recipe)
     wnids = tuple(sorted(set(wnids)))
-    listed = None if tests is None else read_test_lists(tests, wnids)
+    listed, to_train = read_lists(tests, wnids)
     listing = find_pictures(root, wnids)
     short = _short_classes(listing, listed, recipe)
     kept = keep_classes(wnids, short, allow_missing=allow_missing)
+    notes: list[str] = []
     if listed is None:
         test = {wnid: _draw_test(wnid, len(listing.paths[wnid]), recipe) for wnid in kept}
     else:
-        test = _listed_rows(listing, {wnid: listed[wnid] for wnid in kept})
-    train = {wnid: _draw_train(wnid, len(listing.paths[wnid]), test[wnid], recipe) for wnid in kept}
-    kind = "seeded" if listed is None else "official-test"
-    left_out = tuple(sorted(short))
-    return Split(choose(listing, train, "train"), choose(listing, test, "test"), left_out, kind)
+        test = _listed_rows(listing, {wnid: listed[wnid] for wnid in kept}, "test", notes)
+    if to_train is None:
+        rest = {wnid: np.arange(len(listing.paths[wnid])) for wnid in kept}
+    else:
+        rest = _listed_rows(listing, {wnid: to_train[wnid] for wnid in kept}, "training", notes)
+    train = {wnid: _draw_train(wnid, rest[wnid], test[wnid], recipe) for wnid in kept}
+    kind = "seeded" if listed is None else "official-test" if to_train is None else "official"
+    lists = choose(listing, train, "train"), choose(listing, test, "test")
+    if kind != "seeded" and (note := totals_note(wnids, *map(len, lists))):
+        notes.append(note)
+    return Split(*lists, tuple(sorted(short)), kind, (*listing.notes, *notes))
 
 
 def _check(recipe: Recipe) -> None:
@@ -129,75 +141,44 @@ def _draw_test(wnid: str, n_pictures: int, recipe: Recipe) -> NDArray[np.intp]:
 
 
 def _draw_train(
-    wnid: str, n_pictures: int, test: NDArray[np.intp], recipe: Recipe
+    wnid: str, rows: NDArray[np.intp], test: NDArray[np.intp], recipe: Recipe
 ) -> NDArray[np.intp]:
-    """Rows that train: those that do not test, or `max_train` of them."""
-    rest = np.setdiff1d(np.arange(n_pictures), test)
+    """Rows that train: those of `rows` that do not test, or `max_train` of them."""
+    rest = np.setdiff1d(rows, test)
     if len(rest) <= recipe.max_train:
         return rest
     return _generator(recipe, wnid, TRAIN_DRAW).permutation(rest)[: recipe.max_train]
 
 
 def _listed_rows(
-    listing: Listing, listed: Mapping[str, Sequence[str]]
+    listing: Listing, listed: Mapping[str, Sequence[str]], part: str, notes: list[str]
 ) -> dict[str, NDArray[np.intp]]:
-    """The rows of the listed pictures of each class."""
+    """The rows of the listed pictures of each class; says which are called otherwise on disk."""
     rows: dict[str, NDArray[np.intp]] = {}
     absent: list[str] = []
+    renamed: dict[str, str] = {}
     for wnid, paths in listed.items():
-        row_of = {path: row for row, path in enumerate(listing.paths[wnid])}
-        absent += [path for path in paths if path not in row_of]
-        rows[wnid] = np.array([row_of[path] for path in paths if path in row_of], np.intp)
+        match = match_listed(paths, listing.paths[wnid])
+        absent += match.absent
+        renamed |= match.renamed
+        rows[wnid] = match.rows
     if absent:
         more = f" and {len(absent) - 20:,} more" if len(absent) > 20 else ""
         raise CogError(
-            f"{len(absent):,} listed test pictures are not in {listing.root}: "
+            f"{len(absent):,} listed {part} pictures are not in {listing.root}: "
             f"{', '.join(absent[:20])}{more}",
             "add those pictures, or leave --split out for a split of the pictures that are there",
+        )
+    if renamed:
+        example = next(iter(renamed.items()))
+        notes.append(
+            f"{len(renamed):,} listed {part} pictures differ from the list in case or extension: "
+            f"{example[0]} is {example[1]}"
         )
     return rows
 
 
-def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The pictures of each wnid that the lists of a folder (`*.txt`) name, sorted.
-
-    A line is `n01322508/n01322508_2514.JPEG 0`; the label is the place of the wnid among the sorted
-    `wnids`. Lines of other wnids belong to other levels and are passed over.
-
-    Raises:
-        CogError: no list there, or a line whose label is not that of `wnids`.
-    """
-    files = sorted(folder.glob("*.txt"))
-    if not files:
-        inner = folder / "test"
-        name = inner if any(inner.glob("*.txt")) else "the folder that holds them"
-        raise CogError(f"no test lists (*.txt) in {folder}", f"give --split {name}")
-    label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    listed: dict[str, set[str]] = {wnid: set() for wnid in wnids}
-    for file in files:
-        for number, line in _lines(file):
-            wnid = line.partition("/")[0]
-            if wnid not in label_of:
-                continue
-            path, *label = line.rsplit(maxsplit=1)
-            if label != [str(label_of[wnid])]:
-                raise CogError(
-                    f"{file} line {number}: expected a picture and label {label_of[wnid]}, the "
-                    f"place of {wnid} among its {len(wnids):,} classes; found {line!r}",
-                    "give --split and --levels that belong together",
-                )
-            listed[wnid].add(path)
-    return {wnid: tuple(sorted(paths)) for wnid, paths in listed.items()}
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without the space around them."""
-    with file.open(encoding="utf-8", errors="replace") as text:
-        for number, line in enumerate(text, start=1):
-            yield number, line.strip()
-
-
-def write_split(split: Split, folder: Path, dataset: str) -> None:
+def write_split(split: Split, folder: Place, dataset: str) -> None:
     """Write `test/<dataset>.txt` and `train/<dataset>.txt` in the form of the official lists.
 
     `--split FOLDER/test` takes them. Labels count all wanted classes, those left out too, as in the
@@ -208,7 +189,7 @@ def write_split(split: Split, folder: Path, dataset: str) -> None:
             write_text(file, text)
 
 
-def refuse_another_split(split: Split, folder: Path, dataset: str) -> None:
+def refuse_another_split(split: Split, folder: Place, dataset: str) -> None:
     """Refuse a folder where another split of the dataset was written: results would be mixed.
 
     Raises:
@@ -222,7 +203,7 @@ def refuse_another_split(split: Split, folder: Path, dataset: str) -> None:
             )
 
 
-def _split_texts(split: Split, folder: Path, dataset: str) -> dict[Path, str]:
+def _split_texts(split: Split, folder: Place, dataset: str) -> dict[Place, str]:
     """The files of a split and what they say."""
     wanted = sorted([*split.train.wnids, *split.left_out])
     label_of = {wnid: label for label, wnid in enumerate(wanted)}

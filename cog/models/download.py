@@ -26,9 +26,9 @@ from uuid import uuid4
 
 from platformdirs import user_cache_dir
 
-from cog.atomic import write_text
 from cog.errors import CogError
 from cog.models.zoo import ACCESS, ZooRow
+from cog.places import write_text
 
 Notice = Callable[[str], None]
 BLOCK = 1 << 20  # bytes read at once

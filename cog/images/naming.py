@@ -1,0 +1,112 @@
+"""Which class a picture of a shard is of, and what its file is called in the release.
+
+Conversions rename: `n01440764_18.JPEG` becomes the key `n01440764_18` with a `.jpg`, or
+`n01440764_18_n01440764.JPEG`. A picture gets its own name back, so that a shard and the folder tree
+it was made from list the same paths. The class is taken from what names a synset; a bare number
+counts only with a list of the classes beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cog.errors import CogError
+
+WNID = re.compile(r"n\d{8}")
+_ID = re.compile(r"(?P<id>(?P<own>n\d{8})_\d+|ILSVRC2012_(?:val|test)_\d{8})(?:_(?P<wnid>n\d{8}))?")
+CLASS_LISTS = ("synsets.txt", "imagenet_synsets.txt", "wnids.txt", "LOC_synset_mapping.txt")
+
+
+def official_name(name: str) -> tuple[str, str]:
+    """A file's name in the release, and the wnid that the name tells; empty if it tells none.
+
+    >>> official_name("n01440764_18.jpg"), official_name("holiday.jpg")
+    (('n01440764_18.JPEG', 'n01440764'), ('holiday.jpg', ''))
+    >>> official_name("ILSVRC2012_val_00000293_n01751748.JPEG")
+    ('ILSVRC2012_val_00000293.JPEG', 'n01751748')
+    """
+    stem, _, suffix = name.rpartition(".")
+    match = _ID.fullmatch(stem)
+    if match is None:
+        return name, ""
+    if suffix.lower() in ("jpg", "jpeg"):
+        suffix = "JPEG"
+    return f"{match['id']}.{suffix}", match["wnid"] or match["own"] or ""
+
+
+def picture_path(names: Sequence[str], classes: Iterable[object], known: Sequence[str]) -> str:
+    """`wnid/file` of a picture, or nothing if its class cannot be told.
+
+    Args:
+        names: what its file is called, the best first: `n01440764/n01440764_18.JPEG` or without
+            the folder; the first one names the file.
+        classes: what else tells the class: wnids, or indices in `known`.
+        known: the wnids of the class list, if there is one.
+
+    >>> picture_path(["n01440764_18.jpg"], [], [])
+    'n01440764/n01440764_18.JPEG'
+    >>> picture_path(["a/x.png"], [1], ["n01440764", "n01443537"]), picture_path(["x.png"], [1], [])
+    ('n01443537/x.png', '')
+    """
+    file = official_name(names[0].rpartition("/")[2])[0]
+    for value in classes:  # a label goes before a name: it is what the shard says of the class
+        if isinstance(value, str) and WNID.fullmatch(value):
+            return f"{value}/{file}"
+    for name in names:
+        folder, _, own = name.rpartition("/")
+        folder = folder.rpartition("/")[2]
+        wnid = folder if WNID.fullmatch(folder) else official_name(own)[1]
+        if wnid:
+            return f"{wnid}/{file}"
+    for value in classes:
+        if str(value).isdecimal() and int(str(value)) < len(known):
+            return f"{known[int(str(value))]}/{file}"
+    return ""
+
+
+def read_class_list(folder: Path) -> tuple[str, ...]:
+    """The wnids of a class list in a folder, in the order of the class indices; none without one.
+
+    Raises:
+        CogError: a line that does not begin with a wnid, or a wnid twice.
+    """
+    for file in (folder / name for name in CLASS_LISTS):
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+            wnids = tuple(line.split(maxsplit=1)[0].rstrip(",") for line in lines if line.strip())
+            bad = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
+            if bad or len(set(wnids)) < len(wnids):
+                fault = f"{bad[0]!r} is no wnid" if bad else "a wnid is there twice"
+                raise CogError(f"{file}: {fault}", "give one wnid a line, in the order of indices")
+            return wnids
+    return ()
+
+
+def no_class(where: str, example: str, found: str, folder: Path) -> CogError:
+    """The error for a picture whose class cannot be known."""
+    return CogError(
+        f"the class of {example} in {where} cannot be known: {found}",
+        f"put {CLASS_LISTS[0]} into {folder}: one wnid a line, in the order of the class indices",
+    )
+
+
+def shard_files(root: Path, suffix: str) -> list[Path]:
+    """The files of a suffix that a root stands for: itself, those in it or in its `data/`.
+
+    A root that does not exist may be a pattern: `data/train-*.parquet`.
+    """
+    if root.is_file():
+        packed = suffix == ".tar" and root.name.endswith((".tar.gz", ".tgz"))  # refused when read
+        return [root] if root.suffix == suffix or packed else []
+    if root.is_dir():
+        found = list(root.glob(f"*{suffix}")) or list((root / "data").glob(f"*{suffix}"))
+    else:
+        found = [file for file in root.parent.glob(root.name) if file.suffix == suffix]
+    return sorted(file for file in found if not file.name.startswith(".") and file.is_file())
+
+
+def folder_of(root: Path) -> Path:
+    """The folder that the files of a root are relative to."""
+    return root if root.is_dir() else root.parent

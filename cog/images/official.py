@@ -1,0 +1,251 @@
+"""The official pickles of ImageNet-CoG, read without running anything that they hold.
+
+- `cog_concepts_split_file.pkl`: dict wnid → {"train": array, "test": array} of file names.
+- `cog_levels_mapping_file.pkl`: a list of five lists of 1,000 wnids.
+
+Nothing but lists, dicts, strings, numbers and numpy arrays of strings is made from a pickle: what
+it calls for is looked up in a table of ours, and arrays are built here from their bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cog.errors import CogError
+
+SPLIT_FILE = "cog_concepts_split_file.pkl"
+MAPPING_FILE = "cog_levels_mapping_file.pkl"
+
+# Official training pictures by the sha256 of a level's sorted wnids, a line each; 50,000 test.
+TOTALS = {
+    "73957b077d5317cc89f948ad9dca276f08e69a4c2b51fc0d34561c2972f6d709": 1_118_804,
+    "17db3b0592709d83e74526376ebbcc595c83b99b6f9cd82f652370cb5ba92f67": 1_115_788,
+    "b5a8178bac591224fb9a0d87bd4111bc6b3a28fcb204b739853eb9a0cd2eedf6": 1_095_203,
+    "9bc2f7ee9596705c0d1c7fc402dc1f869639e420214fee913a08cff27ad92264": 1_107_128,
+    "202a2926ec641e02422c9711fd76db2a7a22863702cfa4a3c7943c8ebdd15586": 1_091_654,
+}
+TEST_TOTAL = 50_000
+_HINT = "fetch it again from the benchmark's page (github.com/naver/cog)"
+
+
+def read_split_file(
+    file: Path, wnids: Sequence[str]
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Training and test pictures of each of the wnids, as sorted paths `wnid/file`.
+
+    A wnid that the file does not have gets none.
+
+    Raises:
+        CogError: the pickle holds anything that a split does not, or is damaged.
+    """
+    table = read_pickle(file)
+    if not isinstance(table, dict):
+        raise CogError(f"{file} holds a {type(table).__name__}, not a dict by wnid", _HINT)
+    found = {}
+    for wnid in wnids:
+        parts = table.get(wnid, {"train": [], "test": []})
+        if not isinstance(parts, dict) or not {"train", "test"} <= parts.keys():
+            raise CogError(f"{file} has no train and test of {wnid}", _HINT)
+        train, test = (_paths(parts[name], wnid, file) for name in ("train", "test"))
+        both = set(train) & set(test)
+        if both:
+            raise CogError(f"{file} has {min(both)} both to train and to test", _HINT)
+        found[wnid] = train, test
+    return found
+
+
+def _paths(names: Any, wnid: str, file: Path) -> tuple[str, ...]:
+    """File names of a class as sorted paths; they come as `n1_2.JPEG` or `n1/n1_2.JPEG`."""
+    try:
+        values = _texts(names)
+    except ValueError as error:
+        raise CogError(f"{file}: names of {wnid}: {error}", _HINT) from error
+    bare = {value.removeprefix(f"{wnid}/") for value in values}
+    strange = next((name for name in bare if "/" in name or not name.strip(".")), None)
+    if strange is not None:
+        raise CogError(f"{file}: {strange!r} is no file name of {wnid}", _HINT)
+    return tuple(sorted(f"{wnid}/{name}" for name in bare))
+
+
+def read_mapping_file(file: Path) -> dict[int, tuple[str, ...]]:
+    """The sorted wnids of each level, counted from 1.
+
+    Raises:
+        CogError: the pickle holds anything that a list of levels does not, or is damaged.
+    """
+    try:
+        values = [_texts(part) for part in _parts(read_pickle(file))]
+    except ValueError as error:
+        raise CogError(
+            f"{file} does not hold lists of wnids, one a level: {error}", _HINT
+        ) from error
+    return {number: tuple(sorted(part)) for number, part in enumerate(values, start=1)}
+
+
+def _parts(value: Any) -> list[Any]:
+    """The values of a list or an array."""
+    values = value.values() if isinstance(value, _Array) else value
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"expected a list, found {type(value).__name__.strip('_').lower()}")
+    return values
+
+
+def _texts(value: Any) -> list[str]:
+    """The strings of a list or an array, which may be empty."""
+    values = value.values() if isinstance(value, _Array) else value
+    if not isinstance(values, list):
+        raise ValueError(f"expected a list, found {type(value).__name__.strip('_').lower()}")
+    others = [each for each in values if not isinstance(each, str)]
+    if others:
+        raise ValueError(f"expected text, found {type(others[0]).__name__.strip('_').lower()}")
+    return values
+
+
+def refuse_another_mapping(file: Path, levels: Mapping[int, Sequence[str]]) -> None:
+    """Refuse a mapping file that has other concepts in a level than the levels in use.
+
+    Raises:
+        CogError: with the number of concepts that differ and the first few, by level.
+    """
+    mapping = read_mapping_file(file)
+    found = []
+    for number in sorted(mapping.keys() | levels.keys()):
+        official, ours = set(mapping.get(number, ())), set(levels.get(number, ()))
+        if official != ours:
+            alone = [*sorted(official - ours)[:3], *sorted(ours - official)[:3]]
+            found.append(
+                f"L{number}: {len(official - ours)} only in the file, {len(ours - official)} only "
+                f"in the levels ({', '.join(alone)})"
+            )
+    if found:
+        raise CogError(
+            f"{file} is the mapping of other levels: {'; '.join(found)}",
+            "give --levels and --split that belong together",
+        )
+
+
+def totals_note(wnids: Sequence[str], n_train: int, n_test: int) -> str:
+    """How the pictures of an official level differ in number from the official ones, if they do.
+
+    >>> totals_note(["n02084071"], 3, 4)
+    ''
+    """
+    lines = "".join(f"{wnid}\n" for wnid in sorted(wnids))
+    total = TOTALS.get(hashlib.sha256(lines.encode()).hexdigest())
+    if total is None or (total, TEST_TOTAL) == (n_train, n_test):
+        return ""
+    return (
+        f"{n_train:,} pictures to train and {n_test:,} to test; "
+        f"the official split has {total:,} and {TEST_TOTAL:,}"
+    )
+
+
+def read_pickle(file: Path) -> Any:
+    """Lists, dicts, strings, numbers and arrays of strings of a pickle; nothing of it is run.
+
+    Raises:
+        CogError: it calls for anything else, by name; or it is damaged.
+    """
+    try:
+        with file.open("rb") as opened:
+            return _Restricted(opened).load()
+    except (CogError, OSError):
+        raise
+    except Exception as error:  # a damaged pickle makes the reader raise nearly anything
+        raise CogError(
+            f"{file} is no whole pickle of names ({type(error).__name__}: {error})", _HINT
+        ) from error
+
+
+class _Restricted(pickle._Unpickler):
+    """Looks names up in our table, whatever Python would find under them.
+
+    The reader in Python, not the one in C: a hostile number makes that one fill all memory.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The stand-in for a name of numpy; anything else is refused."""
+        make = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
+        if make is None:
+            raise CogError(
+                f"the pickle calls for {module}.{name}, which no list of pictures needs; "
+                "it is refused, because making it could run code",
+                _HINT,
+            )
+        return make()  # a new one each time: a pickle can set attributes of what it is given
+
+
+class _Dtype:
+    """A numpy dtype as a pickle describes it: built here, for strings and plain numbers only."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        if not isinstance(code, str) or code[:1] not in ("U", "S", "O", "i", "u", "b"):
+            raise ValueError(f"a dtype {code!r} holds no names")
+        self.dtype: np.dtype[Any] = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the order of bytes from the state; all else follows from the code."""
+        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """An array of one dimension, as a pickle describes it."""
+
+    def __init__(self) -> None:
+        self.data: Any = []
+        self.kind = _Dtype("O")
+        self.count = 0
+
+    def __setstate__(self, state: Any) -> None:
+        """Take a state (version, shape, dtype, Fortran order, bytes or list).
+
+        Raises:
+            ValueError: more than one dimension, or data that do not fit the shape.
+        """
+        _, shape, kind, _, data = state
+        if type(kind) is not _Dtype or type(shape) is not tuple or len(shape) != 1:
+            raise ValueError("expected an array of one dimension")
+        boxed = kind.dtype.kind == "O"
+        if not isinstance(data, list if boxed else bytes | bytearray):
+            raise ValueError("an array without its values")
+        if len(data) != shape[0] * (1 if boxed else kind.dtype.itemsize):
+            raise ValueError("the values of an array do not fit its shape")
+        self.data, self.kind, self.count = data, kind, shape[0]
+
+    def values(self) -> list[Any]:
+        """The values; made only when asked for, since there are millions."""
+        if self.kind.dtype.kind == "O":
+            return list(self.data)
+        return list(np.frombuffer(self.data, self.kind.dtype, self.count).tolist())
+
+
+def _array(data: Any, kind: Any, shape: Any) -> _Array:
+    """An array of given values."""
+    array = _Array()
+    array.__setstate__((1, shape, kind, False, data))
+    return array
+
+
+def _one(kind: Any, data: Any) -> Any:
+    """A scalar of numpy."""
+    return data if kind.dtype.kind == "O" else _array(data, kind, (1,)).values()[0]
+
+
+_STAND_INS: dict[tuple[str, str], Callable[[], Any]] = {
+    ("numpy", "ndarray"): lambda: "ndarray",  # a mark that reconstruct is given
+    ("numpy", "dtype"): lambda: lambda *code: _Dtype(*code),
+    ("numpy.core.multiarray", "_reconstruct"): lambda: lambda *_: _Array(),
+    ("numpy.core.multiarray", "scalar"): lambda: lambda kind, data: _one(kind, data),
+    ("numpy.core.numeric", "_frombuffer"): (
+        lambda: lambda data, kind, shape, order: _array(data, kind, shape)
+    ),
+    # how pickles of protocol 2 hold bytes
+    ("_codecs", "encode"): lambda: lambda text, _: str(text).encode("latin-1"),
+}
