@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported, as the CLI does
@@ -113,3 +114,14 @@ def real_pictures() -> list[bytes]:
     encoded = io.BytesIO()
     Image.fromarray(noisy).save(encoded, "PNG")
     return [encoded.getvalue()]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small products are quicker on one thread when the machine is busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

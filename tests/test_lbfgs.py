@@ -16,14 +16,7 @@ from cog.probes.lbfgs import (
 )
 from cog.probes.sgd import initial_layer
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small products are quicker on one thread when the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

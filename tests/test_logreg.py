@@ -21,13 +21,7 @@ from cog.sampling import few_shot, validation_split
 SOLVER = pytest.mark.parametrize("solver", SOLVERS["logreg"])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small products are quicker on one thread when the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_diverging_trial_scores_zero_and_the_search_goes_on():

@@ -28,14 +28,7 @@ from cog.probes.sgd import (
 )
 from cog.scores import percent_within
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small products are quicker on one thread when the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_rate_is_full_for_two_epochs_and_then_half_a_cosine():

@@ -18,7 +18,7 @@ from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
 
-from cog.models.renames import StateDict, renamed
+from cog.models.renames import StateDict, renamed, with_another_start
 
 BLOCKS = (
     "ds_r1_k3_s1_c24",
@@ -106,10 +106,8 @@ def _name(name: str) -> str:
     if block:
         start, rest = f"blocks.{block[1]}.0.", block[2]
         names = _FIRST if block[1] == "0" else _WIDENED
-    for old, new in names.items():
-        if rest.startswith(old):
-            return start + new + rest.removeprefix(old)
-    return name
+    found = with_another_start(rest, names)
+    return name if found is None else start + found
 
 
 def _as_it_is(channels: float, *_: Any, **__: Any) -> int:

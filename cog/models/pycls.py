@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cog.models.renames import StateDict, renamed
+from cog.models.renames import StateDict, renamed, with_another_start
 
 _FIXED = {
     "stem.conv.": "conv_stem.",
@@ -75,7 +75,5 @@ def _name(name: str) -> str:
     else:
         start, rest = f"blocks.{int(block[1]) - 1}.{int(block[2]) - 1}.", block[3]
         names = _UNEXPANDED if block[1] == "1" else _EXPANDED
-    for old, new in names.items():
-        if rest.startswith(old):
-            return start + new + rest.removeprefix(old)
-    return name
+    found = with_another_start(rest, names)
+    return name if found is None else start + found

@@ -49,6 +49,18 @@ def renamed(state_dict: StateDict, new: Callable[[str], str]) -> OrderedDict[str
     return with_layout_of(state_dict, tensors)
 
 
+def with_another_start(name: str, starts: Mapping[str, str]) -> str | None:
+    """The name with the first of the starts that it has replaced; None if it has none.
+
+    >>> with_another_start("conv.weight", {"conv.": "conv1."})
+    'conv1.weight'
+    """
+    for old, new in starts.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return None
+
+
 def strip_prefix(state_dict: StateDict, prefixes: Sequence[str]) -> OrderedDict[str, Tensor]:
     """All tensors, named without the first of the prefixes that their names have.
 

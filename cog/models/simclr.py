@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from torch import Tensor
 
-from cog.models.renames import StateDict, renamed
+from cog.models.renames import StateDict, renamed, with_another_start
 
 _STEM = {"net.0.0.": "conv1.", "net.0.1.0.": "bn1."}
 _INNER = {
@@ -40,7 +40,5 @@ def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 def _name(name: str) -> str:
     block = _BLOCK.fullmatch(name)
     start, rest = (f"layer{block[1]}.{block[2]}.", block[3]) if block else ("", name)
-    for old, new in (_INNER if block else _STEM).items():
-        if rest.startswith(old):
-            return start + new + rest.removeprefix(old)
-    return name
+    found = with_another_start(rest, _INNER if block else _STEM)
+    return name if found is None else start + found
