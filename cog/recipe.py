@@ -40,7 +40,7 @@ class Recipe:
 
     # L-BFGS path (ours): full-batch fits, warm-started from strong to weak decay
     lbfgs_decays: tuple[float, ...] = tuple(10 ** (-4 - half / 2) for half in range(9))  # to 1e-8
-    lbfgs_early_stop: bool = True  # once the validation accuracy stops rising along the path
+    lbfgs_early_stop: bool = True  # once the validation accuracy has fallen by its standard error
     lbfgs_tolerance: float = 1e-4  # of the objective, on what is left to gain
     lbfgs_iterations: int = 1000
 

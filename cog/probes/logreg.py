@@ -9,7 +9,7 @@ Out: top-1 and top-5 on the test pictures, the chosen hyper-parameters, every tr
   was not laid aside and judged by top-1 of its last epoch on the validation pictures. An option
   gives up, in each round, the trials that lag behind.
   Solver "lbfgs": the optimum for a few decays from strong to weak, each started from the last,
-  until the validation accuracy stops rising.
+  until the validation accuracy has fallen by more than its standard error.
 - Final fit with the best: on all training pictures, validation included; with N shots, on the N of
   the search. Then, for the first time, the test pictures.
 Source: section 4 of the paper and the public code's logreg.py. Differences, each on purpose: the
@@ -190,9 +190,14 @@ def _by_lbfgs(
         progress(len(trials), total)
         if top1 > best[SCORE]:
             best, best_layer = trials[-1], at
-        elif recipe.lbfgs_early_stop:
+        elif recipe.lbfgs_early_stop and top1 < best[SCORE] - _error(best[SCORE], len(validation)):
             break
     return _Found(trials, best, lambda final: fit(final, best["wd"], best_layer).layer, total)
+
+
+def _error(percent: float, count: int) -> float:
+    """The standard error of a share of so many pictures, in percent: less of a fall is noise."""
+    return math.sqrt(percent * (100 - percent) / count)
 
 
 _SOLVERS = {"sgd": _by_sgd, "lbfgs": _by_lbfgs}
