@@ -46,6 +46,7 @@ from cog.probes.logreg import logreg
 from cog.probes.pictures import make_pictures
 from cog.probes.sgd import fit_sgd
 from cog.recipe import SEEDS, Recipe
+from cog.scores import standard_error
 
 OFFICIAL = Recipe()
 ROUNDS = replace(OFFICIAL, trials_per_round=10)
@@ -186,18 +187,16 @@ def accuracy_line(name: str, found: list[float], first: list[float]) -> dict[str
         "benchmark": "accuracy",
         "method": name,
         "top1": round(statistics.fmean(found), 3),
-        "top1_se": standard_error(found),
+        "top1_se": error_of(found),
         "minus_first": round(statistics.fmean(apart), 3),
-        "minus_first_se": standard_error(apart),
+        "minus_first_se": error_of(apart),
         "seeds": len(found),
     }
 
 
-def standard_error(values: list[float]) -> float | None:
-    """Of the mean; None for a single value."""
-    if len(values) < 2:
-        return None
-    return round(statistics.stdev(values) / math.sqrt(len(values)), 3)
+def error_of(values: list[float]) -> float | None:
+    """The standard error of the mean; None, which JSON has, for a single value."""
+    return None if len(values) < 2 else round(standard_error(values), 3)
 
 
 def measure_scaling(rows: int, dim: int, classes: int) -> Iterator[dict[str, Any]]:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from cog.atomic import write_text
 from cog.errors import CogError
+from cog.places import write_text
 
 HEADER = ("dataset", "wnid", "path", "finding", "detail")
 OF_PICTURES = ("unreadable", "odd", "duplicate")  # found by reading them

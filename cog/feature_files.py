@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.places import Place, Url
+from cog.places import Place, Url, partial_name
 from cog.store import FeatureStore
 
 HINT = "give a store of cog, a .pth with X and Y, or a .npz with X and Y"
@@ -58,7 +57,7 @@ def write_features(path: Path, features: FeatureSet) -> None:
     import torch
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = partial_name(path)
     content = {
         "X": torch.from_numpy(features.x.astype(np.float32)),
         "Y": torch.from_numpy(features.y.astype(np.int64)),

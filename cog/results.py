@@ -86,10 +86,6 @@ def write_results(runs: Place) -> Place:
     return path
 
 
-def _error(values: pd.Series[float]) -> float:
-    return standard_error(values.to_numpy())
-
-
 def wide(results: pd.DataFrame) -> pd.DataFrame:
     """One row per model × probe × solver × shots: mean top-1 over seeds, a column a dataset.
 
@@ -102,7 +98,12 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     top1 = results.pivot_table(index=by, columns="dataset", values="top1", aggfunc="mean")
     names = sorted((str(name) for name in top1.columns), key=dataset_order)
     top1 = top1[names]
-    errors = results.pivot_table(index=by, columns="dataset", values="top1", aggfunc=_error)
+    errors = results.pivot_table(
+        index=by,
+        columns="dataset",
+        values="top1",
+        aggfunc=lambda values: standard_error(values.to_numpy()),
+    )
     pairs = {f"{name}_se": errors[name] for name in names if name in errors}
     level_names = [name for name in names if name != "in1k"]
     complete = results.groupby(by)["complete"].all() & top1[level_names].notna().all(axis=1)

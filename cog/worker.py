@@ -57,8 +57,9 @@ def _rows_that_can_be(
     plan: Plan, dataset: Dataset, run: Run, cells: Sequence[Cell], progress: Progress
 ) -> tuple[list[dict[str, Any]], int]:
     """The rows of cells that are done or can be fitted now, and how many wait for features."""
-    done = [row for cell in cells if (row := cell.finished()) is not None]
-    todo = [cell for cell in cells if cell.finished() is None]
+    found = [(cell, cell.finished()) for cell in cells]
+    done = [row for _, row in found if row is not None]
+    todo = [cell for cell, row in found if row is None]
     missing = missing_chunks(plan, run, dataset) if todo else 0
     if missing:
         name = f"{run.model.name} {dataset.name}"

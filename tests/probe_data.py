@@ -42,3 +42,10 @@ def tensors(data, dtype=torch.float64):
     """The same rows by other means: unit features with their ones, and labels."""
     x = data.train_x / np.linalg.norm(data.train_x.astype(np.float64), axis=1, keepdims=True)
     return torch.tensor(np.c_[x, np.ones(len(x))], dtype=dtype), torch.tensor(data.train_y)
+
+
+def assert_same(first, second):
+    """All but the time it took."""
+    assert first.ranks.tolist() == second.ranks.tolist()
+    assert first.trials == second.trials
+    assert first.hyper == second.hyper

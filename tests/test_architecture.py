@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom up: a module imports only from rows below its own, or from its own folder.
 ROWS = (
-    ("errors", "atomic", "progress", "recipe"),
+    ("errors", "progress", "recipe"),
     ("places",),
     ("wordnet_files", "measures", "decoding", "images", "data_report", "sampling", "scores"),
     ("search",),

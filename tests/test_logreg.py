@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from probe_data import QUICK, clusters, pictures, settings
+from probe_data import QUICK, assert_same, clusters, pictures, settings
 
 from cog.errors import CogError
 from cog.probes import PROBES, SOLVERS
@@ -124,13 +124,6 @@ def test_learns_and_reports(solver):
     best = max(result.trials, key=lambda trial: trial["validation_top1"])
     assert result.hyper == {name: best[name] for name in result.hyper}
     assert set(result.hyper) == {"sgd": {"lr", "wd"}, "lbfgs": {"wd"}}[solver]
-
-
-def assert_same(first, second):
-    """All but the time it took."""
-    assert first.ranks.tolist() == second.ranks.tolist()
-    assert first.trials == second.trials
-    assert first.hyper == second.hyper
 
 
 @SOLVER

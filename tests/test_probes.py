@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from probe_data import QUICK, clusters, settings
+from probe_data import QUICK, assert_same, clusters, settings
 
 from cog.errors import CogError
 from cog.probes import PROBES, SOLVERS
@@ -30,13 +30,6 @@ def fit(probe, data, progress=None, within=False, **change):
     return PROBES[probe](
         data, replace(chosen, shots_validation="within" if within else "official"), progress
     )
-
-
-def assert_same(first, second):
-    """All but the time it took."""
-    assert first.ranks.tolist() == second.ranks.tolist()
-    assert first.trials == second.trials
-    assert first.hyper == second.hyper
 
 
 def right_alike(first, second):
@@ -288,3 +281,18 @@ def test_nan_is_never_right(column):
     outputs = torch.tensor([[0.0, 9.0, 0.0]])
     outputs[0, column] = torch.nan
     assert output_ranks(outputs, torch.tensor([1])).tolist() != [0]
+
+
+def test_features_are_looked_at_once_for_all_probes(monkeypatch):
+    """Seeds, shots and probes of a data set share what was checked and made of it."""
+    calls, make = [], sys.modules["cog.probes.parts"].make_pictures
+    monkeypatch.setattr(
+        "cog.probes.parts.make_pictures", lambda *args: calls.append(args[2]) or make(*args)
+    )
+    data = clusters()
+    for probe in PROBES:
+        for shots in (None, 2):
+            fit(probe, data, shots=shots)
+    assert calls == ["cpu", "cpu"]  # training and test pictures
+    fit("ncm", replace(data, n_classes=7))  # other data is looked at anew
+    assert len(calls) == 4

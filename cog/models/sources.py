@@ -6,7 +6,7 @@ Whatever is drawn at random while a network is made comes from a fixed seed of i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cog.errors import CogError
@@ -58,13 +58,8 @@ def load(spec: str, wanted: Wanted, notice: Callable[[str], None]) -> Model:
             "leave out --official-quirks",
         )
     if wanted.pool:
-        model = Model(
-            pooled(model.network, wanted.pool),
-            preprocess=model.preprocess,
-            name=f"{model.name}-{wanted.pool}",
-            code=model.code,
-            seen_data=model.seen_data,
-        )
+        network = pooled(model.network, wanted.pool)
+        model = replace(model, network=network, name=f"{model.name}-{wanted.pool}")
         _ = model.dim  # refuse now what gives no one vector a picture
     return model
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cog.errors import CogError
 from cog.models import dinov2, igpt, nat_m4, pycls, renames, same_padding, simclr, t2t_vit
 from cog.models.checkpoints import first_few, load_strictly, read_checkpoint
-from cog.models.download import fetch, published_file
+from cog.models.download import fetch, no_download, published_file
 from cog.models.model import Model
 from cog.models.pooling import POOLS, pooled
 from cog.models.quirks import with_quirks
@@ -69,7 +69,7 @@ def from_zoo(
         CogError: nothing to load, weights that do not fit, or a pool or quirks it has not.
     """
     if not row.loadable:
-        raise CogError(f"{row.name} cannot be loaded: {row.note}", "see cog models list")
+        raise no_download(row)
     own_pool = pool in (None, row.pool)
     suffix = "" if own_pool else f"-{pool}"
     if official_quirks:

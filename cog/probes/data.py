@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,10 @@ class ProbeData:
     test_y: NDArray[np.int64]
     """[m], in 0…n_classes−1"""
     n_classes: int
+    on_device: dict[str, tuple[Any, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """what `cog.probes.parts.prepared` made of it, by device: kept for the next probe"""
 
 
 @dataclass(frozen=True)

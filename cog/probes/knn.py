@@ -24,9 +24,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
-from cog.probes.parts import output_ranks, rows_to_fit, work_device
-from cog.probes.pictures import Pictures, make_pictures
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.parts import output_ranks, prepared, rows_to_fit
+from cog.probes.pictures import Pictures
 from cog.scores import percent_within
 from cog.search import SCORE, Trial, best_trial
 
@@ -41,12 +41,9 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     Raises:
         CogError: data that cannot be learnt from, or nothing to validate on.
     """
-    check_probe_data(data)
+    train, test = prepared(data, settings)
     begun = time.perf_counter()
     rows = rows_to_fit(data.train_y, settings)
-    device = work_device(settings)
-    train = make_pictures(data.train_x, data.train_y, device)
-    test = make_pictures(data.test_x, data.test_y, device)
     recipe = settings.recipe
     judged = rows.validation[:: math.ceil(len(rows.validation) / recipe.knn_validation)]
     total = len(judged) + len(test)

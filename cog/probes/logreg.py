@@ -32,9 +32,9 @@ import torch
 from torch import Tensor
 
 from cog.errors import CogError, unknown_name
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
 from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
-from cog.probes.parts import layer_ranks, rows_to_fit, work_device
+from cog.probes.parts import layer_ranks, prepared, rows_to_fit, work_device
 from cog.probes.pictures import Pictures, make_pictures
 from cog.probes.race import percent_right, race
 from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
@@ -69,26 +69,25 @@ def logreg(
         CogError: data that cannot be learnt from, an unknown solver, nothing to validate on, or a
             final fit that diverges.
     """
-    check_probe_data(data)
+    train, test = prepared(data, settings)
     if settings.solver not in _SOLVERS:
         raise unknown_name("solver", settings.solver, _SOLVERS)
     begun = time.perf_counter()
     rows = rows_to_fit(data.train_y, settings)
-    pictures = make_pictures(data.train_x, data.train_y, work_device(settings))
     found = _SOLVERS[settings.solver](
-        pictures.only(rows.search),
-        pictures.only(rows.validation),
+        train.only(rows.search),
+        train.only(rows.validation),
         data.n_classes,
         settings,
         progress or (lambda done, total: None),
     )
-    layer = found.refit(pictures.only(rows.final))
+    layer = found.refit(train.only(rows.final))
     if not layer.isfinite().all():
         raise CogError(
             f"the final fit diverged with {found.best}",
             "narrow the ranges of the recipe's lr and wd",
         )
-    ranks = layer_ranks(layer, make_pictures(data.test_x, data.test_y, work_device(settings)))
+    ranks = layer_ranks(layer, test)
     if progress:
         progress(found.total, found.total)
     return ProbeResult(

@@ -27,9 +27,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from cog.errors import CogError
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
-from cog.probes.parts import picture_ranks, rows_to_fit, work_device
-from cog.probes.pictures import Pictures, make_pictures
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.parts import picture_ranks, prepared, rows_to_fit
+from cog.probes.pictures import Pictures
 from cog.probes.sgd import batches
 from cog.scores import percent_within
 from cog.search import SCORE, Trial, best_trial
@@ -42,11 +42,9 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
         CogError: data that cannot be learnt from, nothing to validate on, or a final fit that
             diverges.
     """
-    check_probe_data(data)
+    train, test = prepared(data, settings)
     begun = time.perf_counter()
     rows = rows_to_fit(data.train_y, settings)
-    device = work_device(settings)
-    train = make_pictures(data.train_x, data.train_y, device)
     search_on, validation = train.only(rows.search), train.only(rows.validation)
     rates = settings.recipe.mlp_rates
     total = 100 * (len(rates) + 1)
@@ -67,7 +65,7 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     if not all(weights.isfinite().all() for weights in network.weights):
         raise CogError(f"the final fit diverged with a rate of {best}", "try another --probe")
     return ProbeResult(
-        ranks=_ranks(network, make_pictures(data.test_x, data.test_y, device)),
+        ranks=_ranks(network, test),
         hyper={"lr": best},
         trials=trials,
         n_train=len(rows.final),

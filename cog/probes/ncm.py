@@ -17,9 +17,9 @@ import time
 import torch
 from torch import Tensor
 
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
-from cog.probes.parts import final_rows, picture_ranks, work_device
-from cog.probes.pictures import Pictures, make_pictures
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.parts import final_rows, picture_ranks, prepared
+from cog.probes.pictures import Pictures
 
 
 def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
@@ -28,18 +28,15 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     Raises:
         CogError: data that cannot be learnt from.
     """
-    check_probe_data(data)
+    train, test = prepared(data, settings)
     begun = time.perf_counter()
     rows = final_rows(data.train_y, settings)
-    device = work_device(settings)
-    train = make_pictures(data.train_x, data.train_y, device).only(rows)
-    sums, counts = class_sums(train, data.n_classes)
+    sums, counts = class_sums(train.only(rows), data.n_classes)
     means = torch.nn.functional.normalize(sums, dim=1).to(train.scale)
 
     def cosine(x: Tensor) -> Tensor:
         return (x[:, :-1] @ means.T).masked_fill(counts == 0, -torch.inf)
 
-    test = make_pictures(data.test_x, data.test_y, device)
     ranks = picture_ranks(cosine, test, data.n_classes)
     if progress:
         progress(1, 1)

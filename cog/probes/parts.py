@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cog.errors import CogError
-from cog.probes.data import ProbeSettings
-from cog.probes.pictures import Pictures
+from cog.probes.data import ProbeData, ProbeSettings, check_probe_data
+from cog.probes.pictures import Pictures, make_pictures
 from cog.sampling import few_shot, validation_split
 
 
@@ -29,6 +29,22 @@ class Rows:
     """to judge them by; disjoint from `search`"""
     final: NDArray[np.int64]
     """of the fit with the best"""
+
+
+def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[Pictures, Pictures]:
+    """All training and all test pictures on the device: checked and made once for all probes.
+
+    Raises:
+        CogError: data that no probe can learn from.
+    """
+    device = work_device(settings)
+    if device not in data.on_device:
+        check_probe_data(data)
+        data.on_device[device] = (
+            make_pictures(data.train_x, data.train_y, device),
+            make_pictures(data.test_x, data.test_y, device),
+        )
+    return data.on_device[device]
 
 
 def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cog.probes.data import ProbeSettings
+from cog.probes.parts import output_ranks
 from cog.probes.pictures import Pictures
 from cog.probes.sgd import start_heads, train
 from cog.search import Settings
@@ -58,10 +59,8 @@ def percent_right(layers: Tensor, pictures: Pictures) -> list[float]:
     heads, n_classes, width = layers.shape
     right = torch.zeros(heads, dtype=torch.int64, device=layers.device)
     for x, y in pictures.blocks(heads * n_classes):
-        outputs = (x @ layers.view(-1, width).T).view(-1, heads, n_classes)
-        own = outputs.gather(2, y[:, None, None].expand(-1, heads, 1))
-        lower = torch.arange(n_classes, device=y.device) < y[:, None, None]
-        before = (outputs > own) | ((outputs == own) & lower)
-        right += (~before.any(dim=2)).sum(dim=0)
+        outputs = (x @ layers.view(-1, width).T).view(-1, n_classes)
+        ranks = output_ranks(outputs, y.repeat_interleave(heads))
+        right += (ranks.view(-1, heads) == 0).sum(dim=0)
     alive = layers.isfinite().flatten(1).all(1)
     return (100 * (right * alive).double() / len(pictures)).tolist()

@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress, check_probe_data
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
 from cog.probes.ncm import class_sums
-from cog.probes.parts import layer_ranks, rows_to_fit, work_device
-from cog.probes.pictures import Pictures, make_pictures
+from cog.probes.parts import layer_ranks, prepared, rows_to_fit
+from cog.probes.pictures import Pictures
 from cog.scores import percent_within
 from cog.search import SCORE, Trial, best_trial
 
@@ -38,11 +38,9 @@ def ridge(
     Raises:
         CogError: data that cannot be learnt from, or nothing to validate on.
     """
-    check_probe_data(data)
+    train, test = prepared(data, settings)
     begun = time.perf_counter()
     rows = rows_to_fit(data.train_y, settings)
-    device = work_device(settings)
-    train = make_pictures(data.train_x, data.train_y, device)
     searching, validation = _decompose(train.only(rows.search), data.n_classes), rows.validation
     judge_on = train.only(validation)
     trials: list[Trial] = []
@@ -55,7 +53,7 @@ def ridge(
     best = best_trial(trials)["penalty"]
     same = np.array_equal(rows.final, rows.search)
     final = searching if same else _decompose(train.only(rows.final), data.n_classes)
-    ranks = layer_ranks(final.layer(best), make_pictures(data.test_x, data.test_y, device))
+    ranks = layer_ranks(final.layer(best), test)
     if progress:
         progress(len(penalties) + 1, len(penalties) + 1)
     return ProbeResult(
