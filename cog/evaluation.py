@@ -210,6 +210,7 @@ def probe_cells(
 def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
     """One row of the results, but for what the probe says."""
     found = versions()
+    dim, width = cell.run.model.dim, np.dtype(plan.extraction.dtype).itemsize
     return {
         "model": cell.run.model.name,
         "dataset": cell.dataset,
@@ -220,6 +221,9 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
         "n_classes": dataset.n_classes,
         "complete": dataset.n_classes == dataset.n_wanted,
         "seen_data": cell.run.model.seen_data,
+        "family": cell.run.model.family,
+        "parameters": cell.run.model.parameters,
+        "feature_bytes": sum(map(len, dataset.lists)) * dim * width,
         "split": dataset.split.kind,
         "precision": plan.extraction.precision,
         "dtype": plan.extraction.dtype,

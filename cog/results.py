@@ -14,9 +14,10 @@ from cog.scores import standard_error
 
 COLUMNS = (
     "model", "dataset", "probe", "solver", "shots", "seed", "n_classes", "complete", "top1", "top5",
-    "mean_class", "top1_low", "top1_high", "seed_decides", "seen_data",
+    "mean_class", "top1_low", "top1_high", "seed_decides", "seen_data", "family", "parameters",
     "lr", "wd", "k", "penalty", "trials_per_round", "products", "shots_validation", "n_train",
-    "n_validation", "n_test", "n_unreadable", "dim", "split", "protocol", "precision", "dtype",
+    "n_validation", "n_test", "n_unreadable", "dim", "feature_bytes", "split", "protocol",
+    "precision", "dtype",
     "device", "recipe_hash", "levels_hash", "split_hash", "features_hash", "model_fingerprint",
     "cog_version", "torch_version", "timm_version", "seconds",
 )  # fmt: skip

@@ -29,6 +29,7 @@ class Model:
     `network`: any `torch.nn.Module`, TorchScript included; it may be one that is being trained.
     `name`: of the run's folder and of the column `model`; the network's class if not given.
     `seen_data`: what it learnt from, such as "IN-1K"; results say so, empty is unknown.
+    `family`: what kind of model it is, such as "self-supervised"; reports sort and filter by it.
     `code`: hash of code outside the network's classes that its features depend on (a plug-in's).
     """
 
@@ -37,6 +38,7 @@ class Model:
     name: str = field(default="", kw_only=True)
     code: str = field(default="", kw_only=True, repr=False)
     seen_data: str = field(default="", kw_only=True)
+    family: str = field(default="", kw_only=True)
     _dim: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +91,11 @@ class Model:
                 f"{self.name} fails on float32{list(shape)}: {type(error).__name__}: {error}",
                 "make preprocess give the size that the network takes, or repair its forward",
             ) from error
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network's parameters are; 0 where they are constants of its code."""
+        return sum(tensor.numel() for tensor in self.network.parameters())
 
     @property
     def device(self) -> torch.device:

@@ -89,6 +89,7 @@ def from_zoo(
         preprocess=preprocess_of(row),
         name=row.name + suffix,
         seen_data=row.seen_data if pretrained else "",
+        family=row.family,
     )
     if model.dim != row.dim and own_pool:
         raise CogError(
