@@ -18,6 +18,10 @@ class CogError(Exception):
         self.what = what
         self.hint = hint
 
+    def __reduce__(self) -> tuple[type[CogError], tuple[str, str]]:
+        """How it is pickled, on its way from another process."""
+        return type(self), (self.what, self.hint)
+
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> CogError:
     """The error for a name that is not among the `known` ones; it shows the three nearest.

@@ -1,82 +1,172 @@
-"""What a run will cost: disk from its sizes, time from a short measurement here and now."""
+"""What a run will cost: disk from its sizes, time from ten seconds of measuring here and now.
+
+In: a plan, where it runs, a worker's share. Out: counts, bytes and seconds, to be printed.
+
+- Each model's forward pass and the decoding of the plan's own pictures are timed on one device (of
+  the cluster, if there is one); the others are taken to be like it.
+- On a CPU decoding and forward passes want the same cores, and their times add up; on a GPU the
+  slower of the two decides.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from cog.batches import decoded
+from cog.chunks import seconds_a_picture
+from cog.cluster import Cluster
 from cog.datasets import Dataset
-from cog.extract import seconds_a_picture, store_path
+from cog.executors import ALL, Share
+from cog.extract import Executor, kind_of
+from cog.images import ImageList, read_bytes
 from cog.places import Place, Url
 from cog.plan import Cell, Plan
 from cog.probes import ProbeSettings
 from cog.probes.logreg import estimate_seconds
 from cog.recipe import Recipe
+from cog.run_stores import store_path
+from cog.runs import Run
 from cog.store import FeatureStore
 
-CALIBRATION_PICTURES = 64
+SECONDS = 10.0  # of measuring, for all models together
+PIECES, PIECE = 16, 8  # the pictures that are decoded: so many places of a list, so many at each
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds and bytes of one picture, and seconds of all probes, on one device."""
+
+    decode: float  # on all decoding threads together
+    bytes: float  # of its file
+    forward: tuple[float, ...]  # of each run
+    probes: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Rough costs: seconds and bytes."""
+    """Rough costs of one worker: seconds and bytes."""
 
     cells_done: int
     cells: int
     pictures: int  # still to be decoded
-    extract_seconds: float
-    probe_seconds: float
+    decodes_saved: int  # that every model for itself would make
+    preprocessings: int  # different resizes of one decoded picture
+    names: tuple[str, ...]
+    kind: str
+    at_once: int
+    on_cluster: bool  # where probes too are fitted by several at once
+    measured: Measured
+    rows: tuple[int, ...]  # of features still to be made, of each run
     feature_bytes: int
     free_bytes: int | None  # None: nobody says, as of object storage
 
+    @property
+    def extract_seconds(self) -> float:
+        """Seconds until the features are there."""
+        forward = sum(map(float.__mul__, self.measured.forward, map(float, self.rows)))
+        decode = self.pictures * self.measured.decode
+        if self.kind == "cpu":
+            return (forward + decode) / self.at_once
+        return max(forward / self.at_once, decode)
+
     def lines(self) -> list[str]:
         """The estimate for people."""
+        models = len(self.names)
+        free = "" if self.free_bytes is None else f" ({_bytes(self.free_bytes)} free)"
+        rates = ", ".join(
+            f"{name} {1 / seconds:,.1f}/s"
+            for name, seconds in zip(self.names, self.measured.forward, strict=True)
+        )
+        lines = [
+            f"pictures: {self.pictures:,} to decode, "
+            f"{_bytes(self.pictures * self.measured.bytes)} to read; decoded once for {models} "
+            f"{_plural(models, 'model')} ({self.preprocessings} "
+            f"{_plural(self.preprocessings, 'resize')}): {self.decodes_saved:,} decodes saved",
+            f"features: {_bytes(self.feature_bytes)} to write{free}",
+            f"measured on one {self.kind}: decoding {1 / self.measured.decode:,.0f}/s; {rates}",
+            f"features: about {_time(self.extract_seconds)} on {self.at_once} "
+            f"{_plural(self.at_once, 'device')} ({self.kind}), each "
+            f"{self.pictures / self.at_once:,.0f} pictures",
+        ]
+        if not self.cells:
+            return lines
+        seconds = self.measured.probes / (self.at_once if self.on_cluster else 1)
         return [
             f"cells: {self.cells_done} of {self.cells} done",
-            f"features: {self.pictures:,} pictures to go, about {_time(self.extract_seconds)}, "
-            f"{self.feature_bytes / 1e9:.2f} GB to write"
-            + ("" if self.free_bytes is None else f" ({self.free_bytes / 1e9:.0f} GB free)"),
-            f"probes: about {_time(self.probe_seconds)}",
+            *lines,
+            f"probes: about {_time(seconds)}",
         ]
 
 
-def estimate(plan: Plan) -> Estimate:
-    """Measure a little, and multiply.
+def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = True) -> Estimate:
+    """Measure for ten seconds, and multiply.
 
-    The time of features is that of every model's forward pass and of decoding the pictures once;
-    the time of probes is a few of their steps.
+    Without `probes` the features of all models are counted, those for finished cells too.
     """
     todo = {dataset.name: plan.todo(dataset.name) for dataset in plan.datasets}
     n_todo = sum(map(len, todo.values()))
-    forward = {run: seconds_a_picture(run.model, plan.extraction) for run in plan.runs}
-    width = np.dtype(plan.extraction.dtype).itemsize
-    pictures, forward_seconds, feature_bytes = 0, 0.0, 0
+    rows = Counter[Run]()
+    pictures = 0
     for dataset in plan.datasets:
+        wanted = {cell.run for cell in todo[dataset.name]} if probes else set(plan.runs)
         for images in dataset.lists:
-            rows = {
-                run: _missing_rows(store_path(run, dataset.name, images.split), len(images))
-                for run in {cell.run for cell in todo[dataset.name]}
+            missing = {
+                run: _missing_rows(store_path(run, dataset.name, images.split), images, share)
+                for run in wanted
             }
-            pictures += max(rows.values(), default=0)
-            forward_seconds += sum(count * forward[run] for run, count in rows.items())
-            feature_bytes += sum(count * run.model.dim * width for run, count in rows.items())
+            pictures += max(missing.values(), default=0)
+            rows.update(missing)
+    width = np.dtype(plan.extraction.dtype).itemsize
+    if isinstance(executor, Cluster):
+        (measured,) = executor.each(_measure_there, [(plan, (None,))])
+    else:
+        measured = measure(plan)
+    runs = plan.runs
     return Estimate(
-        cells_done=len(plan.cells) - n_todo,
-        cells=len(plan.cells),
+        cells_done=len(plan.cells) - n_todo if probes else 0,
+        cells=len(plan.cells) if probes else 0,
         pictures=pictures,
-        extract_seconds=forward_seconds / max(1, len(plan.devices))
-        + (pictures * _decode_seconds(plan) if pictures else 0),
-        probe_seconds=sum(_probe_seconds(plan, each, todo[each.name]) for each in plan.datasets),
-        feature_bytes=feature_bytes,
+        decodes_saved=sum(rows.values()) - pictures,
+        preprocessings=len({run.model.preprocess.geometry for run in runs}),
+        names=tuple(run.model.name for run in runs),
+        kind=kind_of(executor, runs[0]),
+        at_once=len(executor),
+        on_cluster=isinstance(executor, Cluster),
+        measured=measured,
+        rows=tuple(rows[run] for run in runs),
+        feature_bytes=sum(rows[run] * run.model.dim * width for run in runs),
         free_bytes=_free_bytes(plan.out),
     )
+
+
+def measure(plan: Plan) -> Measured:
+    """Time decoding, the forward pass of every model, and a few steps of the probes to come."""
+    images = plan.datasets[0].split.train
+    begun = time.perf_counter()
+    decode, size = _decode_costs(plan, images)
+    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(plan.runs)
+    settings = plan.extraction
+    forward = tuple(seconds_a_picture(run.model, settings, left) for run in plan.runs)
+    probes = sum(_probe_seconds(plan, each, plan.todo(each.name)) for each in plan.datasets)
+    return Measured(decode, size, forward, probes)
+
+
+def _measure_there(
+    plan: Plan, _: None, device: torch.device, __: Callable[[str], None]
+) -> Measured:
+    """On a node of a cluster: the same."""
+    for run in plan.runs:
+        run.model.to(device)
+    return measure(plan)
 
 
 def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
@@ -131,26 +221,27 @@ def products_a_second(device: str) -> float:
     return 2 * 1024**3 / best
 
 
-def _missing_rows(path: Place, rows: int) -> int:
-    """How many rows of a store are still to be made."""
+def _missing_rows(path: Place, images: ImageList, share: Share) -> int:
+    """How many rows of a store a worker is still to make."""
     if not FeatureStore.is_there(path):
-        return rows
+        return len(images) // share.workers
     store = FeatureStore.open(path)
-    parts = map(store.chunk_slice, store.missing_chunks())
+    parts = map(store.chunk_slice, filter(share.has, store.missing_chunks()))
     return sum(part.stop - part.start for part in parts)
 
 
-def _decode_seconds(plan: Plan) -> float:
-    """Seconds a picture costs to read and decode, on all workers together."""
-    images = plan.datasets[0].split.test
-    count = min(CALIBRATION_PICTURES, len(images))
+def _decode_costs(plan: Plan, images: ImageList) -> tuple[float, float]:
+    """Seconds a picture costs to read and decode, on all threads together, and bytes to read."""
+    starts = np.linspace(0, max(0, len(images) - PIECE), PIECES).astype(int)
+    slices = [slice(start, min(start + PIECE, len(images))) for start in np.unique(starts)]
     preprocesses = {run.model.preprocess for run in plan.runs}
-    start = time.perf_counter()
-    for _ in decoded(
-        images, [slice(0, count)], preprocesses, plan.extraction.workers, plan.extraction.decoder
-    ):
+    settings = plan.extraction
+    size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
+    begun = time.perf_counter()
+    for _ in decoded(images, slices, preprocesses, settings.workers, settings.decoder):
         pass
-    return (time.perf_counter() - start) / count
+    count = sum(rows.stop - rows.start for rows in slices)
+    return (time.perf_counter() - begun) / count, float(size)
 
 
 def _free_bytes(out: Place) -> int | None:
@@ -170,3 +261,16 @@ def _time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def _bytes(count: float) -> str:
+    """Bytes as people say them."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"

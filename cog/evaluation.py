@@ -16,26 +16,29 @@ Cost: one forward pass a picture and model, then what the probes cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from cog.cluster import Cluster
 from cog.datasets import Dataset
 from cog.errors import Interrupted
-from cog.executors import ALL, Device, Share, devices_for
-from cog.extract import extract, store_path
+from cog.executors import ALL, Share, devices_for
+from cog.extract import Executor, extract, kind_of
 from cog.forward import pick_device
 from cog.images.splits import write_split
 from cog.places import Place, write_text
-from cog.plan import Cell, ModelLike, Plan, make_plan
+from cog.plan import PROTOCOL, Cell, ModelLike, Plan, make_plan
 from cog.probes import PROBES, ProbeData, ProbeSettings
 from cog.probing import class_rows, outcome
-from cog.progress import Progress, Silent, percent_of
+from cog.progress import Noting, Progress, Silent, percent_of
 from cog.results import tidy, write_cell, write_results
+from cog.run_stores import store_path
 from cog.runs import Run, record_unreadable, versions, write_run
 from cog.scores import per_class_top1
 from cog.store import FeatureStore
@@ -79,10 +82,10 @@ def evaluate(
 
 def make_all_features(plan: Plan, progress: Progress, share: Share = ALL) -> list[Place]:
     """The features of a plan alone, or one worker's share of them; gives the stores' places."""
-    devices = devices_for(plan.devices, plan.extraction.precision, progress)
+    executor = executor_for(plan, progress)
     try:
         for dataset in plan.datasets:
-            make_features(plan, dataset, plan.runs, progress, devices, share)
+            make_features(plan, dataset, plan.runs, progress, executor, share)
     except KeyboardInterrupt as error:
         raise Interrupted("run the same command to go on") from error
     if not share.is_all:
@@ -100,19 +103,19 @@ def make_all_features(plan: Plan, progress: Progress, share: Share = ALL) -> lis
 def run_plan(plan: Plan, progress: Progress, discard_features: bool = False) -> pd.DataFrame:
     """Do what is not done of a plan; gives the rows of all its cells."""
     rows: list[dict[str, Any]] = []
-    devices = devices_for(plan.devices, plan.extraction.precision, progress)
+    executor = executor_for(plan, progress)
     try:
         for dataset in plan.datasets:
-            for row in _dataset_rows(plan, dataset, progress, devices):
+            for row in _dataset_rows(plan, dataset, progress, executor):
                 rows.append(row)
                 progress.result(row)
-            write_results(plan.out)
+            write_results(plan.out, PROTOCOL, progress.note)
             if discard_features:
                 discard(plan, dataset)
     except KeyboardInterrupt as error:
         done = f"{len(rows)} of {len(plan.cells)} cells done"
         if rows:
-            write_results(plan.out)
+            write_results(plan.out, PROTOCOL, progress.note)
         raise Interrupted(f"run the same command to go on; {done}") from error
     return tidy(rows)
 
@@ -124,7 +127,7 @@ def missing_chunks(plan: Plan, run: Run, dataset: Dataset) -> int:
 
 
 def _dataset_rows(
-    plan: Plan, dataset: Dataset, progress: Progress, devices: Sequence[Device]
+    plan: Plan, dataset: Dataset, progress: Progress, executor: Executor
 ) -> Iterator[dict[str, Any]]:
     """The rows of one dataset: first those that are done, then the others as they come about."""
     todo: dict[Run, list[Cell]] = {}
@@ -135,9 +138,44 @@ def _dataset_rows(
         else:
             todo.setdefault(cell.run, []).append(cell)
     if todo:
-        make_features(plan, dataset, list(todo), progress, devices)
+        make_features(plan, dataset, list(todo), progress, executor)
+    if isinstance(executor, Cluster):
+        yield from _on_cluster(executor, plan, dataset, todo)
+    else:
+        for run, cells in todo.items():
+            yield from probe_cells(plan, dataset, run, cells, progress)
+
+
+def executor_for(plan: Plan, progress: Progress) -> Executor:
+    """Where a plan's work runs: the devices here, or a cluster."""
+    settings = plan.extraction
+    if settings.executor == "ray":
+        return Cluster.connect(settings.device, settings.workers, progress.note)
+    return devices_for(plan.devices, settings.precision, progress)
+
+
+def _on_cluster(
+    cluster: Cluster, plan: Plan, dataset: Dataset, todo: Mapping[Run, Sequence[Cell]]
+) -> Iterator[dict[str, Any]]:
+    """The rows of a dataset's cells, fitted on a cluster; a task has cells of one model."""
+    extraction = replace(plan.extraction, device=cluster.kind)
+    work = []
     for run, cells in todo.items():
-        yield from probe_cells(plan, dataset, run, cells, progress)
+        parts = min(len(cells), cluster.tasks)
+        alone = replace(plan, runs=(run,), datasets=(), cells=tuple(cells), extraction=extraction)
+        work.append(((alone, dataset), [Share(part, parts) for part in range(parts)]))
+    for rows in cluster.each(_probe_share, work):
+        yield from rows
+
+
+def _probe_share(
+    sent: tuple[Plan, Dataset], share: Share, device: torch.device, note: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """On a node: some cells of one model."""
+    plan, dataset = sent
+    (run,) = plan.runs
+    run.model.to(device)
+    return list(probe_cells(plan, dataset, run, share.of(plan.cells), Noting(note)))
 
 
 def discard(plan: Plan, dataset: Dataset) -> None:
@@ -152,7 +190,7 @@ def make_features(
     dataset: Dataset,
     runs: Sequence[Run],
     progress: Progress,
-    devices: Sequence[Device],
+    executor: Executor,
     share: Share = ALL,
 ) -> None:
     """The features of one dataset for some runs; run.json, split and unreadable.csv beside them."""
@@ -160,14 +198,14 @@ def make_features(
         write_run(
             run,
             {
-                "device": str(run.model.device),
+                "device": kind_of(executor, run),
                 "levels": plan.levels.fingerprint,
                 "recipe": asdict(plan.recipe),
                 "extraction": asdict(plan.extraction),
             },
         )
     write_split(dataset.split, plan.out / "splits", dataset.name)
-    extract(runs, dataset.name, dataset.lists, plan.extraction, progress, devices, share)
+    extract(runs, dataset.name, dataset.lists, plan.extraction, progress, executor, share)
     stores = [FeatureStore.open(store_path(runs[0], dataset.name, s.split)) for s in dataset.lists]
     reasons = [store.unreadable() for store in stores]
     record_unreadable(plan.out, dataset.name, dataset.lists, reasons)

@@ -8,8 +8,7 @@ that are whose, and the items that several devices give.
   started again with the same place, and one without a place makes whatever is missing.
 - Devices are threads of one process, each with its own copy of the models; networks let go of the
   interpreter's lock while they compute.
-- Another executor needs `cog.extract.make_chunks`, the unit of work, and any division into shares:
-  chunks are the same bytes whoever makes them.
+- A cluster (cog/cluster.py) divides into ranges: chunks are the same bytes whoever makes them.
 """
 
 from __future__ import annotations

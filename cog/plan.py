@@ -7,15 +7,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from cog.chunks import Extraction
 from cog.datasets import Dataset, Pictures, find_datasets
 from cog.errors import CogError, unknown_name
-from cog.extract import (
-    Extraction,
-    feature_fingerprint,
-    refuse_other_features,
-)
 from cog.forward import pick_devices
 from cog.images.splits import refuse_another_split
 from cog.levels import Levels, read_levels
@@ -25,10 +23,8 @@ from cog.places import Place, place
 from cog.probing import RECIPE_OPTIONS, Probing
 from cog.recipe import Recipe
 from cog.results import read_cell
+from cog.run_stores import feature_fingerprint, refuse_other_features
 from cog.runs import Run, plan_runs
-
-if TYPE_CHECKING:
-    import torch
 
 PROTOCOL = "cog-1"  # raised when a result would change for the same input
 
@@ -196,11 +192,12 @@ def _load_models(
         raise CogError(
             f"one weights file for {len(specs)} models", "evaluate the models one by one"
         )
-    device = pick_devices(extraction.device)[0]
+    on_cluster = extraction.executor == "ray"  # nodes take the models to their devices themselves
+    device = torch.device("cpu") if on_cluster else pick_devices(extraction.device)[0]
     loaded = []
     for spec, called in zip(specs, names or [None] * len(specs), strict=True):
         if isinstance(spec, Model):  # auto leaves a network where its training script put it
-            where = spec.device if extraction.device == "auto" else device
+            where = spec.device if extraction.device == "auto" and not on_cluster else device
             loaded.append(replace(spec, name=called or spec.name).to(where))
         else:
             loaded.append(
@@ -214,7 +211,8 @@ def _devices(
 ) -> tuple[torch.device, ...]:
     """The devices that make features; a training script's network is not taken to other GPUs."""
     specs = [model] if isinstance(model, str | Path | Model) else model
-    if extraction.device == "auto" and any(isinstance(spec, Model) for spec in specs):
+    own = extraction.device == "auto" and any(isinstance(spec, Model) for spec in specs)
+    if own or extraction.executor == "ray":
         return ()
     return pick_devices(extraction.device)
 

@@ -40,6 +40,18 @@ class Silent:
         """Say nothing."""
 
 
+class Noting(Silent):
+    """Watches, and passes on what is said in lines."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        """`note` takes the lines."""
+        self._note = note
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        self._note(text)
+
+
 def percent_of(advance: Callable[[int], None]) -> Callable[[int, int], None]:
     """What takes (done, total), for a bar of a hundred that is advanced by steps."""
     shown = 0

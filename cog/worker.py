@@ -17,9 +17,9 @@ import pandas as pd
 
 from cog.datasets import Dataset
 from cog.errors import Interrupted
-from cog.evaluation import make_features, missing_chunks, probe_cells
-from cog.executors import Share, devices_for
-from cog.plan import Cell, Plan
+from cog.evaluation import executor_for, make_features, missing_chunks, probe_cells
+from cog.executors import Share
+from cog.plan import PROTOCOL, Cell, Plan
 from cog.progress import Progress
 from cog.results import tidy, write_results
 from cog.runs import Run
@@ -30,14 +30,14 @@ def run_share(plan: Plan, progress: Progress, share: Share) -> pd.DataFrame:
 
     Gives the rows of its finished cells. `progress` is told what waits for other workers.
     """
-    devices = devices_for(plan.devices, plan.extraction.precision, progress)
+    executor = executor_for(plan, progress)
     rows: list[dict[str, Any]] = []
     waiting = 0
     try:
         for dataset in plan.datasets:
             todo = {cell.run: None for cell in plan.todo(dataset.name)}
             if todo:
-                make_features(plan, dataset, list(todo), progress, devices, share)
+                make_features(plan, dataset, list(todo), progress, executor, share)
         cells = share.of(plan.cells)
         for dataset in plan.datasets:
             for run in plan.runs:
@@ -48,7 +48,7 @@ def run_share(plan: Plan, progress: Progress, share: Share) -> pd.DataFrame:
     except KeyboardInterrupt as error:
         raise Interrupted("run the same command to go on") from error
     if rows:
-        write_results(plan.out)
+        write_results(plan.out, PROTOCOL, progress.note)
     _tell_of_share(progress, share, len(cells), waiting)
     return tidy(rows)
 

@@ -252,7 +252,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(options, plug_in, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "cog_l2" in done.stdout
     assert "cells: 0 of 2 done" in done.stdout
-    assert "72 pictures to go" in done.stdout
+    assert "pictures: 72 to decode" in done.stdout
     assert "in1k is left out" in done.stderr
     assert not options["out"].exists()
 

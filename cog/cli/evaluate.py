@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cog.cli.options import comma_list, probe_options, run_options
 from cog.errors import CogError
+
+if TYPE_CHECKING:
+    from cog.executors import Share
 
 
 @click.command(short_help="A model to its accuracy per level.")
@@ -31,11 +34,10 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
     """
     from cog.cli.progress import Terminal
     from cog.evaluation import run_plan
-    from cog.executors import Share
     from cog.plan import make_plan
     from cog.worker import run_share
 
-    share = Share.read(worker) if worker else None
+    share = _share(worker, options)
     if share and discard_features:
         raise CogError(
             "a worker does not know when the others are done with the features",
@@ -44,7 +46,7 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
     with Terminal() as terminal:
         plan = make_plan(**options, notice=terminal.note)
         if dry_run:
-            terminal.plan(plan)
+            terminal.plan(plan, share)
             return
         if share:
             run_share(plan, terminal, share)
@@ -68,11 +70,23 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
     from cog.executors import Share
     from cog.plan import make_plan
 
-    share = Share.read(worker) if worker else Share()
+    share = _share(worker, options) or Share()
     with Terminal() as terminal:
         plan = make_plan(**options, notice=terminal.note)
         if dry_run:
-            terminal.plan(plan)
+            terminal.plan(plan, share, probes=False)
             return
         for store in make_all_features(plan, terminal, share):
             click.echo(store)
+
+
+def _share(worker: str | None, options: dict[str, Any]) -> Share | None:
+    """The share that `--worker` asks for, if it does."""
+    from cog.executors import Share
+
+    if worker and options["executor"] != "here":
+        raise CogError(
+            "--worker and --executor ray both say who does what",
+            "give one: a cluster divides the work itself",
+        )
+    return Share.read(worker) if worker else None

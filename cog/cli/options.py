@@ -77,6 +77,8 @@ _RUN_OPTIONS = (
                  help="auto (all GPUs), cpu, mps, or cuda:0,cuda:2: they divide the chunks."),
     click.option("--worker", metavar="R/W",
                  help="Make the share of worker R (from 0) of W, that write to the same --out."),
+    click.option("--executor", default="here", show_default=True,
+                 help="here, or ray: on the Ray cluster of RAY_ADDRESS, else on one of its own."),
     click.option("--precision", default="fp32", show_default=True,
                  help="Of the network: fp32, bf16 or fp16."),
     click.option("--dtype", default="float16", show_default=True,

@@ -18,6 +18,7 @@ from cog.errors import CogError, unknown_name
 from cog.models.model import Model
 from cog.models.untrained import reinitialise, seeded
 
+_PREFIX = "cog_model_"
 _numbers = count(1)  # a file may be loaded twice: each time under a module name of its own
 
 
@@ -60,7 +61,7 @@ def import_file(path: Path) -> ModuleType:
         raise CogError(
             f"no file {path}", "give --model the path of a Python file: file.py:function"
         )
-    name = f"cog_model_{next(_numbers)}_{path.stem}"
+    name = f"{_PREFIX}{next(_numbers)}_{path.stem}"
     loader = SourceFileLoader(name, str(path))
     module = ModuleType(name)
     module.__file__ = str(path)
@@ -72,6 +73,11 @@ def import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def imported_files() -> list[ModuleType]:
+    """The modules that `import_file` has made so far."""
+    return [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
 
 
 @contextmanager
