@@ -1,16 +1,26 @@
-"""Finished cells → one tidy table: results.csv is a fold of all cells, rebuilt, never edited."""
+"""Finished cells → one tidy table: results.csv is a fold of all cells, rebuilt, never edited.
+
+In: cells/*.json, or a table that was written before. Out: a table, CSV, Parquet.
+
+- A cell that cannot be used (cut short, of another protocol, one of two with one key) is told by
+  name and left out; which rule would say the right one of two?
+- Text has no missing values: an empty one is what nobody knows. Numbers that are missing are NaN.
+  So a table that was written and read is the same, to the byte.
+"""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
 
 from cog.errors import CogError
 from cog.places import Place, write_text
-from cog.scores import standard_error
 
 COLUMNS = (
     "model", "dataset", "probe", "solver", "shots", "seed", "n_classes", "complete", "top1", "top5",
@@ -22,6 +32,15 @@ COLUMNS = (
     "cog_version", "torch_version", "timm_version", "seconds",
 )  # fmt: skip
 KEY = ("model", "dataset", "probe", "solver", "shots", "seed")
+TEXT = (
+    "model", "dataset", "probe", "solver", "seed_decides", "seen_data", "family", "products",
+    "shots_validation", "split", "protocol", "precision", "dtype", "device", "recipe_hash",
+    "levels_hash", "split_hash", "features_hash", "model_fingerprint", "cog_version",
+    "torch_version", "timm_version",
+)  # fmt: skip
+NUMBERS = tuple(name for name in COLUMNS if name not in (*TEXT, "shots", "complete"))
+
+Notice = Callable[[str], None]
 
 
 def write_cell(path: Place, cell: Mapping[str, Any]) -> None:
@@ -33,23 +52,90 @@ def read_cell(path: Place) -> dict[str, Any] | None:
     """The cell at `path`, or None where there is none that can be read."""
     try:
         cell = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):  # not JSON, or not UTF-8
         return None
     return cell if isinstance(cell, dict) else None
 
 
-def fold(runs: Place) -> pd.DataFrame:
+def fold(runs: Place, protocol: str | None = None, notice: Notice | None = None) -> pd.DataFrame:
     """Every finished cell below the folder `runs` as one table, a row a cell, in a fixed order.
 
+    Args:
+        runs: the folder of `cog evaluate --out`.
+        protocol: cells of others are left out; without it, those of all but the most frequent one
+            (of equals, the last by name).
+        notice: who is told of each cell that is left out, by the name of its file, and why.
+
     Raises:
-        CogError: no cells there, or two with one key.
+        CogError: no cells there that can be used.
     """
+    rows, problems = _read_cells(runs)
+    counts = Counter(row["protocol"] for row in rows.values())
+    if rows and protocol is None:
+        protocol = max(counts, key=lambda name: (counts[name], name))
+    for path, row in rows.items():
+        if row["protocol"] != protocol:
+            problems[path] = f"is of protocol {row['protocol']}, not {protocol}"
+    rows = {path: row for path, row in rows.items() if path not in problems}
+    problems |= _twice(rows)
+    for path, problem in sorted(problems.items(), key=lambda item: str(item[0])):
+        if notice:
+            notice(f"{path} {problem}: left out")
+    kept = [row for path, row in rows.items() if path not in problems]
+    if not kept:
+        found = f": {len(problems)} cannot be used" if problems else ""
+        raise CogError(
+            f"no finished cells in {runs}{found}", "give the folder of `cog evaluate --out`"
+        )
+    return tidy(kept)
+
+
+def _read_cells(runs: Place) -> tuple[dict[Place, dict[str, Any]], dict[Place, str]]:
+    """The rows of the cells below a folder by file, and what is wrong with the other files."""
+    rows, problems = {}, {}
     paths: list[Place] = list(runs.glob("*/cells/*.json"))
-    cells = map(read_cell, sorted(paths, key=str))
-    rows = [cell["row"] for cell in cells if cell is not None]
-    if not rows:
-        raise CogError(f"no finished cells in {runs}", "run `cog evaluate --out` there first")
-    return tidy(rows)
+    for path in sorted(paths, key=str):
+        cell = read_cell(path)
+        if cell is None:
+            problems[path] = "is cut short, or no JSON"
+        elif problem := _problem(cell):
+            problems[path] = problem
+        else:
+            rows[path] = cell["row"]
+    return rows, problems
+
+
+def _problem(cell: Mapping[str, Any]) -> str | None:
+    """What keeps a cell from being a row of the results, if anything does."""
+    kinds = {"hashes": dict, "row": dict, "trials": list}
+    if any(not isinstance(cell.get(name), kind) for name, kind in kinds.items()):
+        return f"is no cell of {', '.join(kinds)}"
+    row = cell["row"]
+    for name in ("model", "dataset", "probe", "solver", "protocol"):
+        if not isinstance(row.get(name), str) or not row[name]:
+            return f"has no {name}"
+    if type(row.get("seed")) is not int:
+        return "has no seed"
+    if row.get("shots") != "all" and type(row.get("shots")) is not int:
+        return "has no shots"
+    top1 = row.get("top1")
+    if not isinstance(top1, int | float) or not 0 <= top1 <= 100:
+        return "has no top1"
+    odd = [name for name in COLUMNS if isinstance(row.get(name), list | dict)]
+    return f"has no single {odd[0]}" if odd else None
+
+
+def _twice(rows: Mapping[Place, Mapping[str, Any]]) -> dict[Place, str]:
+    """The files that have the key of another, and which that is."""
+    files: dict[tuple[Any, ...], list[Place]] = {}
+    for path, row in rows.items():
+        files.setdefault(tuple(row[name] for name in KEY), []).append(path)
+    return {
+        path: f"is the same result as {' and '.join(str(other) for other in same if other != path)}"
+        for same in files.values()
+        if len(same) > 1
+        for path in same
+    }
 
 
 def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -58,75 +144,130 @@ def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     Raises:
         CogError: two rows have one key.
     """
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    return _tidy(pd.DataFrame(list(rows), columns=list(COLUMNS)))
+
+
+def _tidy(raw: pd.DataFrame) -> pd.DataFrame:
+    """All columns, each of its own kind, in a fixed order of rows."""
+    complete = raw["complete"].map({True: True, False: False, "True": True, "False": False})
+    columns = {
+        **{name: raw[name].astype("object").fillna("").astype(str) for name in TEXT},
+        **{name: pd.to_numeric(raw[name]) for name in NUMBERS},
+        "shots": pd.Series(
+            ["all" if shots == "all" else int(shots) for shots in raw["shots"]], dtype="object"
+        ),
+        "complete": complete.astype("boolean" if complete.isna().any() else "bool"),
+    }
+    table = pd.DataFrame({name: columns[name] for name in COLUMNS})
     twice = table[table.duplicated(list(KEY), keep=False)]
     if len(twice):
         raise CogError(
             f"two results for {tuple(twice.iloc[0][list(KEY)])}",
-            "remove one of the two cells/*.json files with that model, dataset and seed",
+            "remove one of the two rows, or of the cells/*.json files that they come from",
         )
-    order = table.assign(
-        dataset=table["dataset"].map(dataset_order), shots=table["shots"].map(_shots_order)
+    return sort_rows(table, KEY)
+
+
+def sort_rows(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The rows sorted by some columns; datasets and shots in the order of their numbers."""
+    orders = {"dataset": dataset_order, "shots": _shots_order}
+    keys = pd.DataFrame(
+        {name: table[name].map(orders.get(name, lambda as_is: as_is)) for name in by}
     )
-    return table.loc[order.sort_values(list(KEY)).index].reset_index(drop=True)
+    return table.loc[keys.sort_values(list(by)).index].reset_index(drop=True)
 
 
-def dataset_order(dataset: str) -> tuple[int, int]:
-    """What a dataset is sorted by: in1k first, then the levels by number."""
-    return (0, 0) if dataset == "in1k" else (1, int(dataset.removeprefix("cog_l")))
+def dataset_order(dataset: str) -> tuple[int, int, str]:
+    """What a dataset is sorted by: in1k first, then the levels by number, then any other.
+
+    >>> sorted(["other", "cog_l10", "cog_l2", "in1k"], key=dataset_order)
+    ['in1k', 'cog_l2', 'cog_l10', 'other']
+    """
+    if dataset == "in1k":
+        return 0, 0, dataset
+    number = dataset.removeprefix("cog_l")
+    is_level = number != dataset and number.isdecimal()
+    return (1, int(number), dataset) if is_level else (2, 0, dataset)
 
 
 def _shots_order(shots: int | str) -> float:
     return float("inf") if shots == "all" else float(shots)
 
 
-def write_results(runs: Place) -> Place:
+def write_results(runs: Place, protocol: str | None = None, notice: Notice | None = None) -> Place:
     """Fold the cells below `runs` into `runs/results.csv`; gives its path."""
     path = runs / "results.csv"
-    write_text(path, fold(runs).to_csv(index=False, lineterminator="\n"))
+    write_text(path, as_csv(fold(runs, protocol, notice)))
     return path
 
 
-def wide(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per model × probe × solver × shots: mean top-1 over seeds, a column a dataset.
+def read_results(
+    path: Place, protocol: str | None = None, notice: Notice | None = None
+) -> pd.DataFrame:
+    """The tidy table of a folder of runs (see `fold`), or of a file that was written from one.
 
-    Beside it `<dataset>_se`, the standard error of that mean, where there is more than one seed.
-    `levels` is the mean over the levels that are there, `rank` its place among the models that
-    have every level of the table with all its classes (1 is best); the others get none, for their
-    figures are of an easier task.
+    Raises:
+        CogError: nothing there, or no table of results.
     """
-    by = ["probe", "solver", "shots", "model"]
-    top1 = results.pivot_table(index=by, columns="dataset", values="top1", aggfunc="mean")
-    names = sorted((str(name) for name in top1.columns), key=dataset_order)
-    top1 = top1[names]
-    errors = results.pivot_table(
-        index=by,
-        columns="dataset",
-        values="top1",
-        aggfunc=lambda values: standard_error(values.to_numpy()),
-    )
-    pairs = {f"{name}_se": errors[name] for name in names if name in errors}
-    level_names = [name for name in names if name != "in1k"]
-    complete = results.groupby(by)["complete"].all() & top1[level_names].notna().all(axis=1)
-    table = top1.assign(seeds=results.groupby(by)["seed"].nunique())
-    if level_names:
-        table["levels"] = top1[level_names].mean(axis=1)
-        ranked = (
-            table["levels"].where(complete).groupby(by[:-1]).rank(ascending=False, method="min")
+    if path.suffix not in (".csv", ".parquet"):
+        return fold(path, protocol, notice)
+    if not path.is_file():
+        raise CogError(f"no file {path}", "give a folder of runs, or its results.csv")
+    try:
+        raw = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
+        known = raw.reindex(columns=list(COLUMNS))
+        needed = known[[*KEY, "top1", "protocol"]]
+        if (needed.isna() | (needed == "")).any(axis=None):
+            raise ValueError("a result without its key, its accuracy or its protocol")
+        return _tidy(known)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise CogError(
+            f"{path} is no table of results: {error}",
+            "give one that `cog results RUNS --out FILE` wrote, or the folder of runs",
+        ) from error
+
+
+def _read_csv(file: io.BytesIO) -> pd.DataFrame:
+    """CSV with text as it stands (a model may be called NA) and every digit of a number."""
+    raw = pd.read_csv(file, dtype=str, keep_default_na=False)
+    return raw.assign(**{name: _numbers(raw[name]) for name in NUMBERS if name in raw})
+
+
+def _numbers(texts: pd.Series[str]) -> pd.Series[Any]:
+    """Integers where all texts are, else floats; NaN where there is no text."""
+    kind = int if all(text.removeprefix("-").isdecimal() for text in texts) else float
+    return pd.Series([kind(text or "nan") for text in texts], index=texts.index)
+
+
+def _read_parquet(file: io.BytesIO) -> pd.DataFrame:
+    _need_pyarrow()
+    return pd.read_parquet(file, engine="pyarrow")
+
+
+_READERS = {".csv": _read_csv, ".parquet": _read_parquet}
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as CSV, lines ended by a newline alone."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def as_parquet(table: pd.DataFrame) -> bytes:
+    """A table as a Parquet file; shots, which are numbers or `all`, become text.
+
+    Raises:
+        CogError: pyarrow is not installed.
+    """
+    _need_pyarrow()
+    if "shots" in table:
+        table = table.assign(shots=table["shots"].map(str))
+    return bytes(table.to_parquet(None, engine="pyarrow", index=False))
+
+
+def _need_pyarrow() -> None:
+    """Raises CogError where pyarrow is not installed."""
+    if find_spec("pyarrow") is None:
+        raise CogError(
+            "Parquet needs pyarrow, which is not installed",
+            "install it: pip install 'imagenet-cog[parquet]', or write CSV",
         )
-        table["rank"] = ranked.astype("Int64")
-    table = table.assign(**pairs)
-    for place, name in enumerate(names):  # each error right of its mean
-        if f"{name}_se" in pairs:
-            table.insert(2 * place + 1, f"{name}_se", table.pop(f"{name}_se"))
-    table["complete"] = complete
-    seen = results.assign(seen_data=results["seen_data"].astype("object").fillna(""))
-    table["seen_data"] = seen.groupby(by)["seen_data"].first()
-    table = table.reset_index()
-    order = table["shots"].map(_shots_order)
-    return (
-        table.assign(_order=order)
-        .sort_values(["probe", "solver", "_order", "model"])
-        .drop(columns="_order")
-        .reset_index(drop=True)
-    )

@@ -11,6 +11,7 @@ import click
 
 import cog
 from cog.cli.check_data import check_data
+from cog.cli.compare import compare
 from cog.cli.demo import demo
 from cog.cli.evaluate import evaluate, extract
 from cog.cli.features import export, probe
@@ -36,7 +37,7 @@ def main() -> None:
 
 for command in (
     demo, build_levels, levels, similarity, check_data, evaluate, extract, probe, export, store,
-    models, results,
+    models, results, compare,
 ):  # fmt: skip
     main.add_command(command)
 

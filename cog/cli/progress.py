@@ -21,11 +21,14 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from cog.cli.bars import bar, is_plain, pad, show
+from cog.errors import CogError
 from cog.progress import percent_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cog.executors import Share
     from cog.places import Place
     from cog.plan import Plan
 
@@ -88,42 +91,38 @@ class Terminal:
         return advance
 
     def result(self, row: dict[str, Any]) -> None:
-        """One finished row on stdout; the first brings the header."""
+        """One finished row on stdout, in a terminal with a small bar; the first brings the head."""
         if not self.header_shown:
             self.header_shown = True
             print(f"{'model':28} {'dataset':8} {'probe':14} {'shots':>5} {'seed':>4} "
                   f"{'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
         probe = f"{row['probe']}-{row['solver']}"
-        print(f"{row['model']:28} {row['dataset']:8} {probe:14} {row['shots']:>5} {row['seed']:>4} "
-              f"{row['top1']:6.2f} {row['top5']:6.2f}", flush=True)  # fmt: skip
+        drawn = "" if is_plain(self.out) else f"  {bar(row['top1'], 10)}".rstrip()
+        print(f"{pad(row['model'], 28)} {row['dataset']:8} {probe:14} {row['shots']:>5} "
+              f"{row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
+              flush=True)  # fmt: skip
 
     def summary(self, results: pd.DataFrame, path: Place) -> None:
-        """Mean top-1 per dataset, a line a model, and where the results are."""
-        from cog.results import wide
+        """Tables of top-1 with small bars, and where the results are.
 
-        table = Table(
-            title="top-1 in percent, mean over seeds ± its standard error", title_justify="left"
-        )
-        frame = wide(results)
-        names = [str(name) for name in frame]
-        errors = {name: frame.pop(name) for name in names if name.endswith("_se")}
-        for column in frame.columns:
-            table.add_column(str(column), justify="left" if column == "model" else "right")
-        for row, values in enumerate(frame.itertuples(index=False)):
-            spreads = (errors.get(f"{name}_se") for name in frame.columns)
-            table.add_row(
-                *(
-                    _cell(value, None if spread is None else spread[row])
-                    for value, spread in zip(values, spreads, strict=True)
-                )
-            )
+        Results that must not be in one table get none, but are told what they differ in.
+        """
+        from cog.tables import refuse_mixed
+
         self.out.print()
-        self.out.print(table)
+        try:
+            refuse_mixed(results)
+        except CogError as error:
+            self.note(f"no table, {error.what}\n`cog results` shows a part: {error.hint}")
+        else:
+            show(results, self.out)
         print(path)
 
-    def plan(self, plan: Plan) -> None:
-        """What a run would do, and its cost."""
+    def plan(self, plan: Plan, share: Share | None, probes: bool = True) -> None:
+        """What a run would do, or one worker of it, with the `probes` or without; and its cost."""
         from cog.estimate import estimate
+        from cog.evaluation import executor_for
+        from cog.executors import ALL
 
         table = Table(title="datasets", title_justify="left")
         for column in ("dataset", "split", "classes", "left out", "train", "test", "cells to do"):
@@ -139,7 +138,8 @@ class Terminal:
             )
             table.add_row(dataset.name, dataset.split.kind, *(f"{count:,}" for count in counts))
         self.out.print(table)
-        for line in estimate(plan).lines():
+        executor = executor_for(plan, self)
+        for line in estimate(plan, executor, share or ALL, probes).lines():
             print(line)
 
     def __enter__(self) -> Terminal:
@@ -165,13 +165,3 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The rate of late."""
         return Text(f"{task.speed or 0:.1f} {self.unit}/s")
-
-
-def _cell(value: Any, error: float | None = None) -> str:
-    """A value of the summary as text, with its standard error where it has one."""
-    import pandas as pd
-
-    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
-        return "–"
-    spread = "" if error is None or error != error else f" ± {error:.2f}"
-    return f"{value:.2f}{spread}" if isinstance(value, float) else str(value)

@@ -1,0 +1,146 @@
+"""`cog compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cog.run_comparison import Cause, Comparison
+
+
+def _renames(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """OLD=NEW texts as a mapping."""
+    for text in texts:
+        old, sign, new = text.partition("=")
+        if not (old and sign and new):
+            raise click.BadParameter(f"expected OLD=NEW, found {text!r}")
+    return {text.partition("=")[0]: text.partition("=")[2] for text in texts}
+
+
+@click.command(short_help="Which numbers moved between two runs.")
+@click.argument("first", metavar="RUNS_A")
+@click.argument("second", metavar="RUNS_B")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    metavar="POINTS",
+    help="Exit with 1 where a top-1 moved by more than this.  [default: its noise]",
+)
+@click.option(
+    "--allow-missing/--no-allow-missing",
+    default=False,
+    show_default=True,
+    help="Rows that one of the two lacks do not count.",
+)
+@click.option(
+    "--rename",
+    "names",
+    multiple=True,
+    callback=_renames,
+    metavar="OLD=NEW",
+    help="Compare OLD of RUNS_A with NEW of RUNS_B. May be given again.",
+)
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE|-",
+              help="Write every number here; with - to stdout, the talk to stderr.")  # fmt: skip
+@click.pass_context
+def compare(
+    context: click.Context,
+    first: str,
+    second: str,
+    tolerance: float | None,
+    allow_missing: bool,
+    names: dict[str, str],
+    csv_file: Path | None,
+) -> None:
+    """Which top-1 moved from RUNS_A to RUNS_B, by how much, and whether that is more than noise.
+
+    Each is a folder of runs or a results.csv. The exit status is 0 if nothing moved by more than
+    its noise (with --tolerance: by more than that) and both have the same rows; else 1. Noise is
+    what other seeds (paired) and other test pictures would change, at 95 %: of many numbers some
+    lie outside by chance.
+
+    \b
+    Example:
+        cog compare runs-before runs-after
+        cog compare before.csv runs --tolerance 0.5 --csv moved.csv
+        cog compare runs runs --rename checkpoint1=checkpoint2
+    """
+    from cog.places import place, write_text
+    from cog.results import as_csv, read_results
+    from cog.run_comparison import compare_runs, rename_models
+
+    def warn(text: str) -> None:
+        click.echo(text, err=True)
+
+    tables = read_results(place(first), notice=warn), read_results(place(second), notice=warn)
+    if names:
+        tables = rename_models(*tables, names)
+    found = compare_runs(*tables)
+    to_stdout = str(csv_file) == "-"
+    for line in _lines(found, tolerance):
+        click.echo(line, err=to_stdout)
+    if csv_file is not None:
+        text = as_csv(found.table())
+        click.echo(text, nl=False) if to_stdout else write_text(csv_file, text)
+    lacking = len(found.missing) > 0 and not allow_missing
+    context.exit(1 if len(found.moved(tolerance)) or lacking else 0)
+
+
+def _lines(found: Comparison, tolerance: float | None) -> Iterator[str]:
+    """What a comparison tells people: the numbers that moved, what is missing, why, and counts."""
+    from cog.run_comparison import EQUAL
+
+    moved = found.numbers[found.numbers["verdict"] != EQUAL]
+    if len(moved):
+        yield f"{'moved':>7} {'noise':>6} {'first':>6} {'second':>6}"
+    for row in moved.itertuples():
+        yield (
+            f"{row.difference:+7.2f} {row.noise:6.2f} {row.first:6.2f} {row.second:6.2f}  "
+            f"{row.verdict:15}  {_name(row)}, {row.seeds} seed{'s' if row.seeds != 1 else ''}"
+        )
+    yield from _missing_lines(found)
+    for cause in found.causes:
+        yield _cause_line(cause, found.rows)
+    yield _count_line(found, tolerance)
+
+
+def _name(row: Any) -> str:
+    return f"{row.model} {row.dataset} {row.probe}-{row.solver}, shots {row.shots}"
+
+
+def _missing_lines(found: Comparison) -> Iterator[str]:
+    from cog.run_comparison import NUMBER
+
+    for _, rows in found.missing.groupby([*NUMBER, "verdict"], sort=False):
+        seeds = " ".join(map(str, rows["seed"]))
+        row = next(rows.itertuples())
+        yield f"{row.verdict}: {_name(row)}, seed{'s' if len(rows) != 1 else ''} {seeds}"
+
+
+def _cause_line(cause: Cause, rows: int) -> str:
+    first, second = cause.changes[0]
+    more = f" and {len(cause.changes) - 1} other changes" if len(cause.changes) > 1 else ""
+    return f"differs: {cause.column}, {first} → {second}{more}, in {cause.rows:,} of {rows:,} rows"
+
+
+def _count_line(found: Comparison, tolerance: float | None) -> str:
+    """How many numbers are equal, moved within noise, and moved by more."""
+    from cog.run_comparison import EQUAL, WITHIN
+
+    counts = found.numbers["verdict"].value_counts()
+    more = found.moved()
+    parts = [
+        f"{counts.get(EQUAL, 0):,} of {len(found.numbers):,} numbers equal",
+        f"{counts.get(WITHIN, 0):,} moved within noise",
+        f"{len(more):,} moved by more"
+        + (f" (up to {more['difference'].iloc[0]:+.2f})" if len(more) else ""),
+    ]
+    if tolerance is not None:
+        parts.append(f"{len(found.moved(tolerance)):,} past the tolerance of {tolerance:g}")
+    if len(found.missing):
+        parts.append(f"{len(found.missing):,} rows only in one")
+    return ", ".join(parts)

@@ -1,0 +1,244 @@
+"""Views of the tidy table of results: means with their errors, ranks, what may stand together.
+
+In: the tidy table (cog/results.py). Out: tables with a row a model × dataset × probe × solver ×
+shots (`summary`), and what is derived from them. Accuracies and differences are in percent points.
+
+- One table holds rows of one kind: `refuse_mixed` says what differs and how to choose.
+- The error of a mean top-1 joins both of its sources, the seeds and the draw of test pictures.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cog.errors import CogError, unknown_name
+from cog.models.zoo import UNSEEN
+from cog.results import COLUMNS, dataset_order, sort_rows
+
+FIT = ("probe", "solver", "shots")
+"""what is fitted; figures of two fits are not compared"""
+SETTING = ("model", "dataset", *FIT)
+"""what a mean over seeds is of"""
+WHOLE = ("protocol", "recipe_hash", "levels_hash", "shots_validation")
+"""columns that have one value in all rows of one table; the last where it is set"""
+OF_DATASET = ("split_hash", "n_classes", "n_test")
+"""columns that have one value in all rows of a dataset"""
+Z95 = 1.96
+"""a normal variable is within so many standard deviations of its mean 95 times in 100"""
+
+
+def seen_more(seen_data: str) -> bool:
+    """Whether a model is known to have learnt from other data than ImageNet-1K alone.
+
+    The concepts of the levels may not be unseen for it. Empty is unknown, and not marked.
+
+    >>> seen_more("IN-1K"), seen_more("IN-21K, IN-1K"), seen_more("")
+    (False, True, False)
+    """
+    return seen_data not in ("", UNSEEN)
+
+
+def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+    """The rows that meet conditions like `dataset=cog_l1` or `model!=dino`.
+
+    Of several `=` on one column any may hold; everything else must hold together.
+
+    Raises:
+        CogError: no such column, no row with such a value, no row left, or no condition at all.
+    """
+    wanted: dict[str, set[str]] = {}
+    kept = pd.Series(True, index=results.index)
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        column = name.removesuffix("!")
+        if not equals:
+            raise CogError(f"no condition: {condition!r}", "write COLUMN=VALUE or COLUMN!=VALUE")
+        if column not in COLUMNS:
+            raise unknown_name("column", column, COLUMNS)
+        values = results[column].map(_as_text)
+        if value not in set(values):
+            raise unknown_name(column, value, sorted(set(values)))
+        if name.endswith("!"):
+            kept &= values != value
+        else:
+            wanted.setdefault(column, set()).add(value)
+    for column, values_of_it in wanted.items():
+        kept &= results[column].map(_as_text).isin(values_of_it)
+    if not kept.any():
+        raise CogError(f"no results with {' and '.join(conditions)}", "leave out a --where")
+    return results[kept].reset_index(drop=True)
+
+
+def _as_text(value: Any) -> str:
+    """A value as CSV shows it; whole numbers without `.0`, missing ones empty."""
+    return "" if pd.isna(value) else str(value).removesuffix(".0")
+
+
+def differences_of_protocol(results: pd.DataFrame) -> list[str]:
+    """What keeps rows from being put together: each column that differs, with values and models."""
+    return [_told(where_it_is, shares) for where_it_is, _, shares in _mixed(results)]
+
+
+def notes_of_protocol(results: pd.DataFrame) -> list[str]:
+    """What differs between rows that may yet be put together: the precision of the networks."""
+    shares = _shares(results, "precision")
+    return [_told("precision", shares)] if len(shares) > 1 else []
+
+
+def refuse_mixed(results: pd.DataFrame) -> None:
+    """Refuse to put results of different protocols, recipes, levels or test pictures together.
+
+    Raises:
+        CogError: which columns differ, with which values of which models; the hint leaves out
+            rows until those that most models have are left.
+    """
+    differences = differences_of_protocol(results)
+    if not differences:
+        return
+    left, conditions = results, list[str]()
+    while mixed := _mixed(left):
+        _, column, shares = mixed[0]
+        new = _without_the_fewer(column, shares)
+        left, conditions = where(left, new), conditions + new
+    typed = " ".join(f"--where {shlex.quote(condition)}" for condition in conditions)
+    raise CogError(
+        f"results that do not belong in one table: {'; '.join(differences)}",
+        f"leave some out, such as: {typed}",
+    )
+
+
+Shares = list[tuple[str, tuple[str, ...]]]
+
+
+def _mixed(results: pd.DataFrame) -> list[tuple[str, str, Shares]]:
+    """Each column that has several values where it must have one: where that is, name, values."""
+    places = [(column, column, results) for column in WHOLE]
+    for dataset in sorted(results["dataset"].unique(), key=dataset_order):
+        rows = results[results["dataset"] == dataset]
+        places += [(f"{column} of {dataset}", column, rows) for column in OF_DATASET]
+    found = []
+    for where_it_is, column, rows in places:
+        shares = _shares(rows, column)
+        if column == "shots_validation":  # not set where all pictures train
+            shares = [share for share in shares if share[0]]
+        if len(shares) > 1:
+            found.append((where_it_is, column, shares))
+    return found
+
+
+def _shares(rows: pd.DataFrame, column: str) -> Shares:
+    """The values of a column and the models that have them, that of most models first."""
+    models: dict[str, set[str]] = {}
+    for model, value in set(zip(rows["model"], rows[column], strict=True)):
+        models.setdefault(_as_text(value), set()).add(model)
+    shares = [(value, tuple(sorted(names))) for value, names in models.items()]
+    return sorted(shares, key=lambda share: (-len(share[1]), share[0]))
+
+
+def _told(name: str, shares: Shares) -> str:
+    """`split_hash of in1k differs: 03dc (dino, moco), 92a4 (clip)`."""
+    told = []
+    for value, models in shares:
+        more = f" and {len(models) - 3} more" if len(models) > 3 else ""
+        told.append(f"{value or 'nothing'} ({', '.join(models[:3])}{more})")
+    return f"{name} differs: {', '.join(told)}"
+
+
+def _without_the_fewer(column: str, shares: Shares) -> list[str]:
+    """Conditions that leave one value of a column: by model where that is short, else by value."""
+    (_, kept), *others = shares
+    conditions = []
+    for value, models in others:
+        by_model = len(models) <= 3 and not set(models) & set(kept)
+        conditions += [f"model!={name}" for name in models] if by_model else [f"{column}!={value}"]
+    return conditions
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """A row a model × dataset × probe × solver × shots: the mean over seeds, and how sure it is.
+
+    Columns: `SETTING`; `seeds`, how many; `top1` and `top5`, means; `se`, the standard error of
+    top1 over seeds, s / √n, NaN for one seed; `low` and `high`, the means of the ends of the 95 %
+    intervals over test pictures; `error`; `complete`, whether all seeds had all classes;
+    `seen_data`, `family`, `parameters`, `dim`, `n_test`; `seconds`, of all seeds; `feature_bytes`.
+
+    error = √(se² + se_test²) with se_test = (high − low) / (2 · 1.96): one standard error of top1
+    from both the seeds and the draw of test pictures, which all seeds share. A term that is not
+    known (one seed; no interval) counts as 0; NaN where neither is.
+    """
+    complete = results["complete"].fillna(False).astype(bool)
+    groups = results.assign(complete=complete).groupby(list(SETTING), sort=False)
+    table = pd.DataFrame(
+        {
+            "seeds": groups.size(),
+            "top1": groups["top1"].mean(),
+            "se": groups["top1"].sem(),
+            "low": groups["top1_low"].mean(),
+            "high": groups["top1_high"].mean(),
+            "top5": groups["top5"].mean(),
+            "complete": groups["complete"].all(),
+            **{name: groups[name].first() for name in ("seen_data", "family", "parameters", "dim")},
+            "n_test": groups["n_test"].first(),
+            "seconds": groups["seconds"].sum(),
+            "feature_bytes": groups["feature_bytes"].max(),
+        }
+    ).reset_index()
+    se_test = (table["high"] - table["low"]) / (2 * Z95)
+    table["error"] = joined_error(table["se"], se_test)
+    return sort_rows(table, SETTING)
+
+
+def joined_error(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
+    """The error of a sum or difference of two independent errors; of one where one is not known."""
+    joined = pd.Series(np.hypot(one.fillna(0), other.fillna(0)), index=one.index)
+    return joined.mask(one.isna() & other.isna())
+
+
+def ranking(summary: pd.DataFrame) -> pd.DataFrame:
+    """A row a probe × solver × shots × model, a column a dataset: the place by top-1, 1 is best.
+
+    Equal figures have the better place. Ranked are the models that are complete on the dataset;
+    the others have none, for their figures are of an easier task.
+    """
+    by = [summary[name] for name in ("dataset", *FIT)]
+    ranks = summary["top1"].where(summary["complete"]).groupby(by)
+    placed = summary.assign(rank=ranks.rank(ascending=False, method="min").astype("Int64"))
+    index = [*FIT, "model"]
+    table = placed.pivot(index=index, columns="dataset", values="rank")
+    names = sorted((str(name) for name in table), key=dataset_order)
+    return sort_rows(table[names].rename_axis(columns=None).reset_index(), index)
+
+
+def wide(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per model × probe × solver × shots: mean top-1 over seeds, a column a dataset.
+
+    Beside it `<dataset>_se`, the standard error of that mean, where there is more than one seed.
+    `levels` is the mean over the levels that are there, `rank` its place among the models that
+    have every level of the table with all its classes (1 is best); the others get none, for their
+    figures are of an easier task.
+    """
+    by = [*FIT, "model"]
+    cells = summary(results).set_index([*by, "dataset"])
+    means, errors = cells["top1"].unstack("dataset"), cells["se"].unstack("dataset")
+    names = sorted((str(name) for name in means), key=dataset_order)
+    columns = {}
+    for name in names:
+        columns[name] = means[name]
+        if errors[name].notna().any():
+            columns[f"{name}_se"] = errors[name]
+    rows = cells.groupby(level=by)
+    table = pd.DataFrame(columns).assign(seeds=results.groupby(by)["seed"].nunique())
+    level_names = [name for name in names if name != "in1k"]
+    complete = rows["complete"].all() & means[level_names].notna().all(axis=1)
+    if level_names:
+        table["levels"] = means[level_names].mean(axis=1)
+        ranked = table["levels"].where(complete).groupby(level=list(FIT))
+        table["rank"] = ranked.rank(ascending=False, method="min").astype("Int64")
+    table["complete"] = complete
+    table["seen_data"] = rows["seen_data"].first()
+    return sort_rows(table.reset_index(), by)
