@@ -1,4 +1,4 @@
-"""`cog build-levels` and `cog levels show | explain | compare | check`."""
+"""`cog build-levels` and `cog levels show | explain | explore | compare | check`."""
 
 from __future__ import annotations
 
@@ -123,9 +123,9 @@ def _tell_levels(built: Any) -> None:
         )
 
 
-@click.group(short_help="Show, explain, compare, check levels.")
+@click.group(short_help="Show, explain, explore, compare, check levels.")
 def levels() -> None:
-    """Look into levels: show, explain, compare, check.
+    """Look into levels: show, explain, explore, compare, check.
 
     A DIR is a folder that `cog build-levels` wrote, or `official`.
 
@@ -194,6 +194,29 @@ def explain(concept: str, folder: str) -> None:
     click.echo(f"a         {told.wnid} {told.name}")
     click.echo(f"b         {told.nearest} (the nearest seen concept)")
     click.echo(f"s         {told.subsumer} (their subsumer)\n{told.formula}")
+
+
+@levels.command(short_help="Make a page to look around in levels.")
+@click.argument("folder", metavar="DIR")
+@click.option("--out", default=Path("levels.html"), type=click.Path(path_type=Path),
+              show_default=True, metavar="FILE", help="The page.")  # fmt: skip
+@click.option("--images", type=click.Path(path_type=Path), metavar="ROOT",
+              help="Where pictures are; shows a few of each concept.")  # fmt: skip
+def explore(folder: str, out: Path, images: Path | None) -> None:
+    """Make a page to look around in levels: a ranked list and the tree of WordNet, with a search.
+
+    The page is one file and asks no network. With --images, thumbnails go into the folder
+    levels-thumbnails beside it; the same command goes on where it was cut off.
+
+    \b
+    Example: cog levels explore official --out levels.html --images /data/imagenet21k
+    """
+    from cog.cli.progress import Terminal
+    from cog.levels import read_levels
+    from cog.report.explorer import write_explorer
+
+    with Terminal() as terminal:
+        click.echo(write_explorer(read_levels(folder), out, images, terminal))
 
 
 @levels.command(short_help="Compare two folders of levels.")

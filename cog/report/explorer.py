@@ -1,0 +1,162 @@
+"""The level explorer: levels as a ranked list and as a tree of WordNet, on one page.
+
+In: `Levels`, their taxonomy and, if there are, thumbnails. Out: columns for the scripts of the
+page (templates/explorer*.js), and a page of its own. Every number is one of levels.csv or a count
+of its concepts; names are those of levels.csv, else of WordNet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import cog
+from cog.errors import CogError
+from cog.levels import Levels
+from cog.places import write_text
+from cog.progress import Progress
+from cog.report.page import render
+from cog.wordnet import Taxonomy, load_taxonomy
+
+THUMBNAILS = "levels-thumbnails"  # the folder beside the page
+MEASURE_NAMES = {  # where a measure is named after people
+    "lin": "Lin",
+    "resnik": "Resnik",
+    "jcn": "Jiang–Conrath",
+    "wup": "Wu–Palmer",
+    "lch": "Leacock–Chodorow",
+}
+
+
+def explorer_data(
+    levels: Levels, taxonomy: Taxonomy, thumbnails: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """What explorer.html wants as `explorer`: columns, ready for JSON.
+
+    `nodes`: every concept in a level, every seen one, and all above them, sorted by wnid; whatever
+    else speaks of a node gives its position there. `concepts`: the rows of levels.csv in order;
+    `lcs` is −1 where nothing lies above both, `images` is None where unknown. `below`: for each
+    level, then for the seen concepts, how many lie at or below each node.
+
+    `taxonomy` is the one that the levels were made with; `thumbnails` has relative URLs by wnid.
+
+    Raises:
+        CogError: a wnid that the taxonomy does not know.
+    """
+    table = levels.table
+    linked = {*table["nearest_wnid"], *table["lcs_wnid"]} - {""}
+    wnids = sorted({*table["wnid"], *levels.seen, *linked})
+    nodes = taxonomy.with_ancestors(taxonomy.indices(wnids, "these levels").tolist())
+    place = {taxonomy.wnids[node]: at for at, node in enumerate(nodes.tolist())} | {"": -1}
+    groups = [*map(levels.wnids, levels.numbers), levels.seen]
+    return {
+        "measure": MEASURE_NAMES.get(levels.recipe["measure"], levels.recipe["measure"]),
+        "eligible": levels.report["eligible"],
+        "levels": list(levels.numbers),
+        "nodes": _node_columns(levels, taxonomy, nodes),
+        "concepts": _concept_columns(table, place),
+        "seen": [place[wnid] for wnid in levels.seen],
+        "below": _counts_below(taxonomy, nodes, groups),
+        "thumbnails": {
+            str(place[wnid]): list(urls) for wnid, urls in (thumbnails or {}).items() if urls
+        },
+    }
+
+
+def _concept_columns(table: pd.DataFrame, place: Mapping[str, int]) -> dict[str, list[Any]]:
+    """The columns of levels.csv, with the places of nodes for their wnids."""
+    images = table["images"]
+    return {
+        "node": [place[wnid] for wnid in table["wnid"]],
+        "level": table["level"].tolist(),
+        "rank": table["rank"].tolist(),
+        "similarity": table["similarity"].tolist(),
+        "nearest": [place[wnid] for wnid in table["nearest_wnid"]],
+        "lcs": [place[wnid] for wnid in table["lcs_wnid"]],
+        "images": images.astype(object).where(images.notna(), None).tolist(),
+    }
+
+
+def write_explorer(levels: Levels, out: Path, images: Path | None, progress: Progress) -> Path:
+    """Write the page of the explorer alone to `out`, with thumbnails beside it; return `out`.
+
+    `images`: where pictures are, as `find_pictures` takes it; none for a page without any.
+
+    Raises:
+        CogError: the WordNet of the levels or the pictures cannot be read, or `out` not written.
+    """
+    if out.is_dir():
+        raise CogError(f"{out} is a folder", "name a file with --out, as in --out levels.html")
+    taxonomy = load_taxonomy(levels.recipe["wordnet"])
+    try:
+        thumbnails = _sample_pictures(levels, images, out.parent, progress) if images else {}
+        data = explorer_data(levels, taxonomy, thumbnails)
+        write_text(out, render("levels_page.html", explorer=data, cog_version=cog.__version__))
+    except OSError as error:
+        raise CogError(
+            f"cannot write {out}: {error.strerror or error}", "name another file with --out"
+        ) from error
+    return out
+
+
+def _sample_pictures(
+    levels: Levels, images: Path, beside: Path, progress: Progress
+) -> dict[str, tuple[str, ...]]:
+    """Thumbnails of the concepts in levels and of the seen ones."""
+    from cog.report.thumbnails import make_thumbnails  # brings torch, for seconds
+
+    wnids = sorted({*levels.table["wnid"], *levels.seen})
+    return make_thumbnails(images, wnids, beside / THUMBNAILS, progress)
+
+
+def _node_columns(
+    levels: Levels, taxonomy: Taxonomy, nodes: NDArray[np.int32]
+) -> dict[str, list[Any]]:
+    """Wnid, name, other words and parents of each node."""
+    table = levels.table
+    named: dict[str, str] = {}
+    for kind in ("lcs", "nearest"):
+        named |= zip(table[f"{kind}_wnid"], table[f"{kind}_name"], strict=True)
+    named |= zip(table["wnid"], table["name"], strict=True)
+    wnids = [taxonomy.wnids[node] for node in nodes.tolist()]
+    known = (taxonomy.names[node] for node in nodes.tolist())
+    return {
+        "wnid": wnids,
+        "name": [named.get(wnid, name) for wnid, name in zip(wnids, known, strict=True)],
+        "words": _other_words(taxonomy, nodes),
+        "parents": [
+            np.searchsorted(nodes, taxonomy.parents_of(node)).tolist() for node in nodes.tolist()
+        ],
+    }
+
+
+def _other_words(taxonomy: Taxonomy, nodes: NDArray[np.int32]) -> list[str]:
+    """The words of each node but the one that it is named by, with commas between."""
+    lemmas = taxonomy.lemmas
+    words: dict[int, list[str]] = {node: [] for node in nodes.tolist()}
+    owners = np.repeat(np.arange(len(lemmas.words)), np.diff(lemmas.starts))
+    ours = np.isin(lemmas.nodes, nodes)
+    for word, node in zip(owners[ours].tolist(), lemmas.nodes[ours].tolist(), strict=True):
+        if lemmas.words[word] != taxonomy.names[node].rpartition(".n.")[0].lower():
+            words[node].append(lemmas.words[word].replace("_", " "))
+    return [", ".join(found) for found in words.values()]
+
+
+def _counts_below(
+    taxonomy: Taxonomy, nodes: NDArray[np.int32], groups: Sequence[Sequence[str]]
+) -> list[list[int]]:
+    """For each group of wnids: how many of them lie at or below each node, each counted once."""
+    ways = taxonomy.ways_up(nodes.tolist())
+    counts = []
+    for group in groups:
+        count = dict.fromkeys(nodes.tolist(), 0)
+        for member in taxonomy.indices(group).tolist():
+            for ancestor in ways[member]:
+                count[ancestor] += 1
+        counts.append(list(count.values()))
+    return counts

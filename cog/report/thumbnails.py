@@ -1,0 +1,83 @@
+"""Sample pictures of concepts, small enough to lie beside a page by the thousand."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cog.images import ImageList, choose, find_pictures, read_bytes
+from cog.places import clear_partial, write_bytes
+from cog.progress import Progress
+from cog.transforms import Preprocess, Unreadable
+
+SIDE = 96  # pixels
+SAMPLES = 3  # a concept
+TRIES = 9  # pictures of a concept that are looked at, should some be unreadable
+SQUARE = Preprocess(resize=SIDE, crop=SIDE)
+
+
+def make_thumbnails(
+    root: Path, wnids: Sequence[str], folder: Path, progress: Progress
+) -> dict[str, tuple[str, ...]]:
+    """JPEG squares of the first pictures of each wnid that can be read, written into `folder`.
+
+    Gives wnid → their URLs relative to the folder that `folder` is in, of those that have any.
+    What is there already stays, so that a run that was cut off goes on.
+
+    Raises:
+        CogError: no pictures of these wnids under `root`, or a disk error while reading them.
+        OSError: `folder` cannot be written.
+    """
+    listing = find_pictures(root, wnids)
+    rows = {
+        wnid: np.arange(min(len(paths), TRIES)) for wnid, paths in listing.paths.items() if paths
+    }
+    images = choose(listing, rows, "train")
+    places = np.split(np.arange(len(images)), np.cumsum([len(rows[w]) for w in images.wnids])[:-1])
+    clear_partial(folder.glob(".*.partial"))
+    pool = ThreadPoolExecutor()
+    try:
+        made = pool.map(lambda few: _thumbnails(images, few.tolist(), folder), places)
+        found = {}
+        with progress.bar("thumbnails", len(places), "concepts") as advance:
+            for wnid, names in zip(images.wnids, made, strict=True):
+                found[wnid] = tuple(f"{folder.name}/{name}" for name in names)
+                advance(1)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    missing = sum(not found.get(wnid) for wnid in wnids)
+    if missing:
+        progress.note(f"{missing:,} of {len(wnids):,} concepts have no picture in {root}")
+    return {wnid: names for wnid, names in found.items() if names}
+
+
+def _thumbnails(images: ImageList, rows: Sequence[int], folder: Path) -> list[str]:
+    """The file names of the first thumbnails of one concept; made where they are not there."""
+    names: list[str] = []
+    for row in rows:
+        if len(names) == SAMPLES:
+            break
+        wnid = images.wnids[images.labels[row]]
+        # A picture's own name may hold anything; a digest is safe in any URL and file system.
+        name = f"{wnid}-{hashlib.sha256(images.paths[row].encode()).hexdigest()[:10]}.jpg"
+        if not (folder / name).exists():
+            try:
+                write_bytes(folder / name, _squeeze(read_bytes(images, row)))
+            except Unreadable:
+                continue
+        names.append(name)
+    return names
+
+
+def _squeeze(data: bytes) -> bytes:
+    """An encoded picture as a small square JPEG."""
+    pixels = SQUARE.load(data).permute(1, 2, 0).numpy()
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=80)
+    return encoded.getvalue()

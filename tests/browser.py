@@ -1,0 +1,58 @@
+"""A page in a real browser, for tests: it must stay silent and must not ask the network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LOCAL = ("file:", "data:", "blob:")
+
+
+@contextmanager
+def opened(path: Path, width: int = 1400, dark: bool = False) -> Iterator[Page]:
+    """The page of a file, opened from file://; skips where there is no browser to open it with.
+
+    At the end: no error on the console, none thrown, and no request to anywhere but the page
+    itself and what it holds.
+    """
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install)")
+    browser_path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser_path is None:
+        pytest.skip("needs a browser: chromium is not on the PATH")
+    complaints: list[str] = []
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        try:
+            page = browser.new_page(
+                viewport={"width": width, "height": 900},
+                color_scheme="dark" if dark else "light",
+            )
+            page.on("console", lambda message: _keep_errors(complaints, message))
+            page.on("pageerror", lambda error: complaints.append(f"thrown: {error}"))
+            page.on("request", lambda request: _keep_remote(complaints, request.url))
+            page.goto(path.resolve().as_uri())
+            yield page
+        except Exception as error:  # what the page said often tells why
+            error.add_note(f"the page said: {complaints}")
+            raise
+        finally:
+            browser.close()
+    assert complaints == []
+
+
+def _keep_errors(complaints: list[str], message: object) -> None:
+    if message.type == "error":  # type: ignore[attr-defined]
+        complaints.append(f"console: {message.text}")  # type: ignore[attr-defined]
+
+
+def _keep_remote(complaints: list[str], url: str) -> None:
+    if not url.startswith(LOCAL):
+        complaints.append(f"request: {url[:200]}")
