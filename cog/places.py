@@ -156,8 +156,11 @@ def write_bytes(path: Place, data: bytes | memoryview) -> None:
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # a disk that turned read-only
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk is told without a name, else the partial one
+            error.filename = str(path)
         raise
 
 

@@ -1,0 +1,339 @@
+"""What `cog extract` costs beside the forward passes alone, in memory, and for the whole benchmark.
+
+    python benchmarks/extract.py [--small] [--only rate,sharing,memory,geometries,job]
+
+torch computes on as many threads as there are cores, and as many threads decode, as `cog extract`
+has it. Pictures are those of decode.py, drawn. JSON lines on stdout:
+- rate: a ResNet-50 of random weights: pictures a second of `cog.extract.extract`, files of features
+  included, and of the forward pass over the same batches in memory; `share` is the first over the
+  second. The two take turns; median, lowest and highest of the repeats.
+- sharing: the same for 1, 2 and 5 networks that share their preprocessing, all in the same turns:
+  `factor` is the time of one extraction for all over the sum of their forward passes. They are
+  MobileNet-V3-Small, whose forward pass costs hardly more than decoding.
+- memory: peak memory of the command `cog extract`, in a process of its own, for two numbers of
+  pictures; `ratio` is that of the larger over that of the smaller. Every picture of a class is a
+  hard link to one small JPEG, under its own name; chunks have as many rows in both; the network is
+  a mean of colours and a matrix of 3 × 512.
+- geometries: seconds of one core for decoding a picture once and resizing it for every geometry of
+  the benchmark's 31 models, over those of decoding it and resizing it for one.
+- job: nothing is measured. 31 models on six datasets, computed from the rates in the arguments, for
+  GPUs of several speeds, in several numbers, with several cores each. A model's forward pass costs
+  in proportion to its multiplications, which torch counts; forward and decoding overlap, so that
+  the slower of them decides; GPUs and cores divide the work without loss; reading and writing cost
+  nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported, as `cog` does
+
+import torch
+import torchvision
+from decode import PREPROCESS, draw_jpeg, encode, network, over, spread, turns, write_pictures
+from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from cog.batches import cut, decoded
+from cog.chunks import Extraction
+from cog.extract import extract
+from cog.forward import embed
+from cog.levels import read_levels
+from cog.models import Model, load_model
+from cog.models.zoo import ZooRow, read_zoo
+from cog.progress import Silent
+from cog.runs import Run
+from cog.transforms import Preprocess, decode
+
+Record = dict[str, Any]
+BATCH = 64
+DATASETS = 6
+
+NETWORK = """
+import torch
+import cog
+
+def load():
+    layers = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 512)
+    return cog.Model(torch.nn.Sequential(*layers), preprocess=cog.Preprocess(resize=32, crop=32),
+                     name="colours")
+"""
+# ru_maxrss would not do: a process starts with the peak of the one that started it.
+PEAK = """
+import sys
+from pathlib import Path
+from cog.cli import main
+
+main(sys.argv[1:], standalone_mode=False)
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+def against_forward(
+    name: str, counts: Sequence[int], n_pictures: int, repeats: int
+) -> Iterator[Record]:
+    """Extraction for so many networks in one pass, over their forward passes alone."""
+    pictures = [draw_jpeg(seed) for seed in range(n_pictures)]
+    models = [
+        Model(network(name, seed), preprocess=PREPROCESS, name=f"{name}_{seed}")
+        for seed in range(max(counts))
+    ]
+    settings = Extraction(device="cpu", batch_size=BATCH, chunk_rows=2 * BATCH)
+    with tempfile.TemporaryDirectory() as folder:
+        images = write_pictures(Path(folder), pictures)
+        batches = decoded(images, list(cut(slice(0, len(images)), BATCH)), [PREPROCESS])
+        ready = [batch.pixels[PREPROCESS] for batch in batches]
+
+        def forward(count: int) -> None:
+            for model in models[:count]:
+                for pixels in ready:
+                    embed(model, pixels)
+
+        def extraction(count: int) -> None:
+            with tempfile.TemporaryDirectory() as out:
+                runs = [Run(Path(out) / model.name, model, model.name) for model in models[:count]]
+                extract(runs, "pictures", [images], settings, Silent())
+
+        ways = {}
+        for count in counts:
+            ways[f"forward {count}"] = partial(forward, count)
+            ways[f"extract {count}"] = partial(extraction, count)
+        times = turns(ways, repeats)
+    for count in counts:
+        alone, ours = times[f"forward {count}"], times[f"extract {count}"]
+        yield {
+            "network": name,
+            "models": count,
+            "pictures": len(pictures),
+            "repeats": repeats,
+            "forward_pictures_per_second": spread([len(pictures) / s for s in alone["wall"]], 2),
+            "pictures_per_second": spread([len(pictures) / s for s in ours["wall"]], 2),
+            "share": over(alone["wall"], ours["wall"]),
+            "factor": over(ours["wall"], alone["wall"]),
+            "processor_factor": over(ours["processor"], alone["processor"]),
+        }
+
+
+def rate(options: argparse.Namespace) -> Iterator[Record]:
+    """One large network."""
+    name = "resnet18" if options.small else "resnet50"
+    yield from against_forward(name, [1], options.pictures, options.repeats)
+
+
+def sharing(options: argparse.Namespace) -> Iterator[Record]:
+    """Several small ones; they are quick, so that there are twice the pictures."""
+    name = "mobilenet_v3_small"
+    yield from against_forward(name, [1, 2, 5], 2 * options.pictures, options.repeats)
+
+
+def memory(options: argparse.Namespace) -> Iterator[Record]:
+    """Peak memory of the command by the number of pictures."""
+    peaks = {rows: peak_bytes(rows, options.chunk_rows) for rows in sorted(options.rows)}
+    few, many = min(peaks), max(peaks)
+    yield {
+        "chunk_rows": options.chunk_rows,
+        "peak_megabytes": {f"{rows}": round(peak / 1e6, 1) for rows, peak in peaks.items()},
+        "ratio": round(peaks[many] / peaks[few], 3),
+        "bytes_a_row": round((peaks[many] - peaks[few]) / (many - few)),
+    }
+
+
+def peak_bytes(rows: int, chunk_rows: int) -> int:
+    """Peak memory of `cog extract` on the first level, half to train and half to test."""
+    wnids = read_levels().wnids(1)
+    half = rows // len(wnids) // 2
+    if not half:
+        raise SystemExit(f"--rows: two a class or more, {2 * len(wnids):,}")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "networks.py").write_text(NETWORK)
+        for wnid in wnids:
+            (root / "pictures" / wnid).mkdir(parents=True)
+            names = [root / "pictures" / wnid / f"{wnid}_{row}.JPEG" for row in range(2 * half)]
+            names[0].write_bytes(encode(Image.new("RGB", (48, 36), "teal")))
+            for name in names[1:]:
+                name.hardlink_to(names[0])
+        command = [
+            sys.executable, "-c", PEAK, "extract", "--model", f"{root / 'networks.py'}:load",
+            "--images", root / "pictures", "--only", "L1", "--test-per-class", half,
+            "--min-train", half, "--max-train", half, "--chunk-rows", chunk_rows,
+            "--device", "cpu", "--out", root / "runs",
+        ]  # fmt: skip
+        done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout.split()[-1]) * 1024
+
+
+def prepared(row: ZooRow) -> Preprocess:
+    """How a model of the table wants its pictures."""
+    return Preprocess(row.resize, row.crop, "bicubic", row.mean, row.std)
+
+
+def benchmark_rows() -> list[ZooRow]:
+    """The 31 models."""
+    return [row for row in read_zoo().values() if row.benchmark]
+
+
+def geometries(options: argparse.Namespace) -> Iterator[Record]:
+    """Decoding once and resizing for all, on one thread."""
+    pictures = [draw_jpeg(seed) for seed in range(options.pictures)]
+    wanted = sorted({prepared(row).geometry for row in benchmark_rows()}, key=str)
+
+    def load(kinds: Sequence[Preprocess]) -> None:
+        for data in pictures:
+            picture = decode(data)
+            for kind in kinds:
+                kind.pixels(picture)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    ways = {"one": partial(load, [PREPROCESS]), "all": partial(load, wanted)}
+    times = turns(ways, options.repeats)
+    torch.set_num_threads(threads)
+    yield {
+        "geometries": [f"{kind.resize} {kind.crop} {kind.interpolation}" for kind in wanted],
+        "pictures_per_second_and_core": {
+            way: spread([len(pictures) / s for s in of["processor"]], 1)
+            for way, of in times.items()
+        },
+        "factor": over(times["all"]["processor"], times["one"]["processor"]),
+    }
+
+
+def job(options: argparse.Namespace) -> Iterator[Record]:
+    """31 models on six datasets, on paper."""
+    rows = benchmark_rows()
+    multiplications = billions_a_picture(rows)
+    weights = [each / multiplications["sup_resnet50"] for each in multiplications.values()]
+    pictures = DATASETS * options.dataset_pictures
+    yield {
+        "models": len(rows),
+        "preprocessings": len({prepared(row) for row in rows}),
+        "geometries": len({prepared(row).geometry for row in rows}),
+        "pictures": pictures,
+        "decodes": {"shared": pictures, "alone": pictures * len(rows)},
+        "gigabytes_of_float16": round(pictures * sum(row.dim for row in rows) * 2 / 1e9),
+        "forward_in_resnet50": round(sum(weights), 1),
+        "billion_multiplications": {name: round(n, 2) for name, n in multiplications.items()},
+    }
+    for gpu_rate in options.gpu_rates:
+        for cores in options.cores_a_gpu:
+            for gpus in options.gpus:
+                yield hours(pictures, weights, gpu_rate, cores, gpus, options)
+
+
+def hours(
+    pictures: int,
+    weights: Sequence[float],
+    gpu_rate: float,
+    cores: int,
+    gpus: int,
+    options: argparse.Namespace,
+) -> Record:
+    """Hours in one pass for all models, and in a pass for each; the slower side decides.
+
+    `weights`: cost of each model's forward pass in that of a ResNet-50.
+    """
+    a_rate = pictures / 3600 / gpus  # hours at one picture a second and GPU
+    decode_once = a_rate / (options.decode_rate * cores)
+    decode_shared = decode_once * options.geometries_factor
+    forward = [weight * a_rate / gpu_rate for weight in weights]
+    return {
+        "assumed_resnet50_per_second_and_gpu": gpu_rate,
+        "gpus": gpus,
+        "cores_a_gpu": cores,
+        "decode_rate": options.decode_rate,
+        "geometries_factor": options.geometries_factor,
+        "forward_hours": round(sum(forward), 2),
+        "decode_hours": {
+            "shared": round(decode_shared, 2),
+            "alone": round(decode_once * len(weights), 2),
+        },
+        "hours": {
+            "shared": round(max(decode_shared, sum(forward)), 2),
+            "alone": round(sum(max(decode_once, each) for each in forward), 2),
+        },
+    }
+
+
+def billions_a_picture(rows: Sequence[ZooRow]) -> dict[str, float]:
+    """Name of each model → multiplications of its forward pass in billions, attention included."""
+    found: dict[str, float] = {}
+    for row in rows:
+        network = f"{row.architecture} {row.options} {row.crop}"
+        if network not in found:
+            model = load_model(row.name, pretrained=False)
+            counter = FlopCounterMode(display=False)
+            with sdpa_kernel(SDPBackend.MATH), counter:  # fused attention would not be counted
+                model.embed(torch.zeros(1, *model.preprocess.shape))
+            found[network] = counter.get_total_flops() / 2e9
+        found[row.name] = found[network]
+    return {row.name: found[row.name] for row in rows}
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Record]]] = {
+    "rate": rate,
+    "sharing": sharing,
+    "memory": memory,
+    "geometries": geometries,
+    "job": job,
+}
+
+
+def numbers(text: str) -> list[int]:
+    """`1,8,64`."""
+    return [int(part) for part in text.split(",")]
+
+
+def read_options() -> argparse.Namespace:
+    """The arguments; `--small` makes what is measured small, the job stays what it is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", default=",".join(PARTS))
+    parser.add_argument("--small", action="store_true", help="few pictures, one repeat, ResNet-18")
+    parser.add_argument("--pictures", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rows", type=numbers, default=[10_000, 100_000], help="of memory")
+    parser.add_argument("--chunk-rows", type=int, default=1_024, help="of memory")
+    parser.add_argument("--gpu-rates", type=numbers, default=[1_000, 4_000],
+                        help="assumed: pictures/s of a ResNet-50 in fp32 on one GPU")  # fmt: skip
+    parser.add_argument("--gpus", type=numbers, default=[1, 8, 64])
+    parser.add_argument("--cores-a-gpu", type=numbers, default=[8, 2])
+    parser.add_argument("--decode-rate", type=float, default=610,
+                        help="pictures/s and core, as decode.py measures it")  # fmt: skip
+    parser.add_argument("--geometries-factor", type=float, default=3.06,
+                        help="as the part geometries measures it")  # fmt: skip
+    parser.add_argument("--dataset-pictures", type=int, default=1_200_000)
+    options = parser.parse_args()
+    if options.small:
+        options.pictures, options.repeats, options.rows = 32, 1, [2_000, 4_000]
+    return options
+
+
+def main() -> None:
+    """Measure the parts asked for, print."""
+    options = read_options()
+    for part in options.only.split(","):
+        for record in PARTS[part](options):
+            print(json.dumps({
+                "benchmark": f"extract: {part}",
+                "measured": part != "job",
+                **record,
+                "threads": {"torch": torch.get_num_threads(), "decode": os.cpu_count()},
+                "versions": {"python": platform.python_version(), "torch": torch.__version__,
+                             "torchvision": torchvision.__version__},
+            }, ensure_ascii=False), flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
