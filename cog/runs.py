@@ -10,12 +10,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from cog.errors import CogError
 from cog.images import ImageList
 from cog.models import Model
-from cog.places import Place, write_text
+from cog.places import Place, clear_partial, write_text
 
 RESERVED = (
     "splits",
@@ -65,26 +66,37 @@ def plan_runs(models: Sequence[Model], out: Place) -> tuple[Run, ...]:
 
 
 def _refuse_another(run: Run) -> None:
-    """Refuse a folder that holds the run of another model."""
+    """Refuse a folder that holds the run of another model, or of another preprocessing of it."""
     path = run.folder / "run.json"
     try:
-        found = str(json.loads(path.read_text(encoding="utf-8"))["model_fingerprint"])
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found, preprocess = str(document["model_fingerprint"]), dict(document["preprocess"])
     except FileNotFoundError:
         return
     except (ValueError, KeyError, TypeError) as error:
         raise CogError(
             f"{path} is damaged", f"remove {run.folder}, or give another --out"
         ) from error
-    if found != run.fingerprint:
-        raise CogError(
-            f"{run.folder} holds another model under that name "
-            f"(fingerprint {found[:12]}, now {run.fingerprint[:12]})",
-            "give another --name or --out, or remove that folder",
-        )
+    if found == run.fingerprint:
+        return
+    asked = json.loads(json.dumps(run.model.preprocess.describe()))
+    differ = [f"{key} {preprocess.get(key)}, now {asked[key]}" for key in asked
+              if preprocess.get(key) != asked[key]]  # fmt: skip
+    raise CogError(
+        f"{run.folder} holds another model under that name "
+        f"({'; '.join([*differ, f'fingerprint {found[:12]}, now {run.fingerprint[:12]}'])})",
+        "give another --name or --out, or remove that folder",
+    )
 
 
 def write_run(run: Run, settings: Mapping[str, Any]) -> None:
-    """Write run.json: the command, the model, the settings and the versions of a run."""
+    """Write run.json: the command, the model, the settings and the versions of a run.
+
+    What killed writers left half written beside it goes.
+    """
+    if isinstance(run.folder, Path):
+        clear_partial(run.folder.glob("*.partial"))
+        clear_partial(run.folder.glob("c*/*.partial"))  # cells, classes
     document = {
         "model": run.model.name,
         "model_fingerprint": run.fingerprint,

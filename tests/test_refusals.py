@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 import cog.run_stores
 from cog.errors import CogError
 from cog.evaluation import make_all_features
+from cog.places import partial_name
 from cog.plan import make_plan
 from cog.progress import Silent
 from cog.recipe import Recipe
@@ -170,3 +172,20 @@ def test_what_changes_no_number_is_not_refused(options, plug_in, features):
         {"min_train": 2}, {"only": "L1"}, {"seeds": (37,)},
     ):  # fmt: skip
         make_plan(f"{plug_in}:load", out=features, **options | change)
+
+
+def test_run_json_names_the_preprocessing_that_differs(options, plug_in, tmp_path):
+    make_all_features(make_plan(f"{plug_in}:load", out=tmp_path, **options), Silent())
+    with pytest.raises(CogError, match=r"holds another model .*\(crop 16, now 14; fingerprint"):
+        make_plan(f"{plug_in}:smaller_crop", out=tmp_path, **options)
+    with pytest.raises(CogError, match=r"holds another model under that name \(fingerprint"):
+        make_plan(f"{plug_in}:largest", out=tmp_path, **options)
+
+
+def test_half_written_files_beside_run_json_go(options, plug_in, tmp_path):
+    left = tmp_path / "means" / partial_name(Path("run.json"))
+    left.parent.mkdir()
+    left.touch()
+    os.utime(left, (0, 0))
+    make_all_features(make_plan(f"{plug_in}:load", out=tmp_path, **options), Silent())
+    assert not left.exists()
