@@ -7,6 +7,8 @@ READY = .venv/.ready
 
 demo: $(READY)
 	$(BIN)/cog demo
+	$(BIN)/cog report cog-demo --svg cog-demo/figures
+	mkdir -p examples/demo && cp cog-demo/figures/accuracy.svg cog-demo/figures/concepts.svg examples/demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not long"

@@ -1,6 +1,6 @@
 """The whole program on pictures that it draws itself: no data, no weights, no network needed.
 
-In: a folder. Out: in it, drawn pictures, levels, a run of two networks, results.csv.
+In: a folder. Out: in it, drawn pictures, levels, a run of two networks, results.csv, report.html.
 
 - 32 concepts of ImageNet-1K play the part of what has been seen; five times nine concepts of the
   official levels lie ever farther from them in WordNet.
@@ -24,9 +24,12 @@ from cog.demo_network import EPOCHS, make_network, one_thread, train
 from cog.drawing import looks_of, write_pictures
 from cog.evaluation import evaluate
 from cog.information import load_information
-from cog.levels import build_levels, write_levels
+from cog.levels import build_levels, read_levels, write_levels
 from cog.models import Model
+from cog.places import Place
 from cog.progress import Progress, Silent
+from cog.report.build import default_out, write_page
+from cog.report.data import read_page_data
 from cog.transforms import Preprocess, decode
 from cog.wordnet import load_taxonomy
 
@@ -88,6 +91,12 @@ def run_demo(out: Path, progress: Progress | None = None) -> pd.DataFrame:
             seeds=(22,),
             progress=progress,
         )
+
+
+def write_report(out: Path) -> Place:
+    """The page of the demo's results, OUT/report.html; gives its path."""
+    levels = read_levels(out / "levels")
+    return write_page(read_page_data(out, levels), levels, default_out(out), "demo-untrained")
 
 
 def draw_pictures(out: Path, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from cog.cli.evaluate import evaluate, extract
 from cog.cli.features import export, probe
 from cog.cli.levels import build_levels, levels
 from cog.cli.models import models
+from cog.cli.report import report
 from cog.cli.results import results
 from cog.cli.similarity import similarity
 from cog.cli.store import store
@@ -37,7 +38,7 @@ def main() -> None:
 
 for command in (
     demo, build_levels, levels, similarity, check_data, evaluate, extract, probe, export, store,
-    models, results, compare,
+    models, results, report, compare,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -19,14 +19,17 @@ levels of the demo are small, some are also harder in themselves: L5 is nine con
 def demo(out: Path) -> None:
     """The whole benchmark in about a minute, on pictures that it draws itself.
 
+    Its last lines are the table of results and a page to look at.
+
     \b
     Example:
         cog demo --out /tmp/cog-demo
     """
     from cog.cli.progress import Terminal
-    from cog.demo import run_demo
+    from cog.demo import run_demo, write_report
 
     with Terminal() as terminal:
         results = run_demo(out, terminal)
         terminal.summary(results, out / "results.csv")
+        click.echo(write_report(out))
         terminal.note(MEANING)

@@ -1,0 +1,64 @@
+"""`cog report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", default="runs")
+@click.option("--out", metavar="FILE", help="The page.  [default: RUNS/report.html]")
+@click.option(
+    "--levels",
+    "folder",
+    metavar="DIR",
+    help="The levels of the results.  [default: RUNS/levels, or the official ones]",
+)
+@click.option("--baseline", metavar="MODEL", help="What differences are to.")
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the figures there too, as SVG.",
+)
+@click.option("--png", type=click.Path(path_type=Path), metavar="DIR",
+              help="Likewise, as PNG.")  # fmt: skip
+@click.pass_context
+def report(
+    context: click.Context,
+    runs: str,
+    out: str | None,
+    folder: str | None,
+    baseline: str | None,
+    svg: Path | None,
+    png: Path | None,
+) -> None:
+    """Make a page of all results below RUNS, or of a results.csv, to look at and to explore.
+
+    The page is one file and asks no network. Cells that cannot be used are named on stderr and
+    left out; then the exit status is 1.
+
+    \b
+    Example:
+        cog report runs/ --out report.html --baseline sup_resnet50 --svg figures/
+    """
+    from cog.levels import read_levels
+    from cog.places import place
+    from cog.report.build import default_levels, default_out, write_page
+    from cog.report.data import read_page_data
+    from cog.report.figures import write_figures
+
+    left_out: list[str] = []
+    where = place(runs)
+    levels = read_levels(folder or default_levels(where))
+    data = read_page_data(where, levels, left_out.append)
+    for line in left_out:
+        click.echo(line, err=True)
+    click.echo(write_page(data, levels, place(out or default_out(where)), baseline))
+    for kind, figures in {"svg": svg, "png": png}.items():
+        if figures is not None:
+            for path in write_figures(data, figures, kind, baseline):
+                click.echo(path)
+    context.exit(1 if left_out else 0)

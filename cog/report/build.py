@@ -1,0 +1,119 @@
+"""`cog report`: a runs folder to one page, and to figures for papers.
+
+In: results, cells, accuracies by concept, levels. Out: HTML that asks no network.
+
+Charts are compiled from Vega-Lite to Vega here: a page that is opened has less to do.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import vl_convert
+from markupsafe import Markup
+
+import cog
+from cog.errors import unknown_name
+from cog.levels import Levels
+from cog.places import Place, write_text
+from cog.report import charts
+from cog.report.data import PageData, columns, places_of
+from cog.report.explorer import explorer_data
+from cog.report.look import PAGE
+from cog.report.page import render
+from cog.wordnet import load_taxonomy
+
+CHARTS = ("levels", "few_shot", "ranks", "concepts", "surface", "cost")
+SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # what vl_convert is asked
+
+
+def write_page(data: PageData, levels: Levels, out: Place, baseline: str | None = None) -> Place:
+    """Write the page of `data` to `out`; gives `out`.
+
+    Args:
+        levels: for the explorer.
+        baseline: the model that differences are to; the best one where none is given.
+
+    Raises:
+        CogError: no model is called `baseline`.
+    """
+    require_model(data, baseline)
+    taxonomy = load_taxonomy(levels.recipe["wordnet"])
+    page = render(
+        "report.html",
+        data=page_values(data, baseline),
+        results=columns(data.results),
+        charts=page_charts(),
+        vega=Markup(vega_script()),
+        n_models=data.table["model"].nunique(),
+        sentences=_sentences(data),
+        explorer=explorer_data(levels, taxonomy),
+        cog_version=cog.__version__,
+    )
+    write_text(out, page)
+    return out
+
+
+def require_model(data: PageData, name: str | None) -> None:
+    """Raise CogError where there is a name, and no model of that name."""
+    known = sorted(set(data.table["model"]))
+    if name is not None and name not in known:
+        raise unknown_name("model", name, known)
+
+
+def page_values(data: PageData, baseline: str | None) -> dict[str, Any]:
+    """What the scripts of the page draw from, ready for JSON."""
+    return {
+        "baseline": baseline,
+        "places": places_of(data.table),
+        "summary": columns(data.table),
+        "concepts": columns(data.concepts),
+        "classes": data.classes,
+        "trials": data.trials,
+        "why": data.why,
+    }
+
+
+def page_charts() -> dict[str, Any]:
+    """Each chart of the page as a Vega specification that takes its rows under `charts.ROWS`."""
+    rows = alt.NamedData(name=charts.ROWS)
+    made = {name: getattr(charts, name)(rows, PAGE).to_dict() for name in CHARTS}
+    return {
+        name: vl_convert.vegalite_to_vega(chart, vl_version=SCHEMA) for name, chart in made.items()
+    }
+
+
+@cache
+def vega_script() -> str:
+    """Vega and vega-embed as one script that sets `window.vegaEmbed`; it comes with vl_convert."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=SCHEMA))
+
+
+def _sentences(data: PageData) -> list[str]:
+    """Where the numbers come from, in words: what all rows have in common."""
+    results = data.results
+    told = {
+        "protocol": "Protocol", "split": "Split of pictures", "levels_hash": "Levels",
+        "recipe_hash": "Recipe", "cog_version": "cog", "torch_version": "torch",
+        "timm_version": "timm",
+    }  # fmt: skip
+    values = {text: sorted(set(results[name].dropna().astype(str))) for name, text in told.items()}
+    return [f"{text}: {', '.join(found)}" for text, found in values.items() if found]
+
+
+def default_out(runs: Place) -> Place:
+    """`report.html` in the folder of runs, or beside the file of results."""
+    return (runs.parent if runs.suffix else runs) / "report.html"
+
+
+def default_levels(runs: Place) -> Path | None:
+    """The folder `levels` of runs where there is one; None stands for the official levels.
+
+    >>> default_levels(Path("no-such-runs")) is None
+    True
+    """
+    folder = runs / "levels"
+    return folder if isinstance(folder, Path) and (folder / "levels.csv").is_file() else None

@@ -1,0 +1,178 @@
+"""Figures for papers: the charts of the page as SVG or PNG files, made without a browser.
+
+In: `PageData`. Out: a file a figure, of the first probe and the most pictures a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from cog.contrasts import against
+from cog.places import write_bytes, write_text
+from cog.report import charts
+from cog.report.build import SCHEMA, require_model
+from cog.report.data import PageData, places_of
+from cog.report.look import PAPER, Look
+from cog.tables import Z95
+
+KINDS = ("svg", "png")
+STAND_OUT = 4
+PIXELS_PER_INCH = 200
+
+
+def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None) -> list[Path]:
+    """Write each figure to `folder` as `kind` of `KINDS`; gives the files.
+
+    Differences are to `baseline`, where it is given.
+
+    Raises:
+        CogError: no model is called `baseline`.
+    """
+    require_model(data, baseline)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, chart in figures(data, baseline):
+        path = folder / f"{name}.{kind}"
+        if kind == "svg":
+            write_text(path, vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=SCHEMA))
+        else:
+            png = vl_convert.vegalite_to_png(
+                chart.to_dict(), vl_version=SCHEMA, scale=2, ppi=PIXELS_PER_INCH / 2
+            )
+            write_bytes(path, png)
+        written.append(path)
+    return written
+
+
+def figures(data: PageData, baseline: str | None) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+    """Names and charts, with their rows inside."""
+    table = _of_one_fit(data.table)
+    names = _stand_out(table, baseline)
+    look = replace(PAPER, names=tuple(names))
+    slots = {name: slot for slot, name in enumerate(names, 1)}
+    order = {place: at for at, place in enumerate(places_of(table))}
+    rows = table.assign(
+        slot=table["model"].map(slots).fillna(0).astype(int),
+        order=table["place"].map(order),
+        value=table["top1"],
+    ).sort_values(["slot", "order"])
+    yield "accuracy", charts.levels(_rows(rows), look, "top-1 accuracy (%)")
+    yield "ranks", charts.ranks(_rows(rows.assign(value=rows["rank"]).dropna(subset="rank")), look)
+    if baseline is not None:
+        yield from _contrasts(rows, look, baseline)
+    yield from _few_shot(data.table, rows, look)
+    yield from _costs(rows, look)
+    yield from _concepts(data, rows, look)
+
+
+def _of_one_fit(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of logistic regression, else of the first probe, with the most shots."""
+    probes = sorted(set(table["probe"]), key=lambda name: (name != "logreg", name))
+    own = table[table["probe"] == probes[0]]
+    own = own[own["solver"] == sorted(set(own["solver"]), reverse=True)[0]]
+    shots = sorted(set(own["shots"]), key=lambda few: float("inf") if few == "all" else few)
+    most: pd.DataFrame = own[own["shots"] == shots[-1]]
+    return most
+
+
+def _stand_out(table: pd.DataFrame, baseline: str | None) -> list[str]:
+    """The best models by their mean over levels, and the baseline."""
+    best = [str(name) for name in level_means(table).index[:STAND_OUT]]
+    return best if baseline is None or baseline in best else [*best, baseline]
+
+
+def level_means(table: pd.DataFrame) -> pd.Series[float]:
+    """Mean top-1 over levels by model, the best first; of models that have every level."""
+    levels = table[table["dataset"].str.startswith("cog_l")]
+    top1 = levels.pivot(index="model", columns="dataset", values="top1").dropna()
+    return top1.mean(axis=1).sort_values(ascending=False)
+
+
+def _contrasts(
+    rows: pd.DataFrame, look: Look, baseline: str
+) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+    table = against(rows, baseline)
+    extra = rows[["model", "dataset", "slot", "order", "place"]]
+    table = table.merge(extra, on=["model", "dataset"], validate="one_to_one")
+    table = table.sort_values(["slot", "order"])
+    error = Z95 * table["error"]
+    points = table.assign(
+        value=table["difference"], low=table["difference"] - error, high=table["difference"] + error
+    )
+    yield "difference", charts.levels(_rows(points), look, f"points above {baseline}")
+    odds = table.assign(value=table["log_odds_ratio"], low=None, high=None)
+    yield "log-odds", charts.levels(_rows(odds), look, f"log-odds ratio to {baseline}")
+
+
+def _few_shot(
+    table: pd.DataFrame, rows: pd.DataFrame, look: Look
+) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+    """A figure a dataset, where several numbers of shots are there."""
+    fit = rows.iloc[0]
+    own = table[(table["probe"] == fit["probe"]) & (table["solver"] == fit["solver"])]
+    slots = dict(zip(rows["model"], rows["slot"], strict=True))
+    own = own.assign(slot=own["model"].map(slots).fillna(0).astype(int), value=own["top1"])
+    for place in places_of(own):
+        there = own[own["place"] == place].sort_values(["slot", "pictures"])
+        if there["shots"].nunique() > 1:
+            shown = there.assign(shots=there["shots"].astype(str))
+            yield f"few-shot-{place}", charts.few_shot(_rows(shown), look)
+
+
+def _costs(rows: pd.DataFrame, look: Look) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+    models = rows.groupby("model").agg(
+        slot=("slot", "first"),
+        seconds=("seconds", "sum"),
+        gigabytes=("feature_bytes", lambda of_datasets: of_datasets.sum(min_count=1) / 1e9),
+        parameters=("parameters", "first"),
+    )
+    models = models.assign(value=level_means(rows)).dropna(subset="value").reset_index()
+    titles = {
+        "seconds": "seconds to fit the probes (log scale)",
+        "gigabytes": "gigabytes of features (log scale)",
+        "parameters": "parameters (log scale)",
+    }
+    for name, title in titles.items():
+        shown = models.assign(cost=models[name].astype(float))
+        shown = shown[shown["cost"] > 0].sort_values("slot")
+        if len(shown):
+            yield f"cost-{name}", charts.cost(_rows(shown), look, title)
+
+
+def _concepts(
+    data: PageData, rows: pd.DataFrame, look: Look
+) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+    """The best model that accuracies by concept are there of."""
+    fit = rows.iloc[0]
+    own = {
+        one["model"]: one["top1"]
+        for one in data.classes
+        if (one["probe"], one["solver"]) == (fit["probe"], fit["solver"])
+    }
+    for model in [name for name in level_means(rows).index if name in own][:1]:
+        table = data.concepts.rename(columns={"nearest_name": "nearest", "lcs_name": "lcs"})
+        table = table.assign(
+            model=model, slot=1, top1=own[model], concept=table["name"],
+            place="L" + table["level"].astype(str),
+        ).dropna(subset="top1")  # fmt: skip
+        yield "concepts", charts.concepts(_rows(table), replace(look, names=(str(model),)))
+
+
+_FIELDS = (
+    "model", "slot", "place", "order", "value", "low", "high", "shots", "pictures", "cost",
+    "concept", "wnid", "similarity", "top1", "nearest", "lcs",
+)  # fmt: skip
+
+
+def _rows(table: pd.DataFrame) -> Any:
+    """Rows inside the chart, as they are: Altair's limit of 5,000 is for data frames alone."""
+    own = table[[name for name in _FIELDS if name in table]].astype(object)
+    values: Any = own.where(own.notna(), None).to_dict("records")
+    return alt.InlineData(values=values)

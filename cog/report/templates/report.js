@@ -1,0 +1,244 @@
+// The page: its controls change what is shown, and everything is drawn from that again.
+
+const get = (id) => document.getElementById(id);
+
+function fill(select, choices, chosen) {
+  select.replaceChildren(...choices.map((choice) => {
+    const [value, text] = Array.isArray(choice) ? choice : [choice, choice];
+    return new Option(text, value, false, value === chosen);
+  }));
+}
+
+// Make a model stand out, or no more; it gets the first slot that is free, and keeps it, so that
+// colours do not jump. Where none is free, the last one is given over.
+function pick(model) {
+  const slot = state.slots.indexOf(model);
+  const free = state.slots.indexOf(null);
+  if (slot >= 0) state.slots[slot] = null;
+  else state.slots[free >= 0 ? free : SLOTS - 1] = model;
+  draw();
+}
+
+function drawLegend(models) {
+  const shown = new Map(models.map((one) => [one.model, one]));
+  const chips = state.slots.map((model, at) => {
+    if (model === null) return null;
+    const chip = element("button", "", { type: "button", class: `chip series-${at + 1}`, "data-key": model });
+    chip.setAttribute("aria-label", `${model}: stand out no more`);
+    if (!shown.has(model)) chip.classList.add("away");
+    chip.append(swatch(at), element("span", shown.has(model) ? titleOf(shown.get(model)) : model), element("span", "×", { class: "remove" }));
+    chip.addEventListener("click", () => pick(model));
+    return chip;
+  });
+  get("legend").replaceChildren(...chips.filter(Boolean));
+}
+
+const DASHES = ["", "7 3", "2 2", "9 3 2 3", "14 3", "4 4", "1 3", "9 2 2 2 2 2"]; // as in charts.py
+
+function swatch(at) {
+  const space = "http://www.w3.org/2000/svg";
+  const picture = document.createElementNS(space, "svg");
+  const line = document.createElementNS(space, "line");
+  const sizes = { width: 28, height: 10, "aria-hidden": "true" };
+  for (const [name, value] of Object.entries(sizes)) picture.setAttribute(name, value);
+  const ends = { x1: 0, x2: 28, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": DASHES[at] };
+  for (const [name, value] of Object.entries(ends)) line.setAttribute(name, value);
+  picture.append(line);
+  return picture;
+}
+
+const UNITS = {
+  accuracy: () => "top-1 accuracy (%)",
+  difference: () => `top-1 accuracy less that of ${state.baseline} (points)`,
+  odds: () => `log-odds of being right, less those of ${state.baseline}`,
+};
+const COSTS = {
+  seconds: ["Seconds to fit the probes, over all datasets (log scale)", "seconds"],
+  feature_bytes: ["Gigabytes of features, over all datasets (log scale)", "GB"],
+  parameters: ["Parameters of the network (log scale)", "parameters"],
+};
+const LINE = [["model", "Model"], ["place", "Dataset"], ["value", "Value"], ["low", "Low"], ["high", "High"]];
+
+function draw() {
+  const all = modelsOf(chosenRows());
+  const models = all.filter(isShown);
+  get("shown").textContent = `${models.length} of ${all.length} models shown`;
+  drawLegend(models);
+  drawTable(models, pick);
+  drawLevels(models);
+  drawChart("ranks", rankRows(models), `Ranks of ${models.length} models on ${places.join(", ")}`, LINE.slice(0, 3));
+  drawCost(models);
+  drawFew(models);
+  drawConcepts();
+  drawTrials();
+}
+
+function drawLevels(models) {
+  const rows = levelRows(models);
+  const unit = UNITS[state.unit]();
+  get("levels-unit").textContent = unit;
+  const lead = [...models].sort((a, b) => (b.levels ?? -1) - (a.levels ?? -1))[0];
+  const best = lead?.levels == null ? "" : ` Best mean over levels: ${lead.model}, ${lead.levels.toFixed(1)} %.`;
+  drawChart("levels", rows, `${unit} of ${models.length} models on ${places.join(", ")}.${best}`, LINE);
+}
+
+function drawCost(models) {
+  const [label, unit] = COSTS[state.costKind];
+  get("cost-unit").textContent = `mean top-1 over levels (%) against ${unit}`;
+  drawChart("cost", costRows(models), `Mean top-1 accuracy over levels against: ${label}`,
+    [["model", "Model"], ["cost", unit], ["value", "Mean top-1 over levels"]]);
+}
+
+function drawFew(models) {
+  if (get("few-shot").hidden) return;
+  drawChart("few_shot", fewRows(models), `Accuracy on ${state.fewPlace} against pictures a class`,
+    [["model", "Model"], ["shots", "Pictures a class"], ["value", "Top-1"], ["low", "Low"], ["high", "High"]]);
+}
+
+function drawConcepts() {
+  const names = [state.first, state.second].filter(Boolean);
+  drawChart("concepts", conceptRows(), `Accuracy of ${names.join(" and ")} on each concept against its similarity to the seen ones`,
+    [["model", "Model"], ["concept", "Concept"], ["wnid", "wnid"], ["place", "Level"], ["similarity", "Similarity"],
+      ["top1", "Top-1"], ["nearest", "Nearest seen"], ["lcs", "Lowest common subsumer"]]);
+}
+
+function drawTrials() {
+  drawChart("surface", trialRows(), `Validation accuracy of ${state.trialModel} on ${state.trialPlace} over learning rate and weight decay`,
+    [["lr", "Learning rate"], ["wd", "Weight decay"], ["top1", "Validation top-1"], ["seed", "Seed"], ["chosen", "Chosen"]]);
+}
+
+// A choice of one value: written to the state, then everything is drawn again.
+function bind(id, name, after = () => {}) {
+  const control = get(id);
+  control?.addEventListener("input", () => {
+    state[name] = control.value;
+    after();
+    draw();
+  });
+}
+
+// What the probe chosen has: shots, trials and concepts differ between probes.
+function offer() {
+  const rows = chosenRows(true);
+  const shots = unique(rows.map((row) => String(row.shots))).sort((a, b) => shotsOrder(a) - shotsOrder(b));
+  if (!shots.includes(state.shots)) state.shots = shots[shots.length - 1];
+  fill(get("shots"), shots, state.shots);
+  get("shots-label").hidden = shots.length < 2;
+  for (const part of document.querySelectorAll('[data-for="few_shot"]')) part.hidden = shots.length < 2;
+  const names = unique(chosenRows().map((row) => row.model)).sort((a, b) => a.localeCompare(b));
+  if (!names.includes(state.baseline)) state.baseline = best(1)[0] ?? names[0];
+  fill(get("baseline"), names, state.baseline);
+  offerConcepts();
+  offerTrials();
+}
+
+function best(count) {
+  const ranked = modelsOf(chosenRows()).filter((one) => one.levels !== null);
+  ranked.sort((a, b) => b.complete - a.complete || b.levels - a.levels);
+  return ranked.slice(0, count).map((one) => one.model);
+}
+
+function offerConcepts() {
+  if (!get("first")) return;
+  const names = data.classes.filter((one) => setupOf(one) === state.setup).map((one) => one.model).sort((a, b) => a.localeCompare(b));
+  if (!names.includes(state.first)) state.first = best(names.length).find((name) => names.includes(name)) ?? names[0] ?? null;
+  if (!names.includes(state.second)) state.second = "";
+  fill(get("first"), names, state.first);
+  fill(get("second"), [["", "none"], ...names.map((name) => [name, name])], state.second);
+}
+
+function offerTrials() {
+  if (!get("trial-model")) return;
+  const own = data.trials.filter((one) => setupOf(one) === state.setup);
+  const names = unique(own.map((one) => one.model)).sort((a, b) => a.localeCompare(b));
+  if (!names.includes(state.trialModel)) state.trialModel = best(names.length).find((name) => names.includes(name)) ?? names[0] ?? null;
+  const there = places.filter((place) => trialsOf(state.trialModel, place));
+  if (!there.includes(state.trialPlace)) state.trialPlace = there[0] ?? null;
+  fill(get("trial-model"), names, state.trialModel);
+  fill(get("trial-place"), there, state.trialPlace);
+  get("surface").hidden = names.length === 0;
+}
+
+function readFilters() {
+  state.search = get("search").value.trim();
+  state.least = get("least").value === "" ? -Infinity : Number(get("least").value);
+  state.greatest = get("greatest").value === "" ? Infinity : Number(get("greatest").value);
+  const boxes = [...document.querySelectorAll("#families input")];
+  state.hidden = new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
+  draw();
+}
+
+function wireFilters() {
+  const families = unique(summary.map((row) => row.family ?? "")).sort();
+  for (const family of families) {
+    const label = element("label");
+    const box = element("input", "", { type: "checkbox", value: family, checked: "" });
+    label.append(box, ` ${family || "not told"}`);
+    get("families").append(label);
+  }
+  get("families-details").hidden = families.length < 2;
+  for (const option of get("cost-kind").options) {
+    option.disabled = summary.every((row) => row[option.value] === null);
+  }
+  get("sizes").hidden = summary.every((row) => row.parameters === null);
+  for (const id of ["search", "families", "least", "greatest"]) get(id).addEventListener("input", readFilters);
+  get("controls").addEventListener("submit", (event) => event.preventDefault());
+  get("controls").addEventListener("reset", () => setTimeout(() => {
+    fill(get("setup"), setups, state.setup);
+    fill(get("shots"), [...get("shots").options].map((option) => option.value), state.shots);
+    readFilters();
+  }));
+  for (const radio of document.querySelectorAll('[name="unit"]')) {
+    radio.addEventListener("input", () => {
+      state.unit = radio.value;
+      get("baseline-label").hidden = state.unit === "accuracy";
+      draw();
+    });
+  }
+}
+
+function download() {
+  const names = Object.keys(read("results"));
+  const rows = rowsOf(read("results"));
+  const quoted = (value) => /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+  const words = new Map([[null, ""], [true, "True"], [false, "False"]]); // as in results.csv
+  const line = (values) => values.map((value) => quoted(words.get(value) ?? String(value))).join(",");
+  const text = [line(names), ...rows.map((row) => line(Object.values(row)))].join("\n") + "\n";
+  const link = element("a", "", { download: "results.csv", href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+const setups = unique(summary.map(setupOf)).sort((a, b) => b.startsWith("logreg") - a.startsWith("logreg") || a.localeCompare(b));
+
+async function start() {
+  [state.setup] = setups;
+  state.baseline = data.baseline;
+  fill(get("setup"), setups, state.setup);
+  get("setup-label").hidden = setups.length < 2;
+  state.fewPlace = places[places.length - 1];
+  fill(get("few-place"), places, state.fewPlace);
+  offer();
+  best(4).forEach((model, at) => { state.slots[at] = model; });
+  get("baseline-label").hidden = true;
+  wireFilters();
+  bind("setup", "setup", offer);
+  bind("shots", "shots");
+  bind("baseline", "baseline");
+  bind("few-place", "fewPlace");
+  bind("cost-kind", "costKind");
+  bind("first", "first");
+  bind("second", "second");
+  bind("trial-model", "trialModel", offerTrials);
+  bind("trial-place", "trialPlace");
+  get("download").addEventListener("click", download);
+  draw();
+  await Promise.all(Object.keys(specifications).map((name) => makeView(name, pick)));
+  // Ready when what was drawn is on the screen: after the frame that follows.
+  requestAnimationFrame(() => setTimeout(() => {
+    performance.mark("ready");
+    document.body.dataset.ready = "yes";
+  }));
+}
+
+start();
