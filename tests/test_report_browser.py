@@ -245,6 +245,15 @@ def test_page_and_charts_follow_the_scheme_and_paper_is_light(page):
     page.emulate_media(media="screen")
 
 
+def test_printed_pages_are_not_blank(page):
+    """Containers of queries that were cut by the end of a page made all pages of a report so."""
+    assert len(page.pdf(format="A4")) > 100_000
+    page.emulate_media(media="print")
+    kinds = "bands => bands.map(band => getComputedStyle(band).containerType)"
+    assert set(page.eval_on_selector_all(".explorer-band", kinds)) == {"normal"}
+    page.emulate_media(media="screen")
+
+
 @pytest.mark.long
 def test_sixteen_thousand_rows_are_drawn_in_two_seconds(tmp_path, page):
     """60 models × 6 datasets × 9 shots × 5 seeds; the best of five, for the machine may be busy."""
