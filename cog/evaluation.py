@@ -260,7 +260,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
         "complete": dataset.n_classes == dataset.n_wanted,
         "seen_data": cell.run.model.seen_data,
         "family": cell.run.model.family,
-        "parameters": cell.run.model.parameters,
+        "parameters": cell.run.model.n_parameters,
         "feature_bytes": sum(map(len, dataset.lists)) * dim * width,
         "split": dataset.split.kind,
         "precision": plan.extraction.precision,

@@ -62,6 +62,8 @@ def test_evaluate_gives_a_row_per_dataset_and_learns_the_colours(options, plug_i
     assert (table["n_test"] == 12).all()
     assert (table["n_classes"] == 3).all()
     assert table["complete"].all()
+    assert (table["parameters"] == 1).all()
+    assert (table["feature_bytes"] == (24 + 12) * 12 * 2).all()
     on_disk = pd.read_csv(options["out"] / "results.csv")
     assert list(on_disk["top1"]) == list(table["top1"])
     assert (options["out"] / "splits" / "test" / "cog_l1.txt").read_text().count("\n") == 12

@@ -366,8 +366,10 @@ def test_restricted_licences_are_said_when_the_weights_load(tmp_path):
     assert any("swav means swav_resnet50" in line for line in said)
 
 
-def test_seen_data_of_models():
-    assert untrained("sup").seen_data == ""  # it has learnt from nothing
+def test_what_is_known_of_models():
+    sup = untrained("sup")
+    assert sup.seen_data == ""  # it has learnt from nothing
+    assert (sup.family, sup.n_parameters) == ("supervised", ZOO["sup_resnet50"].parameters)
     assert seen_data_of_tag("fb_dino") == "IN-1K"
     assert ZOO["clip_resnet50"].seen_data == "WIT-400M"
 

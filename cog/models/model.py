@@ -93,7 +93,7 @@ class Model:
             ) from error
 
     @property
-    def parameters(self) -> int:
+    def n_parameters(self) -> int:
         """How many numbers the network's parameters are; 0 where they are constants of its code."""
         return sum(tensor.numel() for tensor in self.network.parameters())
 
