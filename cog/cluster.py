@@ -13,6 +13,7 @@ In: a function, what it works on, its pieces. Out: what it gives for each piece,
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,10 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 Note = Callable[[str], None]
 
+_NODES_NEED = (
+    "the same command goes on once that is repaired; the nodes need what this machine has: "
+    "packages, paths, and modules beside a plug-in's file (set PYTHONPATH to their folder)"
+)
 RETRIES = 3  # of a task whose process or node died
 
 
@@ -55,8 +60,9 @@ class Cluster:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
             address = os.environ.get("RAY_ADDRESS") or "local"
             try:
+                _reach(address)
                 ray.init(address, log_to_driver=False, logging_level="error")
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 raise CogError(
                     f"no Ray cluster at {address}: {error}",
                     "start one with `ray start --head`, or unset RAY_ADDRESS to use this machine",
@@ -112,6 +118,13 @@ def _ray() -> Any:
     return ray
 
 
+def _reach(address: str) -> None:
+    """Raise OSError where nothing answers at host:port within seconds; Ray tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "//" not in host:
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
 def _requests(
     nodes: Sequence[dict[str, float]], device: str, cores: int | None
 ) -> tuple[str, int, int]:
@@ -131,7 +144,7 @@ def _requests(
     if kind not in ("cuda", "cpu") or not usable:
         raise CogError(
             f"no node of the Ray cluster has a device {device!r}",
-            "give --device auto, cuda or cpu, or add nodes to the cluster",
+            "give --device auto, cuda or cpu (Ray says which GPU), or add nodes to the cluster",
         )
     shares = [node.get("CPU", 0) / (node["GPU"] if kind == "cuda" else 1) for node in usable]
     each = cores or max(1, int(min(shares)))
@@ -189,11 +202,9 @@ def _got(task: Any) -> Any:
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, CogError):
             raise error.cause from error
-        raise CogError(
-            f"a task failed on the cluster: {type(error.cause).__name__}: {error.cause}",
-            "the same command goes on once that is repaired; the nodes need what this machine has: "
-            "packages, neighbours of a plug-in (PYTHONPATH), paths",
-        ) from error
+        told = f"{type(error.cause).__name__}: {error.cause}"
+        told = " ".join(told.split()).partition(" traceback:")[0]  # Ray's own errors quote one
+        raise CogError(f"a task failed on the cluster: {told}", _NODES_NEED) from error
     except ray.exceptions.RayError as error:
         raise CogError(
             f"a task was lost {RETRIES + 1} times on the cluster: {error}",

@@ -13,8 +13,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -112,28 +112,25 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = 
 
     Without `probes` the features of all models are counted, those for finished cells too.
     """
-    todo = {dataset.name: plan.todo(dataset.name) for dataset in plan.datasets}
-    n_todo = sum(map(len, todo.values()))
     rows = Counter[Run]()
     pictures = 0
     for dataset in plan.datasets:
-        wanted = {cell.run for cell in todo[dataset.name]} if probes else set(plan.runs)
+        wanted = {cell.run for cell in plan.todo(dataset.name)} if probes else set(plan.runs)
         for images in dataset.lists:
-            missing = {
-                run: _missing_rows(store_path(run, dataset.name, images.split), images, share)
-                for run in wanted
-            }
-            pictures += max(missing.values(), default=0)
+            paths = {run: store_path(run, dataset.name, images.split) for run in wanted}
+            decodes, missing = _still_to_make(paths, images, share)
+            pictures += decodes
             rows.update(missing)
     width = np.dtype(plan.extraction.dtype).itemsize
+    own = replace(plan, cells=tuple(share.of(plan.cells)) if probes else ())
     if isinstance(executor, Cluster):
-        (measured,) = executor.each(_measure_there, [(plan, (None,))])
+        (measured,) = executor.each(_measure_there, [(own, (None,))])
     else:
-        measured = measure(plan)
+        measured = measure(own)
     runs = plan.runs
     return Estimate(
-        cells_done=len(plan.cells) - n_todo if probes else 0,
-        cells=len(plan.cells) if probes else 0,
+        cells_done=len(own.cells) - sum(len(own.todo(dataset.name)) for dataset in own.datasets),
+        cells=len(own.cells),
         pictures=pictures,
         decodes_saved=sum(rows.values()) - pictures,
         preprocessings=len({run.model.preprocess.geometry for run in runs}),
@@ -221,13 +218,25 @@ def products_a_second(device: str) -> float:
     return 2 * 1024**3 / best
 
 
-def _missing_rows(path: Place, images: ImageList, share: Share) -> int:
-    """How many rows of a store a worker is still to make."""
-    if not FeatureStore.is_there(path):
-        return len(images) // share.workers
-    store = FeatureStore.open(path)
-    parts = map(store.chunk_slice, filter(share.has, store.missing_chunks()))
-    return sum(part.stop - part.start for part in parts)
+def _still_to_make(
+    paths: Mapping[Run, Place], images: ImageList, share: Share
+) -> tuple[int, dict[Run, int]]:
+    """How many pictures a worker is still to decode, and how many rows of each store to make.
+
+    Stores with equal chunks are filled in one pass, which decodes what any of them lacks; the new
+    ones will have equal chunks.
+    """
+    lacking: dict[int, set[int]] = {}  # rows of pictures, by the size of chunks
+    rows = dict.fromkeys(paths, len(images) // share.workers)
+    new = [run for run, path in paths.items() if not FeatureStore.is_there(path)]
+    for run in paths.keys() - set(new):
+        store = FeatureStore.open(paths[run])
+        parts = map(store.chunk_slice, filter(share.has, store.missing_chunks()))
+        own = {row for part in parts for row in range(part.start, part.stop)}
+        lacking.setdefault(store.chunk_rows, set()).update(own)
+        rows[run] = len(own)
+    decodes = sum(map(len, lacking.values())) + (len(images) // share.workers if new else 0)
+    return decodes, rows
 
 
 def _decode_costs(plan: Plan, images: ImageList) -> tuple[float, float]:

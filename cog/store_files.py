@@ -96,6 +96,7 @@ def create_files(
         temporary.rename(path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # what a quicker worker leaves
+            error.filename = str(path)  # not the hidden one, which goes
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -148,6 +148,31 @@ def test_what_a_task_raises_reaches_the_user_in_two_lines(folder):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
+def test_a_neighbour_of_a_plug_in_that_nodes_lack_is_named(folder):
+    home = folder / "beside"
+    home.mkdir()
+    (home / "neighbour.py").write_text("factor = 1.0\n")
+    code = MORTAL.replace("import os,", "import neighbour, os,").replace(
+        "return self.scale *", "return neighbour.factor * self.scale *"
+    )
+    (home / "with_neighbour.py").write_text(code)
+    done = run_cog(
+        "extract", "--model", "beside/with_neighbour.py:load", *RUN, "--executor", "ray",
+        cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "No module named 'neighbour'" in done.stderr
+    assert "PYTHONPATH" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_address_where_nothing_answers_is_refused_at_once(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(CogError, match=r"no Ray cluster at 127\.0\.0\.1:9: "):
+        Cluster.connect("auto", None, print)
+
+
 def test_a_cluster_and_workers_exclude_each_other(folder):
     done = run_cog(
         "extract", "--model", "mortal.py:load", *RUN, "--executor", "ray", "--worker", "0/2",

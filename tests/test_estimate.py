@@ -51,6 +51,29 @@ def test_a_worker_counts_its_share(plan):
     assert not any("probes" in line or "cells" in line for line in after[0].lines())
 
 
+def test_what_is_saved_is_what_chunks_have_in_common(plan):
+    """One model lacks the odd chunks, the other the even ones: each picture is decoded once."""
+    for run, worker in zip(plan.runs, (0, 1), strict=True):
+        make_all_features(replace(plan, runs=(run,)), Silent(), Share(worker, 2))
+    found = estimated(plan, probes=False)
+    assert sum(found.rows) == 72
+    assert (found.pictures, found.decodes_saved) == (72, 0)
+
+
+def test_stores_of_other_chunks_are_filled_in_passes_of_their_own(plan):
+    for run, chunk_rows in zip(plan.runs, (8, 12), strict=True):
+        extraction = replace(plan.extraction, chunk_rows=chunk_rows)
+        one = replace(plan, runs=(run,), extraction=extraction)
+        make_all_features(one, Silent(), Share(8, 9))  # none of their chunks: the stores alone
+    found = estimated(plan, probes=False)
+    assert (found.pictures, found.decodes_saved) == (144, 0)
+
+
+def test_a_worker_counts_its_cells(plan):
+    found = [estimated(plan, Share(worker, 3)) for worker in range(3)]
+    assert [one.cells for one in found] == [2, 1, 1]
+
+
 def test_features_that_are_there_are_not_counted(plan):
     make_all_features(plan, Silent())
     found = estimated(plan)

@@ -125,7 +125,8 @@ class Terminal:
         from cog.executors import ALL
 
         table = Table(title="datasets", title_justify="left")
-        for column in ("dataset", "split", "classes", "left out", "train", "test", "cells to do"):
+        columns = ["dataset", "split", "classes", "left out", "train", "test", "cells to do"]
+        for column in columns if probes else columns[:-1]:
             table.add_column(column, justify="right")
         for dataset in plan.datasets:
             train, test = dataset.lists
@@ -134,7 +135,7 @@ class Terminal:
                 dataset.n_wanted - dataset.n_classes,
                 len(train),
                 len(test),
-                len(plan.todo(dataset.name)),
+                *([len(plan.todo(dataset.name))] if probes else []),
             )
             table.add_row(dataset.name, dataset.split.kind, *(f"{count:,}" for count in counts))
         self.out.print(table)
