@@ -10,7 +10,7 @@ import pandas as pd
 
 from cog.errors import CogError, unknown_name
 from cog.results import dataset_order, sort_rows
-from cog.tables import FIT, SETTING, Z95, joined_error
+from cog.tables import FIT, SETTING, joined_error
 
 
 def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -23,7 +23,10 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
       ln(p / (1 − p)) − ln(q / (1 − q)); 0 and 1 are taken for half a picture more or less.
     - error = √(error² + baseline's error²), as if the two were independent. They share the test
       pictures, and mostly fail on the same ones: the true error is smaller, this one is careful.
-    - significant: |difference| > 1.96 · error; missing where the error is not known.
+    - significant: |difference| > t · error, with t the 97.5 % quantile of Student's distribution
+      for the degrees of freedom of Welch and Satterthwaite: few seeds tell little of their spread,
+      test pictures count as infinitely many (then t is 1.96). Missing where the error is not known.
+      Source: Welch, Biometrika 34 (1947) 28.
 
     Raises:
         CogError: no such model.
@@ -32,7 +35,7 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     if baseline not in models:
         raise unknown_name("baseline", baseline, models)
     common = ["dataset", *FIT]
-    figures = ["top1", "error", "n_test"]
+    figures = ["top1", "error", "n_test", "se", "seeds"]
     base = summary.loc[summary["model"] == baseline, common + figures]
     base = base.rename(columns={name: f"baseline_{name}" for name in figures})
     table = summary[[*SETTING, *figures]].merge(base, on=common, how="inner")
@@ -41,12 +44,26 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     base_odds = _log_odds(table["baseline_top1"], table["baseline_n_test"])
     table["log_odds_ratio"] = odds - base_odds
     table["error"] = joined_error(table["error"], table["baseline_error"])
+    reach = _t95(table) * table["error"]
     table.loc[table["model"] == baseline, "error"] = 0.0
-    significant = table["difference"].abs() > Z95 * table["error"]
+    significant = table["difference"].abs() > reach
     table["significant"] = significant.astype("boolean").mask(table["error"].isna())
     return table[
         [*SETTING, "top1", "baseline_top1", "difference", "log_odds_ratio", "error", "significant"]
     ]
+
+
+def _t95(table: pd.DataFrame) -> pd.Series[float]:
+    """How many errors of a difference are its 95 % interval, from the freedom of its parts."""
+    from scipy.stats import t
+
+    parts = pd.Series(0.0, index=table.index)  # Σ e⁴ / ν over the two errors of seeds
+    for side in ("", "baseline_"):
+        errors = table[f"{side}se"].fillna(0)
+        parts += errors**4 / (table[f"{side}seeds"] - 1).clip(lower=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = (table["error"] ** 4 / parts).fillna(np.inf)
+    return pd.Series(t.ppf(0.975, freedom), index=table.index)
 
 
 def _log_odds(top1: pd.Series[float], n_test: pd.Series[float]) -> pd.Series[float]:
@@ -88,3 +105,13 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return sort_rows(table.reset_index(), index)
+
+
+def left_out(summary: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
+    """What `against` or `drop` could not compare: `model dataset probe solver shots`, or without
+    the dataset.
+    """
+    keys = [name for name in SETTING if name in contrasts]
+    told = {tuple(row) for row in contrasts[keys].astype(str).to_numpy()}
+    asked = dict.fromkeys(tuple(row) for row in summary[keys].astype(str).to_numpy())
+    return [" ".join(row) for row in asked if row not in told]

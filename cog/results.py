@@ -15,6 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
+from types import NoneType
 from typing import Any
 
 import pandas as pd
@@ -52,13 +53,23 @@ def read_cell(path: Place) -> dict[str, Any] | None:
     """The cell at `path`, or None where there is none that can be read."""
     try:
         cell = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # not JSON, or not UTF-8
+    except (FileNotFoundError, IsADirectoryError, ValueError):  # not JSON, or not UTF-8
         return None
     return cell if isinstance(cell, dict) else None
 
 
 def fold(runs: Place, protocol: str | None = None, notice: Notice | None = None) -> pd.DataFrame:
     """Every finished cell below the folder `runs` as one table, a row a cell, in a fixed order.
+
+    Args and errors are those of `finished_cells`.
+    """
+    return tidy(cell["row"] for cell in finished_cells(runs, protocol, notice).values())
+
+
+def finished_cells(
+    runs: Place, protocol: str | None = None, notice: Notice | None = None
+) -> dict[Place, dict[str, Any]]:
+    """The finished cells below the folder `runs` by file: those that are results.
 
     Args:
         runs: the folder of `cog evaluate --out`.
@@ -69,30 +80,30 @@ def fold(runs: Place, protocol: str | None = None, notice: Notice | None = None)
     Raises:
         CogError: no cells there that can be used.
     """
-    rows, problems = _read_cells(runs)
+    cells, problems = _read_cells(runs)
+    rows = {path: cell["row"] for path, cell in cells.items()}
     counts = Counter(row["protocol"] for row in rows.values())
     if rows and protocol is None:
         protocol = max(counts, key=lambda name: (counts[name], name))
     for path, row in rows.items():
         if row["protocol"] != protocol:
             problems[path] = f"is of protocol {row['protocol']}, not {protocol}"
-    rows = {path: row for path, row in rows.items() if path not in problems}
-    problems |= _twice(rows)
+    problems |= _twice({path: row for path, row in rows.items() if path not in problems})
     for path, problem in sorted(problems.items(), key=lambda item: str(item[0])):
         if notice:
             notice(f"{path} {problem}: left out")
-    kept = [row for path, row in rows.items() if path not in problems]
+    kept = {path: cell for path, cell in cells.items() if path not in problems}
     if not kept:
         found = f": {len(problems)} cannot be used" if problems else ""
         raise CogError(
             f"no finished cells in {runs}{found}", "give the folder of `cog evaluate --out`"
         )
-    return tidy(kept)
+    return kept
 
 
 def _read_cells(runs: Place) -> tuple[dict[Place, dict[str, Any]], dict[Place, str]]:
-    """The rows of the cells below a folder by file, and what is wrong with the other files."""
-    rows, problems = {}, {}
+    """The cells below a folder by file, and what is wrong with the other files."""
+    cells, problems = {}, {}
     paths: list[Place] = list(runs.glob("*/cells/*.json"))
     for path in sorted(paths, key=str):
         cell = read_cell(path)
@@ -101,8 +112,8 @@ def _read_cells(runs: Place) -> tuple[dict[Place, dict[str, Any]], dict[Place, s
         elif problem := _problem(cell):
             problems[path] = problem
         else:
-            rows[path] = cell["row"]
-    return rows, problems
+            cells[path] = cell
+    return cells, problems
 
 
 def _problem(cell: Mapping[str, Any]) -> str | None:
@@ -118,11 +129,19 @@ def _problem(cell: Mapping[str, Any]) -> str | None:
         return "has no seed"
     if row.get("shots") != "all" and type(row.get("shots")) is not int:
         return "has no shots"
+    return _odd_value(row)
+
+
+def _odd_value(row: Mapping[str, Any]) -> str | None:
+    """What a row has that its column cannot hold, if anything."""
+    for name in NUMBERS:
+        if type(row.get(name)) not in (int, float, NoneType):
+            return f"has no number as {name}"
+    for name in COLUMNS:
+        if isinstance(row.get(name), list | dict):
+            return f"has no single {name}"
     top1 = row.get("top1")
-    if not isinstance(top1, int | float) or not 0 <= top1 <= 100:
-        return "has no top1"
-    odd = [name for name in COLUMNS if isinstance(row.get(name), list | dict)]
-    return f"has no single {odd[0]}" if odd else None
+    return "has no top1" if top1 is None or not 0 <= top1 <= 100 else None
 
 
 def _twice(rows: Mapping[Place, Mapping[str, Any]]) -> dict[Place, str]:
@@ -216,6 +235,8 @@ def read_results(
     try:
         raw = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
         known = raw.reindex(columns=list(COLUMNS))
+        if raw.empty:
+            raise ValueError("it has no rows")
         needed = known[[*KEY, "top1", "protocol"]]
         if (needed.isna() | (needed == "")).any(axis=None):
             raise ValueError("a result without its key, its accuracy or its protocol")

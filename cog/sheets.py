@@ -14,7 +14,7 @@ import pandas as pd
 from cog.contrasts import against, drop
 from cog.results import dataset_order, sort_rows
 from cog.table_formats import Entry, Sheet
-from cog.tables import FIT, SETTING, Z95, ranking, seen_more
+from cog.tables import FIT, SETTING, ranking, seen_more
 
 MORE, PARTIAL, ABSENT = "†", "‡", "–"
 
@@ -50,7 +50,7 @@ def difference_sheets(summary: pd.DataFrame, baseline: str) -> list[Sheet]:
     ]
     note = (
         f"Top-1 less that of {baseline}, in points ± the error from seeds and test pictures, and "
-        f"(the log-odds ratio); bold: more than {Z95} errors."
+        "(the log-odds ratio); bold: more than noise at 95 %."
     )
     return _grids(table.assign(text=texts, bold=table["significant"]), note)
 
@@ -128,7 +128,9 @@ def _marks(group: pd.DataFrame) -> tuple[dict[str, str], tuple[str, ...]]:
         told = ", ".join(f"{model} ({seen[model]})" for model in more)
         notes.append(f"{MORE} learnt from other data than ImageNet-1K alone: {told}.")
     if partial:
-        notes.append(f"{PARTIAL} some classes are missing: an easier task, that gets no place.")
+        notes.append(
+            f"{PARTIAL} a dataset lacks classes: an easier task, that gets no place there."
+        )
     if unknown:
         notes.append(f"What was learnt from is not known of {', '.join(unknown)}.")
     return marks, tuple(notes)

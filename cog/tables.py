@@ -76,7 +76,9 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
 
 def _as_text(value: Any) -> str:
     """A value as CSV shows it; whole numbers without `.0`, missing ones empty."""
-    return "" if pd.isna(value) else str(value).removesuffix(".0")
+    if pd.isna(value):
+        return ""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def differences_of_protocol(results: pd.DataFrame) -> list[str]:

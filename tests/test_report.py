@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from xml.etree import ElementTree
 
 import numpy as np
@@ -140,3 +141,65 @@ def test_the_command_writes_page_and_pictures(made, tmp_path):
 def test_a_baseline_that_is_no_model_is_refused(made, tmp_path):
     with pytest.raises(CogError, match="plane"):
         write_figures(made.data, tmp_path, "svg", "plane")
+
+
+def test_only_cells_that_are_results_are_on_the_page(tmp_path):
+    """One is cut short, one of another protocol, two are the same: the page knows of none."""
+    rows = made_rows(("a", "b", "c", "d", "e"), seeds=(22,))
+    runs = write_runs(tmp_path, rows)
+    cells = {place: runs / f"model-{place}" / "cells" for place in range(5)}
+    for cell in cells[0].iterdir():
+        cell.write_text('{"hashes": {}, "row"')
+    for cell in cells[1].iterdir():
+        cell.write_text(cell.read_text().replace("cog-1", "cog-0"))
+    for cell in cells[2].iterdir():
+        cell.with_stem(f"{cell.stem}--again").write_bytes(cell.read_bytes())
+    said: list[str] = []
+    data = read_page_data(runs, read_levels(), said.append)
+    assert len(said) == 6 + 6 + 12
+    assert set(data.table["model"]) == {"d", "e"}
+    assert {one["model"] for one in data.trials} == {"d", "e"}
+
+
+def test_a_table_of_classes_that_is_cut_short_is_told_and_left_out(made, tmp_path):
+    runs = shutil.copytree(made.runs, tmp_path / "runs")
+    files = sorted(runs.glob("*/classes/*.csv"))
+    files[0].write_text("wnid,n_test,top1\nn0")
+    files[1].write_bytes(b"\xff\xfe")
+    files[2].write_text("a,b\n1,2\n")
+    said: list[str] = []
+    data = read_page_data(runs, made.levels, said.append)
+    assert [line.split(" ")[0] for line in said] == [str(path) for path in files[:3]]
+    assert len(data.classes) == len(made.data.classes)
+
+
+def test_rows_may_be_chosen(made):
+    data = read_page_data(made.runs, made.levels, conditions=[f"model={MODELS[0]}", "shots=all"])
+    assert set(data.table["model"]) == {MODELS[0]}
+    assert {one["model"] for one in data.trials} == {MODELS[0]}
+
+
+@pytest.mark.parametrize("datasets", [("in1k",), ("in1k", "cog_l1")])
+def test_models_without_all_levels_stand_out_where_no_model_has_them(tmp_path, datasets):
+    rows = made_rows(("a", "b"), datasets=datasets, seeds=(22,))
+    other = made_rows(("c",), datasets=("cog_l2",), seeds=(22,)) if len(datasets) > 1 else []
+    data = read_page_data(write_runs(tmp_path, rows + other), read_levels())
+    made = dict(figures(data, None))
+    (values,) = made["accuracy"].to_dict()["datasets"].values()
+    slots = {row["slot"] for row in values}
+    assert slots >= {1, 2}
+
+
+def test_models_that_lack_classes_are_not_the_best(made):
+    """`another` lacks classes (see report_pages): whatever its mean, it comes last."""
+    own = made.data.table.query("probe == 'logreg' and shots == 'all'").copy()
+    own.loc[own["model"] == "another", "top1"] = 99.0
+    assert level_means(own).index[-1] == "another"
+
+
+def test_a_baseline_of_another_fit_leaves_out_the_differences(tmp_path):
+    rows = made_rows(("a", "b"), seeds=(22,))
+    rows += [row | {"probe": "knn", "solver": "exact"} for row in made_rows(("kn",), seeds=(22,))]
+    data = read_page_data(write_runs(tmp_path, rows), read_levels())
+    assert "difference" not in dict(figures(data, "kn"))
+    assert "difference" in dict(figures(data, "a"))

@@ -271,3 +271,23 @@ def test_sixteen_thousand_rows_are_drawn_in_two_seconds(tmp_path, page):
         milliseconds.append(page.evaluate("performance.getEntriesByName('ready')[0].startTime"))
         assert page.locator("#levels-chart path").count() > 60
     assert min(milliseconds) < 2000
+
+
+def test_chosen_models_have_a_key_though_they_stand_out_nowhere_else(page):
+    names = page.eval_on_selector_all("#concepts-key .key", "keys => keys.map(k => k.textContent)")
+    for _ in range(page.locator(".chip").count()):
+        page.locator(".chip").first.click()
+    assert page.locator(".chip").count() == 0
+    left = page.eval_on_selector_all("#concepts-key .key", "keys => keys.map(k => k.textContent)")
+    assert names == left == [MODELS[0]]  # the only one with accuracies by concept
+
+
+def test_models_stand_out_though_none_has_every_level(tmp_path, page):
+    results = tmp_path / "results.csv"
+    rows = made_rows(("a", "b"), datasets=("in1k",), seeds=SEEDS)
+    results.write_text(as_csv(tidy(rows)), encoding="utf-8")
+    levels = read_levels()
+    path = write_page(read_page_data(results, levels), levels, tmp_path / "report.html")
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator(".chip").count() == 2

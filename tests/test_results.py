@@ -102,7 +102,10 @@ BAD_CELLS = {
     "no seed": broken(seed="77"),
     "no top1": broken(top1=float("nan")),
     "no protocol": broken(protocol=None),
-    "no single lr": broken(lr=[0.1, 0.2]),
+    "no number as lr": broken(lr=[0.1, 0.2]),
+    "no number as n_test": broken(n_test="x"),
+    "no number as top1": broken(top1=True),
+    "no single family": broken(family=["a"]),
     "of protocol cog-0, not cog-1": broken(protocol="cog-0"),
 }
 
@@ -211,3 +214,11 @@ def test_wide_means_over_seeds_and_ranks_complete_models_only():
     assert table.loc["fair", "rank"] == 2
     assert table.loc["part", "rank"] is pd.NA
     assert table.loc["short", "rank"] is pd.NA
+
+
+@pytest.mark.parametrize("text", ["a,b\n", "a,b\n1,2\n", ",".join(COLUMNS) + "\n"])
+def test_a_table_without_results_is_refused(tmp_path, text):
+    path = tmp_path / "w.csv"
+    path.write_text(text)
+    with pytest.raises(CogError, match="no table of results"):
+        read_results(path)

@@ -126,7 +126,7 @@ def test_those_that_moved_the_most_come_first():
 
 
 @pytest.mark.parametrize(("options", "status"), [
-    ((), 1), (("--tolerance", "0.6"), 0), (("--tolerance", 0.59), 1), (("--tolerance", "nan"), 1),
+    ((), 1), (("--tolerance", "0.6"), 0), (("--tolerance", 0.59), 1),
 ])  # fmt: skip
 def test_status_tells_whether_anything_moved_past_the_tolerance(tmp_path, options, status):
     rows = made(("a",), seeds=(22,))
@@ -240,3 +240,11 @@ def test_a_cell_cut_short_is_named_and_missing(tmp_path):
     done = run(first, second, status=1)
     assert str(broken) in done.stderr
     assert "only in the first: a in1k logreg-sgd, shots all, seed 22" in done.stdout
+
+
+def test_a_tolerance_is_a_number_and_cells_left_out_count(tmp_path):
+    runs = write_runs(tmp_path / "runs", made(("a",), seeds=(22,)))
+    run(runs, runs, "--tolerance", "nan", status=2)
+    run(runs, runs, status=0)
+    (runs / "model-0" / "cells" / "cut.json").write_text("{")
+    assert "cut.json" in run(runs, runs, status=1).output

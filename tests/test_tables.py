@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from result_rows import ODD_NAMES, made_rows, write_runs
+from scipy.stats import t
 
 from cog.cli import main
-from cog.contrasts import against, drop
+from cog.contrasts import against, drop, left_out
 from cog.errors import CogError
 from cog.models.zoo import UNSEEN
 from cog.results import read_results, tidy
@@ -149,7 +150,37 @@ def test_a_difference_to_a_baseline_by_hand():
             assert not row["significant"]
         else:
             assert row["error"] == pytest.approx((mine["error"] ** 2 + base["error"] ** 2) ** 0.5)
-            assert row["significant"] == (abs(row["difference"]) > 1.96 * row["error"])
+            parts = [mine["se"] ** 4, base["se"] ** 4]  # of two seeds: one degree of freedom each
+            reach = t.ppf(0.975, row["error"] ** 4 / sum(parts)) * row["error"]
+            assert row["significant"] == (abs(row["difference"]) > reach)
+
+
+def test_one_seed_leaves_the_normal_limit_and_two_noisy_ones_widen_it():
+    """At 2.5 errors: more than noise if they are of pictures, not if they are of two seeds."""
+    frame = summary(table_of(("a", "b"), datasets=("in1k",), seeds=(22,)))
+    of_pictures = frame.assign(top1=[70.0, 70 + 2.5 * 2**0.5], se=np.nan, error=1.0, seeds=1)
+    of_seeds = of_pictures.assign(se=1.0, seeds=2)
+    for table, significant in ((of_pictures, True), (of_seeds, False)):
+        rows = against(table, "a")
+        assert list(rows.loc[rows["model"] == "b", "significant"]) == [significant]
+
+
+def test_what_cannot_be_compared_is_told():
+    full = summary(table_of(("a", "b"), seeds=(22,)))
+    part = full[~((full["model"] == "a") & (full["dataset"] == "cog_l1"))]
+    assert left_out(part, against(part, "a")) == ["b cog_l1 logreg sgd all"]
+    near = full[~((full["model"] == "a") & (full["dataset"] == "in1k"))]
+    assert left_out(near, drop(near)) == ["a logreg sgd all"]
+
+
+def test_a_name_may_end_like_a_number():
+    table = table_of(("v1.0", "v2", "v3"), seeds=(22,))
+    assert set(where(table, ["model=v1.0"])["model"]) == {"v1.0"}
+    mixed = table.assign(recipe_hash=["x" if model == "v1.0" else "y" for model in table["model"]])
+    with pytest.raises(CogError, match="recipe_hash differs") as caught:
+        refuse_mixed(mixed)
+    assert "--where 'model!=v1.0'" in caught.value.hint
+    assert set(where(mixed, ["model!=v1.0"])["model"]) == {"v2", "v3"}
 
 
 def test_odds_of_nothing_and_of_all_are_of_half_a_picture():

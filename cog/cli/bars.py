@@ -67,12 +67,14 @@ def show(results: pd.DataFrame, console: Console) -> None:
     width = console.width if console.is_terminal else sys.maxsize
     for title, rows in _blocks(numbers):
         models = sorted({model for row in rows.values() for model in row})
-        names = {model: f"{model} {look.more}" if model in more else model for model in models}
+        names = {
+            model: printable(model) + (f" {look.more}" if model in more else "") for model in models
+        }
         for line in _lay_out(title, names, rows, look, width):
             _say(console, line)
         _say(console, Text())
     if more:
-        told = "; ".join(f"{name}: {data}" for name, data in more.items())
+        told = "; ".join(f"{printable(name)}: {data}" for name, data in more.items())
         _say(console, Text(f"{look.more} learnt from more than ImageNet-1K ({told})"))
     if not numbers["complete"].all():
         _say(console, Text(f"{look.lacking} some classes lack pictures: an easier task"))
@@ -97,6 +99,15 @@ def bar(percent: float, length: int) -> str:
     eighths = round(min(max(percent, 0.0), 100.0) / 100 * 8 * length)
     full, rest = divmod(eighths, 8)
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(length)
+
+
+def printable(name: str) -> str:
+    """A name with escapes for what would move a terminal's cursor or colour it.
+
+    >>> printable("größe"), printable("a\\n\\x1b[31mb")
+    ('größe', 'a\\\\n\\\\x1b[31mb')
+    """
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
 
 
 def pad(text: str, length: int) -> str:

@@ -59,9 +59,9 @@ def compare(
     """Which top-1 moved from RUNS_A to RUNS_B, by how much, and whether that is more than noise.
 
     Each is a folder of runs or a results.csv. The exit status is 0 if nothing moved by more than
-    its noise (with --tolerance: by more than that) and both have the same rows; else 1. Noise is
-    what other seeds (paired) and other test pictures would change, at 95 %: of many numbers some
-    lie outside by chance.
+    its noise (with --tolerance: by more than that), both have the same rows and no cell had to be
+    left out; else 1. Noise is what other seeds (paired) and other test pictures would change, at
+    95 %: of many numbers some lie outside by chance.
 
     \b
     Example:
@@ -73,7 +73,12 @@ def compare(
     from cog.results import as_csv, read_results
     from cog.run_comparison import compare_runs, rename_models
 
+    if tolerance is not None and tolerance != tolerance:
+        raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
+    left_out: list[str] = []
+
     def warn(text: str) -> None:
+        left_out.append(text)
         click.echo(text, err=True)
 
     tables = read_results(place(first), notice=warn), read_results(place(second), notice=warn)
@@ -87,7 +92,7 @@ def compare(
         text = as_csv(found.table())
         click.echo(text, nl=False) if to_stdout else write_text(csv_file, text)
     lacking = len(found.missing) > 0 and not allow_missing
-    context.exit(1 if len(found.moved(tolerance)) or lacking else 0)
+    context.exit(1 if len(found.moved(tolerance)) or lacking or left_out else 0)
 
 
 def _lines(found: Comparison, tolerance: float | None) -> Iterator[str]:

@@ -16,6 +16,12 @@ import click
     metavar="DIR",
     help="The levels of the results.  [default: RUNS/levels, or the official ones]",
 )
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Only these rows; with COLUMN!=VALUE all but these. May be given again.",
+)
 @click.option("--baseline", metavar="MODEL", help="What differences are to.")
 @click.option(
     "--svg",
@@ -31,6 +37,7 @@ def report(
     runs: str,
     out: str | None,
     folder: str | None,
+    where: tuple[str, ...],
     baseline: str | None,
     svg: Path | None,
     png: Path | None,
@@ -51,12 +58,12 @@ def report(
     from cog.report.figures import write_figures
 
     left_out: list[str] = []
-    where = place(runs)
-    levels = read_levels(folder or default_levels(where))
-    data = read_page_data(where, levels, left_out.append)
+    source = place(runs)
+    levels = read_levels(folder or default_levels(source))
+    data = read_page_data(source, levels, left_out.append, where)
     for line in left_out:
         click.echo(line, err=True)
-    click.echo(write_page(data, levels, place(out or default_out(where)), baseline))
+    click.echo(write_page(data, levels, place(out or default_out(source)), baseline))
     for kind, figures in {"svg": svg, "png": png}.items():
         if figures is not None:
             for path in write_figures(data, figures, kind, baseline):

@@ -132,7 +132,7 @@ def _summary(found: pd.DataFrame) -> pd.DataFrame:
 
 def _table(found: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
     """The numbers of a view. A row of the tidy table says itself what it is of."""
-    from cog import contrasts, tables
+    from cog import tables
 
     if view == "tidy":
         return found
@@ -141,7 +141,20 @@ def _table(found: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
         return tables.wide(found)
     if view == "ranking":
         return tables.ranking(summary)
-    return contrasts.drop(summary) if view == "drop" else contrasts.against(summary, baseline)
+    return _contrasts(summary, view, baseline)
+
+
+def _contrasts(summary: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
+    """Differences to a baseline, or drops; what could not be compared is told on stderr."""
+    from cog import contrasts
+
+    found = contrasts.drop(summary) if view == "drop" else contrasts.against(summary, baseline)
+    lacking = contrasts.left_out(summary, found)
+    why = "in1k or the farthest level is missing" if view == "drop" else f"{baseline} has no such"
+    if lacking:
+        more = f" and {len(lacking) - 5:,} more" if len(lacking) > 5 else ""
+        click.echo(f"note: left out, as {why}: {', '.join(lacking[:5])}{more}", err=True)
+    return found
 
 
 def _text(found: pd.DataFrame, view: str, baseline: str, style: str) -> str:
@@ -153,6 +166,8 @@ def _text(found: pd.DataFrame, view: str, baseline: str, style: str) -> str:
     if style == "csv":
         return as_csv(_table(found, view, baseline))
     summary = _summary(found)
+    if view in ("baseline", "drop"):
+        _contrasts(summary, view, baseline)  # tells what is left out
     if view == "baseline":
         return FORMATS[style](sheets.difference_sheets(summary, baseline))
     views = {"ranking": sheets.ranking_sheets, "drop": sheets.drop_sheets}

@@ -24,6 +24,7 @@ from cog.report.data import PageData, columns, places_of
 from cog.report.explorer import explorer_data
 from cog.report.look import PAGE
 from cog.report.page import render
+from cog.tables import Z95
 from cog.wordnet import load_taxonomy
 
 CHARTS = ("levels", "few_shot", "ranks", "concepts", "surface", "cost")
@@ -74,6 +75,7 @@ def page_values(data: PageData, baseline: str | None) -> dict[str, Any]:
         "classes": data.classes,
         "trials": data.trials,
         "why": data.why,
+        "z95": Z95,
     }
 
 

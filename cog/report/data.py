@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -23,9 +23,11 @@ import pandas as pd
 
 from cog.levels import Levels
 from cog.places import Place
-from cog.results import Notice, dataset_order, read_cell, read_results
-from cog.tables import FIT, SETTING, Z95, ranking, refuse_mixed, seen_more, summary
+from cog.results import KEY, Notice, dataset_order, finished_cells, read_results, tidy
+from cog.tables import FIT, SETTING, Z95, ranking, refuse_mixed, seen_more, summary, where
 
+Cell = tuple[Place, dict[str, Any]]
+"""the file of a cell's accuracies by concept, and what the cell holds"""
 CONCEPT_COLUMNS = ("wnid", "name", "level", "similarity", "nearest_name", "lcs_name")
 
 
@@ -48,27 +50,32 @@ class PageData:
     why: str
 
 
-def read_page_data(runs: Place, levels: Levels, notice: Notice | None = None) -> PageData:
+def read_page_data(
+    runs: Place,
+    levels: Levels,
+    notice: Notice | None = None,
+    conditions: Sequence[str] = (),
+) -> PageData:
     """Everything below `runs` that a page shows, joined with levels.
 
     `runs` may be a results.csv, for a page without concepts and trials. `notice` is told which
-    cells are left out, and why.
+    cells and files are left out, and why. `conditions` choose rows, as in `cog.tables.where`.
 
     Raises:
         CogError: no results there, or results of different protocols, levels or splits.
     """
-    results = read_results(runs, notice=notice)
+    results, cells = _results_and_cells(runs, notice or (lambda _: None), conditions)
     refuse_mixed(results)
     table = _table(results)
-    cells = list(_cells(runs, _most(results)))
     own = levels.fingerprint[:16]
-    others = sorted(set(results["levels_hash"].dropna().astype(str)) - {own})
+    others = sorted(set(results["levels_hash"]) - {own})
     concepts, why = levels.table[list(CONCEPT_COLUMNS)], ""
     classes: list[dict[str, Any]] = []
     if others:
-        why = f"The results are of levels {others[0]}, the levels given are {own}: see --levels."
+        told = others[0] or "that are not told"
+        why = f"The results are of levels {told}, the levels given are {own}: see --levels."
     else:
-        classes = _classes(cells, concepts["wnid"])
+        classes = _classes(cells, concepts["wnid"], notice or (lambda _: None))
         why = "" if classes else "There are no accuracies by concept beside the results."
     return PageData(results, table, concepts if classes else concepts[:0], classes,
                     _trials(cells), why)  # fmt: skip
@@ -115,9 +122,7 @@ def _plain(value: Any) -> Any:
 def _table(results: pd.DataFrame) -> pd.DataFrame:
     """The summary with what a page needs beside it."""
     table = summary(results)
-    pictures = results.assign(
-        pictures=(results["n_train"] + results["n_validation"].fillna(0)) / results["n_classes"]
-    )
+    pictures = results.assign(pictures=results["n_train"] / results["n_classes"])
     mean = pictures.groupby(list(SETTING), as_index=False)["pictures"].mean()
     ranks = ranking(table).melt([*FIT, "model"], var_name="dataset", value_name="rank")
     for more in (mean, ranks):
@@ -132,22 +137,26 @@ def _table(results: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _most(results: pd.DataFrame) -> str:
-    """The greatest number of shots, as file names have it."""
-    shots = set(results["shots"].astype(str))
-    return "all" if "all" in shots else max(shots, key=float)
+def _results_and_cells(
+    runs: Place, notice: Notice, conditions: Sequence[str]
+) -> tuple[pd.DataFrame, list[Cell]]:
+    """The results, and those of their cells that have the most pictures a class."""
+    if runs.suffix in (".csv", ".parquet"):
+        return where(read_results(runs), conditions), []
+    cells = finished_cells(runs, notice=notice)
+    results = where(tidy(cell["row"] for cell in cells.values()), conditions)
+    keys = set(results[list(KEY)].itertuples(index=False, name=None))
+    shots = set(results["shots"])
+    most = "all" if "all" in shots else max(shots)
+    own = {path: cell for path, cell in cells.items() if cell["row"]["shots"] == most}
+    return results, [
+        (path.parent.parent / "classes" / f"{path.stem}.csv", cell)
+        for path, cell in own.items()
+        if tuple(cell["row"][name] for name in KEY) in keys
+    ]
 
 
-def _cells(runs: Place, shots: str) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """The file of accuracies by concept, and the content, of every cell with these shots."""
-    paths: list[Place] = list(runs.glob(f"*/cells/*--{shots}--*.json"))
-    for path in sorted(paths, key=str):
-        cell = read_cell(path)
-        if cell is not None:
-            yield path.parent.parent / "classes" / f"{path.stem}.csv", cell
-
-
-def _classes(cells: list[tuple[Place, dict[str, Any]]], wnids: pd.Series) -> list[dict[str, Any]]:
+def _classes(cells: Sequence[Cell], wnids: pd.Series[str], notice: Notice) -> list[dict[str, Any]]:
     """Mean top-1 by model, probe and solver for each of `wnids`; None where it was not tested."""
     position = {wnid: place for place, wnid in enumerate(wnids)}
     sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(position))))
@@ -155,8 +164,13 @@ def _classes(cells: list[tuple[Place, dict[str, Any]]], wnids: pd.Series) -> lis
         row = cell["row"]
         if row["dataset"] == "in1k":
             continue  # seen concepts have no similarity to the seen ones
+        try:
+            rows = list(_class_rows(path))
+        except (KeyError, TypeError, ValueError):
+            notice(f"{path} is cut short, or no table of classes: left out")
+            continue
         both = sums[row["model"], row["probe"], row["solver"]]
-        for wnid, n_test, top1 in _class_rows(path):
+        for wnid, n_test, top1 in rows:
             if wnid in position and n_test:
                 both[:, position[wnid]] += top1, 1
     return [
@@ -181,7 +195,7 @@ def _means(total: Any, count: Any) -> list[float | None]:
     return [None if math.isnan(mean) else mean for mean in means.tolist()]
 
 
-def _trials(cells: list[tuple[Place, dict[str, Any]]]) -> list[dict[str, Any]]:
+def _trials(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Trials of learning rate and weight decay; `chosen` are those that the row has."""
     found: dict[tuple[str, ...], dict[str, list[Any]]] = defaultdict(
         lambda: {"lr": [], "wd": [], "top1": [], "seed": [], "chosen": []}
@@ -189,7 +203,7 @@ def _trials(cells: list[tuple[Place, dict[str, Any]]]) -> list[dict[str, Any]]:
     for _, cell in cells:
         row = cell["row"]
         for trial in cell.get("trials") or ():
-            if not {"lr", "wd", "validation_top1"} <= trial.keys():
+            if not (isinstance(trial, dict) and {"lr", "wd", "validation_top1"} <= trial.keys()):
                 continue
             one = found[row["model"], row["dataset"], row["probe"], row["solver"]]
             chosen = (trial["lr"], trial["wd"]) == (row.get("lr"), row.get("wd"))

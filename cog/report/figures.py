@@ -30,7 +30,7 @@ PIXELS_PER_INCH = 200
 def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None) -> list[Path]:
     """Write each figure to `folder` as `kind` of `KINDS`; gives the files.
 
-    Differences are to `baseline`, where it is given.
+    Differences are to `baseline`, where it is given and has the fit that is drawn.
 
     Raises:
         CogError: no model is called `baseline`.
@@ -65,7 +65,7 @@ def figures(data: PageData, baseline: str | None) -> Iterator[tuple[str, alt.Top
     ).sort_values(["slot", "order"])
     yield "accuracy", charts.levels(_rows(rows), look, "top-1 accuracy (%)")
     yield "ranks", charts.ranks(_rows(rows.assign(value=rows["rank"]).dropna(subset="rank")), look)
-    if baseline is not None:
+    if baseline is not None and baseline in set(rows["model"]):
         yield from _contrasts(rows, look, baseline)
     yield from _few_shot(data.table, rows, look)
     yield from _costs(rows, look)
@@ -84,15 +84,24 @@ def _of_one_fit(table: pd.DataFrame) -> pd.DataFrame:
 
 def _stand_out(table: pd.DataFrame, baseline: str | None) -> list[str]:
     """The best models by their mean over levels, and the baseline."""
-    best = [str(name) for name in level_means(table).index[:STAND_OUT]]
-    return best if baseline is None or baseline in best else [*best, baseline]
+    means = level_means(table)
+    if means.empty:  # no model has every level: by what is there
+        means = table.groupby("model")["top1"].mean().sort_values(ascending=False)
+    best = [str(name) for name in means.index[:STAND_OUT]]
+    shown = baseline is None or baseline in best or baseline not in set(table["model"])
+    return best if shown else [*best, str(baseline)]
 
 
 def level_means(table: pd.DataFrame) -> pd.Series[float]:
-    """Mean top-1 over levels by model, the best first; of models that have every level."""
+    """Mean top-1 over levels by model, the best first; of models that have every level.
+
+    Those without all classes come last: theirs is an easier task.
+    """
     levels = table[table["dataset"].str.startswith("cog_l")]
     top1 = levels.pivot(index="model", columns="dataset", values="top1").dropna()
-    return top1.mean(axis=1).sort_values(ascending=False)
+    means = top1.mean(axis=1).sort_values(ascending=False)
+    whole = levels.groupby("model")["complete"].all()
+    return means[sorted(means.index, key=lambda model: not whole[model])]
 
 
 def _contrasts(

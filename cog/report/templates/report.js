@@ -77,9 +77,11 @@ function drawLevels(models) {
   const rows = levelRows(models);
   const unit = UNITS[state.unit]();
   get("levels-unit").textContent = unit;
-  const lead = [...models].sort((a, b) => (b.levels ?? -1) - (a.levels ?? -1))[0];
-  const best = lead?.levels == null ? "" : ` Best mean over levels: ${lead.model}, ${lead.levels.toFixed(1)} %.`;
-  drawChart("levels", rows, `${unit} of ${models.length} models on ${places.join(", ")}.${best}`, LINE);
+  const ranked = best(Infinity);
+  const lead = models.filter((one) => one.complete && ranked.includes(one.model))
+    .sort((a, b) => ranked.indexOf(a.model) - ranked.indexOf(b.model))[0];
+  const told = lead?.levels == null ? "" : ` Best mean over levels: ${lead.model}, ${lead.levels.toFixed(1)} %.`;
+  drawChart("levels", rows, `${unit} of ${models.length} models on ${places.join(", ")}.${told}`, LINE);
 }
 
 function drawCost(models) {
@@ -96,7 +98,13 @@ function drawFew(models) {
 }
 
 function drawConcepts() {
-  const names = [state.first, state.second].filter(Boolean);
+  const names = unique([state.first, state.second].filter(Boolean));
+  const slots = conceptSlots(names);
+  get("concepts-key")?.replaceChildren(...names.map((name, at) => {
+    const key = element("span", "", { class: `key series-${slots[at]}` });
+    key.append(swatch(slots[at] - 1), element("span", name));
+    return key;
+  }));
   drawChart("concepts", conceptRows(), `Accuracy of ${names.join(" and ")} on each concept against its similarity to the seen ones`,
     [["model", "Model"], ["concept", "Concept"], ["wnid", "wnid"], ["place", "Level"], ["similarity", "Similarity"],
       ["top1", "Top-1"], ["nearest", "Nearest seen"], ["lcs", "Lowest common subsumer"]]);
@@ -132,9 +140,14 @@ function offer() {
   offerTrials();
 }
 
+// The best models by their mean over levels, those without all classes last; where no model has
+// every level, by the mean of what is there.
 function best(count) {
-  const ranked = modelsOf(chosenRows()).filter((one) => one.levels !== null);
-  ranked.sort((a, b) => b.complete - a.complete || b.levels - a.levels);
+  const all = modelsOf(chosenRows());
+  const whole = all.filter((one) => one.levels !== null);
+  const value = (one) => whole.length ? one.levels : mean([...one.by.values()].map((row) => row.top1));
+  const ranked = whole.length ? whole : all;
+  ranked.sort((a, b) => b.complete - a.complete || value(b) - value(a));
   return ranked.slice(0, count).map((one) => one.model);
 }
 

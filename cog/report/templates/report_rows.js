@@ -83,7 +83,7 @@ const slotOf = (model) => state.slots.indexOf(model) + 1;
 // Those that stand out come last, so that they are drawn above the crowd.
 const crowdFirst = (rows) => rows.sort((a, b) => a.slot - b.slot || a.order - b.order);
 
-// Percents kept half a test picture from 0 and 100, where odds are not finite; as in cog/tables.py.
+// Percents kept half a test picture from 0 and 100, where odds are not finite; as in cog/contrasts.py.
 const clipped = (row) => Math.min(Math.max(row.top1, 50 / row.n_test), 100 - 50 / row.n_test);
 const logOdds = (row) => Math.log(clipped(row) / (100 - clipped(row)));
 
@@ -96,7 +96,7 @@ function inUnit(row, base) {
   const slope = odds ? (one) => 100 / (clipped(one) * (100 - clipped(one))) : () => 1;
   const value = odds ? logOdds(row) - logOdds(base) : row.top1 - base.top1;
   const known = row.error !== null && base.error !== null && row.model !== base.model;
-  const reach = known ? 1.96 * Math.hypot(row.error * slope(row), base.error * slope(base)) : null;
+  const reach = known ? data.z95 * Math.hypot(row.error * slope(row), base.error * slope(base)) : null;
   return { value, low: known ? value - reach : null, high: known ? value + reach : null };
 }
 
@@ -142,12 +142,17 @@ function costRows(models) {
 
 // One or two models. Each keeps the slot that it stands out with elsewhere; without one it gets a
 // slot from the end that nobody has here.
+function conceptSlots(names) {
+  const taken = names.map(slotOf);
+  return names.map((_, place) => taken[place] || (taken.includes(SLOTS - place) ? SLOTS - 2 : SLOTS - place));
+}
+
 function conceptRows() {
   const names = unique([state.first, state.second].filter(Boolean));
-  const taken = names.map(slotOf);
+  const slots = conceptSlots(names);
   return names.flatMap((model, place) => {
     const own = data.classes.find((one) => one.model === model && setupOf(one) === state.setup);
-    const slot = taken[place] || (taken.includes(SLOTS - place) ? SLOTS - 2 : SLOTS - place);
+    const slot = slots[place];
     return (own?.top1 ?? []).map((top1, at) => ({
       model, slot, top1, concept: concepts[at].name, wnid: concepts[at].wnid,
       place: `L${concepts[at].level}`, similarity: concepts[at].similarity,

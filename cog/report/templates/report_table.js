@@ -16,12 +16,14 @@ function tableColumns() {
   ].filter((column) => summary.some((row) => row[column.name]) || !["family", "parameters"].includes(column.name));
 }
 
-// What is missing comes last, whichever way the others go.
+// What is missing comes last, whichever way the others go; of means over levels also those that
+// lack classes.
 function sorted(models, column) {
   const way = order.descending ? -1 : 1;
   return [...models].sort((a, b) => {
     const [x, y] = [column.value(a), column.value(b)];
     if (x === null || y === null) return (x === null) - (y === null);
+    if (column.name === "levels" && a.complete !== b.complete) return b.complete - a.complete;
     return way * (typeof x === "string" ? x.localeCompare(y) : x - y)
       || a.model.localeCompare(b.model);
   });
