@@ -18,6 +18,7 @@ from cog.wordnet import load_taxonomy
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.long  # a browser and several pages
 GUITAR_PICK = "n03467796"  # in L1
 HOSTILE = (
     "<script>hostile()</script>.n.01",

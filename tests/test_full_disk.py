@@ -104,6 +104,7 @@ def check_refusal(done: subprocess.CompletedProcess[str], what: str, where: Path
     assert "--out" in hint
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_up_is_said_and_with_room_it_goes_on(extract, undisturbed, tmp_path):
     """In between it is read-only: nothing that is done gets lost."""
     with small_disk(tmp_path / "disk", "160k") as disk:

@@ -15,6 +15,7 @@ from cog.report.data import read_page_data
 from cog.results import as_csv, read_results, tidy
 from cog.tables import wide
 
+pytestmark = pytest.mark.long  # a browser and several pages
 CHARTS = ("levels", "ranks", "few_shot", "cost", "concepts", "surface")
 
 
@@ -254,7 +255,6 @@ def test_printed_pages_are_not_blank(page):
     page.emulate_media(media="screen")
 
 
-@pytest.mark.long
 def test_sixteen_thousand_rows_are_drawn_in_two_seconds(tmp_path, page):
     """60 models × 6 datasets × 9 shots × 5 seeds; the best of five, for the machine may be busy."""
     rows = made_rows([f"model {place}" for place in range(60)], shots=SHOTS, seeds=SEEDS)
