@@ -206,8 +206,6 @@ def operations(probe: str, n: int, m: int, d: int, c: int, recipe: Recipe) -> fl
 @cache
 def products_a_second(device: str) -> float:
     """Additions and multiplications a second of a float32 matrix product there, measured."""
-    import torch
-
     device = "cpu" if device.startswith("mps") else device
     x = torch.rand(1024, 1024, device=device)
     best = float("inf")

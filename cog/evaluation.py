@@ -64,7 +64,8 @@ def evaluate(
         discard_features: drop a store once its cells are done.
         options: `in1k`, `split`, `only`, `allow_missing`, `test_per_class`, `min_train`,
             `max_train` (pictures); `levels` (folder; the official ones by default); `device`,
-            `precision`, `dtype`, `batch_size`, `workers`, `chunk_rows`, `decoder` (features);
+            `precision`, `dtype`, `batch_size`, `workers`, `chunk_rows`, `decoder`, `executor`
+            (features);
             `probes`, `solver`, `trials_per_round`, `sgd_early_stop`, `lbfgs_early_stop`,
             `products`, `shots`, `shots_validation`, `seeds` (probes); `weights`, `name`,
             `pretrained`, `pool`, `official_quirks`, `trust_checkpoint` (models); `out` (folder,

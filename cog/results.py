@@ -189,7 +189,7 @@ def _tidy(raw: pd.DataFrame) -> pd.DataFrame:
 
 def sort_rows(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """The rows sorted by some columns; datasets and shots in the order of their numbers."""
-    orders = {"dataset": dataset_order, "shots": _shots_order}
+    orders = {"dataset": dataset_order, "shots": shots_order}
     keys = pd.DataFrame(
         {name: table[name].map(orders.get(name, lambda as_is: as_is)) for name in by}
     )
@@ -209,7 +209,8 @@ def dataset_order(dataset: str) -> tuple[int, int, str]:
     return (1, int(number), dataset) if is_level else (2, 0, dataset)
 
 
-def _shots_order(shots: int | str) -> float:
+def shots_order(shots: int | str) -> float:
+    """What a number of pictures a class is sorted by: `all` comes last."""
     return float("inf") if shots == "all" else float(shots)
 
 
@@ -228,7 +229,7 @@ def read_results(
     Raises:
         CogError: nothing there, or no table of results.
     """
-    if path.suffix not in (".csv", ".parquet"):
+    if not is_table(path):
         return fold(path, protocol, notice)
     if not path.is_file():
         raise CogError(f"no file {path}", "give a folder of runs, or its results.csv")
@@ -246,6 +247,22 @@ def read_results(
             f"{path} is no table of results: {error}",
             "give one that `cog results RUNS --out FILE` wrote, or the folder of runs",
         ) from error
+
+
+def is_table(path: Place) -> bool:
+    """Whether a path is that of a table that was written, by its ending; else it is a folder's."""
+    return path.suffix in _READERS
+
+
+def as_text(value: Any) -> str:
+    """A value as CSV shows it; whole numbers without `.0`, missing ones empty.
+
+    >>> as_text(3.0), as_text("v1.0"), as_text(float("nan"))
+    ('3', 'v1.0', '')
+    """
+    if pd.isna(value):
+        return ""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _read_csv(file: io.BytesIO) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
-from cog.results import KEY
+from cog.results import KEY, as_text
 
 Floats = NDArray[np.floating]
 
@@ -195,19 +195,13 @@ def _rows_beyond(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 def _causes(both: pd.DataFrame) -> tuple[Cause, ...]:
     causes = []
     for column in CAUSES:
-        pairs = [both[f"{column}_{run}"].map(_as_text) for run in ("first", "second")]
+        texts = [both[f"{column}_{run}"].map(as_text) for run in ("first", "second")]
+        pairs = [text.where(text != "", "none") for text in texts]
         changes = Counter((one, two) for one, two in zip(*pairs, strict=True) if one != two)
         if changes:
             ordered = tuple(change for change, _ in changes.most_common())
             causes.append(Cause(column, ordered, changes.total()))
     return tuple(causes)
-
-
-def _as_text(value: object) -> str:
-    """A value as people write it; counts that pandas keeps as floats are whole."""
-    if isinstance(value, float):
-        return "none" if np.isnan(value) else f"{value:.0f}"
-    return str(value) or "none"
 
 
 def _models(table: pd.DataFrame) -> str:

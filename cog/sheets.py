@@ -14,25 +14,25 @@ import pandas as pd
 from cog.contrasts import against, drop
 from cog.results import dataset_order, sort_rows
 from cog.table_formats import Entry, Sheet
-from cog.tables import FIT, SETTING, ranking, seen_more
+from cog.tables import FIT, SETTING, seen_more, with_ranks
 
 MORE, PARTIAL, ABSENT = "†", "‡", "–"
 
 
 def accuracy_sheets(summary: pd.DataFrame) -> list[Sheet]:
     """Mean top-1 ± its standard error over seeds; bold is the best of the complete models."""
-    table = _placed(summary)
+    table = with_ranks(summary)
     texts = [_with_error(f"{row['top1']:.2f}", row["se"]) for row in _rows(table)]
     note = "Top-1 in percent, mean over seeds ± its standard error; bold: the best of a column."
-    return _grids(table.assign(text=texts, bold=table["place"] == 1), note)
+    return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
 
 
 def ranking_sheets(summary: pd.DataFrame) -> list[Sheet]:
     """The place of each model on each dataset."""
-    table = _placed(summary)
-    texts = table["place"].astype("string").fillna(ABSENT)
+    table = with_ranks(summary)
+    texts = table["rank"].astype("string").fillna(ABSENT)
     note = "Place by mean top-1 among complete models, 1 is best."
-    return _grids(table.assign(text=texts, bold=table["place"] == 1), note)
+    return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
 
 
 def difference_sheets(summary: pd.DataFrame, baseline: str) -> list[Sheet]:
@@ -85,12 +85,6 @@ def drop_sheets(summary: pd.DataFrame) -> list[Sheet]:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
-def _placed(summary: pd.DataFrame) -> pd.DataFrame:
-    """The summary with the place of each row; none for incomplete models."""
-    places = ranking(summary).melt([*FIT, "model"], var_name="dataset", value_name="place")
-    return summary.merge(places, on=list(SETTING), how="left")
 
 
 def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cog.errors import CogError, unknown_name
 from cog.models.zoo import UNSEEN
-from cog.results import COLUMNS, dataset_order, sort_rows
+from cog.results import COLUMNS, as_text, dataset_order, sort_rows
 
 FIT = ("probe", "solver", "shots")
 """what is fitted; figures of two fits are not compared"""
@@ -60,7 +59,7 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
             raise CogError(f"no condition: {condition!r}", "write COLUMN=VALUE or COLUMN!=VALUE")
         if column not in COLUMNS:
             raise unknown_name("column", column, COLUMNS)
-        values = results[column].map(_as_text)
+        values = results[column].map(as_text)
         if value not in set(values):
             raise unknown_name(column, value, sorted(set(values)))
         if name.endswith("!"):
@@ -68,17 +67,10 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         else:
             wanted.setdefault(column, set()).add(value)
     for column, values_of_it in wanted.items():
-        kept &= results[column].map(_as_text).isin(values_of_it)
+        kept &= results[column].map(as_text).isin(values_of_it)
     if not kept.any():
         raise CogError(f"no results with {' and '.join(conditions)}", "leave out a --where")
     return results[kept].reset_index(drop=True)
-
-
-def _as_text(value: Any) -> str:
-    """A value as CSV shows it; whole numbers without `.0`, missing ones empty."""
-    if pd.isna(value):
-        return ""
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def differences_of_protocol(results: pd.DataFrame) -> list[str]:
@@ -137,7 +129,7 @@ def _shares(rows: pd.DataFrame, column: str) -> Shares:
     """The values of a column and the models that have them, that of most models first."""
     models: dict[str, set[str]] = {}
     for model, value in set(zip(rows["model"], rows[column], strict=True)):
-        models.setdefault(_as_text(value), set()).add(model)
+        models.setdefault(as_text(value), set()).add(model)
     shares = [(value, tuple(sorted(names))) for value, names in models.items()]
     return sorted(shares, key=lambda share: (-len(share[1]), share[0]))
 
@@ -201,17 +193,21 @@ def joined_error(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[fl
     return joined.mask(one.isna() & other.isna())
 
 
-def ranking(summary: pd.DataFrame) -> pd.DataFrame:
-    """A row a probe × solver × shots × model, a column a dataset: the place by top-1, 1 is best.
+def with_ranks(summary: pd.DataFrame) -> pd.DataFrame:
+    """The summary with `rank`, the place by top-1 on the dataset of the row; 1 is best.
 
     Equal figures have the better place. Ranked are the models that are complete on the dataset;
     the others have none, for their figures are of an easier task.
     """
     by = [summary[name] for name in ("dataset", *FIT)]
     ranks = summary["top1"].where(summary["complete"]).groupby(by)
-    placed = summary.assign(rank=ranks.rank(ascending=False, method="min").astype("Int64"))
+    return summary.assign(rank=ranks.rank(ascending=False, method="min").astype("Int64"))
+
+
+def ranking(summary: pd.DataFrame) -> pd.DataFrame:
+    """A row a probe × solver × shots × model, a column a dataset: the ranks of `with_ranks`."""
     index = [*FIT, "model"]
-    table = placed.pivot(index=index, columns="dataset", values="rank")
+    table = with_ranks(summary).pivot(index=index, columns="dataset", values="rank")
     names = sorted((str(name) for name in table), key=dataset_order)
     return sort_rows(table[names].rename_axis(columns=None).reset_index(), index)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,6 +16,7 @@ from result_rows import made_rows, write_runs
 from cog.cli.report import report
 from cog.errors import CogError
 from cog.levels import read_levels
+from cog.report.build import default_out
 from cog.report.data import columns, read_page_data
 from cog.report.figures import figures, level_means, write_figures
 from cog.results import as_csv, read_results, tidy
@@ -203,3 +205,8 @@ def test_a_baseline_of_another_fit_leaves_out_the_differences(tmp_path):
     data = read_page_data(write_runs(tmp_path, rows), read_levels())
     assert "difference" not in dict(figures(data, "kn"))
     assert "difference" in dict(figures(data, "a"))
+
+
+def test_the_page_lies_in_the_folder_of_runs_whatever_that_is_called():
+    assert default_out(Path("runs.v2")) == Path("runs.v2/report.html")
+    assert default_out(Path("runs/results.csv")) == Path("runs/report.html")

@@ -54,13 +54,11 @@ def show(results: pd.DataFrame, console: Console) -> None:
         results: as `cog.results.tidy` gives it.
         console: where to; its width decides what fits.
     """
-    from cog.tables import FIT, seen_more, summary
+    from cog.tables import FIT, seen_more, summary, with_ranks
 
-    numbers = summary(results)
-    rivals = numbers.groupby(["dataset", *FIT])["top1"]
-    fair = numbers["top1"].where(numbers["complete"])
-    best = fair.groupby([numbers[name] for name in ("dataset", *FIT)]).transform("max")
-    numbers["best"] = (fair == best) & (rivals.transform("size") > 1)
+    numbers = with_ranks(summary(results))
+    rivals = numbers.groupby(["dataset", *FIT])["top1"].transform("size")
+    numbers["best"] = (numbers["rank"] == 1).fillna(False) & (rivals > 1)
     seen = dict(zip(numbers["model"], numbers["seen_data"], strict=True))
     more = {model: data for model, data in seen.items() if seen_more(data)}
     look = _PLAIN if is_plain(console) else _RICH

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cog.cli.options import comma_list
+from cog.recipe import Recipe
 
 if TYPE_CHECKING:
     from cog.check_data import DataCheck
@@ -55,14 +56,14 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 @click.option(
     "--test-per-class",
     type=_COUNT,
-    default=50,
+    default=Recipe.test_per_class,
     show_default=True,
     help="Test pictures that a class needs.",
 )
 @click.option(
     "--min-train",
     type=_COUNT,
-    default=732,
+    default=Recipe.min_train,
     show_default=True,
     help="Training pictures that a class needs.",
 )
@@ -94,7 +95,6 @@ def check_data(
     from cog.cli.progress import Terminal
     from cog.datasets import Pictures
     from cog.levels import read_levels
-    from cog.recipe import Recipe
 
     pictures = Pictures(root, in1k, split, only or ())
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)

@@ -35,6 +35,12 @@ def read_shots(text: str) -> int | None:
 
 _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
+where_option = click.option(
+    "--where",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Only these rows; with COLUMN!=VALUE all but these. May be given again.",
+)
 _MODEL_OPTIONS = (
     click.option("--weights", type=_PATH, help="Read the weights from this file."),
     click.option("--pretrained/--no-pretrained", default=True, show_default=True,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from cog.cli.options import where_option
+
 
 @click.command()
 @click.argument("runs", default="runs")
@@ -16,12 +18,7 @@ import click
     metavar="DIR",
     help="The levels of the results.  [default: RUNS/levels, or the official ones]",
 )
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="COLUMN=VALUE",
-    help="Only these rows; with COLUMN!=VALUE all but these. May be given again.",
-)
+@where_option
 @click.option("--baseline", metavar="MODEL", help="What differences are to.")
 @click.option(
     "--svg",

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli.options import where_option
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @click.command()
 @click.argument("runs", default="runs")
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="COLUMN=VALUE",
-    help="Only these rows; with COLUMN!=VALUE all but these. May be given again.",
-)
+@where_option
 @click.option(
     "--wide/--no-wide",
     default=False,
@@ -91,7 +88,7 @@ def results(
 
         from cog.cli.bars import show
 
-        _summary(found)
+        _refuse_mixed(found)
         show(found, Console(highlight=False))
     elif file is not None or parquet is None:
         style = style or ("markdown" if for_people else "csv")
@@ -120,13 +117,20 @@ def _read(runs: str, where: tuple[str, ...]) -> tuple[pd.DataFrame, int]:
     return only(found, where), len(problems)
 
 
-def _summary(found: pd.DataFrame) -> pd.DataFrame:
-    """The summary of rows that may stand in one table; what else differs is told on stderr."""
-    from cog.tables import notes_of_protocol, refuse_mixed, summary
+def _refuse_mixed(found: pd.DataFrame) -> None:
+    """Refuse rows that may not stand in one table; what else differs is told on stderr."""
+    from cog.tables import notes_of_protocol, refuse_mixed
 
     refuse_mixed(found)
     for note in notes_of_protocol(found):
         click.echo(f"note: {note}", err=True)
+
+
+def _summary(found: pd.DataFrame) -> pd.DataFrame:
+    """The summary of rows that may stand in one table."""
+    from cog.tables import summary
+
+    _refuse_mixed(found)
     return summary(found)
 
 

@@ -24,6 +24,7 @@ from cog.report.data import PageData, columns, places_of
 from cog.report.explorer import explorer_data
 from cog.report.look import PAGE
 from cog.report.page import render
+from cog.results import is_table
 from cog.tables import Z95
 from cog.wordnet import load_taxonomy
 
@@ -108,7 +109,7 @@ def _sentences(data: PageData) -> list[str]:
 
 def default_out(runs: Place) -> Place:
     """`report.html` in the folder of runs, or beside the file of results."""
-    return (runs.parent if runs.suffix else runs) / "report.html"
+    return (runs.parent if is_table(runs) else runs) / "report.html"
 
 
 def default_levels(runs: Place) -> Path | None:

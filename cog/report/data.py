@@ -23,8 +23,17 @@ import pandas as pd
 
 from cog.levels import Levels
 from cog.places import Place
-from cog.results import KEY, Notice, dataset_order, finished_cells, read_results, tidy
-from cog.tables import FIT, SETTING, Z95, ranking, refuse_mixed, seen_more, summary, where
+from cog.results import (
+    KEY,
+    Notice,
+    dataset_order,
+    finished_cells,
+    is_table,
+    read_results,
+    shots_order,
+    tidy,
+)
+from cog.tables import SETTING, Z95, refuse_mixed, seen_more, summary, where, with_ranks
 
 Cell = tuple[Place, dict[str, Any]]
 """the file of a cell's accuracies by concept, and what the cell holds"""
@@ -64,7 +73,8 @@ def read_page_data(
     Raises:
         CogError: no results there, or results of different protocols, levels or splits.
     """
-    results, cells = _results_and_cells(runs, notice or (lambda _: None), conditions)
+    notice = notice or (lambda _: None)
+    results, cells = _results_and_cells(runs, notice, conditions)
     refuse_mixed(results)
     table = _table(results)
     own = levels.fingerprint[:16]
@@ -75,7 +85,7 @@ def read_page_data(
         told = others[0] or "that are not told"
         why = f"The results are of levels {told}, the levels given are {own}: see --levels."
     else:
-        classes = _classes(cells, concepts["wnid"], notice or (lambda _: None))
+        classes = _classes(cells, concepts["wnid"], notice)
         why = "" if classes else "There are no accuracies by concept beside the results."
     return PageData(results, table, concepts if classes else concepts[:0], classes,
                     _trials(cells), why)  # fmt: skip
@@ -121,12 +131,10 @@ def _plain(value: Any) -> Any:
 
 def _table(results: pd.DataFrame) -> pd.DataFrame:
     """The summary with what a page needs beside it."""
-    table = summary(results)
+    table = with_ranks(summary(results))
     pictures = results.assign(pictures=results["n_train"] / results["n_classes"])
     mean = pictures.groupby(list(SETTING), as_index=False)["pictures"].mean()
-    ranks = ranking(table).melt([*FIT, "model"], var_name="dataset", value_name="rank")
-    for more in (mean, ranks):
-        table = table.merge(more, on=list(SETTING), how="left", validate="one_to_one")
+    table = table.merge(mean, on=list(SETTING), how="left", validate="one_to_one")
     few = pd.to_numeric(table["shots"], errors="coerce")
     return table.assign(
         pictures=few.fillna(table["pictures"]),
@@ -141,13 +149,12 @@ def _results_and_cells(
     runs: Place, notice: Notice, conditions: Sequence[str]
 ) -> tuple[pd.DataFrame, list[Cell]]:
     """The results, and those of their cells that have the most pictures a class."""
-    if runs.suffix in (".csv", ".parquet"):
+    if is_table(runs):
         return where(read_results(runs), conditions), []
     cells = finished_cells(runs, notice=notice)
     results = where(tidy(cell["row"] for cell in cells.values()), conditions)
     keys = set(results[list(KEY)].itertuples(index=False, name=None))
-    shots = set(results["shots"])
-    most = "all" if "all" in shots else max(shots)
+    most = max(results["shots"], key=shots_order)
     own = {path: cell for path, cell in cells.items() if cell["row"]["shots"] == most}
     return results, [
         (path.parent.parent / "classes" / f"{path.stem}.csv", cell)

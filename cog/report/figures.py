@@ -20,15 +20,15 @@ from cog.report import charts
 from cog.report.build import SCHEMA, require_model
 from cog.report.data import PageData, places_of
 from cog.report.look import PAPER, Look
+from cog.results import shots_order
 from cog.tables import Z95
 
-KINDS = ("svg", "png")
 STAND_OUT = 4
 PIXELS_PER_INCH = 200
 
 
 def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None) -> list[Path]:
-    """Write each figure to `folder` as `kind` of `KINDS`; gives the files.
+    """Write each figure to `folder` as `kind`, svg or png; gives the files.
 
     Differences are to `baseline`, where it is given and has the fit that is drawn.
 
@@ -77,8 +77,7 @@ def _of_one_fit(table: pd.DataFrame) -> pd.DataFrame:
     probes = sorted(set(table["probe"]), key=lambda name: (name != "logreg", name))
     own = table[table["probe"] == probes[0]]
     own = own[own["solver"] == sorted(set(own["solver"]), reverse=True)[0]]
-    shots = sorted(set(own["shots"]), key=lambda few: float("inf") if few == "all" else few)
-    most: pd.DataFrame = own[own["shots"] == shots[-1]]
+    most: pd.DataFrame = own[own["shots"] == max(own["shots"], key=shots_order)]
     return most
 
 
