@@ -63,7 +63,7 @@ class Estimate:
     names: tuple[str, ...]
     kind: str
     at_once: int
-    on_cluster: bool  # where probes too are fitted by several at once
+    on_cluster: bool  # where probes too are fitted by several at once, and each has its own cores
     measured: Measured
     rows: tuple[int, ...]  # of features still to be made, of each run
     feature_bytes: int
@@ -76,7 +76,8 @@ class Estimate:
         decode = self.pictures * self.measured.decode
         if self.kind == "cpu":
             return (forward + decode) / self.at_once
-        return max(forward / self.at_once, decode)
+        decoders = self.at_once if self.on_cluster else 1  # devices of one machine share its cores
+        return max(forward / self.at_once, decode / decoders)
 
     def lines(self) -> list[str]:
         """The estimate for people."""
@@ -124,6 +125,7 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = 
     width = np.dtype(plan.extraction.dtype).itemsize
     own = replace(plan, cells=tuple(share.of(plan.cells)) if probes else ())
     if isinstance(executor, Cluster):
+        own = replace(own, extraction=replace(own.extraction, workers=executor.cores))
         (measured,) = executor.each(_measure_there, [(own, (None,))])
     else:
         measured = measure(own)

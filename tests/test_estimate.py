@@ -95,6 +95,11 @@ def test_on_a_cpu_times_add_up_and_on_a_gpu_the_slower_decides():
     assert replace(MADE, kind="cuda", measured=slow).extract_seconds == pytest.approx(1000)
 
 
+def test_tasks_of_a_cluster_decode_on_cores_of_their_own():
+    slow = replace(MADE, kind="cuda", measured=replace(MADE.measured, decode=1.0))
+    assert replace(slow, on_cluster=True).extract_seconds == pytest.approx(1000 / 2)
+
+
 def test_lines_say_what_was_counted():
     text = "\n".join(MADE.lines())
     assert "1,000 to decode, 2.0 GB to read" in text
