@@ -45,11 +45,12 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision import transforms
 
-from cog.batches import cut, decoded
-from cog.forward import embed
-from cog.images import ImageList
-from cog.models import Model, load_model
-from cog.transforms import Preprocess
+from cog.features.batches import cut, decoded
+from cog.features.forward import embed
+from cog.images.image_list import ImageList
+from cog.images.preprocess import Preprocess
+from cog.models.load import load_model
+from cog.models.model import Model
 
 BATCH = 32
 TRAINED = Path(__file__).parents[1] / "examples" / "own_model.py"

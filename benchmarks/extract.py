@@ -4,9 +4,9 @@
 
 torch computes on as many threads as there are cores, and as many threads decode, as `cog extract`
 has it. Pictures are those of decode.py, drawn. JSON lines on stdout:
-- rate: a ResNet-50 of random weights: pictures a second of `cog.extract.extract`, files of features
-  included, and of the forward pass over the same batches in memory; `share` is the first over the
-  second. The two take turns; median, lowest and highest of the repeats.
+- rate: a ResNet-50 of random weights: pictures a second of `cog.features.extract.extract`, files
+  of features included, and of the forward pass over the same batches in memory; `share` is the
+  first over the second. The two take turns; median, lowest and highest of the repeats.
 - sharing: the same for 1, 2 and 5 networks that share their preprocessing, all in the same turns:
   `factor` is the time of one extraction for all over the sum of their forward passes. They are
   MobileNet-V3-Small, whose forward pass costs hardly more than decoding.
@@ -16,11 +16,11 @@ has it. Pictures are those of decode.py, drawn. JSON lines on stdout:
   a mean of colours and a matrix of 3 × 512.
 - geometries: seconds of one core for decoding a picture once and resizing it for every geometry of
   the benchmark's 31 models, over those of decoding it and resizing it for one.
-- job: nothing is measured. 31 models on six datasets, computed from the rates in the arguments, for
-  GPUs of several speeds, in several numbers, with several cores each. A model's forward pass costs
-  in proportion to its multiplications, which torch counts; forward and decoding overlap, so that
-  the slower of them decides; GPUs and cores divide the work without loss; reading and writing cost
-  nothing.
+- job: nothing is measured. 31 models on six datasets, computed from the rates in the arguments,
+  for GPUs of several speeds, in several numbers, with several cores each. A model's forward pass
+  costs in proportion to its multiplications, which torch counts; forward and decoding overlap, so
+  that the slower of them decides; GPUs and cores divide the work without loss; reading and writing
+  cost nothing.
 """
 
 from __future__ import annotations
@@ -46,16 +46,18 @@ from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cog.batches import cut, decoded
-from cog.chunks import Extraction
-from cog.extract import extract
-from cog.forward import embed
-from cog.levels import read_levels
-from cog.models import Model, load_model
+from cog.features.batches import cut, decoded
+from cog.features.extract import extract
+from cog.features.forward import embed
+from cog.features.run import Run
+from cog.features.settings import Extraction
+from cog.images.decoding import decode
+from cog.images.preprocess import Preprocess
+from cog.levels.files import read_levels
+from cog.models.load import load_model
+from cog.models.model import Model
 from cog.models.zoo import ZooRow, read_zoo
 from cog.progress import Silent
-from cog.runs import Run
-from cog.transforms import Preprocess, decode
 
 Record = dict[str, Any]
 BATCH = 64
@@ -74,7 +76,7 @@ def load():
 PEAK = """
 import sys
 from pathlib import Path
-from cog.cli import main
+from cog.cli.main import main
 
 main(sys.argv[1:], standalone_mode=False)
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])

@@ -40,13 +40,13 @@ import reference_probe
 import torch
 from numpy.typing import NDArray
 
-from cog.probes import ProbeData, ProbeResult, ProbeSettings
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings
+from cog.probes.features import make_pictures
 from cog.probes.lbfgs import objective
 from cog.probes.logreg import logreg
-from cog.probes.pictures import make_pictures
+from cog.probes.metrics import standard_error
 from cog.probes.sgd import fit_sgd
 from cog.recipe import SEEDS, Recipe
-from cog.scores import standard_error
 
 OFFICIAL = Recipe()
 ROUNDS = replace(OFFICIAL, trials_per_round=10)

@@ -27,11 +27,11 @@ from typing import Any
 import nltk
 import numpy as np
 
-from cog.concept_lists import read_wnids
-from cog.information import load_information
-from cog.measures import MEASURES
-from cog.similarity import SUBSUMERS, nearest
-from cog.wordnet import load_taxonomy
+from cog.wordnet.concept_lists import read_wnids
+from cog.wordnet.information_content import load_information
+from cog.wordnet.measures import MEASURES, SUBSUMERS
+from cog.wordnet.similarity import nearest
+from cog.wordnet.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).parents[1]
 REPEATS = 3

@@ -28,7 +28,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from cog.store import FeatureStore
+from cog.features.store.store import FeatureStore
 
 Features = NDArray[np.float32]
 Labels = NDArray[np.int64]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNSEEN = "IN-1K"
+"""the only training data for which the levels hold unseen concepts"""
+
 
 @dataclass(frozen=True)
 class Recipe:

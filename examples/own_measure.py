@@ -2,8 +2,8 @@
 
     python examples/own_measure.py
 
-A measure is a formula over the terms of its kind (cog/measures.py says which) and goes wherever the
-name of one goes. To have it on the command line too, add it to `MEASURES` there.
+A measure is a formula over the terms of its kind (cog/wordnet/measures.py says which) and goes
+wherever the name of one goes. To have it on the command line too, add it to `MEASURES` there.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cog.concept_lists import read_wnids
-from cog.information import load_information
-from cog.measures import Measure
-from cog.pairs import explain_pair
-from cog.similarity import nearest
-from cog.wordnet import find_concept, load_taxonomy
+from cog.wordnet.concept_lists import read_wnids
+from cog.wordnet.information_content import load_information
+from cog.wordnet.measures import Measure
+from cog.wordnet.names import find_concept
+from cog.wordnet.pairs import explain_pair
+from cog.wordnet.similarity import nearest
+from cog.wordnet.taxonomy import load_taxonomy
 
 Floats = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ import timm
 from torch import nn
 
 import cog
-from cog.models.checkpoints import load_strictly, read_checkpoint
+from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 
 # as the weights were trained: 256 pixels shrunk and cut to 224, values between -127/128 and 1
 PREPROCESS = cog.Preprocess(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cog.levels import read_levels
+from cog.levels.files import read_levels
 
 pytestmark = pytest.mark.long
 
@@ -21,7 +21,7 @@ import sys, site
 site.addsitedir(sys.argv[2])  # where cog was installed
 sys.path.append(sys.argv[1])  # the dependencies; no .pth of theirs is read, so no other cog
 import cog
-from cog.levels import official_folder
+from cog.levels.files import official_folder
 print(cog.__file__, official_folder(), cog.read_levels().fingerprint, sep="\\n")
 """
 

@@ -24,7 +24,7 @@ import nltk
 import numpy as np
 from nltk.corpus.reader.wordnet import WordNetCorpusReader, information_content
 
-from cog.concept_lists import read_wnids
+from cog.wordnet.concept_lists import read_wnids
 
 ORACLE = Path(__file__).parents[1] / "tests" / "data" / "similarity_oracle.npz"
 SEED = 22

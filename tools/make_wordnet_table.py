@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cog.wordnet import make_taxonomy
-from cog.wordnet_files import TABLE, read_dict_folder, write_table
+from cog.wordnet.files import TABLE, read_dict_folder, write_table
+from cog.wordnet.taxonomy import make_taxonomy
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from cog.cli.options import comma_list
 from cog.recipe import Recipe
 
 if TYPE_CHECKING:
-    from cog.check_data import DataCheck
+    from cog.datasets.check.check import DataCheck
 
 _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
@@ -91,10 +91,10 @@ def check_data(
         cog check-data /data/imagenet21k --only L1,L5
         cog check-data /data/imagenet21k --decode --report check.csv
     """
-    from cog import check_data as library
-    from cog.cli.progress import Terminal
-    from cog.datasets import Pictures
-    from cog.levels import read_levels
+    from cog.cli.terminal import Terminal
+    from cog.datasets.check import check as library
+    from cog.datasets.find import Pictures
+    from cog.levels.files import read_levels
 
     pictures = Pictures(root, in1k, split, only or ())
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)

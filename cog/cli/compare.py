@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from cog.run_comparison import Cause, Comparison
+    from cog.results.compare_runs import Cause, Comparison
 
 
 def _renames(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -69,9 +69,9 @@ def compare(
         cog compare before.csv runs --tolerance 0.5 --csv moved.csv
         cog compare runs runs --rename checkpoint1=checkpoint2
     """
-    from cog.places import place, write_text
-    from cog.results import as_csv, read_results
-    from cog.run_comparison import compare_runs, rename_models
+    from cog.results.compare_runs import compare_runs, rename_models
+    from cog.results.files import as_csv, read_results
+    from cog.storage import place, write_text
 
     if tolerance is not None and tolerance != tolerance:
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
@@ -97,7 +97,7 @@ def compare(
 
 def _lines(found: Comparison, tolerance: float | None) -> Iterator[str]:
     """What a comparison tells people: the numbers that moved, what is missing, why, and counts."""
-    from cog.run_comparison import EQUAL
+    from cog.results.compare_runs import EQUAL
 
     moved = found.numbers[found.numbers["verdict"] != EQUAL]
     if len(moved):
@@ -118,7 +118,7 @@ def _name(row: Any) -> str:
 
 
 def _missing_lines(found: Comparison) -> Iterator[str]:
-    from cog.run_comparison import NUMBER
+    from cog.results.compare_runs import NUMBER
 
     for _, rows in found.missing.groupby([*NUMBER, "verdict"], sort=False):
         seeds = " ".join(map(str, rows["seed"]))
@@ -134,7 +134,7 @@ def _cause_line(cause: Cause, rows: int) -> str:
 
 def _count_line(found: Comparison, tolerance: float | None) -> str:
     """How many numbers are equal, moved within noise, and moved by more."""
-    from cog.run_comparison import EQUAL, WITHIN
+    from cog.results.compare_runs import EQUAL, WITHIN
 
     counts = found.numbers["verdict"].value_counts()
     more = found.moved()

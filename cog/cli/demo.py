@@ -25,8 +25,8 @@ def demo(out: Path) -> None:
     Example:
         cog demo --out /tmp/cog-demo
     """
-    from cog.cli.progress import Terminal
-    from cog.demo import run_demo, write_report
+    from cog.cli.terminal import Terminal
+    from cog.demo.run import run_demo, write_report
 
     with Terminal() as terminal:
         results = run_demo(out, terminal)

@@ -10,7 +10,7 @@ from cog.cli.options import comma_list, probe_options, run_options
 from cog.errors import CogError
 
 if TYPE_CHECKING:
-    from cog.executors import Share
+    from cog.features.executors.share import Share
 
 
 @click.command(short_help="A model to its accuracy per level.")
@@ -32,10 +32,10 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
         cog evaluate --model my.py:load --images photos --levels my_levels --only L1,L5 \\
             --test-per-class 10 --min-train 20 --solver lbfgs
     """
-    from cog.cli.progress import Terminal
-    from cog.evaluation import run_plan
-    from cog.plan import make_plan
-    from cog.worker import run_share
+    from cog.cli.terminal import Terminal
+    from cog.evaluation.evaluate import run_plan
+    from cog.evaluation.plan import make_plan
+    from cog.evaluation.worker import run_share
 
     share = _share(worker, options)
     if share and discard_features:
@@ -65,10 +65,10 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
         cog extract --model dino --model timm:resnet18 --images /data/imagenet21k
         cog extract --model dino --images /data/imagenet21k --worker 3/16
     """
-    from cog.cli.progress import Terminal
-    from cog.evaluation import make_all_features
-    from cog.executors import Share
-    from cog.plan import make_plan
+    from cog.cli.terminal import Terminal
+    from cog.evaluation.evaluate import make_all_features
+    from cog.evaluation.plan import make_plan
+    from cog.features.executors.share import Share
 
     share = _share(worker, options) or Share()
     with Terminal() as terminal:
@@ -82,7 +82,7 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
 
 def _share(worker: str | None, options: dict[str, Any]) -> Share | None:
     """The share that `--worker` asks for, if it does."""
-    from cog.executors import Share
+    from cog.features.executors.share import Share
 
     if worker and options["executor"] != "here":
         raise CogError(

@@ -32,12 +32,13 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
         cog probe --train features_train/X_Y.pth --test features_test/X_Y.pth --solver lbfgs
         cog probe --train a.npz --test b.npz --probe logreg,knn --shots all,1,4 --json
     """
-    from cog.cli.progress import Terminal
-    from cog.feature_files import read_features
-    from cog.forward import pick_device
-    from cog.places import place
-    from cog.probing import RECIPE_OPTIONS, Probing, probe_features
+    from cog.cli.terminal import Terminal
+    from cog.evaluation.probing import probe_features
+    from cog.features.exchange import read_features
+    from cog.features.forward import pick_device
+    from cog.probes.settings import RECIPE_OPTIONS, Probing
     from cog.recipe import Recipe
+    from cog.storage import place
 
     changed = {name: value for name in RECIPE_OPTIONS if (value := options.pop(name)) is not None}
     probing, recipe = Probing(**options), Recipe(**changed)
@@ -67,8 +68,8 @@ def export(store: str, out: Path) -> None:
     Example:
         cog export runs/dino_resnet50/features/cog_l5-train.zarr --out features_train/X_Y.pth
     """
-    from cog.feature_files import read_features, write_features
-    from cog.places import place
+    from cog.features.exchange import read_features, write_features
+    from cog.storage import place
 
     write_features(out, read_features(place(store)))
     click.echo(out)

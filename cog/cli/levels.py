@@ -65,14 +65,15 @@ def build_levels(
         cog build-levels --eligible official
         cog build-levels --seen my_labels.txt --images /data/pictures --size 200 --out my_levels
     """
-    from cog import levels as library
+    from cog.levels.build import build_levels as build
+    from cog.levels.files import write_levels
 
     choices = {name: value for name, value in given.items() if value is not None}
     _refuse_contradictions(choices, no_min_images, no_exclusions)
     choices |= {"min_images": None} if no_min_images else {}
     choices |= {"exclude": None} if no_exclusions else {}
-    built = library.build_levels(**choices)
-    library.write_levels(built, out, overwrite)
+    built = build(**choices)
+    write_levels(built, out, overwrite)
     _tell_filters(built.report, "eligible" in choices)
     _tell_levels(built)
     click.echo(out)
@@ -150,7 +151,7 @@ def show(level: str, folder: str, csv: bool) -> None:
     Example: cog levels show L3
     """
     from cog.errors import unknown_name
-    from cog.levels import read_levels
+    from cog.levels.files import read_levels
 
     chosen = read_levels(folder)
     number = level.upper().removeprefix("COG_").removeprefix("L")
@@ -180,8 +181,8 @@ def explain(concept: str, folder: str) -> None:
     \b
     Example: cog levels explain guitar_pick
     """
-    from cog.level_checks import explain_concept
-    from cog.levels import read_levels
+    from cog.levels.explain import explain_concept
+    from cog.levels.files import read_levels
 
     told = explain_concept(concept, read_levels(folder))
     if told.other_senses:
@@ -211,8 +212,8 @@ def explore(folder: str, out: Path, images: Path | None) -> None:
     \b
     Example: cog levels explore official --out levels.html --images /data/imagenet21k
     """
-    from cog.cli.progress import Terminal
-    from cog.levels import read_levels
+    from cog.cli.terminal import Terminal
+    from cog.levels.files import read_levels
     from cog.report.explorer import write_explorer
 
     with Terminal() as terminal:
@@ -229,8 +230,8 @@ def compare(context: click.Context, first: str, second: str) -> None:
     \b
     Example: cog levels compare built-levels official
     """
-    from cog.level_checks import compare_levels
-    from cog.levels import read_levels
+    from cog.levels.check import compare_levels
+    from cog.levels.files import read_levels
 
     found = compare_levels(read_levels(first), read_levels(second))
     for level, n_first, n_second, n_both in found.per_level:
@@ -258,7 +259,7 @@ def check(context: click.Context, folder: str) -> None:
     \b
     Example: cog levels check built-levels
     """
-    from cog.level_checks import check_levels
+    from cog.levels.check import check_levels
 
     findings = check_levels(folder)
     for finding in findings:

@@ -85,7 +85,7 @@ def download(names: tuple[str, ...]) -> None:
     \b
     Example: cog models download dino swav
     """
-    from cog.models.download import published_file
+    from cog.models.weights.download import published_file
     from cog.models.zoo import find_row
 
     for row in [find_row(name) for name in names]:
@@ -106,8 +106,8 @@ def check(context: click.Context, /, spec: str, device: str, **options: Any) -> 
     \b
     Example: cog models check my.py:load
     """
-    from cog.models import load_model
     from cog.models.check import check_model
+    from cog.models.load import load_model
 
     model = load_model(spec, device=device, notice=partial(click.echo, err=True), **options)
     facts: dict[str, object] = {

@@ -48,11 +48,11 @@ def report(
     Example:
         cog report runs/ --out report.html --baseline sup_resnet50 --svg figures/
     """
-    from cog.levels import read_levels
-    from cog.places import place
+    from cog.levels.files import read_levels
     from cog.report.build import default_levels, default_out, write_page
-    from cog.report.data import read_page_data
     from cog.report.figures import write_figures
+    from cog.report.page_data import read_page_data
+    from cog.storage import place
 
     left_out: list[str] = []
     source = place(runs)

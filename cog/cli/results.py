@@ -86,7 +86,7 @@ def results(
     if for_people and view in ("tidy", "wide"):
         from rich.console import Console
 
-        from cog.cli.bars import show
+        from cog.cli.result_table import show
 
         _refuse_mixed(found)
         show(found, Console(highlight=False))
@@ -94,7 +94,7 @@ def results(
         style = style or ("markdown" if for_people else "csv")
         _write(_text(found, view, baseline or "", style), file)
     if parquet is not None:
-        from cog.results import as_parquet
+        from cog.results.files import as_parquet
 
         _write(as_parquet(_table(found, view, baseline or "")), parquet)
     context.exit(1 if n_problems else 0)
@@ -102,9 +102,9 @@ def results(
 
 def _read(runs: str, where: tuple[str, ...]) -> tuple[pd.DataFrame, int]:
     """The rows asked for, and how many cells were left out; each is told on stderr."""
-    from cog.places import place
-    from cog.results import read_results
-    from cog.tables import where as only
+    from cog.results.files import read_results
+    from cog.results.mixing import where as only
+    from cog.storage import place
 
     problems = []
 
@@ -119,7 +119,7 @@ def _read(runs: str, where: tuple[str, ...]) -> tuple[pd.DataFrame, int]:
 
 def _refuse_mixed(found: pd.DataFrame) -> None:
     """Refuse rows that may not stand in one table; what else differs is told on stderr."""
-    from cog.tables import notes_of_protocol, refuse_mixed
+    from cog.results.mixing import notes_of_protocol, refuse_mixed
 
     refuse_mixed(found)
     for note in notes_of_protocol(found):
@@ -128,7 +128,7 @@ def _refuse_mixed(found: pd.DataFrame) -> None:
 
 def _summary(found: pd.DataFrame) -> pd.DataFrame:
     """The summary of rows that may stand in one table."""
-    from cog.tables import summary
+    from cog.results.summary import summary
 
     _refuse_mixed(found)
     return summary(found)
@@ -136,7 +136,7 @@ def _summary(found: pd.DataFrame) -> pd.DataFrame:
 
 def _table(found: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
     """The numbers of a view. A row of the tidy table says itself what it is of."""
-    from cog import tables
+    from cog.results import summary as tables
 
     if view == "tidy":
         return found
@@ -150,7 +150,7 @@ def _table(found: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
 
 def _contrasts(summary: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
     """Differences to a baseline, or drops; what could not be compared is told on stderr."""
-    from cog import contrasts
+    from cog.results import differences as contrasts
 
     found = contrasts.drop(summary) if view == "drop" else contrasts.against(summary, baseline)
     lacking = contrasts.left_out(summary, found)
@@ -163,9 +163,9 @@ def _contrasts(summary: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
 
 def _text(found: pd.DataFrame, view: str, baseline: str, style: str) -> str:
     """A view as CSV, Markdown or LaTeX."""
-    from cog import sheets
-    from cog.results import as_csv
-    from cog.table_formats import FORMATS
+    from cog.results import paper_tables as sheets
+    from cog.results.files import as_csv
+    from cog.results.markup import FORMATS
 
     if style == "csv":
         return as_csv(_table(found, view, baseline))
@@ -180,7 +180,7 @@ def _text(found: pd.DataFrame, view: str, baseline: str, style: str) -> str:
 
 def _write(content: str | bytes, file: Path | None) -> None:
     """To a file, whose path is printed, or to stdout."""
-    from cog.places import write_bytes
+    from cog.storage import write_bytes
 
     if file is None:
         click.echo(content, nl=False)

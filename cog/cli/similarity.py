@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cog.comparison import Side, Spread
-    from cog.pairs import Explanation
-    from cog.wordnet import Taxonomy
+    from cog.wordnet.concept_sets import Side, Spread
+    from cog.wordnet.pairs import Explanation
+    from cog.wordnet.taxonomy import Taxonomy
 
 _RULES = {
     "deepest": "the deepest synset above both",
@@ -57,9 +57,9 @@ def similarity(
     """
     import numpy as np
 
-    from cog.information import load_information
-    from cog.measures import find_measure, subsumer_rule
-    from cog.wordnet import load_taxonomy
+    from cog.wordnet.information_content import load_information
+    from cog.wordnet.measures import find_measure, subsumer_rule
+    from cog.wordnet.taxonomy import load_taxonomy
 
     chosen = find_measure(measure)
     subsumer_rule(chosen, subsumer)  # refuses an unknown one before anything is said
@@ -80,11 +80,11 @@ def similarity(
 
 
 def _side(taxonomy: Taxonomy, text: str) -> Side:
-    from cog.comparison import read_side, set_of
+    from cog.wordnet.concept_sets import read_side, set_of
 
     level = re.fullmatch(r"(?:cog_)?l(\d+)", text.lower())
     if level:
-        from cog.levels import read_levels
+        from cog.levels.files import read_levels
 
         return set_of(taxonomy, f"L{level[1]}", read_levels().wnids(int(level[1])))
     return read_side(taxonomy, text)
@@ -94,8 +94,8 @@ def _print_pair(
     taxonomy: Taxonomy, ic: NDArray[np.float64], left: Side, right: Side,
     measure: str, subsumer: str, as_json: bool,
 ) -> None:  # fmt: skip
-    from cog.pairs import explain_pair
-    from cog.similarity import nearest
+    from cog.wordnet.pairs import explain_pair
+    from cog.wordnet.similarity import nearest
 
     a, b, among = left.concepts[0], right.concepts[0], ""
     if left.is_set or right.is_set:
@@ -155,8 +155,8 @@ def _print_sets(
     taxonomy: Taxonomy, ic: NDArray[np.float64], left: Side, right: Side,
     measure: str, subsumer: str, as_json: bool,
 ) -> None:  # fmt: skip
-    from cog.comparison import spread
-    from cog.similarity import nearest
+    from cog.wordnet.concept_sets import spread
+    from cog.wordnet.similarity import nearest
 
     records = []
     for one, other in ((left, right), (right, left)):

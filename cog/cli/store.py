@@ -10,8 +10,8 @@ import click
 from cog.errors import CogError
 
 if TYPE_CHECKING:
-    from cog.places import Place
-    from cog.store_checks import Verdict
+    from cog.features.store.verify import Verdict
+    from cog.storage import Place
 
 _PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 
@@ -38,7 +38,7 @@ def show(paths: tuple[str, ...]) -> None:
     \b
     Example: cog store show runs/dino_resnet50
     """
-    from cog.store_checks import summarise
+    from cog.features.store.verify import summarise
 
     summaries = [summarise(path) for path in _stores(paths)]
     if len(summaries) == 1:
@@ -73,9 +73,9 @@ def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None
     \b
     Example: cog store verify --repair runs/
     """
-    from cog.cli.progress import Terminal
-    from cog.store_checks import repair as remove_bad_chunks
-    from cog.store_checks import verify as read_again
+    from cog.cli.terminal import Terminal
+    from cog.features.store.verify import repair as remove_bad_chunks
+    from cog.features.store.verify import verify as read_again
 
     wrong = 0
     with Terminal() as terminal:
@@ -93,7 +93,7 @@ def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None
 
 def _chunk_count(path: Place) -> int:
     """The chunks of a store, 0 where it cannot be opened: `verify` then says why."""
-    from cog.store import FeatureStore
+    from cog.features.store.store import FeatureStore
 
     try:
         return len(FeatureStore.open(path).done_chunks())
@@ -131,7 +131,7 @@ def rm(paths: tuple[str, ...], yes: bool) -> None:
     \b
     Example: cog store rm --yes runs/dino_resnet50
     """
-    from cog.store import FeatureStore
+    from cog.features.store.store import FeatureStore
 
     found = _stores(paths)
     for path in found:
@@ -146,7 +146,7 @@ def rm(paths: tuple[str, ...], yes: bool) -> None:
 
 def _stores(paths: tuple[str, ...]) -> list[Place]:
     """The stores that the arguments name, each once."""
-    from cog.places import place
-    from cog.store_checks import find_stores
+    from cog.features.store.verify import find_stores
+    from cog.storage import place
 
     return list(dict.fromkeys(path for text in paths for path in find_stores(place(text))))

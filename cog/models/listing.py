@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cog.errors import unknown_name
-from cog.models.download import cached, weights_folder
 from cog.models.quirks import QUIRKS
+from cog.models.weights.download import cached, weights_folder
 from cog.models.zoo import ACCESS, ZooRow, read_zoo
 
 

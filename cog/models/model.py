@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from cog.errors import CogError
-from cog.models import safe_name
-from cog.transforms import Preprocess
+from cog.images.preprocess import Preprocess
+from cog.storage import safe_name
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip", "cog")
 """their code is known by their versions"""

@@ -37,9 +37,6 @@ ACCESS = {
 }
 """how a file is got, and what to say of it"""
 
-UNSEEN = "IN-1K"
-"""the only training data for which the levels hold unseen concepts"""
-
 
 @dataclass(frozen=True)
 class ZooRow:

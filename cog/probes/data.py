@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
+from cog.probes.metrics import percent_within
 from cog.recipe import Recipe
-from cog.scores import percent_within
 
 Features = NDArray[np.float16] | NDArray[np.float32]
 
@@ -42,7 +42,7 @@ class ProbeData:
     on_device: dict[str, tuple[Any, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """what `cog.probes.parts.prepared` made of it, by device: kept for the next probe"""
+    """what `cog.probes.rows.prepared` made of it, by device: kept for the next probe"""
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.parts import output_ranks, prepared, rows_to_fit
-from cog.probes.pictures import Pictures
-from cog.scores import percent_within
-from cog.search import SCORE, Trial, best_trial
+from cog.probes.features import Pictures
+from cog.probes.metrics import percent_within
+from cog.probes.ranks import output_ranks
+from cog.probes.rows import prepared, rows_to_fit
+from cog.probes.search import SCORE, Trial, best_trial
 
 ASKED_AT_ONCE = 1024  # pictures whose neighbours are sought together
 

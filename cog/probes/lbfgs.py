@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cog.probes.pictures import Pictures
+from cog.probes.features import Pictures
 
 HISTORY = 10
 DECREASE, CURVATURE = 1e-4, 0.9  # the usual constants of the Wolfe conditions

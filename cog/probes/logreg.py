@@ -33,12 +33,13 @@ from torch import Tensor
 
 from cog.errors import CogError, unknown_name
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.features import Pictures, make_pictures
+from cog.probes.halving import percent_right, race
 from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
-from cog.probes.parts import layer_ranks, prepared, rows_to_fit, work_device
-from cog.probes.pictures import Pictures, make_pictures
-from cog.probes.race import percent_right, race
+from cog.probes.ranks import layer_ranks
+from cog.probes.rows import prepared, rows_to_fit, work_device
+from cog.probes.search import SCORE, Settings, Trial, best_trial, search
 from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
-from cog.search import SCORE, Settings, Trial, best_trial, search
 
 EVALUATIONS_A_DECAY = 8  # of L-BFGS, measured on a few data sets; for estimates only
 STEPS_MEASURED = 4  # of SGD, likewise

@@ -28,11 +28,12 @@ from torch.nn.functional import cross_entropy, linear
 
 from cog.errors import CogError
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.parts import picture_ranks, prepared, rows_to_fit
-from cog.probes.pictures import Pictures
+from cog.probes.features import Pictures
+from cog.probes.metrics import percent_within
+from cog.probes.ranks import picture_ranks
+from cog.probes.rows import prepared, rows_to_fit
+from cog.probes.search import SCORE, Trial, best_trial
 from cog.probes.sgd import batches
-from cog.scores import percent_within
-from cog.search import SCORE, Trial, best_trial
 
 
 def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:

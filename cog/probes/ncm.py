@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.parts import final_rows, picture_ranks, prepared
-from cog.probes.pictures import Pictures
+from cog.probes.features import Pictures
+from cog.probes.ranks import picture_ranks
+from cog.probes.rows import final_rows, prepared
 
 
 def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:

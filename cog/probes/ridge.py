@@ -23,11 +23,12 @@ import torch
 from torch import Tensor
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.features import Pictures
+from cog.probes.metrics import percent_within
 from cog.probes.ncm import class_sums
-from cog.probes.parts import layer_ranks, prepared, rows_to_fit
-from cog.probes.pictures import Pictures
-from cog.scores import percent_within
-from cog.search import SCORE, Trial, best_trial
+from cog.probes.ranks import layer_ranks
+from cog.probes.rows import prepared, rows_to_fit
+from cog.probes.search import SCORE, Trial, best_trial
 
 
 def ridge(

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from cog.errors import CogError
-from cog.probes.pictures import Pictures
+from cog.probes.features import Pictures
 from cog.recipe import Recipe
 
 _START, _BATCHES = 0, 1  # purposes of the generators of one seed

@@ -15,18 +15,18 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup
 
-import cog
 from cog.errors import unknown_name
-from cog.levels import Levels
-from cog.places import Place, write_text
+from cog.levels.table import Levels
+from cog.provenance import cog_version
 from cog.report import charts
-from cog.report.data import PageData, columns, places_of
 from cog.report.explorer import explorer_data
-from cog.report.look import PAGE
-from cog.report.page import render
-from cog.results import is_table
-from cog.tables import Z95
-from cog.wordnet import load_taxonomy
+from cog.report.page_data import PageData, columns, places_of
+from cog.report.render import render
+from cog.report.theme import PAGE
+from cog.results.files import is_table
+from cog.results.summary import Z95
+from cog.storage import Place, write_text
+from cog.wordnet.taxonomy import load_taxonomy
 
 CHARTS = ("levels", "few_shot", "ranks", "concepts", "surface", "cost")
 SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # what vl_convert is asked
@@ -53,7 +53,7 @@ def write_page(data: PageData, levels: Levels, out: Place, baseline: str | None 
         n_models=data.table["model"].nunique(),
         sentences=_sentences(data),
         explorer=explorer_data(levels, taxonomy),
-        cog_version=cog.__version__,
+        cog_version=cog_version(),
     )
     write_text(out, page)
     return out

@@ -16,7 +16,7 @@ from typing import Any
 
 import altair as alt
 
-from cog.report.look import SLOTS, Look
+from cog.report.theme import SLOTS, Look
 
 ROWS = "rows"
 _DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [14, 3], [4, 4], [1, 3], [9, 2, 2, 2, 2, 2])

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import cog
 from cog.errors import CogError
-from cog.levels import Levels
-from cog.places import write_text
+from cog.levels.table import Levels
 from cog.progress import Progress
-from cog.report.page import render
-from cog.wordnet import Taxonomy, load_taxonomy
+from cog.provenance import cog_version
+from cog.report.render import render
+from cog.storage import write_text
+from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
 
 THUMBNAILS = "levels-thumbnails"  # the folder beside the page
 MEASURE_NAMES = {  # where a measure is named after people
@@ -96,7 +96,7 @@ def write_explorer(levels: Levels, out: Path, images: Path | None, progress: Pro
     try:
         thumbnails = _sample_pictures(levels, images, out.parent, progress) if images else {}
         data = explorer_data(levels, taxonomy, thumbnails)
-        write_text(out, render("levels_page.html", explorer=data, cog_version=cog.__version__))
+        write_text(out, render("levels_page.html", explorer=data, cog_version=cog_version()))
     except OSError as error:
         raise CogError(
             f"cannot write {out}: {error.strerror or error}", "name another file with --out"

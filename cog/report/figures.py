@@ -14,14 +14,14 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from cog.contrasts import against
-from cog.places import write_bytes, write_text
 from cog.report import charts
 from cog.report.build import SCHEMA, require_model
-from cog.report.data import PageData, places_of
-from cog.report.look import PAPER, Look
-from cog.results import shots_order
-from cog.tables import Z95
+from cog.report.page_data import PageData, places_of
+from cog.report.theme import PAPER, Look
+from cog.results.differences import against
+from cog.results.summary import Z95
+from cog.results.table import shots_order
+from cog.storage import write_bytes, write_text
 
 STAND_OUT = 4
 PIXELS_PER_INCH = 200

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cog.images import ImageList, choose, find_pictures, read_bytes
-from cog.places import clear_partial, write_bytes
+from cog.images.decoding import Unreadable
+from cog.images.find import find_pictures
+from cog.images.image_list import ImageList, choose, read_bytes
+from cog.images.preprocess import Preprocess
 from cog.progress import Progress
-from cog.transforms import Preprocess, Unreadable
+from cog.storage import clear_partial, write_bytes
 
 SIDE = 96  # pixels
 SAMPLES = 3  # a concept

@@ -1,0 +1,230 @@
+"""Results as a table for people: a block a probe, a row a model, a column a dataset, small bars.
+
+A terminal that is too narrow loses the bars first, then the standard errors; then long names get a
+line of their own and the columns go below each other. No number and no name is ever cut.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = dict[
+    str, dict[str, Any]
+]  # dataset → model → its row of `cog.results.summary.summary`, and `best`
+Column = tuple[str, list[Text]]  # its head, and a text of one width for each model
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The signs of a table, and the forms that it may take."""
+
+    more: str
+    """learnt from more than ImageNet-1K"""
+    lacking: str
+    """some classes lack pictures"""
+    error: str
+    nothing: str
+    forms: tuple[tuple[int, bool], ...]
+    """the length of bars and whether there are errors; the first that fits is taken"""
+
+
+_PLAIN = _Look("+", "~", "+-", "-", ((0, True), (0, False)))
+_RICH = _Look("†", "‡", "±", "–", ((10, True), (6, True), (4, True), *_PLAIN.forms))
+_GAP = 2
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def show(results: pd.DataFrame, console: Console) -> None:
+    """Draw mean top-1 of every model on every dataset, a block a probe, solver and shots.
+
+    A mean of several seeds has its standard error beside it. Bars go from 0 to 100 %. The best
+    of a column is bold, among the numbers that are of all classes. Pipes, dumb terminals and
+    those with NO_COLOR get no colours, no bars, and signs of ASCII; to a pipe, lines are as long
+    as they need be.
+
+    Args:
+        results: as `cog.results.table.tidy` gives it.
+        console: where to; its width decides what fits.
+    """
+    from cog.results.summary import FIT, seen_more, summary, with_ranks
+
+    numbers = with_ranks(summary(results))
+    rivals = numbers.groupby(["dataset", *FIT])["top1"].transform("size")
+    numbers["best"] = (numbers["rank"] == 1).fillna(False) & (rivals > 1)
+    seen = dict(zip(numbers["model"], numbers["seen_data"], strict=True))
+    more = {model: data for model, data in seen.items() if seen_more(data)}
+    look = _PLAIN if is_plain(console) else _RICH
+    width = console.width if console.is_terminal else sys.maxsize
+    for title, rows in _blocks(numbers):
+        models = sorted({model for row in rows.values() for model in row})
+        names = {
+            model: printable(model) + (f" {look.more}" if model in more else "") for model in models
+        }
+        for line in _lay_out(title, names, rows, look, width):
+            _say(console, line)
+        _say(console, Text())
+    if more:
+        told = "; ".join(f"{printable(name)}: {data}" for name, data in more.items())
+        _say(console, Text(f"{look.more} learnt from more than ImageNet-1K ({told})"))
+    if not numbers["complete"].all():
+        _say(console, Text(f"{look.lacking} some classes lack pictures: an easier task"))
+
+
+def is_plain(console: Console) -> bool:
+    """Whether a console gets text alone: a pipe, a dumb terminal, NO_COLOR, or no Unicode."""
+    return (
+        not console.is_terminal
+        or console.no_color
+        or console.is_dumb_terminal
+        or console.options.ascii_only
+    )
+
+
+def bar(percent: float, length: int) -> str:
+    """A bar of `length` characters that is full at 100 %.
+
+    >>> bar(50, 4), bar(100, 4), bar(3.2, 4), bar(0, 4)
+    ('██  ', '████', '▏   ', '    ')
+    """
+    eighths = round(min(max(percent, 0.0), 100.0) / 100 * 8 * length)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(length)
+
+
+def printable(name: str) -> str:
+    """A name with escapes for what would move a terminal's cursor or colour it.
+
+    >>> printable("größe"), printable("a\\n\\x1b[31mb")
+    ('größe', 'a\\\\n\\\\x1b[31mb')
+    """
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
+
+
+def pad(text: str, length: int) -> str:
+    """Text with spaces after it to a length in columns of a terminal, where some signs take two.
+
+    >>> pad("ab", 4), pad("模", 4)
+    ('ab  ', '模  ')
+    """
+    return text + " " * (length - cell_len(text))
+
+
+def _say(console: Console, line: Text) -> None:
+    """Print a line, however long; what the encoding of a pipe lacks is escaped."""
+    if is_plain(console):
+        line = Text(line.plain)
+    if console.options.ascii_only:
+        line = Text(line.plain.encode("ascii", "backslashreplace").decode("ascii"))
+    console.print(line, soft_wrap=True)
+
+
+def _blocks(numbers: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
+    """Title and rows of each table, by probe, solver and shots."""
+    from cog.results.summary import FIT
+    from cog.results.table import sort_rows
+
+    ordered = sort_rows(numbers, [*FIT, "dataset", "model"])
+    for (probe, solver, shots), part in ordered.groupby(list(FIT), sort=False):
+        rows: Rows = {}
+        for row in part.itertuples():
+            rows.setdefault(str(row.dataset), {})[str(row.model)] = row
+        few = "all pictures" if shots == "all" else f"{shots} shot{'s' if shots != 1 else ''}"
+        title = f"{probe}-{solver}, {few}: top-1 in %"
+        if part["seeds"].max() > 1:
+            several = " to ".join(map(str, sorted({part["seeds"].min(), part["seeds"].max()})))
+            title += f", mean over {several} seeds"
+        yield title, rows
+
+
+def _lay_out(
+    title: str, names: dict[str, str], rows: Rows, look: _Look, width: int
+) -> Iterator[Text]:
+    """The lines of a block: the richest form that fits, or columns below each other.
+
+    `names`: what each model is called in the table.
+    """
+    longest = max(cell_len(name) for name in ["model", *names.values()])
+    room = min(longest, max(16, width // 3))
+    for length, errors in look.forms:
+        columns = [
+            (dataset, _column([found.get(model) for model in names], look, length, errors))
+            for dataset, found in rows.items()
+        ]
+        fits = room + _width(columns) <= width
+        if fits:
+            break
+    if errors and any(row.seeds > 1 for found in rows.values() for row in found.values()):
+        title += f" {look.error} its standard error"
+    if length:
+        title += ", bars from 0 to 100 %"
+    yield Text(title, style="bold")
+    for part in [columns] if fits else _split(columns, width - room):
+        yield from _table(list(names.values()), part, room)
+
+
+def _column(rows: Sequence[Any], look: _Look, length: int, errors: bool) -> list[Text]:
+    """Means, standard errors and bars of one dataset, each flush with those above it.
+
+    `rows`: of every model, None where there is no number.
+    """
+    lacking = any(row and not row.complete for row in rows)
+    means = [f"{row.top1:.2f}" if row else look.nothing for row in rows]
+    spreads = [
+        f" {look.error} {row.se:.2f}" if errors and row and row.seeds > 1 else "" for row in rows
+    ]
+    wide_mean, wide_spread = max(map(len, means)), max(map(len, spreads))
+    cells = []
+    for row, mean, spread in zip(rows, means, spreads, strict=True):
+        cell = Text()
+        cell.append(mean.rjust(wide_mean), style="bold" if row and row.best else "")
+        if lacking:
+            cell.append(look.lacking if row and not row.complete else " ")
+        cell.append(spread.ljust(wide_spread), style="dim")
+        if length:
+            cell.append(" " + bar(row.top1 if row else 0, length), style="cyan")
+        cells.append(cell)
+    return cells
+
+
+def _width(columns: Sequence[Column]) -> int:
+    """What columns take in a terminal, with the gap before each."""
+    return sum(_GAP + max(len(head), cells[0].cell_len) for head, cells in columns)
+
+
+def _split(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
+    """As many columns at a time as there is room for, but at least one."""
+    part: list[Column] = []
+    for column in columns:
+        if part and _width([*part, column]) > room:
+            yield part
+            part = []
+        part.append(column)
+    yield part
+
+
+def _table(names: Sequence[str], columns: Sequence[Column], room: int) -> Iterator[Text]:
+    """A head and a line a model; a name that has no room gets a line of its own."""
+    widths = [max(len(head), cells[0].cell_len) for head, cells in columns]
+    head = pad("model", room)
+    for (dataset, _), width in zip(columns, widths, strict=True):
+        head += " " * _GAP + dataset.rjust(width)
+    yield Text(head, style="underline")
+    for place, name in enumerate(names):
+        if cell_len(name) > room:
+            yield Text(name)
+        line = Text(pad(name if cell_len(name) <= room else "", room))
+        for (_, cells), width in zip(columns, widths, strict=True):
+            line.append(" " * (_GAP + width - cells[place].cell_len))
+            line.append(cells[place])
+        line.rstrip()
+        yield line

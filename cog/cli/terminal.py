@@ -1,0 +1,220 @@
+"""What a run shows in a terminal: bars and talk on stderr, rows and tables on stdout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from cog.cli.result_table import bar, is_plain, pad, show
+from cog.errors import CogError
+from cog.progress import percent_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cog.evaluation.estimate import Estimate
+    from cog.evaluation.plan import Plan
+    from cog.features.executors.share import Share
+    from cog.storage import Place
+
+QUIET_SECONDS = 30  # how often a log, which cannot show a bar, gets a line
+
+
+class Terminal:
+    """Draws a run's progress (see `cog.progress.Progress`)."""
+
+    def __init__(self) -> None:
+        """Talk goes to stderr, results to stdout; a pipe gets no colour and wide lines."""
+        self.talk = Console(stderr=True, highlight=False)
+        self.out = Console(highlight=False)
+        if not self.out.is_terminal:
+            self.out = Console(highlight=False, width=200)
+        self.header_shown = False
+
+    def note(self, text: str) -> None:
+        """Say one line on stderr."""
+        self.talk.print(text, style="dim", markup=False, soft_wrap=True)
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """A bar with rate and time left; in a log, a line now and then."""
+        if not self.talk.is_terminal:
+            yield self._log(label, total, unit)
+            return
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(unit),
+            TimeRemainingColumn(),
+        )
+        shown = Bars(*columns, console=self.talk, transient=True,
+                     redirect_stdout=False, redirect_stderr=False)  # fmt: skip
+        with shown as bars:
+            task = bars.add_task(label, total=total)
+            yield lambda count: bars.advance(task, count)
+
+    def percent(self, label: str) -> Callable[[int, int], None]:
+        """Lines for (done, total) of something that takes long, in a log or a terminal."""
+        return percent_of(self._log(label, 100, "%"))
+
+    def _log(self, label: str, total: int, unit: str) -> Callable[[int], None]:
+        """Lines for a log, seldom enough to read."""
+        start = last = time.monotonic()
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done, last
+            done += count
+            now = time.monotonic()
+            if now - last > QUIET_SECONDS:
+                last = now
+                rate = done / (now - start)
+                left = (total - done) / rate if rate else float("inf")
+                self.note(f"{label}: {done:,}/{total:,} {unit}, {rate:.1f}/s, {left:.0f} s left")
+
+        return advance
+
+    def result(self, row: dict[str, Any]) -> None:
+        """One finished row on stdout, in a terminal with a small bar; the first brings the head."""
+        if not self.header_shown:
+            self.header_shown = True
+            print(f"{'model':28} {'dataset':8} {'probe':14} {'shots':>5} {'seed':>4} "
+                  f"{'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
+        probe = f"{row['probe']}-{row['solver']}"
+        drawn = "" if is_plain(self.out) else f"  {bar(row['top1'], 10)}".rstrip()
+        print(f"{pad(row['model'], 28)} {row['dataset']:8} {probe:14} {row['shots']:>5} "
+              f"{row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
+              flush=True)  # fmt: skip
+
+    def summary(self, results: pd.DataFrame, path: Place) -> None:
+        """Tables of top-1 with small bars, and where the results are.
+
+        Results that must not be in one table get none, but are told what they differ in.
+        """
+        from cog.results.mixing import refuse_mixed
+
+        self.out.print()
+        try:
+            refuse_mixed(results)
+        except CogError as error:
+            self.note(f"no table, {error.what}\n`cog results` shows a part: {error.hint}")
+        else:
+            show(results, self.out)
+        print(path)
+
+    def plan(self, plan: Plan, share: Share | None, probes: bool = True) -> None:
+        """What a run would do, or one worker of it, with the `probes` or without; and its cost."""
+        from cog.evaluation.estimate import estimate
+        from cog.evaluation.evaluate import executor_for
+        from cog.features.executors.share import ALL
+
+        table = Table(title="datasets", title_justify="left")
+        columns = ["dataset", "split", "classes", "left out", "train", "test", "cells to do"]
+        for column in columns if probes else columns[:-1]:
+            table.add_column(column, justify="right")
+        for dataset in plan.datasets:
+            train, test = dataset.lists
+            counts = (
+                dataset.n_classes,
+                dataset.n_wanted - dataset.n_classes,
+                len(train),
+                len(test),
+                *([len(plan.todo(dataset.name))] if probes else []),
+            )
+            table.add_row(dataset.name, dataset.split.kind, *(f"{count:,}" for count in counts))
+        self.out.print(table)
+        executor = executor_for(plan, self)
+        for line in estimate_lines(estimate(plan, executor, share or ALL, probes)):
+            print(line)
+
+    def __enter__(self) -> Terminal:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to close."""
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        """The rate of late."""
+        return Text(f"{task.speed or 0:.1f} {self.unit}/s")
+
+
+def estimate_lines(estimate: Estimate) -> list[str]:
+    """The estimate for people."""
+    models = len(estimate.names)
+    free = "" if estimate.free_bytes is None else f" ({_bytes(estimate.free_bytes)} free)"
+    rates = ", ".join(
+        f"{name} {1 / seconds:,.1f}/s"
+        for name, seconds in zip(estimate.names, estimate.measured.forward, strict=True)
+    )
+    lines = [
+        f"pictures: {estimate.pictures:,} to decode, "
+        f"{_bytes(estimate.pictures * estimate.measured.bytes)} to read; decoded once for {models} "
+        f"{_plural(models, 'model')} ({estimate.preprocessings} "
+        f"{_plural(estimate.preprocessings, 'resize')}): {estimate.decodes_saved:,} decodes saved",
+        f"features: {_bytes(estimate.feature_bytes)} to write{free}",
+        f"measured on one {estimate.kind}: decoding {1 / estimate.measured.decode:,.0f}/s; {rates}",
+        f"features: about {_time(estimate.extract_seconds)} on {estimate.at_once} "
+        f"{_plural(estimate.at_once, 'device')} ({estimate.kind}), each "
+        f"{estimate.pictures / estimate.at_once:,.0f} pictures",
+    ]
+    if not estimate.cells:
+        return lines
+    seconds = estimate.measured.probes / (estimate.at_once if estimate.on_cluster else 1)
+    return [
+        f"cells: {estimate.cells_done} of {estimate.cells} done",
+        *lines,
+        f"probes: about {_time(seconds)}",
+    ]
+
+
+def _time(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _bytes(count: float) -> str:
+    """Bytes as people say them."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"

@@ -1,0 +1,212 @@
+"""Is the copy of the pictures complete and sound? Which classes are missing, short or damaged.
+
+Comes in: the root of the pictures, the levels. Goes out: a `DataCheck`; a report in CSV.
+
+- Listing tells missing and short classes, damaged tars, and listed pictures that are not there.
+- Pictures of a class with equal sizes are read and compared: duplicates.
+- With `decode`, every picture is read and decoded as for a network: unreadable and odd ones.
+- The report grows by a class at a time (data_report.py); a second run takes up what is checked, and
+  looks again at classes whose pictures changed or could not be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cog.datasets.check.image import check_picture
+from cog.datasets.check.listing import Part, list_parts
+from cog.datasets.check.report import CheckedClass, Finding, add_class, read_report, start_report
+from cog.datasets.find import Pictures
+from cog.errors import CogError
+from cog.images.image_list import ImageList, read_bytes
+from cog.levels.table import Levels
+from cog.progress import Progress, Silent
+from cog.recipe import Recipe
+
+WRONG = ("missing", "short", "damaged", "absent", "unreadable")  # the others are told only
+RELEASES = {
+    "in1k": "ILSVRC2012 (image-net.org, with an account): its train and val tars",
+    "cog": "ImageNet-21K (image-net.org, with an account): <wnid>.tar in the winter21 release",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DataCheck:
+    """What a check found; `decoded` if every picture was read."""
+
+    parts: tuple[Part, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    decoded: bool
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong; duplicates, odd and renamed pictures are not."""
+        return not any(finding.finding in WRONG for finding in self.findings)
+
+    @property
+    def counts(self) -> Counter[tuple[str, str]]:
+        """How many findings of each kind a dataset has, by (dataset, finding)."""
+        return Counter((finding.dataset, finding.finding) for finding in self.findings)
+
+    def to_fetch(self) -> dict[str, tuple[str, ...]]:
+        """For each release, the sorted wnids that would make the copy complete."""
+        wanted: dict[str, set[str]] = {}
+        for finding in self.findings:
+            if finding.finding in WRONG:
+                release = RELEASES["in1k" if finding.dataset.startswith("in1k") else "cog"]
+                wanted.setdefault(release, set()).add(finding.wnid)
+        return {release: tuple(sorted(wnids)) for release, wnids in wanted.items()}
+
+
+def check_data(
+    pictures: Pictures,
+    levels: Levels,
+    recipe: Recipe | None = None,
+    *,
+    decode: bool = False,
+    report: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> DataCheck:
+    """Check the pictures of the chosen levels, and of ImageNet-1K where `pictures.in1k` is given.
+
+    Args:
+        pictures: where they are; with `split`, listed pictures must be there.
+        levels: whose concepts are wanted.
+        recipe: how many pictures a class needs, to test and to train.
+        decode: read and decode every picture, not only list them.
+        report: a CSV to write, and to go on with if it is there.
+        workers: threads; by default one a core.
+        progress: told how far it is.
+
+    Raises:
+        CogError: nothing of the classes is there at all, or the report is another file.
+    """
+    found = list_parts(pictures, levels, recipe or Recipe())
+    units = [unit for part in found.parts for unit in _units(part, decode)]
+    checked = {} if report is None else read_report(report)
+    done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
+    todo = [unit for unit in units if unit.key not in done]
+    if report is not None:
+        start_report(report, found.findings, done)
+    progress = progress or Silent()
+    with progress.bar("check", sum(len(unit.rows) for unit in todo), "pictures") as advance:
+        for unit, result in _check_all(todo, workers or os.cpu_count() or 1):
+            done[unit.key] = result
+            if report is not None:
+                add_class(report, *unit.key, result)
+            advance(len(unit.rows))
+    of_pictures = [each for unit in units for each in done[unit.key].findings]
+    findings = (*found.findings, *of_pictures)
+    return DataCheck(tuple(found.parts), findings, tuple(found.notes), decode)
+
+
+@dataclass(frozen=True, eq=False)
+class _Unit:
+    """The pictures of one class: what is checked at a time."""
+
+    dataset: str
+    wnid: str
+    images: ImageList
+    rows: range
+    decode: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Dataset and wnid."""
+        return self.dataset, self.wnid
+
+    def state(self, decode: bool) -> str:
+        """What the row `checked` says: of which pictures it is, and how they were looked at."""
+        names = "\n".join(self.images.paths[row] for row in self.rows)
+        digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+        return f"{len(self.rows)} pictures {'decoded' if decode else 'listed'} {digest}"
+
+    def is_done(self, checked: dict[tuple[str, str], CheckedClass]) -> bool:
+        """Whether a report has checked these very pictures as well, and could read all."""
+        found = checked.get(self.key)
+        if found is None or any(each.finding == "unreadable" for each in found.findings):
+            return False
+        return found.state in {self.state(decode) for decode in (self.decode, True)}
+
+
+def _units(part: Part, decode: bool) -> Iterator[_Unit]:
+    """The classes of a part that have pictures; their rows lie together."""
+    bounds = np.searchsorted(part.images.labels, np.arange(len(part.images.wnids) + 1))
+    for label, wnid in enumerate(part.images.wnids):
+        rows = range(int(bounds[label]), int(bounds[label + 1]))
+        if rows:
+            yield _Unit(part.dataset, wnid, part.images, rows, decode)
+
+
+def _check_all(units: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, CheckedClass]]:
+    """Check classes on a pool of threads, in their order; reading and decoding free the lock."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
+    ahead: deque[tuple[_Unit, Future[CheckedClass]]] = deque()
+    try:
+        for unit in units:
+            ahead.append((unit, pool.submit(_check, unit)))
+            if len(ahead) > 2 * workers:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        for unit, future in ahead:
+            yield unit, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check(unit: _Unit) -> CheckedClass:
+    """Look at every picture of a class."""
+    findings = []
+    rows_of: dict[int, list[int]] = {}  # by size in bytes
+    for row in unit.rows:
+        path = unit.images.paths[row]
+        try:
+            if unit.decode:
+                data = read_bytes(unit.images, row)
+                size = len(data)
+                odd = [(each.finding, each.detail) for each in check_picture(path, data)]
+            else:
+                size = _size(unit.images, row)
+                odd = [] if size else [("unreadable", "empty file")]
+        except (CogError, OSError) as error:  # of the disk: here that is a finding too
+            size, odd = 0, [("unreadable", getattr(error, "what", str(error)))]
+        findings += [Finding(unit.dataset, unit.wnid, path, *each) for each in odd]
+        if size:
+            rows_of.setdefault(size, []).append(row)
+    findings += _duplicates(unit, [rows for rows in rows_of.values() if len(rows) > 1])
+    return CheckedClass(unit.state(unit.decode), tuple(findings))
+
+
+def _size(images: ImageList, row: int) -> int:
+    """Bytes of a picture, without reading it where that can be."""
+    if images.spans is None:
+        return Path(images.root, images.paths[row]).stat().st_size
+    container, offset, size = images.spans[row].tolist()
+    if size < 0:
+        return Path(images.root, images.containers[container]).stat().st_size
+    return size if offset >= 0 else len(read_bytes(images, row))
+
+
+def _duplicates(unit: _Unit, alike: Sequence[Sequence[int]]) -> Iterator[Finding]:
+    """Pictures of a class that have the bytes of an earlier one; `alike`: rows of equal size."""
+    for rows in alike:
+        first: dict[bytes, int] = {}
+        for row in rows:
+            try:
+                digest = hashlib.sha256(read_bytes(unit.images, row)).digest()
+            except CogError:  # said already, or will be when it is decoded
+                continue
+            if first.setdefault(digest, row) != row:
+                path, other = (unit.images.paths[each] for each in (row, first[digest]))
+                detail = f"the same bytes as {other}"
+                yield Finding(unit.dataset, unit.wnid, path, "duplicate", detail)

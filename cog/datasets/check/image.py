@@ -1,0 +1,88 @@
+"""What is odd about one encoded picture, and what the decoder makes of it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from PIL import Image
+
+from cog.images.decoding import FORMATS, Unreadable, decode, jpeg_frame
+
+HUGE_PIXELS = 50_000_000  # 150 MB of pixels; the decoder itself refuses more than 3.5 times that
+TINY_SIDE = 32  # pixels; a crop of 224 is then a blow-up by seven
+
+SUFFIX_FORMATS = {
+    "jpeg": "JPEG", "jpg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "bmp": "BMP",
+    "dib": "BMP", "gif": "GIF", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "ppm": "PPM",
+    "jp2": "JPEG2000",
+}  # fmt: skip
+
+
+class Oddity(NamedTuple):
+    """`finding` is unreadable or odd; `detail` says why, and what becomes of the picture."""
+
+    finding: str
+    detail: str
+
+
+def check_picture(name: str, data: bytes) -> list[Oddity]:
+    """What is wrong or odd about an encoded picture of that file name; mostly nothing.
+
+    It is decoded as for a network. Safe to call from several threads.
+
+    >>> check_picture("a.jpg", b"")
+    [Oddity(finding='unreadable', detail='empty file')]
+    """
+    try:
+        pixels = decode(data)
+    except Unreadable as error:
+        return [Oddity("unreadable", str(error))]
+    height, width = pixels.shape[1:]
+    return [
+        Oddity("odd", f"{odd}, read as {width} × {height} RGB")
+        for odd in (*_of_size(height, width), *_of_content(name, data))
+    ]
+
+
+def _of_size(height: int, width: int) -> Iterator[str]:
+    if height * width > HUGE_PIXELS:
+        yield f"huge, more than {HUGE_PIXELS / 1e6:.0f} million pixels"
+    if min(height, width) < TINY_SIDE:
+        yield f"tiny, a side under {TINY_SIDE} pixels"
+
+
+def _of_content(name: str, data: bytes) -> Iterator[str]:
+    """What the header tells; a plain JPEG, which nearly every picture is, is not opened again."""
+    expected = SUFFIX_FORMATS.get(name.rpartition(".")[2].lower())
+    frame = jpeg_frame(data)
+    if frame is not None and b"Exif\0\0" not in data[:65_536] and b"MPF\0" not in data[:65_536]:
+        found = "JPEG"
+        yield from _of_mode("CMYK" if frame.channels == 4 else "", frame.bits)
+    else:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            found = {"DIB": "BMP", "MPO": "JPEG"}.get(str(image.format), str(image.format))
+            yield from _of_mode(image.mode, _bits(image, data))
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                yield f"animated or of several pages, the first of {frames}"
+            turn = image.getexif().get(0x0112, 1)
+            if turn in range(2, 9):
+                yield f"EXIF says to turn it (orientation {turn}), as stored and not turned"
+    if expected is not None and found != expected:
+        yield f"wrong suffix, a {found} called .{name.rpartition('.')[2]}"
+
+
+def _of_mode(mode: str, bits: int) -> Iterator[str]:
+    if mode == "CMYK":
+        yield "CMYK, by Pillow's way to RGB"
+    if bits > 8:
+        yield f"{bits} bits a channel, by Pillow's way to 8"
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Bits a channel: PNG of colours is read as 8 bits, so its header is asked."""
+    if image.format == "PNG":
+        return data[24]
+    return {"I": 32, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)

@@ -1,0 +1,154 @@
+"""ImageNet-1K as it comes: train/ by class, val/ by class or flat with labels beside it; shards."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cog.datasets.splits import Split, keep_classes
+from cog.errors import CogError
+from cog.images.find import find_pictures
+from cog.images.image_list import choose
+from cog.images.listing import Listing
+from cog.images.sources import IMAGE_SOURCES
+from cog.images.sources.folder import picture_names
+
+DEVKIT = "ILSVRC2012_devkit_t12"
+GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+KAGGLE = "LOC_val_solution.csv"
+
+
+def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False) -> Split:
+    """Training and test pictures of ImageNet-1K: all of `root`/train and all of `root`/val.
+
+    Or of the shards (tar or Parquet) in `root` or `root`/data with train and val in their names.
+
+    Raises:
+        CogError: a folder or the labels are not there, a picture of a flat val/ has no label, or
+            classes are missing (with `allow_missing` they are left out).
+    """
+    wnids = tuple(sorted(set(wnids)))
+    train = find_pictures(_part(root, "train"), wnids)
+    val = _find_val(root, wnids)
+    short = {}
+    for wnid in wnids:
+        empty = [name for name, part in (("train", train), ("val", val)) if not part.paths[wnid]]
+        if empty:
+            short[wnid] = f"none in {' and '.join(empty)}"
+    kept = keep_classes(wnids, short, allow_missing=allow_missing)
+    lists = [
+        choose(part, {wnid: np.arange(len(part.paths[wnid])) for wnid in kept}, split)
+        for part, split in ((train, "train"), (val, "test"))
+    ]
+    notes = (*train.notes, *val.notes)
+    return Split(lists[0], lists[1], tuple(sorted(short)), "official", notes)
+
+
+def _part(root: Path, name: str) -> Path:
+    """The folder of a part, or the pattern of its shards: `*train*.tar`, `data/*val*.parquet`."""
+    if not (root / name).is_dir():
+        for folder in (root, root / "data"):
+            for suffix in (".tar", ".parquet"):
+                pattern = folder / f"*{name}*{suffix}"
+                if any(folder.glob(pattern.name)):
+                    return pattern
+    return root / name
+
+
+def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
+    """The validation pictures of each wnid; paths of a flat val/ are file names alone."""
+    folder = _part(root, "val")
+    if folder.name != "val":
+        return find_pictures(folder, wnids)
+    by_class = folder.is_dir() and any(s.count(folder, wnids) for s in IMAGE_SOURCES.values())
+    names = picture_names(folder)
+    if by_class or not names:
+        return find_pictures(folder, wnids)
+    wnid_of = _val_labels(root)
+    unlabelled = [name for name in names if _key(name) not in wnid_of]
+    if unlabelled:
+        raise CogError(
+            f"{len(unlabelled):,} of {len(names):,} pictures in {folder} have no label: "
+            f"{', '.join(unlabelled[:5])}",
+            "remove what is not ImageNet's, or sort the pictures into folders by wnid",
+        )
+    paths: dict[str, list[str]] = {wnid: [] for wnid in wnids}
+    for name in names:  # sorted
+        if (wnid := wnid_of[_key(name)]) in paths:
+            paths[wnid].append(name)
+    return Listing(str(folder), "folder", {wnid: tuple(found) for wnid, found in paths.items()})
+
+
+def _key(name: str) -> int:
+    """The number of a validation picture, 0 if its name has none.
+
+    >>> _key("ILSVRC2012_val_00000293.JPEG")
+    293
+    """
+    match = re.match(r"ILSVRC2012_val_(\d{8})(\.|$)", name)
+    return int(match[1]) if match else 0
+
+
+def _val_labels(root: Path) -> dict[int, str]:
+    """The wnid of each validation picture by its number, from whichever labels are there."""
+    for kaggle in (root / KAGGLE, root / "val" / KAGGLE):
+        if kaggle.is_file():
+            return _kaggle_labels(kaggle)
+    folder, packed = root / DEVKIT / "data", root / f"{DEVKIT}.tar.gz"
+    if not folder.is_dir() and not packed.is_file():
+        raise CogError(
+            f"{root / 'val'} is flat and its labels are not there",
+            f"put {packed.name} or {KAGGLE} into {root}, or sort the pictures into folders by wnid",
+        )
+    try:
+        if folder.is_dir():
+            meta, truth = ((folder / name).read_bytes() for name in ("meta.mat", GROUND_TRUTH))
+        else:
+            meta, truth = (_member(packed, name) for name in ("meta.mat", GROUND_TRUTH))
+        return _devkit_labels(meta, truth)
+    except Exception as error:  # a damaged file makes the readers raise all sorts of things
+        raise CogError(
+            f"cannot read the labels of {DEVKIT} in {root} ({type(error).__name__}: {error})",
+            "fetch the development kit again",
+        ) from error
+
+
+def _member(packed: Path, name: str) -> bytes:
+    """The bytes of one file of the packed devkit."""
+    with tarfile.open(packed) as archive:
+        file = archive.extractfile(f"{DEVKIT}/data/{name}")
+        if file is None:
+            raise ValueError(f"{name} is no file")
+        return file.read()
+
+
+def _devkit_labels(meta: bytes, truth: bytes) -> dict[int, str]:
+    """Labels of the devkit: line n holds the ILSVRC2012_ID of picture n."""
+    from scipy.io import loadmat
+
+    synsets = np.atleast_1d(loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
+    wnid_of_id = {
+        int(synset["ILSVRC2012_ID"]): str(synset["WNID"])
+        for synset in synsets
+        if int(synset["num_children"]) == 0  # inner synsets have ids too, above 1,000
+    }
+    ids = [int(line) for line in truth.split()]
+    return {number: wnid_of_id[id_] for number, id_ in enumerate(ids, start=1)}
+
+
+def _kaggle_labels(file: Path) -> dict[int, str]:
+    """Labels of Kaggle's table: `ILSVRC2012_val_00000001,n01751748 111 108 441 193 …`."""
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = list(csv.DictReader(text, restval=""))
+    if not rows or not {"ImageId", "PredictionString"} <= set(rows[0]):
+        raise CogError(
+            f"expected the columns ImageId and PredictionString in {file}", "fetch it again"
+        )
+    first = ((_key(row["ImageId"]), row["PredictionString"].partition(" ")[0]) for row in rows)
+    return {number: wnid for number, wnid in first if number and wnid}

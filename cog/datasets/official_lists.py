@@ -1,0 +1,71 @@
+"""The official lists of test pictures, and of training pictures where they are given: which files.
+
+Text lists, one file a level, have only the test pictures; the pickle (official.py) has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cog.datasets.official_pickles import SPLIT_FILE, read_split_file
+from cog.errors import CogError
+
+Lists = dict[str, tuple[str, ...]]
+
+
+def read_lists(tests: Path | None, wnids: Sequence[str]) -> tuple[Lists | None, Lists | None]:
+    """The listed test and training pictures of each wnid, each None where nothing lists them.
+
+    Raises:
+        CogError: as `read_test_lists`, or as `read_split_file` for the official pickle.
+    """
+    if tests is None:
+        return None, None
+    file = tests / SPLIT_FILE if (tests / SPLIT_FILE).is_file() else tests
+    if not file.is_file():
+        return read_test_lists(tests, wnids), None
+    both = read_split_file(file, wnids)
+    return (
+        {wnid: test for wnid, (_, test) in both.items()},
+        {wnid: train for wnid, (train, _) in both.items()},
+    )
+
+
+def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The pictures of each wnid that the lists of a folder (`*.txt`) name, sorted.
+
+    A line is `n01322508/n01322508_2514.JPEG 0`; the label is the place of the wnid among the sorted
+    `wnids`. Lines of other wnids belong to other levels and are passed over.
+
+    Raises:
+        CogError: no list there, or a line whose label is not that of `wnids`.
+    """
+    files = sorted(folder.glob("*.txt"))
+    if not files:
+        inner = folder / "test"
+        name = inner if any(inner.glob("*.txt")) else "the folder that holds them"
+        raise CogError(f"no test lists (*.txt) in {folder}", f"give --split {name}")
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    listed: dict[str, set[str]] = {wnid: set() for wnid in wnids}
+    for file in files:
+        for number, line in _lines(file):
+            wnid = line.partition("/")[0]
+            if wnid not in label_of:
+                continue
+            path, *label = line.rsplit(maxsplit=1)
+            if label != [str(label_of[wnid])]:
+                raise CogError(
+                    f"{file} line {number}: expected a picture and label {label_of[wnid]}, the "
+                    f"place of {wnid} among its {len(wnids):,} classes; found {line!r}",
+                    "give --split and --levels that belong together",
+                )
+            listed[wnid].add(path)
+    return {wnid: tuple(sorted(paths)) for wnid, paths in listed.items()}
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without the space around them."""
+    with file.open(encoding="utf-8", errors="replace") as text:
+        for number, line in enumerate(text, start=1):
+            yield number, line.strip()

@@ -1,0 +1,218 @@
+"""Which pictures train and which test: a seeded draw, or the official test lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.datasets.matching import match_listed
+from cog.datasets.official_lists import read_lists
+from cog.datasets.official_pickles import totals_note
+from cog.errors import CogError
+from cog.images.find import find_pictures
+from cog.images.image_list import ImageList, choose
+from cog.images.listing import Listing
+from cog.recipe import Recipe
+from cog.storage import Place, write_text
+
+TEST_DRAW, TRAIN_DRAW = 0, 1  # a class has one random stream for each
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Training and test pictures of one dataset; labels count the classes that are there."""
+
+    train: ImageList
+    test: ImageList
+    left_out: tuple[str, ...]  # wanted wnids without enough pictures, sorted
+    kind: str  # seeded | official-test | official
+    notes: tuple[str, ...] = ()  # what a user should know of it, a sentence each
+
+
+def split_pictures(
+    root: Path,
+    wnids: Sequence[str],
+    recipe: Recipe,
+    *,
+    tests: Path | None = None,
+    allow_missing: bool = False,
+) -> Split:
+    """Find the pictures of a dataset and split them.
+
+    Without `tests`, `recipe.test_per_class` pictures a class are drawn to test. With `tests`, a
+    folder of official lists, the listed ones test. The rest trains, at most `recipe.max_train` a
+    class, drawn with a seed. With the official pickle as `tests` (the file, or the folder that it
+    is in), those that it lists to train do.
+
+    A class draws from streams of its own, so other classes change nothing for it; and the training
+    draw sees only what does not test, so a written test list gives the same training set again.
+
+    Raises:
+        CogError: no such folder; classes that are missing or have fewer pictures than the recipe
+            needs (with `allow_missing` they are left out); fewer than two classes left; a list
+            that does not fit the wnids, or names a picture that is not there.
+    """
+    _check(recipe)
+    wnids = tuple(sorted(set(wnids)))
+    listed, to_train = read_lists(tests, wnids)
+    listing = find_pictures(root, wnids)
+    short = _short_classes(listing, listed, recipe)
+    kept = keep_classes(wnids, short, allow_missing=allow_missing)
+    notes: list[str] = []
+    if listed is None:
+        test = {wnid: _draw_test(wnid, len(listing.paths[wnid]), recipe) for wnid in kept}
+    else:
+        test = _listed_rows(listing, {wnid: listed[wnid] for wnid in kept}, "test", notes)
+    if to_train is None:
+        rest = {wnid: np.arange(len(listing.paths[wnid])) for wnid in kept}
+    else:
+        rest = _listed_rows(listing, {wnid: to_train[wnid] for wnid in kept}, "training", notes)
+    train = {wnid: _draw_train(wnid, rest[wnid], test[wnid], recipe) for wnid in kept}
+    kind = "seeded" if listed is None else "official-test" if to_train is None else "official"
+    lists = choose(listing, train, "train"), choose(listing, test, "test")
+    if kind != "seeded" and (note := totals_note(wnids, *map(len, lists))):
+        notes.append(note)
+    return Split(*lists, tuple(sorted(short)), kind, (*listing.notes, *notes))
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuse sizes that no split can have."""
+    if not (recipe.test_per_class >= 1 and 1 <= recipe.min_train <= recipe.max_train):
+        raise CogError(
+            f"expected at least 1 test picture a class and 1 ≤ min-train ≤ max-train; found "
+            f"{recipe.test_per_class} to test, {recipe.min_train} to {recipe.max_train} to train",
+            "change --test-per-class, --min-train or --max-train",
+        )
+
+
+def _short_classes(
+    listing: Listing, listed: Mapping[str, Sequence[str]] | None, recipe: Recipe
+) -> dict[str, str]:
+    """Have/need of every class with fewer pictures than its test and its training need."""
+    short = {}
+    for wnid, paths in listing.paths.items():
+        n_test = recipe.test_per_class if listed is None else len(listed[wnid])
+        if len(paths) < n_test + recipe.min_train:
+            short[wnid] = f"{len(paths)}/{n_test + recipe.min_train}"
+        elif not n_test:
+            short[wnid] = "in no test list"
+    return short
+
+
+def keep_classes(
+    wnids: Sequence[str], short: Mapping[str, str], *, allow_missing: bool
+) -> tuple[str, ...]:
+    """The wnids that are not `short` (wnid → what it has and needs).
+
+    Raises:
+        CogError: some are short and that is not allowed, or fewer than two are left.
+    """
+    kept = tuple(wnid for wnid in wnids if wnid not in short)
+    found = ", ".join(f"{wnid}: {reason}" for wnid, reason in sorted(short.items()))
+    if short and not allow_missing:
+        raise CogError(
+            f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}",
+            "add pictures, give --allow-missing to go on without them, or ask for fewer pictures: "
+            "--test-per-class, --min-train",
+        )
+    if len(kept) < 2:
+        detail = f"; missing or short (have/need): {found}" if found else ""
+        raise CogError(
+            f"a probe needs two classes or more, found {len(kept)}{detail}",
+            "add pictures, or ask for fewer a class: --test-per-class, --min-train",
+        )
+    return kept
+
+
+def _generator(recipe: Recipe, wnid: str, draw: int) -> np.random.Generator:
+    """The random stream of one class for one purpose."""
+    number = wnid.removeprefix("n")
+    if not number.isdecimal():
+        raise CogError(f"{wnid!r} is no wnid", "wnids look like n02084071")
+    return np.random.default_rng([recipe.split_seed, int(number), draw])
+
+
+def _draw_test(wnid: str, n_pictures: int, recipe: Recipe) -> NDArray[np.intp]:
+    """Rows that test, drawn from all pictures of a class."""
+    generator = _generator(recipe, wnid, TEST_DRAW)
+    return generator.permutation(n_pictures)[: recipe.test_per_class]
+
+
+def _draw_train(
+    wnid: str, rows: NDArray[np.intp], test: NDArray[np.intp], recipe: Recipe
+) -> NDArray[np.intp]:
+    """Rows that train: those of `rows` that do not test, or `max_train` of them."""
+    rest = np.setdiff1d(rows, test)
+    if len(rest) <= recipe.max_train:
+        return rest
+    return _generator(recipe, wnid, TRAIN_DRAW).permutation(rest)[: recipe.max_train]
+
+
+def _listed_rows(
+    listing: Listing, listed: Mapping[str, Sequence[str]], part: str, notes: list[str]
+) -> dict[str, NDArray[np.intp]]:
+    """The rows of the listed pictures of each class; says which are called otherwise on disk."""
+    rows: dict[str, NDArray[np.intp]] = {}
+    absent: list[str] = []
+    renamed: dict[str, str] = {}
+    for wnid, paths in listed.items():
+        match = match_listed(paths, listing.paths[wnid])
+        absent += match.absent
+        renamed |= match.renamed
+        rows[wnid] = match.rows
+    if absent:
+        more = f" and {len(absent) - 20:,} more" if len(absent) > 20 else ""
+        raise CogError(
+            f"{len(absent):,} listed {part} pictures are not in {listing.root}: "
+            f"{', '.join(absent[:20])}{more}",
+            "add those pictures, or leave --split out for a split of the pictures that are there",
+        )
+    if renamed:
+        example = next(iter(renamed.items()))
+        notes.append(
+            f"{len(renamed):,} listed {part} pictures differ from the list in case or extension: "
+            f"{example[0]} is {example[1]}"
+        )
+    return rows
+
+
+def write_split(split: Split, folder: Place, dataset: str) -> None:
+    """Write `test/<dataset>.txt` and `train/<dataset>.txt` in the form of the official lists.
+
+    `--split FOLDER/test` takes them. Labels count all wanted classes, those left out too, as in the
+    official lists. A file that already says the same is left alone.
+    """
+    for file, text in _split_texts(split, folder, dataset).items():
+        if not file.is_file() or file.read_bytes() != text.encode():
+            write_text(file, text)
+
+
+def refuse_another_split(split: Split, folder: Place, dataset: str) -> None:
+    """Refuse a folder where another split of the dataset was written: results would be mixed.
+
+    Raises:
+        CogError: a file is there and says something else.
+    """
+    for file, text in _split_texts(split, folder, dataset).items():
+        if file.is_file() and file.read_bytes() != text.encode():
+            raise CogError(
+                f"{file} is of another split of {dataset}: its pictures or classes differ",
+                "give another --out, or the pictures, levels and split of that run",
+            )
+
+
+def _split_texts(split: Split, folder: Place, dataset: str) -> dict[Place, str]:
+    """The files of a split and what they say."""
+    wanted = sorted([*split.train.wnids, *split.left_out])
+    label_of = {wnid: label for label, wnid in enumerate(wanted)}
+    texts = {}
+    for images in (split.test, split.train):
+        labels = [label_of[images.wnids[label]] for label in images.labels.tolist()]
+        texts[folder / images.split / f"{dataset}.txt"] = "".join(
+            f"{path} {label}\n" for path, label in zip(images.paths, labels, strict=True)
+        )
+    return texts

@@ -1,0 +1,236 @@
+"""What a run will cost: disk from its sizes, time from ten seconds of measuring here and now.
+
+In: a plan, where it runs, a worker's share. Out: counts, bytes and seconds, to be printed.
+
+- Each model's forward pass and the decoding of the plan's own pictures are timed on one device (of
+  the cluster, if there is one); the others are taken to be like it.
+- On a CPU decoding and forward passes want the same cores, and their times add up; on a GPU the
+  slower of the two decides.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cog.datasets.find import Dataset
+from cog.evaluation.cells import Cell
+from cog.evaluation.plan import Plan
+from cog.features.batches import decoded
+from cog.features.chunks import seconds_a_picture
+from cog.features.executors.ray_cluster import Cluster
+from cog.features.executors.share import ALL, Share
+from cog.features.extract import Executor, kind_of
+from cog.features.run import Run
+from cog.features.run_stores import store_path
+from cog.features.store.store import FeatureStore
+from cog.images.image_list import ImageList, read_bytes
+from cog.probes.data import ProbeSettings
+from cog.probes.logreg import estimate_seconds
+from cog.recipe import Recipe
+from cog.storage import Place, Url
+
+SECONDS = 10.0  # of measuring, for all models together
+PIECES, PIECE = 16, 8  # the pictures that are decoded: so many places of a list, so many at each
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds and bytes of one picture, and seconds of all probes, on one device."""
+
+    decode: float  # on all decoding threads together
+    bytes: float  # of its file
+    forward: tuple[float, ...]  # of each run
+    probes: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Rough costs of one worker: seconds and bytes."""
+
+    cells_done: int
+    cells: int
+    pictures: int  # still to be decoded
+    decodes_saved: int  # that every model for itself would make
+    preprocessings: int  # different resizes of one decoded picture
+    names: tuple[str, ...]
+    kind: str
+    at_once: int
+    on_cluster: bool  # where probes too are fitted by several at once, and each has its own cores
+    measured: Measured
+    rows: tuple[int, ...]  # of features still to be made, of each run
+    feature_bytes: int
+    free_bytes: int | None  # None: nobody says, as of object storage
+
+    @property
+    def extract_seconds(self) -> float:
+        """Seconds until the features are there."""
+        forward = sum(map(float.__mul__, self.measured.forward, map(float, self.rows)))
+        decode = self.pictures * self.measured.decode
+        if self.kind == "cpu":
+            return (forward + decode) / self.at_once
+        decoders = self.at_once if self.on_cluster else 1  # devices of one machine share its cores
+        return max(forward / self.at_once, decode / decoders)
+
+
+def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = True) -> Estimate:
+    """Measure for ten seconds, and multiply.
+
+    Without `probes` the features of all models are counted, those for finished cells too.
+    """
+    rows = Counter[Run]()
+    pictures = 0
+    for dataset in plan.datasets:
+        wanted = {cell.run for cell in plan.todo(dataset.name)} if probes else set(plan.runs)
+        for images in dataset.lists:
+            paths = {run: store_path(run, dataset.name, images.split) for run in wanted}
+            decodes, missing = _still_to_make(paths, images, share)
+            pictures += decodes
+            rows.update(missing)
+    width = np.dtype(plan.extraction.dtype).itemsize
+    own = replace(plan, cells=tuple(share.of(plan.cells)) if probes else ())
+    if isinstance(executor, Cluster):
+        own = replace(own, extraction=replace(own.extraction, workers=executor.cores))
+        (measured,) = executor.each(_measure_there, [(own, (None,))])
+    else:
+        measured = measure(own)
+    runs = plan.runs
+    return Estimate(
+        cells_done=len(own.cells) - sum(len(own.todo(dataset.name)) for dataset in own.datasets),
+        cells=len(own.cells),
+        pictures=pictures,
+        decodes_saved=sum(rows.values()) - pictures,
+        preprocessings=len({run.model.preprocess.geometry for run in runs}),
+        names=tuple(run.model.name for run in runs),
+        kind=kind_of(executor, runs[0]),
+        at_once=len(executor),
+        on_cluster=isinstance(executor, Cluster),
+        measured=measured,
+        rows=tuple(rows[run] for run in runs),
+        feature_bytes=sum(rows[run] * run.model.dim * width for run in runs),
+        free_bytes=_free_bytes(plan.out),
+    )
+
+
+def measure(plan: Plan) -> Measured:
+    """Time decoding, the forward pass of every model, and a few steps of the probes to come."""
+    images = plan.datasets[0].split.train
+    begun = time.perf_counter()
+    decode, size = _decode_costs(plan, images)
+    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(plan.runs)
+    settings = plan.extraction
+    forward = tuple(seconds_a_picture(run.model, settings, left) for run in plan.runs)
+    probes = sum(_probe_seconds(plan, each, plan.todo(each.name)) for each in plan.datasets)
+    return Measured(decode, size, forward, probes)
+
+
+def _measure_there(
+    plan: Plan, _: None, device: torch.device, __: Callable[[str], None]
+) -> Measured:
+    """On a node of a cluster: the same."""
+    for run in plan.runs:
+        run.model.to(device)
+    return measure(plan)
+
+
+def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
+    """Seconds of the probes still to be fitted on a dataset; seeds cost the same."""
+    total = 0.0
+    alike = Counter((cell.run, cell.probe, cell.solver, cell.shots) for cell in todo)
+    for (run, probe, solver, shots), count in alike.items():
+        rows = len(dataset.split.train)
+        rows = rows if shots is None else min(rows, shots * dataset.n_classes)
+        dim, device = run.model.dim, str(run.model.device)
+        if probe == "logreg":
+            settings = ProbeSettings(solver, shots, 0, plan.recipe, device)
+            seconds = estimate_seconds(rows, dim, dataset.n_classes, settings)
+        else:
+            sizes = rows, len(dataset.split.test), dim, dataset.n_classes
+            seconds = operations(probe, *sizes, plan.recipe) / products_a_second(device)
+        total += count * seconds
+    return total
+
+
+def operations(probe: str, n: int, m: int, d: int, c: int, recipe: Recipe) -> float:
+    """Additions and multiplications of a probe on n training and m test pictures, roughly.
+
+    Source: the costs that the files of the probes tell.
+
+    >>> f"{operations('knn', 26_000, 1_000, 512, 100, Recipe()):.1e}"
+    '1.4e+11'
+    """
+    held = recipe.validation_share * n
+    fits = len(recipe.mlp_rates) + 1
+    return {
+        "knn": 2.0 * d * ((n - held) * min(held, recipe.knn_validation) + n * m),
+        "ncm": 2.0 * d * (n + m * c),
+        "ridge": 2 * (2.0 * n * d**2 + 9.0 * d**3)
+        + 2.0 * held * d * c * len(recipe.ridge_penalties),
+        "mlp": 6.0 * n * recipe.mlp_hidden * (d + c) * recipe.mlp_epochs * fits,
+    }[probe]
+
+
+@cache
+def products_a_second(device: str) -> float:
+    """Additions and multiplications a second of a float32 matrix product there, measured."""
+    device = "cpu" if device.startswith("mps") else device
+    x = torch.rand(1024, 1024, device=device)
+    best = float("inf")
+    for _ in range(3):
+        begun = time.perf_counter()
+        float((x @ x).sum())  # waits for the device
+        best = min(best, time.perf_counter() - begun)
+    return 2 * 1024**3 / best
+
+
+def _still_to_make(
+    paths: Mapping[Run, Place], images: ImageList, share: Share
+) -> tuple[int, dict[Run, int]]:
+    """How many pictures a worker is still to decode, and how many rows of each store to make.
+
+    Stores with equal chunks are filled in one pass, which decodes what any of them lacks; the new
+    ones will have equal chunks.
+    """
+    lacking: dict[int, set[int]] = {}  # rows of pictures, by the size of chunks
+    rows = dict.fromkeys(paths, len(images) // share.workers)
+    new = [run for run, path in paths.items() if not FeatureStore.is_there(path)]
+    for run in paths.keys() - set(new):
+        store = FeatureStore.open(paths[run])
+        parts = map(store.chunk_slice, filter(share.has, store.missing_chunks()))
+        own = {row for part in parts for row in range(part.start, part.stop)}
+        lacking.setdefault(store.chunk_rows, set()).update(own)
+        rows[run] = len(own)
+    decodes = sum(map(len, lacking.values())) + (len(images) // share.workers if new else 0)
+    return decodes, rows
+
+
+def _decode_costs(plan: Plan, images: ImageList) -> tuple[float, float]:
+    """Seconds a picture costs to read and decode, on all threads together, and bytes to read."""
+    starts = np.linspace(0, max(0, len(images) - PIECE), PIECES).astype(int)
+    slices = [slice(start, min(start + PIECE, len(images))) for start in np.unique(starts)]
+    preprocesses = {run.model.preprocess for run in plan.runs}
+    settings = plan.extraction
+    size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
+    begun = time.perf_counter()
+    for _ in decoded(images, slices, preprocesses, settings.workers, settings.decoder):
+        pass
+    count = sum(rows.stop - rows.start for rows in slices)
+    return (time.perf_counter() - begun) / count, float(size)
+
+
+def _free_bytes(out: Place) -> int | None:
+    """Bytes free where results go."""
+    return None if isinstance(out, Url) else shutil.disk_usage(_existing(out)).free
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above that exists."""
+    return path if path.exists() else _existing(path.absolute().parent)

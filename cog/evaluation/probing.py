@@ -1,0 +1,150 @@
+"""Probes on features, and the row of results that each fit gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.datasets.find import Dataset
+from cog.evaluation.cells import Cell
+from cog.evaluation.plan import Plan
+from cog.features.exchange import FeatureSet
+from cog.features.forward import pick_device
+from cog.features.run import Run
+from cog.features.run_stores import store_path
+from cog.features.store.store import FeatureStore
+from cog.probes import PROBES, SEED_DECIDES
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings
+from cog.probes.metrics import bootstrap_interval, mean_per_class, per_class_top1
+from cog.probes.settings import Probing
+from cog.progress import Progress, percent_of
+from cog.provenance import versions
+from cog.recipe import Recipe
+from cog.results.cells import write_cell
+from cog.storage import write_text
+
+
+def outcome(
+    result: ProbeResult, data: ProbeData, probe: str, solver: str, recipe: Recipe
+) -> dict[str, Any]:
+    """What a result says of the test pictures, for a row: accuracies in percent.
+
+    The interval is a bootstrap over the test pictures. `seed_decides` says what the spread over
+    seeds is a spread of: where that is the search alone, the interval is the error to look at.
+    """
+    low, high = bootstrap_interval(result.ranks)
+    return {
+        "top1": result.top1,
+        "top5": result.top5,
+        "mean_class": mean_per_class(result.ranks, data.test_y, data.n_classes),
+        "top1_low": low,
+        "top1_high": high,
+        **result.hyper,
+        "n_train": result.n_train,
+        "n_validation": result.n_validation,
+        "n_test": len(data.test_y),
+        "dim": data.train_x.shape[1],
+        "seed_decides": SEED_DECIDES[probe, solver],
+        "trials_per_round": recipe.trials_per_round if solver == "sgd" else None,
+        "products": recipe.products if solver == "sgd" else "float32",
+        "seconds": result.seconds,
+    }
+
+
+def probe_features(
+    train: FeatureSet,
+    test: FeatureSet,
+    probing: Probing,
+    recipe: Recipe,
+    device: str,
+    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Fit the probes on any features; a row a result, as each is done.
+
+    The classes are the labels 0 … the largest of both sets. `progress` gives, for a label, what is
+    told (done, total).
+
+    Raises:
+        CogError: features that cannot be learnt from.
+    """
+    n_classes = 1 + max(int(y.max(initial=0)) for y in (train.y, test.y))
+    data = ProbeData(train.x, train.y, test.x, test.y, n_classes)
+    for probe, solver, shots, seed in probing.results():
+        settings = ProbeSettings(solver, shots, seed, recipe, device, probing.shots_validation)
+        shots_name: int | str = "all" if shots is None else shots
+        told = progress(f"{probe} {shots_name} seed {seed}") if progress else None
+        result = PROBES[probe](data, settings, told)
+        key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
+        yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
+
+
+def class_rows(
+    accuracies: NDArray[np.float64], counts: NDArray[np.integer], wnids: Sequence[str]
+) -> Iterator[str]:
+    """Lines of a table: each class, its number of test pictures, and top-1 in percent."""
+    yield "wnid,n_test,top1"
+    for wnid, count, accuracy in zip(wnids, counts, accuracies, strict=True):
+        yield f"{wnid},{count},{'' if count == 0 else f'{accuracy:.6g}'}"
+
+
+def probe_cells(
+    plan: Plan, dataset: Dataset, run: Run, cells: Sequence[Cell], progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """Fit every probe of one model on one dataset; writes each cell and gives its row."""
+    train, test = (
+        FeatureStore.open(store_path(run, dataset.name, images.split)) for images in dataset.lists
+    )
+    data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
+    n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
+    device = str(pick_device(plan.extraction.device))
+    wnids = dataset.lists[0].wnids
+    counts = np.bincount(data.test_y, minlength=len(wnids))
+    for cell in cells:
+        settings = ProbeSettings(
+            cell.solver, cell.shots, cell.seed, plan.recipe, device, cell.shots_validation
+        )
+        label = f"{run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
+        with progress.bar(label, 100, "%") as advance:
+            result = PROBES[cell.probe](data, settings, percent_of(advance))
+        for note in result.notes:
+            progress.note(f"{label}: {note}")
+        row = _row(plan, dataset, cell) | outcome(
+            result, data, cell.probe, cell.solver, plan.recipe
+        )
+        row |= {"n_unreadable": n_unreadable}
+        accuracies = per_class_top1(result.ranks, data.test_y, data.n_classes)
+        write_text(cell.class_path, "\n".join(class_rows(accuracies, counts, wnids)) + "\n")
+        write_cell(cell.path, {"hashes": cell.hashes, "row": row, "trials": result.trials})
+        yield row
+
+
+def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
+    """One row of the results, but for what the probe says."""
+    found = versions()
+    dim, width = cell.run.model.dim, np.dtype(plan.extraction.dtype).itemsize
+    return {
+        "model": cell.run.model.name,
+        "dataset": cell.dataset,
+        "probe": cell.probe,
+        "solver": cell.solver,
+        "shots": cell.shots_name,
+        "seed": cell.seed,
+        "n_classes": dataset.n_classes,
+        "complete": dataset.n_classes == dataset.n_wanted,
+        "seen_data": cell.run.model.seen_data,
+        "family": cell.run.model.family,
+        "parameters": cell.run.model.n_parameters,
+        "feature_bytes": sum(map(len, dataset.lists)) * dim * width,
+        "split": dataset.split.kind,
+        "precision": plan.extraction.precision,
+        "dtype": plan.extraction.dtype,
+        "device": cell.run.model.device.type,
+        "model_fingerprint": cell.run.fingerprint[:16],
+        **cell.hashes,
+        "cog_version": found["imagenet-cog"],
+        "torch_version": found["torch"],
+        "timm_version": found["timm"],
+    }

@@ -1,0 +1,71 @@
+"""The share of one worker in numbered work: chunks and cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cog.errors import CogError
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of one worker in what is numbered: numbers that are `worker` modulo `workers`."""
+
+    worker: int = 0
+    workers: int = 1
+
+    @classmethod
+    def read(cls, text: str) -> Share:
+        """The share that is written as r/w.
+
+        >>> Share.read("3/16")
+        Share(worker=3, workers=16)
+
+        Raises:
+            CogError: another form, or r not below w.
+        """
+        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if not found or int(found[1]) >= int(found[2]):
+            raise CogError(
+                f"expected a worker r/w with r from 0 to w - 1, found {text!r}",
+                "give --worker 0/4, 1/4, 2/4 and 3/4 to four workers",
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        """It is written as r/w."""
+        return f"{self.worker}/{self.workers}"
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there is no other worker."""
+        return self.workers == 1
+
+    def has(self, number: int) -> bool:
+        """Whether a number is in this share."""
+        return number % self.workers == self.worker
+
+    def of(self, items: Iterable[Item]) -> list[Item]:
+        """The items of this share, numbered as they come.
+
+        >>> Share(1, 3).of("abcdefgh")
+        ['b', 'e', 'h']
+        """
+        return [item for number, item in enumerate(items) if self.has(number)]
+
+    def divided(self, parts: int) -> tuple[Share, ...]:
+        """This share in so many shares.
+
+        >>> Share(1, 3).divided(2)
+        (Share(worker=1, workers=6), Share(worker=4, workers=6))
+        """
+        places = range(self.worker, self.workers * parts, self.workers)
+        return tuple(Share(place, self.workers * parts) for place in places)
+
+
+ALL = Share()

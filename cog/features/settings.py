@@ -1,0 +1,46 @@
+"""How features are made and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cog.errors import CogError, unknown_name
+from cog.features.forward import PRECISIONS
+from cog.images.decoding import DEFAULT_DECODER, check_decoder
+
+EXECUTORS = ("here", "ray")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How features are made and kept; what changes the numbers is in their fingerprint."""
+
+    device: str = "auto"  # auto | cpu | cuda[:n] | mps, or several with commas
+    precision: str = "fp32"  # fp32 | bf16 | fp16: of the network's arithmetic
+    dtype: str = "float16"  # float16 | float32: of the features on disk
+    batch_size: int | None = None  # pictures; by default 64 on a CPU, 256 on a GPU
+    workers: int | None = None  # decoding threads; by default one a core
+    chunk_rows: int | None = None  # by default about a minute of work
+    decoder: str = DEFAULT_DECODER  # torchvision | pillow | nvjpeg
+    executor: str = "here"  # here | ray: where the work runs
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing."""
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
+        if self.dtype not in ("float16", "float32"):
+            raise unknown_name("dtype", self.dtype, ("float16", "float32"))
+        check_decoder(self.decoder)
+        if self.executor not in EXECUTORS:
+            raise unknown_name("executor", self.executor, EXECUTORS)
+        for name in ("batch_size", "workers", "chunk_rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise CogError(
+                    f"{name} is {value}", f"give --{name.replace('_', '-')} a number from 1 up"
+                )
+
+
+def batch_size(kind: str, settings: Extraction) -> int:
+    """Pictures a forward pass on such a device: cpu, cuda or mps."""
+    return settings.batch_size or (64 if kind == "cpu" else 256)

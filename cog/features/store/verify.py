@@ -1,0 +1,193 @@
+"""What is in feature stores, and whether it is right: every byte read again, without pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cog.errors import CogError
+from cog.features.store.files import is_store
+from cog.features.store.store import FORMAT, FeatureStore
+from cog.storage import Place, files_below
+
+PATTERNS = ("*.zarr", "features/*.zarr", "*/features/*.zarr")  # in features/, in a run, in runs/
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one store holds; `size` in bytes."""
+
+    store: FeatureStore
+    done: int
+    unreadable: int
+    size: int
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Names and values for people, the fingerprint's fields last."""
+        store = self.store
+        facts = {
+            "rows": f"{store.rows:,}",
+            "dim": str(store.dim),
+            "dtype": store.dtype,
+            "chunks": f"{self.done} of {store.n_chunks} done, {store.chunk_rows:,} rows each",
+            "unreadable": str(self.unreadable),
+            "size": f"{self.size:,} bytes",
+            "layout": str(store.layout),
+        }
+        return [*facts.items(), *_flat("fingerprint", store.fingerprint)]
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, str]]:
+    """The leaves of nested dictionaries, by dotted names."""
+    if not isinstance(value, dict):
+        return [(name, str(value))]
+    return [leaf for key, below in value.items() for leaf in _flat(f"{name}.{key}", below)]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `verify` found in one store."""
+
+    path: Place
+    n_chunks: int = 0
+    missing: int = 0
+    bad: dict[int, str] = field(default_factory=dict)  # chunk to fault: it can be made again
+    faults: tuple[str, ...] = ()  # of the whole store: it cannot
+
+    @property
+    def right(self) -> bool:
+        """Whether all that is there is as it should be; chunks may be missing."""
+        return not self.bad and not self.faults
+
+
+def find_stores(where: Place) -> list[Place]:
+    """The store at `where`, or those of a run's folder, or of a folder of runs; sorted.
+
+    Raises:
+        CogError: there is none.
+    """
+    if is_store(where):
+        return [where]
+    found = [path.parent for each in PATTERNS for path in where.glob(f"{each}/zarr.json")]
+    if not found:
+        raise CogError(
+            f"no feature store at {where}",
+            "give a store (runs/NAME/features/NAME.zarr), a run's folder or the folder of runs",
+        )
+    return sorted(found, key=str)
+
+
+def summarise(path: Place) -> Summary:
+    """What the store at `path` holds; reads no features."""
+    store = FeatureStore.open(path)
+    done, reasons = len(store.done_chunks()), store.unreadable()
+    return Summary(store, done, len(reasons), sum(files_below(path).values()))
+
+
+def verify(path: Place, advance: Callable[[int], None] | None = None) -> Verdict:
+    """Read a whole store again: checksums, marks, reasons, labels, and run.json beside it.
+
+    `advance` is told of each chunk. A missing chunk is no fault: extraction goes on with it.
+    """
+    try:
+        store = FeatureStore.open(path)
+    except CogError as error:
+        return Verdict(path, faults=(error.what,))
+    done = store.done_chunks()
+    bad = {}
+    for chunk in done:
+        fault = _chunk_fault(store, chunk)
+        if fault:
+            bad[chunk] = fault
+        if advance:
+            advance(1)
+    faults = (*_label_faults(store), *_foreign_files(store), *_run_faults(store))
+    return Verdict(path, store.n_chunks, store.n_chunks - len(done), bad, faults)
+
+
+def repair(verdict: Verdict) -> None:
+    """Make the bad chunks of a store missing, so that extraction makes them again."""
+    store = FeatureStore.open(verdict.path)
+    for chunk in verdict.bad:
+        store.forget_chunk(chunk)
+
+
+def _chunk_fault(store: FeatureStore, chunk: int) -> str | None:
+    """What is wrong with one chunk, if anything."""
+    rows = store.chunk_slice(chunk)
+    try:
+        x = store.read_rows("features", rows)
+        readable = store.read_rows("readable", rows)
+        reasons = set(store.reasons(chunk))
+    except CogError as error:
+        return error.what
+    except Exception as error:  # Zarr says ValueError, and numpy other things of short files
+        return f"cannot be read: {error}"
+    unreadable = {rows.start + row for row in np.flatnonzero(~readable).tolist()}
+    if not np.isfinite(x[readable]).all():
+        return "features that are not finite in rows marked readable"
+    if not np.isnan(x[~readable]).all():
+        return "features in rows marked unreadable"
+    if reasons != unreadable:
+        wrong = sorted(reasons ^ unreadable)
+        return f"marks and reasons of unreadable pictures differ in rows {_some(wrong)}"
+    return None
+
+
+def _label_faults(store: FeatureStore) -> list[str]:
+    """What is wrong with the labels, and with the number of rows."""
+    try:
+        labels = store.read_rows("labels", slice(None))
+        readable = store.shape_of("readable")
+    except Exception as error:  # as for chunks
+        return [f"labels cannot be read: {error}"]
+    faults = []
+    for name, shape in (("labels", labels.shape), ("readable", readable)):
+        if shape != (store.rows,):
+            faults.append(f"{store.rows:,} rows of features, but {name} {list(shape)}")
+    if store.rows != store.fingerprint.get("rows", store.rows):
+        faults.append(f"{store.rows:,} rows, but {store.fingerprint['rows']:,} in the fingerprint")
+    if labels.min(initial=0) < 0:
+        faults.append(f"{(labels < 0).sum():,} rows without a label")
+    return faults
+
+
+def _foreign_files(store: FeatureStore) -> list[str]:
+    """Files among the chunks that are no chunk of this store; partial ones are not meant."""
+    known = {f"{chunk}/0" for chunk in range(store.n_chunks)}
+    found = files_below(store.path / "features" / "c")
+    foreign = [name for name in found if name not in known and not name.endswith(".partial")]
+    return [f"files that are no chunks: {_some(foreign)}"] if foreign else []
+
+
+def _run_faults(store: FeatureStore) -> list[str]:
+    """Where the fingerprint differs from run.json of the run that the store lies in."""
+    faults = []
+    if "format" in store.fingerprint and store.fingerprint["format"] != FORMAT:
+        faults.append(f"feature format {store.fingerprint['format']}, now it is {FORMAT}")
+    try:
+        run = json.loads((store.path.parent.parent / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:  # a store that was copied elsewhere
+        return faults
+    except ValueError:
+        return [*faults, "run.json is damaged"]
+    pairs = {
+        "model": (store.fingerprint.get("model"), run.get("model_fingerprint")),
+        "preprocess": (store.fingerprint.get("preprocess"), run.get("preprocess")),
+        "dim": (store.dim, run.get("dim")),
+    }
+    differing = [
+        f"{name} {here} here, {there} in run.json"
+        for name, (here, there) in pairs.items()
+        if here != there
+    ]
+    return [*faults, *differing]
+
+
+def _some(names: Sequence[object]) -> str:
+    """The first three."""
+    return ", ".join(map(str, names[:3])) + (", …" if len(names) > 3 else "")

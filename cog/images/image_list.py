@@ -1,0 +1,78 @@
+"""Image lists: the images of one split of one dataset, and their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.errors import CogError
+from cog.images.listing import Listing
+from cog.images.sources import IMAGE_SOURCES
+
+
+@dataclass(frozen=True, eq=False)
+class ImageList:
+    """The pictures of one split of one dataset, sorted by wnid, then by path."""
+
+    root: str
+    source: str  # a key of IMAGE_SOURCES
+    paths: tuple[str, ...]  # relative, "wnid/file"
+    labels: NDArray[np.int64]  # [m], index in wnids
+    wnids: tuple[str, ...]  # sorted
+    split: str  # train | test
+    spans: NDArray[np.int64] | None = None  # [m, 3], index in containers, offset, size
+    containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.paths)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of wnids, paths, labels and split: the same from any source."""
+        digest = hashlib.sha256()
+        for part in (self.split, *self.wnids, "", *self.paths, ""):  # no name has a NUL in it
+            digest.update(part.encode() + b"\0")
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -> ImageList:
+    """The list of the pictures at the given rows of each wnid; every wnid of `rows` is a class."""
+    wnids = tuple(sorted(rows))
+    ordered = [np.sort(rows[wnid]) for wnid in wnids]
+    paths = [
+        listing.paths[wnid][row] for wnid, part in zip(wnids, ordered, strict=True) for row in part
+    ]
+    spans = None
+    if listing.spans is not None:
+        parts = [listing.spans[wnid][part] for wnid, part in zip(wnids, ordered, strict=True)]
+        spans = np.concatenate([np.empty((0, 3), np.int64), *parts])
+    labels = np.repeat(np.arange(len(wnids)), [len(part) for part in ordered]).astype(np.int64)
+    return ImageList(
+        listing.root, listing.source, tuple(paths), labels, wnids, split, spans, listing.containers
+    )
+
+
+def read_bytes(images: ImageList, row: int) -> bytes:
+    """The bytes of one picture, as they are in its file; safe to call from several threads.
+
+    Raises:
+        CogError: the file cannot be read now (gone, or an error of the disk): unlike a damaged
+            picture, this is not the picture's own property, so it must not be recorded as one.
+    """
+    file, span = images.paths[row], None
+    if images.spans is not None:
+        file, span = images.containers[images.spans[row, 0]], images.spans[row, 1:]
+    try:
+        return IMAGE_SOURCES[images.source].read(images.root, file, span)
+    except OSError as error:
+        raise CogError(
+            f"cannot read {images.paths[row]} in {images.root} ({error.strerror or error})",
+            "check the disk and the file, and run the same command to go on",
+        ) from error

@@ -1,0 +1,160 @@
+"""What happens to a picture before a network sees it: decode, resize, centre crop, normalise."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+from torchvision.transforms.functional import center_crop
+
+from cog.errors import CogError, unknown_name
+from cog.images.decoding import DEFAULT_DECODER
+from cog.images.decoding import Unreadable as Unreadable
+from cog.images.decoding import decode as decode
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+INTERPOLATIONS = ("bicubic", "bilinear")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a network wants its pictures; those of equal `geometry` share one resizing.
+
+    Resizing is antialiased and works on uint8, as Pillow does it: within 2 of 255 of it, and to the
+    last bit where the decoder is `pillow`.
+
+    Args:
+        resize: pixels of the short side (the aspect ratio stays), or (height, width).
+        crop: side of the square cut from the centre; none where `resize` gives both sides.
+        interpolation: bicubic or bilinear.
+        mean: of the three channels, for pixels in 0…1; ImageNet's by default.
+        std: the same.
+    """
+
+    resize: int | tuple[int, int] = 224
+    crop: int | None = 224
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        """Make lists tuples, and refuse values that mean nothing."""
+        for name in ("resize", "mean", "std"):
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        if self.interpolation not in INTERPOLATIONS:
+            raise unknown_name("interpolation", self.interpolation, INTERPOLATIONS)
+        self._check_sides()
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if len(value) != 3 or not all(abs(number) < float("inf") for number in value):
+                raise _wrong(name, value, "three finite numbers")
+        if not all(number > 0 for number in self.std):
+            raise _wrong("std", self.std, "three numbers above 0")
+
+    def _check_sides(self) -> None:
+        """Refuse sides that are not whole numbers, or that leave the size open."""
+        short_side = not isinstance(self.resize, tuple)
+        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
+        if len(sides) != (1 if short_side else 2) or not all(map(_is_side, sides)):
+            raise _wrong("resize", self.resize, "a short side in pixels, or (height, width)")
+        if self.crop is not None and not _is_side(self.crop):
+            raise _wrong("crop", self.crop, "a side in pixels")
+        if self.crop is None and short_side:
+            raise _wrong("crop", self.crop, "a side in pixels, since resize gives the short side")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what `pixels` gives."""
+        if self.crop is not None:
+            return (3, self.crop, self.crop)
+        assert isinstance(self.resize, tuple)  # _check_sides saw to it
+        return (3, *self.resize)
+
+    @property
+    def geometry(self) -> Preprocess:
+        """The same with ImageNet's mean and std: equal for all that want the same `pixels`.
+
+        >>> Preprocess(mean=(0.5, 0.5, 0.5)).geometry == Preprocess()
+        True
+        """
+        return replace(self, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+    def pixels(self, image: torch.Tensor, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
+        """Resize and crop: uint8 [3, h, w] to uint8 [3, H, W]; Pillow resizes for its own decoder.
+
+        A crop that is larger than the picture is filled with black, as torchvision does it.
+        """
+        height, width = self._resized(image.shape[1], image.shape[2])
+        if image.shape[1:] != (height, width):
+            if decoder == "pillow":
+                image = _resize_with_pillow(image, height, width, self.interpolation)
+            else:
+                image = interpolate(
+                    image[None], (height, width), mode=self.interpolation, antialias=True
+                )[0]
+        if self.crop is not None:
+            image = center_crop(image, [self.crop, self.crop])
+        # Copied by numpy: torch would start a team of threads within every decoding thread.
+        return torch.from_numpy(np.ascontiguousarray(image.numpy()))
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after resizing; the long side is rounded down, as in torchvision."""
+        if isinstance(self.resize, tuple):
+            return self.resize
+        if height < width:
+            return self.resize, int(self.resize * width / height)
+        return int(self.resize * height / width), self.resize
+
+    def normalise(self, batch: torch.Tensor) -> torch.Tensor:
+        """Scale uint8 [b, 3, H, W] to 0…1, subtract the mean, divide by the std: float32."""
+        shape = (3, 1, 1)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(shape)
+        std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(shape)
+        return batch.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
+
+    def load(self, data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
+        """Pixels uint8 [3, H, W] of an encoded picture; `decoder` is one of `decoding.DECODERS`.
+
+        Raises:
+            Unreadable: as `decode` does.
+        """
+        return self.pixels(decode(data, decoder), decoder)
+
+    def describe(self) -> dict[str, Any]:
+        """The fields, ready for JSON: what a fingerprint of features needs.
+
+        >>> Preprocess((256, 256), crop=224).describe()["resize"]
+        [256, 256]
+        """
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def _resize_with_pillow(
+    image: torch.Tensor, height: int, width: int, interpolation: str
+) -> torch.Tensor:
+    """Pixels uint8 [3, height, width] of uint8 [3, h, w], in one call of Pillow."""
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    resized = picture.resize((width, height), Image.Resampling[interpolation.upper()])
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _wrong(name: str, value: object, expected: str) -> CogError:
+    """The error for a field of Preprocess."""
+    return CogError(
+        f"Preprocess: expected {name} to be {expected}, found {value!r}",
+        "write it like cog.Preprocess(resize=256, crop=224, interpolation='bicubic')",
+    )

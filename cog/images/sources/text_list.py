@@ -1,0 +1,65 @@
+"""Pictures named by a plain list: a text file of lines `path wnid` or `path label`.
+
+Paths are relative to the list's folder and have no spaces around them. A label counts places in the
+class list beside the list (naming.py); it is not needed where the path names the class, as in
+`n01322508/n01322508_2514.JPEG 0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from cog.errors import CogError
+from cog.images.archive_index import Members, gather
+from cog.images.class_names import no_class, picture_path, read_class_list
+from cog.images.listing import Listing, is_picture
+
+
+def count_listed(root: Path, wnids: Sequence[str]) -> int:
+    """All of the wnids, if the root is a list; which of them it names takes a reading."""
+    return len(wnids) if root.is_file() and root.suffix in (".txt", ".lst", ".list") else 0
+
+
+def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
+    """The pictures of every wnid that the list `root` names; whether they exist is not asked.
+
+    Raises:
+        CogError: a line without a picture or its class, a path that leads out of the list's folder,
+            or a picture that is there twice.
+    """
+    folder, known = root.parent, read_class_list(root.parent)
+    files, parts = [], []
+    for number, path, label in _lines(root):
+        if path.startswith("/") or ".." in PurePosixPath(path).parts:
+            raise CogError(
+                f"{root} line {number}: {path} leads out of {folder}",
+                "give paths below the list's own folder",
+            )
+        name = picture_path([path], [label], known)
+        if not name:
+            raise no_class(f"line {number} of {root}", path, f"found {label!r}", folder)
+        files.append(folder / path)
+        parts.append(Members([name], np.array([[0, -1]], np.int64)))
+    return gather(folder, "list", files, parts, wnids)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, path and label of every line; empty ones and those that begin with # are none."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise CogError(f"{file} is no text in UTF-8", "give a list of pictures") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        path, *label = line.strip().rsplit(maxsplit=1)
+        path = path.removeprefix("./")
+        if len(label) != 1 or not is_picture(path.rpartition("/")[2]):
+            raise CogError(
+                f"{file} line {number}: expected a picture and its class, found {line.strip()!r}",
+                "give lines like `pictures/a.jpg n02084071`",
+            )
+        yield number, path, label[0]

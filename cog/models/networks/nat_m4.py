@@ -1,0 +1,120 @@
+"""NAT-M4 as settings for timm's MobileNetV3, and its published names to timm's.
+
+Neural Architecture Transfer searched kernel, width and squeeze of every block: each is a stage of
+its own here. The blocks are those of NAT-M4's net.config (human-analysis/
+neural-architecture-transfer at 5aca00a): kernel, stride, widening of the input, channels out, and
+squeeze-and-excitation. Everything uses mish, but the squeeze ReLU and a hard sigmoid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+from timm.models._efficientnet_blocks import SqueezeExcite
+from timm.models._efficientnet_builder import decode_arch_def
+from timm.models.mobilenetv3 import MobileNetV3
+from torch import Tensor, nn
+
+from cog.models.weights.renames import StateDict, renamed, with_another_start
+
+BLOCKS = (
+    "ds_r1_k3_s1_c24",
+    "ir_r1_k3_s2_e3_c32",
+    "ir_r1_k5_s1_e4_c32",
+    "ir_r1_k3_s1_e3_c32",
+    "ir_r1_k5_s2_e4_c48_se0.25",
+    "ir_r1_k5_s1_e4_c48_se0.25",
+    "ir_r1_k3_s1_e6_c48_se0.25",
+    "ir_r1_k5_s1_e3_c48_se0.25",
+    "ir_r1_k7_s2_e6_c96",
+    "ir_r1_k5_s1_e6_c96",
+    "ir_r1_k3_s1_e3_c96",
+    "ir_r1_k5_s1_e4_c96",
+    "ir_r1_k3_s1_e6_c136_se0.25",
+    "ir_r1_k5_s1_e6_c136_se0.25",
+    "ir_r1_k7_s1_e6_c136_se0.25",
+    "ir_r1_k3_s1_e4_c136_se0.25",
+    "ir_r1_k3_s2_e6_c192_se0.25",
+    "ir_r1_k3_s1_e6_c192_se0.25",
+    "ir_r1_k5_s1_e6_c192_se0.25",
+    "ir_r1_k3_s1_e3_c192_se0.25",
+    "cn_r1_k1_s1_c1152",
+)
+_FIXED = {
+    "first_conv.conv.": "conv_stem.",
+    "first_conv.bn.": "bn1.",
+    "final_expand_layer.conv.": f"blocks.{len(BLOCKS) - 1}.0.conv.",
+    "final_expand_layer.bn.": f"blocks.{len(BLOCKS) - 1}.0.bn1.",
+    "feature_mix_layer.conv.": "conv_head.",
+    "classifier.linear.": "classifier.",
+}
+_WIDENED = {
+    "inverted_bottleneck.conv.": "conv_pw.",
+    "inverted_bottleneck.bn.": "bn1.",
+    "depth_conv.conv.": "conv_dw.",
+    "depth_conv.bn.": "bn2.",
+    "depth_conv.se.fc.reduce.": "se.conv_reduce.",
+    "depth_conv.se.fc.expand.": "se.conv_expand.",
+    "point_linear.conv.": "conv_pwl.",
+    "point_linear.bn.": "bn3.",
+}
+_FIRST = {  # does not widen
+    "depth_conv.conv.": "conv_dw.",
+    "depth_conv.bn.": "bn1.",
+    "point_linear.conv.": "conv_pw.",
+    "point_linear.bn.": "bn2.",
+}
+_BLOCK = re.compile(r"blocks\.(\d+)\.mobile_inverted_conv\.(.*)")
+
+
+def nat_m4() -> nn.Module:
+    """The network with its 1000 classes, untrained; features of 1,536 numbers before them."""
+    squeeze = partial(
+        SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=_round
+    )
+    network: nn.Module = MobileNetV3(
+        decode_arch_def([[block] for block in BLOCKS]),  # type: ignore[no-untyped-call]
+        num_classes=1000,
+        stem_size=24,
+        fix_stem=True,
+        num_features=1536,
+        head_bias=False,
+        act_layer=nn.Mish,
+        norm_layer=partial(nn.BatchNorm2d, eps=1e-5),
+        se_layer=squeeze,
+        round_chs_fn=_as_it_is,
+    )
+    return network
+
+
+def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """Names of timm's MobileNetV3; a strange name stays as it is.
+
+    >>> import torch
+    >>> list(rename({"blocks.1.mobile_inverted_conv.point_linear.bn.bias": torch.ones(1)}))
+    ['blocks.1.0.bn3.bias']
+    """
+    return renamed(state_dict, _name)
+
+
+def _name(name: str) -> str:
+    block = _BLOCK.fullmatch(name)
+    start, rest, names = "", name, _FIXED
+    if block:
+        start, rest = f"blocks.{block[1]}.0.", block[2]
+        names = _FIRST if block[1] == "0" else _WIDENED
+    found = with_another_start(rest, names)
+    return name if found is None else start + found
+
+
+def _as_it_is(channels: float, *_: Any, **__: Any) -> int:
+    return int(channels)
+
+
+def _round(channels: float) -> int:
+    """To the nearest multiple of 8, and not below 90 %."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -1,0 +1,176 @@
+"""`open_clip:MODEL/TAG`: the image tower of a network of open_clip, with its own preprocessing."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from cog.errors import CogError, unknown_name
+from cog.images.preprocess import Preprocess
+from cog.models.initialisation import seeded
+from cog.models.model import Model
+from cog.models.seen_data import seen_data_of_tag
+from cog.models.weights.checkpoints import load_strictly, read_checkpoint
+from cog.models.weights.download import fetch, hash_prefix
+from cog.models.weights.hub import hub_file
+from cog.models.weights.renames import strip_prefix
+
+DEFAULT_FILE = "open_clip_pytorch_model.bin"
+SAFE_FILE = "open_clip_model.safetensors"
+
+
+def from_open_clip(
+    name: str, weights: Path | None, pretrained: bool, notice: Callable[[str], None]
+) -> Model:
+    """The image embedding of open_clip: with the projection, not of unit length (`encode_image`).
+
+    `name`: `MODEL/TAG`, or `MODEL` with local weights or untrained. The tag's own record decides
+    the preprocessing and the activation: open_clip itself only warns where MODEL and TAG disagree
+    about QuickGELU. The whole file is loaded strictly; then the text tower is let go.
+
+    Raises:
+        CogError: open_clip is not installed; unknown model or tag; weights that do not fit, no
+            download; pictures padded to a square, which Preprocess does not express.
+    """
+    open_clip = _import_open_clip()
+    architecture, _, tag = name.partition("/")
+    record = _record(open_clip, architecture, tag)
+    if pretrained and weights is None:
+        weights = _published_file(open_clip, architecture, record)
+    network = _network(open_clip, architecture, record)
+    if weights is not None:
+        load_strictly(network, _tensors(network, weights), str(weights))
+    if not tag:
+        notice(f"no tag is given: preprocessing and activation are open_clip's for {architecture}")
+    if record.get("quick_gelu") and not open_clip.get_model_config(architecture).get("quick_gelu"):
+        notice(f"the activation is QuickGELU, as recorded for {tag}")
+    visual: Any = network.visual
+    if getattr(visual, "output_tokens", False):  # CoCa: the tokens go to its decoder of captions
+        visual.output_tokens = False
+    model = Model(
+        visual,
+        preprocess=_preprocess(visual.preprocess_cfg),
+        name=f"open_clip:{name}",
+        seen_data=seen_data_of_tag(tag) if pretrained else "",
+    )
+    _ = model.dim  # refuse now a tower that gives no one vector a picture
+    return model
+
+
+def _import_open_clip() -> Any:
+    try:
+        import open_clip
+    except ImportError as error:
+        raise CogError(
+            f"open_clip is not installed ({error})", "pip install 'imagenet-cog[open_clip]'"
+        ) from error
+    return open_clip
+
+
+def _record(open_clip: Any, architecture: str, tag: str) -> dict[str, Any]:
+    """What open_clip knows of a tag's weights; empty without a tag."""
+    known = open_clip.list_models()
+    if architecture not in known:
+        raise unknown_name("open_clip model", architecture, known)
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if tag and tag not in tags:
+        raise unknown_name(f"weights of open_clip:{architecture}", tag, tags)
+    return dict(open_clip.get_pretrained_cfg(architecture, tag)) if tag else {}
+
+
+def _published_file(open_clip: Any, architecture: str, record: dict[str, Any]) -> Path:
+    """The weights that a tag stands for, downloaded if they are not there yet."""
+    if not record:
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        raise CogError(
+            f"open_clip:{architecture} names no weights; its tags: {', '.join(tags) or 'none'}",
+            f"write open_clip:{architecture}/{tags[0]}, or give --weights FILE"
+            if tags
+            else "give --weights FILE",
+        )
+    if not record["hf_hub"]:
+        return fetch([record["url"]], sha256=hash_prefix(record["url"]))
+    repository, _, file = record["hf_hub"].rpartition("/")
+    safe = f"{Path(file).stem}.safetensors" if file else SAFE_FILE
+    return hub_file(repository, (safe, file or DEFAULT_FILE))
+
+
+def _network(open_clip: Any, architecture: str, record: dict[str, Any]) -> nn.Module:
+    """Both towers, untrained, with the preprocessing of `record` noted in the image tower."""
+    text = open_clip.get_model_config(architecture)["text_cfg"].get("hf_model_name")
+    if text:  # of transformers: its size is read from the hub, where that takes patience
+        hub_file(text, ("config.json",))
+    with seeded(), _quiet():
+        try:
+            network: nn.Module = open_clip.create_model(
+                architecture,
+                pretrained_text=False,  # else a text model is downloaded, to be let go
+                force_quick_gelu=record.get("quick_gelu", False),
+                force_preprocess_cfg=record,
+            )
+        except Exception as error:  # some text towers want transformers
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise CogError(
+                f"open_clip cannot make {architecture} ({reason})",
+                "pip install --upgrade open_clip_torch timm transformers",
+            ) from error
+    return network
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it, nothing is logged: open_clip uses the root logger, and would set it up for all."""
+    root = logging.getLogger()
+    handler, disabled = logging.NullHandler(), root.manager.disable
+    root.addHandler(handler)
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        root.removeHandler(handler)
+
+
+def _tensors(network: nn.Module, path: Path) -> OrderedDict[str, Tensor]:
+    """The tensors of a file by the names of `network`, in any layout that open_clip reads.
+
+    Taken off: an entry `state_dict` around them, and the prefix of parallel training. Renamed: the
+    older names of text towers, and Apple's of MobileCLIP. Nothing is resized.
+    """
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
+
+    tensors = strip_prefix(read_checkpoint(path, "state_dict|"), ("module.", ""))
+    tensors = convert_state_dict(network, tensors)
+    if hasattr(network, "text"):
+        tensors = convert_to_custom_text_state_dict(tensors)
+    wanted = network.state_dict()
+    ids = "text.transformer.embeddings.position_ids"  # transformers below 4.31 kept these numbers
+    if ids not in wanted:
+        tensors.pop(ids, None)
+    for name in ("logit_scale", "logit_bias"):  # one number, written as [] or as [1]
+        if name in tensors and name in wanted and tensors[name].numel() == wanted[name].numel():
+            tensors[name] = tensors[name].reshape(wanted[name].shape)
+    return OrderedDict(tensors)
+
+
+def _preprocess(record: dict[str, Any]) -> Preprocess:
+    size = record["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    mode = record["resize_mode"]
+    rest = (record["interpolation"], tuple(record["mean"]), tuple(record["std"]))
+    if mode == "squash":
+        return Preprocess((height, width), None, *rest)
+    if mode != "shortest" or height != width:
+        raise CogError(
+            f"open_clip prepares pictures for it as {height} × {width}, resize mode {mode}, "
+            "which is neither a square centre crop nor a resize to height × width",
+            "load it in a file of your own and give --model file.py:function",
+        )
+    return Preprocess(height, height, *rest)

@@ -1,0 +1,121 @@
+"""`torchvision:NAME[@WEIGHTS]`: a network of torchvision with the record of its preprocessing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torchvision
+from torch import nn
+
+from cog.errors import CogError, unknown_name
+from cog.images.preprocess import Preprocess
+from cog.models.initialisation import seeded
+from cog.models.model import Model
+from cog.models.seen_data import seen_data_of_tag
+from cog.models.weights.checkpoints import load_strictly, read_checkpoint
+from cog.models.weights.download import fetch, hash_prefix
+from cog.models.weights.renames import densenet_layers
+
+RESCALED = {"aux_logits": True, "transform_input": True, "init_weights": True}
+"""how inception_v3 and googlenet were published: with side branches, and rescaling their input"""
+
+
+def from_torchvision(name: str, weights: Path | None, pretrained: bool) -> Model:
+    """A classification network of torchvision without its classifier: `resnet50@IMAGENET1K_V1`.
+
+    Without a tag the library's default weights are meant. Preprocessing as the weights record it.
+
+    Raises:
+        CogError: unknown name or tag; a network for another task; weights that do not fit.
+    """
+    architecture, _, tag = name.lower().partition("@")
+    published = _torchvision_weights(architecture, tag.upper())
+    with seeded():
+        network = torchvision_network(architecture, **_published_options(architecture, published))
+    if pretrained:
+        path = weights or fetch([published.url], sha256=hash_prefix(published.url))
+        tensors = read_checkpoint(path)
+        if architecture.startswith("densenet"):
+            tensors = densenet_layers(tensors)
+        load_strictly(network, tensors, str(path))
+    n_classes = len(published.meta["categories"])
+    dim = drop_classifier(network, n_classes)
+    record = published.transforms()
+    preprocess = Preprocess(
+        record.resize_size[0],
+        record.crop_size[0],
+        record.interpolation.value,
+        tuple(record.mean),
+        tuple(record.std),
+    )
+    model = Model(
+        network,
+        preprocess=preprocess,
+        name=f"torchvision:{name}",
+        seen_data=seen_data_of_tag(published.name) if pretrained else "",
+    )
+    if model.dim != dim:
+        raise CogError(
+            f"{model.name}: expected {dim} numbers a picture, and found {model.dim}",
+            "load it in a file of your own and give --model file.py:function",
+        )
+    return model
+
+
+def drop_classifier(network: nn.Module, n_classes: int) -> int:
+    """Put the identity in place of the network's last layer with weights; its input size.
+
+    That layer is linear, or a convolution over the final map (SqueezeNet).
+
+    Raises:
+        CogError: the last such layer has not `n_classes` outputs.
+    """
+    layers = [
+        (name, part)
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Linear | nn.Conv2d)
+    ]
+    if layers:
+        name, last = layers[-1]
+        outputs = last.out_features if isinstance(last, nn.Linear) else last.out_channels
+        inputs = last.in_features if isinstance(last, nn.Linear) else last.in_channels
+        if outputs == n_classes:
+            network.set_submodule(name, nn.Identity())
+            return inputs
+    raise CogError(
+        f"{type(network).__name__} does not end in a layer with {n_classes} outputs",
+        "load it in a file of your own and give --model file.py:function",
+    )
+
+
+def _torchvision_weights(architecture: str, tag: str) -> Any:
+    models = torchvision.models
+    known = models.list_models(module=models)
+    if architecture not in known:
+        if architecture in models.list_models():
+            raise CogError(
+                f"torchvision:{architecture} detects, segments, reads video or is quantized",
+                "give the name of a classification network, such as torchvision:resnet50",
+            )
+        raise unknown_name("torchvision model", architecture, known)
+    published = models.get_model_weights(architecture)
+    tags = [entry.name for entry in published]
+    if tag and tag not in tags:
+        raise unknown_name(f"weights of torchvision:{architecture}", tag, tags)
+    return published[tag] if tag else published.DEFAULT
+
+
+def torchvision_network(architecture: str, **options: Any) -> nn.Module:
+    """A network of torchvision without weights."""
+    network: nn.Module = torchvision.models.get_model(architecture, weights=None, **options)
+    return network
+
+
+def _published_options(architecture: str, published: Any) -> dict[str, Any]:
+    """What the published files want of a network."""
+    if architecture in ("inception_v3", "googlenet"):
+        return RESCALED
+    if architecture.startswith("vit_"):
+        return {"image_size": published.transforms().crop_size[0]}
+    return {}

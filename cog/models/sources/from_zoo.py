@@ -1,0 +1,183 @@
+"""A model of zoo.csv from the file that its authors published.
+
+The network is made as the row says, filled with every tensor of the file and no other, and then its
+classifier is taken off. Nothing is loaded loosely: timm would, were its classifier left out first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from cog.errors import CogError
+from cog.images.preprocess import Preprocess
+from cog.models.initialisation import seeded
+from cog.models.model import Model
+from cog.models.networks import dinov2, igpt, nat_m4, pycls, same_padding, simclr, t2t_vit
+from cog.models.pooling import POOLS, pooled
+from cog.models.quirks import with_quirks
+from cog.models.sources.from_torchvision import torchvision_network
+from cog.models.weights import renames
+from cog.models.weights.checkpoints import first_few, load_strictly, read_checkpoint
+from cog.models.weights.download import fetch, no_download, published_file
+from cog.models.weights.reading import sha256_of
+from cog.models.weights.renames import StateDict, drop_tensors, strip_prefix
+from cog.models.zoo import ZooRow
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "igpt": igpt.igpt,
+    "nat_m4": nat_m4.nat_m4,
+    "resnet50_same": same_padding.resnet50_same,
+    "resnet50_same_pool": same_padding.resnet50_same_pool,
+    "t2t_vit_t_14": t2t_vit.t2t_vit_t_14,
+}
+"""the networks that neither torchvision nor timm has"""
+
+RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
+    "convnext": renames.convnext_names,
+    "dinov2": dinov2.rename,
+    "dinov2_reg": dinov2.rename_with_registers,
+    "dinov3": renames.dinov3_names,
+    "igpt": igpt.rename,
+    "mopro": renames.mopro_classifier,
+    "nat_m4": nat_m4.rename,
+    "pycls": pycls.rename,
+    "simclr": simclr.rename,
+    "swin": renames.swin_downsampling,
+    "unchunk_blocks": renames.unchunk_blocks,
+}
+"""the renamings by the names that zoo.csv uses; beside them `timm`, the library's own"""
+
+
+def from_zoo(
+    row: ZooRow,
+    *,
+    weights: Path | None,
+    pretrained: bool,
+    pool: str | None,
+    official_quirks: bool,
+    trust: bool,
+    notice: Callable[[str], None],
+) -> Model:
+    """The model of a row: see `cog.models.load_model`.
+
+    Raises:
+        CogError: nothing to load, weights that do not fit, or a pool or quirks it has not.
+    """
+    if not row.loadable:
+        raise no_download(row)
+    own_pool = pool in (None, row.pool)
+    suffix = "" if own_pool else f"-{pool}"
+    if official_quirks:
+        row = with_quirks(row)
+        suffix += "-official-quirks"
+    network = make_network(row)
+    if not row.head_in_file:
+        drop_head(network, row)
+    if pretrained:
+        path = weights or published_file(row, notice)
+        fill_network(network, row, path, row.sha256 if trust else "")
+        _tell(row, path if weights else None, notice)
+    if row.head_in_file:
+        drop_head(network, row)
+    model = Model(
+        pooled(network, pool or (row.pool if row.pool in POOLS else None)),
+        preprocess=preprocess_of(row),
+        name=row.name + suffix,
+        seen_data=row.seen_data if pretrained else "",
+        family=row.family,
+    )
+    if model.dim != row.dim and own_pool:
+        raise CogError(
+            f"{row.name}: expected {row.dim} numbers a picture, and found {model.dim}",
+            "report this with the versions of torch, torchvision and timm",
+        )
+    return model
+
+
+def preprocess_of(row: ZooRow) -> Preprocess:
+    """How the row's pictures are prepared; bicubic for all, as in the benchmark."""
+    return Preprocess(row.resize, row.crop, "bicubic", row.mean, row.std)
+
+
+def make_network(row: ZooRow) -> nn.Module:
+    """The row's network, with its classifier, untrained from a fixed seed."""
+    kind, _, name = row.architecture.partition(":")
+    with seeded():
+        if kind == "torchvision":
+            return torchvision_network(name, **row.options)
+        if kind == "cog":
+            return NETWORKS[name](**row.options)
+        import timm
+
+        options: dict[str, Any] = {**row.options}
+        if not row.head_in_file:
+            options["num_classes"] = 0
+        network: nn.Module = timm.create_model(name, pretrained=False, **options)
+        return network
+
+
+def drop_head(network: nn.Module, row: ZooRow) -> None:
+    """Put the identity in place of every part of the row's classifier."""
+    for part in row.head:
+        network.set_submodule(part, nn.Identity())
+
+
+def fill_network(network: nn.Module, row: ZooRow, path: Path, trusted: str = "") -> None:
+    """Read the published layout and fill the network, every tensor of both.
+
+    Raises:
+        CogError: another layout, or tensors that are missing, unexpected or misshapen, by name.
+    """
+    tensors: StateDict = drop_tensors(read_checkpoint(path, row.nested, trusted), row.drop)
+    if row.prefix:
+        tensors = strip_prefix(tensors, row.prefix)
+    if row.beside:
+        tensors = OrderedDict(tensors, clusters=_clusters(row, path))
+    if row.rename == "timm":
+        tensors = _timm_renaming(network, tensors)
+    elif row.rename:
+        tensors = RENAMES[row.rename](tensors)
+    load_strictly(network, tensors, str(path))
+
+
+def _timm_renaming(network: nn.Module, tensors: StateDict) -> StateDict:
+    """timm's own renaming of a family's published names.
+
+    Raises:
+        CogError: timm leaves tensors out.
+    """
+    module: Any = sys.modules[type(network).__module__]
+    renamed: StateDict = module.checkpoint_filter_fn(OrderedDict(tensors), network)
+    if len(renamed) != len(tensors):
+        kept = {value.data_ptr() for value in renamed.values()}
+        lost = [name for name, value in tensors.items() if value.data_ptr() not in kept]
+        raise CogError(
+            f"tensors that the network has no use for: {first_few(lost)}",
+            "give --weights the official file of this very model",
+        )
+    return renamed
+
+
+def _clusters(row: ZooRow, path: Path) -> Tensor:
+    """The colours of a network that reads colours, from the file beside its weights."""
+    name = row.beside.rpartition("/")[2]
+    beside = path.parent / name
+    return igpt.read_clusters(
+        beside if beside.is_file() else fetch([row.beside], f"{row.name}/{name}")
+    )
+
+
+def _tell(row: ZooRow, own_file: Path | None, notice: Callable[[str], None]) -> None:
+    """What a user of the weights should know."""
+    if own_file and row.sha256 and not sha256_of(own_file).startswith(row.sha256):
+        notice(f"{own_file} is not, byte for byte, the published file of {row.name}")
+    if row.restricted:
+        notice(
+            f"{row.name}: its licence, {row.licence}, restricts what the weights may be used for"
+        )

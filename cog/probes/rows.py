@@ -1,0 +1,89 @@
+"""Which pictures a probe searches on, validates on and is fitted on, and on which device.
+
+Shared by every probe, so that all of one seed and shot count see the same pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.errors import CogError
+from cog.probes.data import ProbeData, ProbeSettings, check_probe_data
+from cog.probes.features import Pictures, make_pictures
+from cog.probes.sampling import few_shot, validation_split
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the training pictures, each int64 and sorted."""
+
+    search: NDArray[np.int64]
+    """to fit while hyper-parameters are chosen"""
+    validation: NDArray[np.int64]
+    """to judge them by; disjoint from `search`"""
+    final: NDArray[np.int64]
+    """of the fit with the best"""
+
+
+def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[Pictures, Pictures]:
+    """All training and all test pictures on the device: checked and made once for all probes.
+
+    Raises:
+        CogError: data that no probe can learn from.
+    """
+    device = work_device(settings)
+    if device not in data.on_device:
+        check_probe_data(data)
+        data.on_device[device] = (
+            make_pictures(data.train_x, data.train_y, device),
+            make_pictures(data.test_x, data.test_y, device),
+        )
+    return data.on_device[device]
+
+
+def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
+    """Split the training pictures as the settings say.
+
+    - All pictures: a share of every class validates; the final fit takes all, validation included.
+    - N shots, the official order: the share is laid aside first, N pictures a class are drawn from
+      the rest, and both fits take these N.
+    - N shots, validation within: N pictures a class are drawn first, a share of those validates,
+      and the final fit takes the N: nothing else was looked at.
+
+    Raises:
+        CogError: no class has a picture to spare for validation.
+    """
+    rows = _rows(labels, settings)
+    if not len(rows.validation):
+        raise CogError(
+            "expected a class with at least two training pictures to validate on, found none",
+            "give more pictures, or more --shots",
+        )
+    return rows
+
+
+def final_rows(labels: NDArray[np.int64], settings: ProbeSettings) -> NDArray[np.int64]:
+    """The rows of the final fit alone, for a probe that validates nothing."""
+    return _rows(labels, settings).final
+
+
+def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
+    share, seed = settings.recipe.validation_share, settings.seed
+    everything = np.arange(len(labels))
+    if settings.shots is not None and settings.shots_validation == "within":
+        drawn = few_shot(labels, settings.shots, everything, seed)
+        train, validation = (drawn[part] for part in validation_split(labels[drawn], share, seed))
+        return Rows(train, validation, drawn)
+    train, validation = validation_split(labels, share, seed)
+    if settings.shots is None:
+        return Rows(train, validation, everything)
+    shots = few_shot(labels, settings.shots, train, seed)
+    return Rows(shots, validation, shots)
+
+
+def work_device(settings: ProbeSettings) -> str:
+    """The device of the settings, but the CPU in place of mps, which lacks float64."""
+    return "cpu" if settings.device.startswith("mps") else settings.device

@@ -1,0 +1,58 @@
+"""Which probes are fitted on features, and the row of results that each gives.
+
+Shared by `cog evaluate`, which has pictures, and `cog probe`, which has any features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cog.errors import CogError, unknown_name
+from cog.probes import PROBES, SOLVERS
+from cog.recipe import SEEDS
+
+FREE = ("knn", "ncm")  # fitted beside logreg; with all pictures a seed decides next to nothing
+VALIDATIONS = ("official", "within")
+RECIPE_OPTIONS = ("trials_per_round", "sgd_early_stop", "products", "lbfgs_early_stop")
+"""fields of the recipe that are options of the commands"""
+
+
+@dataclass(frozen=True)
+class Probing:
+    """Which probes a run fits on the features."""
+
+    probes: tuple[str, ...] = ("logreg", *FREE)
+    solver: str = "sgd"
+    shots: tuple[int | None, ...] = (None,)  # pictures a class to train on; None: all
+    shots_validation: str = "official"
+    seeds: tuple[int, ...] = SEEDS
+
+    def __post_init__(self) -> None:
+        """Refuse names that no probe has."""
+        for probe in self.probes:
+            if probe not in PROBES:
+                raise unknown_name("probe", probe, PROBES)
+        known = [solver for probe in PROBES for solver in SOLVERS[probe]]
+        if self.solver not in known:
+            raise unknown_name("solver", self.solver, known)
+        if self.shots_validation not in VALIDATIONS:
+            raise unknown_name("shots validation", self.shots_validation, VALIDATIONS)
+        for seed in self.seeds:
+            if not 0 <= seed < 2**32:
+                raise CogError(f"a seed of {seed}", "give --seeds from 0 up to 4294967295")
+
+    def solver_of(self, probe: str) -> str:
+        """The solver asked for where the probe has it, else the probe's own."""
+        return self.solver if self.solver in SOLVERS[probe] else SOLVERS[probe][0]
+
+    def results(self) -> Iterator[tuple[str, str, int | None, int]]:
+        """Probe, solver, shots and seed of every result.
+
+        With all pictures, k-NN and the nearest mean are fitted for the first seed alone.
+        """
+        for probe in self.probes:
+            for shots in self.shots:
+                once = probe in FREE and shots is None
+                for seed in self.seeds[:1] if once else self.seeds:
+                    yield probe, self.solver_of(probe), shots, seed

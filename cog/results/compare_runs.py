@@ -1,0 +1,208 @@
+"""Two runs side by side: which numbers moved, by how much, and whether that is more than noise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cog.errors import CogError, unknown_name
+from cog.results.table import KEY, as_text
+
+Floats = NDArray[np.floating]
+
+NUMBER = tuple(name for name in KEY if name != "seed")
+"""what one number of a comparison is of: it is a mean over seeds"""
+CAUSES = (
+    "protocol", "recipe_hash", "levels_hash", "split_hash", "features_hash", "model_fingerprint",
+    "split", "n_classes", "n_train", "n_validation", "n_test", "n_unreadable", "dim", "precision",
+    "dtype", "products", "trials_per_round", "shots_validation", "device", "cog_version",
+    "torch_version", "timm_version",
+)  # fmt: skip
+"""columns of the results that tell how a number was made"""
+EQUAL, WITHIN, MORE = "equal", "within noise", "more than noise"
+ONLY_FIRST, ONLY_SECOND = "only in the first", "only in the second"
+_LEVEL = 0.95
+_ROUNDING = 1e-9  # 72.4 − 72.1 is a little more than 0.3
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A column that tells how numbers were made, and in which the two runs differ."""
+
+    column: str
+    changes: tuple[tuple[str, str], ...]
+    """the different (first, second) that are found, the most frequent first"""
+    rows: int
+    """how many rows of both runs they are in"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare_runs` found."""
+
+    numbers: pd.DataFrame
+    """a row a number: `NUMBER`, seeds, first, second, difference, noise, verdict; those that moved
+    the most come first. Top-1, difference and noise are in percent points."""
+    missing: pd.DataFrame
+    """the rows that one of the two lacks: `KEY`, top1, verdict"""
+    causes: tuple[Cause, ...]
+    """what differs in how the numbers were made, in the order of `CAUSES`"""
+    rows: int
+    """how many rows are in both"""
+
+    def moved(self, tolerance: float | None = None) -> pd.DataFrame:
+        """The numbers that moved by more than `tolerance` points; None: by more than noise."""
+        if tolerance is None:
+            return self.numbers[self.numbers["verdict"] == MORE]
+        within = self.numbers["difference"].abs() <= tolerance + _ROUNDING
+        return self.numbers[~within]
+
+    def table(self) -> pd.DataFrame:
+        """The numbers, and below them those that one of the two lacks, with its count of seeds."""
+        by = [*NUMBER, "verdict"]
+        grouped = self.missing.groupby(by, sort=False, as_index=False)
+        lacking = grouped.agg(seeds=("seed", "size"), top1=("top1", "mean"))
+        for name, verdict in (("first", ONLY_FIRST), ("second", ONLY_SECOND)):
+            lacking[name] = lacking["top1"].where(lacking["verdict"] == verdict)
+        parts = [part for part in (self.numbers, lacking.drop(columns="top1")) if len(part)]
+        return pd.concat(parts, ignore_index=True)[list(self.numbers.columns)]
+
+
+def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
+    """Compare two tables of results number by number; `second` minus `first`.
+
+    Rows are matched by `KEY`; a number is the mean top-1 over the seeds that both have. It is
+
+    - equal, if it is the same to the last bit for every seed;
+    - within noise, if |difference| ≤ √(a² + b²): a is the half width of the paired t interval at
+      95 % over the seeds (0 with one seed), b joins the bootstrap intervals over test pictures,
+      `top1_low` and `top1_high`, on the sides where the two numbers face each other;
+    - more than noise otherwise, and so is every difference where nothing tells the noise.
+
+    b takes the two sets of test pictures for independent. They mostly are the same ones, so that
+    the noise is told too large rather than too small. Nothing is corrected for how many numbers
+    are compared. Source of b: Newcombe, Statistics in Medicine 17 (1998) 873, method 10, which
+    squares and adds such sides; there of Wilson's intervals.
+
+    Args:
+        first: as `cog.results.table.tidy` gives it.
+        second: likewise.
+
+    Raises:
+        CogError: no row is in both.
+    """
+    keys = list(KEY)
+    both = first.merge(second, on=keys, suffixes=("_first", "_second"), validate="one_to_one")
+    if both.empty:
+        raise CogError(
+            f"expected rows that both have, found none: the first has {_models(first)}, "
+            f"the second {_models(second)}",
+            "compare runs of the same models, datasets and seeds, or give --rename OLD=NEW",
+        )
+    lacking = [
+        _rows_beyond(first, second).assign(verdict=ONLY_FIRST),
+        _rows_beyond(second, first).assign(verdict=ONLY_SECOND),
+    ]
+    missing = pd.concat([part for part in lacking if len(part)] or lacking[:1], ignore_index=True)
+    return Comparison(_numbers(both), missing, _causes(both), len(both))
+
+
+def rename_models(
+    first: pd.DataFrame, second: pd.DataFrame, names: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Call models of `first` as those of `second` that they are to be compared with.
+
+    With {"old": "new"}, old of the first meets new of the second; new of the first and old of the
+    second are left out, so that both may even be of one folder.
+
+    Raises:
+        CogError: a model is unknown, or two are to be called the same.
+    """
+    if len(set(names.values())) < len(names):
+        raise CogError(
+            f"expected a new name for each, found {', '.join(names.values())}",
+            "compare one model at a time",
+        )
+    for wanted, table in ((names.keys(), first), (names.values(), second)):
+        known = table["model"].unique().tolist()
+        for name in wanted:
+            if name not in known:
+                raise unknown_name("model", name, known)
+    replaced = set(names.values()) - names.keys()
+    gone = names.keys() - set(names.values())
+    kept = first[~first["model"].isin(replaced)]
+    return (
+        kept.assign(model=kept["model"].map(lambda name: names.get(name, name))),
+        second[~second["model"].isin(gone)],
+    )
+
+
+def _numbers(both: pd.DataFrame) -> pd.DataFrame:
+    """A row a number, those that moved the most first."""
+    change = both["top1_second"] - both["top1_first"]
+    rows = both.assign(difference=change, equal=change == 0)
+    grouped = rows.groupby(list(NUMBER), sort=False)
+    ends = [f"top1{end}_{run}" for run in ("first", "second") for end in ("", "_low", "_high")]
+    means = grouped[ends].mean()
+    difference = grouped["difference"].mean()
+    seeds = grouped["difference"].size()
+    spread = _seed_noise(grouped["difference"].std().to_numpy(), seeds.to_numpy())
+    noise = np.hypot(spread, _picture_noise(means, (difference > 0).to_numpy()))
+    equal = grouped["equal"].all().to_numpy()
+    within = difference.abs().to_numpy() <= noise + _ROUNDING
+    verdict = np.select([equal, within], [EQUAL, WITHIN], MORE)
+    table = means[["top1_first", "top1_second"]].set_axis(["first", "second"], axis="columns")
+    table.insert(0, "seeds", seeds)
+    table = table.assign(difference=difference, noise=noise, verdict=verdict)
+    order = np.argsort(-difference.abs().to_numpy(), kind="stable")
+    return table.iloc[order].reset_index()
+
+
+def _seed_noise(deviation: Floats, seeds: NDArray[np.integer]) -> Floats:
+    """Half the width of the t interval of a mean difference; 0 for one seed."""
+    from scipy.stats import t
+
+    freedom = np.maximum(seeds - 1, 1)
+    half: Floats = t.ppf((1 + _LEVEL) / 2, freedom) * deviation / np.sqrt(seeds)
+    half[seeds < 2] = 0.0
+    return half
+
+
+def _picture_noise(means: pd.DataFrame, rises: NDArray[np.bool_]) -> Floats:
+    """How far two numbers may come to meet within their intervals over pictures; 0 if untold."""
+    sides = {}
+    for run in ("first", "second"):
+        down = means[f"top1_{run}"] - means[f"top1_low_{run}"]
+        up = means[f"top1_high_{run}"] - means[f"top1_{run}"]
+        sides[run] = (down.fillna(0.0).to_numpy(), up.fillna(0.0).to_numpy())
+    (down_first, up_first), (down_second, up_second) = sides["first"], sides["second"]
+    half: Floats = np.where(rises, np.hypot(up_first, down_second), np.hypot(down_first, up_second))
+    return half
+
+
+def _rows_beyond(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one table whose key the other lacks."""
+    keys = list(KEY)
+    found = table[[*keys, "top1"]].merge(other[keys], on=keys, how="left", indicator=True)
+    return found[found["_merge"] == "left_only"].drop(columns="_merge")
+
+
+def _causes(both: pd.DataFrame) -> tuple[Cause, ...]:
+    causes = []
+    for column in CAUSES:
+        texts = [both[f"{column}_{run}"].map(as_text) for run in ("first", "second")]
+        pairs = [text.where(text != "", "none") for text in texts]
+        changes = Counter((one, two) for one, two in zip(*pairs, strict=True) if one != two)
+        if changes:
+            ordered = tuple(change for change, _ in changes.most_common())
+            causes.append(Cause(column, ordered, changes.total()))
+    return tuple(causes)
+
+
+def _models(table: pd.DataFrame) -> str:
+    return ", ".join(table["model"].unique())

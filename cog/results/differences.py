@@ -1,0 +1,117 @@
+"""What models differ in: points to a baseline, and from ImageNet-1K to the farthest level.
+
+In: the `summary` of cog/results/summary.py. Out: a row a comparison; accuracies in percent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cog.errors import CogError, unknown_name
+from cog.results.summary import FIT, SETTING, joined_error
+from cog.results.table import dataset_order, sort_rows
+
+
+def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Each row beside that of the model `baseline` with the same dataset, probe, solver and shots.
+
+    Columns: `SETTING`, `top1`, `baseline_top1`, `difference` in points, `log_odds_ratio`, `error`,
+    `significant`. Rows that the baseline has not are left out.
+
+    - With p and q the shares that the model and the baseline get right, log_odds_ratio is
+      ln(p / (1 − p)) − ln(q / (1 − q)); 0 and 1 are taken for half a picture more or less.
+    - error = √(error² + baseline's error²), as if the two were independent. They share the test
+      pictures, and mostly fail on the same ones: the true error is smaller, this one is careful.
+    - significant: |difference| > t · error, with t the 97.5 % quantile of Student's distribution
+      for the degrees of freedom of Welch and Satterthwaite: few seeds tell little of their spread,
+      test pictures count as infinitely many (then t is 1.96). Missing where the error is not known.
+      Source: Welch, Biometrika 34 (1947) 28.
+
+    Raises:
+        CogError: no such model.
+    """
+    models = sorted(summary["model"].unique())
+    if baseline not in models:
+        raise unknown_name("baseline", baseline, models)
+    common = ["dataset", *FIT]
+    figures = ["top1", "error", "n_test", "se", "seeds"]
+    base = summary.loc[summary["model"] == baseline, common + figures]
+    base = base.rename(columns={name: f"baseline_{name}" for name in figures})
+    table = summary[[*SETTING, *figures]].merge(base, on=common, how="inner")
+    table["difference"] = table["top1"] - table["baseline_top1"]
+    odds = _log_odds(table["top1"], table["n_test"])
+    base_odds = _log_odds(table["baseline_top1"], table["baseline_n_test"])
+    table["log_odds_ratio"] = odds - base_odds
+    table["error"] = joined_error(table["error"], table["baseline_error"])
+    reach = _t95(table) * table["error"]
+    table.loc[table["model"] == baseline, "error"] = 0.0
+    significant = table["difference"].abs() > reach
+    table["significant"] = significant.astype("boolean").mask(table["error"].isna())
+    return table[
+        [*SETTING, "top1", "baseline_top1", "difference", "log_odds_ratio", "error", "significant"]
+    ]
+
+
+def _t95(table: pd.DataFrame) -> pd.Series[float]:
+    """How many errors of a difference are its 95 % interval, from the freedom of its parts."""
+    from scipy.stats import t
+
+    parts = pd.Series(0.0, index=table.index)  # Σ e⁴ / ν over the two errors of seeds
+    for side in ("", "baseline_"):
+        errors = table[f"{side}se"].fillna(0)
+        parts += errors**4 / (table[f"{side}seeds"] - 1).clip(lower=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = (table["error"] ** 4 / parts).fillna(np.inf)
+    return pd.Series(t.ppf(0.975, freedom), index=table.index)
+
+
+def _log_odds(top1: pd.Series[float], n_test: pd.Series[float]) -> pd.Series[float]:
+    """ln(p / (1 − p)) of percents; p is kept half a test picture from 0 and 1."""
+    half = 50 / n_test
+    share = top1.clip(half, 100 - half) / 100
+    return pd.Series(np.log(share / (1 - share)), index=top1.index)
+
+
+def drop(summary: pd.DataFrame) -> pd.DataFrame:
+    """What each model loses from in1k to the farthest level of the table.
+
+    Columns: probe, solver, shots, model; `in1k` and `far`, its top-1 there; `level`, which that is;
+    `points`, in1k − far; `percent`, of in1k; `error` of the points, from both errors, which are
+    independent: the pictures are others. Models without one of the two are left out.
+
+    Raises:
+        CogError: no model has results on in1k and on a level.
+    """
+    levels = [name for name in summary["dataset"].unique() if name.startswith("cog_l")]
+    level = max(levels, key=dataset_order, default="")
+    index = [*FIT, "model"]
+    columns = [*index, "top1", "error"]
+    near = summary.loc[summary["dataset"] == "in1k", columns]
+    far = summary.loc[summary["dataset"] == level, columns]
+    both = near.merge(far, on=index, suffixes=("", "_far")).set_index(index)
+    if both.empty:
+        raise CogError(
+            "no model has results on in1k and on a level", "evaluate with --in1k, and on levels"
+        )
+    table = pd.DataFrame(
+        {
+            "level": level,
+            "in1k": both["top1"],
+            "far": both["top1_far"],
+            "points": both["top1"] - both["top1_far"],
+            "percent": 100 * (both["top1"] - both["top1_far"]) / both["top1"],
+            "error": joined_error(both["error"], both["error_far"]),
+        }
+    )
+    return sort_rows(table.reset_index(), index)
+
+
+def left_out(summary: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
+    """What `against` or `drop` could not compare: `model dataset probe solver shots`, or without
+    the dataset.
+    """
+    keys = [name for name in SETTING if name in contrasts]
+    told = {tuple(row) for row in contrasts[keys].astype(str).to_numpy()}
+    asked = dict.fromkeys(tuple(row) for row in summary[keys].astype(str).to_numpy())
+    return [" ".join(row) for row in asked if row not in told]

@@ -1,0 +1,150 @@
+"""Tables for people: rows are models, columns datasets, a sheet a probe × solver × shots.
+
+In: the `summary` of cog/results/summary.py. Out: sheets, which cog/results/markup.py writes.
+
+- † stands behind models that have seen more than ImageNet-1K, ‡ behind those without all classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from cog.results.differences import against, drop
+from cog.results.markup import Entry, Sheet
+from cog.results.summary import FIT, SETTING, seen_more, with_ranks
+from cog.results.table import dataset_order, sort_rows
+
+MORE, PARTIAL, ABSENT = "†", "‡", "–"
+
+
+def accuracy_sheets(summary: pd.DataFrame) -> list[Sheet]:
+    """Mean top-1 ± its standard error over seeds; bold is the best of the complete models."""
+    table = with_ranks(summary)
+    texts = [_with_error(f"{row['top1']:.2f}", row["se"]) for row in _rows(table)]
+    note = "Top-1 in percent, mean over seeds ± its standard error; bold: the best of a column."
+    return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
+
+
+def ranking_sheets(summary: pd.DataFrame) -> list[Sheet]:
+    """The place of each model on each dataset."""
+    table = with_ranks(summary)
+    texts = table["rank"].astype("string").fillna(ABSENT)
+    note = "Place by mean top-1 among complete models, 1 is best."
+    return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
+
+
+def difference_sheets(summary: pd.DataFrame, baseline: str) -> list[Sheet]:
+    """Points above the baseline ± their error, and the log-odds ratio; bold is more than noise.
+
+    Raises:
+        CogError: no such baseline (see `against`).
+    """
+    seen = summary[[*SETTING, "seen_data", "complete"]]
+    table = against(summary, baseline).merge(seen, on=list(SETTING), how="left")
+    texts = [
+        f"{_with_error(_signed(row['difference']), row['error'])} "
+        f"({_signed(row['log_odds_ratio'])})"
+        for row in _rows(table)
+    ]
+    note = (
+        f"Top-1 less that of {baseline}, in points ± the error from seeds and test pictures, and "
+        "(the log-odds ratio); bold: more than noise at 95 %."
+    )
+    return _grids(table.assign(text=texts, bold=table["significant"]), note)
+
+
+def drop_sheets(summary: pd.DataFrame) -> list[Sheet]:
+    """What each model loses from in1k to the farthest level; none is best: a poor one loses little.
+
+    Raises:
+        CogError: no model has both (see `drop`).
+    """
+    losses = drop(summary)
+    note = "Top-1 in percent; points ± their error from seeds and test pictures."
+    sheets = []
+    for fit, table in losses.groupby(list(FIT), sort=False):
+        level = table["level"].iloc[0]
+        both = summary[summary["dataset"].isin(["in1k", level])]
+        marks, notes = _marks(both.merge(table[[*FIT, "model"]]))
+        rows = tuple(
+            (
+                Entry(row["model"] + marks[row["model"]]),
+                Entry(f"{row['in1k']:.2f}"),
+                Entry(f"{row['far']:.2f}"),
+                Entry(_with_error(_signed(-row["points"]), row["error"])),
+                Entry(_signed(-row["percent"])),
+            )
+            for row in _rows(table)
+        )
+        header = ("model", "in1k", level, "change in points", "in percent")
+        sheets.append(Sheet(_title(fit), header, rows, (note, *notes)))
+    return sheets
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:
+    """Sheets of models × datasets from a table with the columns `text` and `bold`."""
+    sheets = []
+    table = sort_rows(table, [*FIT, "model"])
+    for fit, group in table.groupby(list(FIT), sort=False):
+        datasets = sorted(group["dataset"].unique(), key=dataset_order)
+        marks, notes = _marks(group)
+        entries: dict[str, dict[str, Entry]] = {}
+        for row in _rows(group):
+            entry = Entry(row["text"], row["bold"] is True)
+            entries.setdefault(row["model"], {})[row["dataset"]] = entry
+        rows = tuple(
+            (Entry(model + marks[model]), *(own.get(name, Entry(ABSENT)) for name in datasets))
+            for model, own in entries.items()
+        )
+        sheets.append(Sheet(_title(fit), ("model", *datasets), rows, (note, *notes)))
+    return sheets
+
+
+def _marks(group: pd.DataFrame) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What stands behind each model's name, and the notes that say what it means."""
+    seen = group.groupby("model")["seen_data"].first()
+    complete = group.groupby("model")["complete"].all()
+    more = [model for model in seen.index if seen_more(seen[model])]
+    partial = [model for model in complete.index if not complete[model]]
+    unknown = [model for model in seen.index if not seen[model]]
+    marks = {
+        model: (MORE if model in more else "") + (PARTIAL if model in partial else "")
+        for model in seen.index
+    }
+    notes = []
+    if more:
+        told = ", ".join(f"{model} ({seen[model]})" for model in more)
+        notes.append(f"{MORE} learnt from other data than ImageNet-1K alone: {told}.")
+    if partial:
+        notes.append(
+            f"{PARTIAL} a dataset lacks classes: an easier task, that gets no place there."
+        )
+    if unknown:
+        notes.append(f"What was learnt from is not known of {', '.join(unknown)}.")
+    return marks, tuple(notes)
+
+
+def _title(fit: Any) -> str:
+    probe, solver, shots = fit
+    pictures = {"all": "all pictures", 1: "1 picture a class"}
+    return f"{probe}-{solver}, {pictures.get(shots, f'{shots} pictures a class')}"
+
+
+def _with_error(text: str, error: float) -> str:
+    return text if pd.isna(error) else f"{text} ± {error:.2f}"
+
+
+def _signed(value: float) -> str:
+    """Two digits, a sign before all but zero.
+
+    >>> _signed(1.5), _signed(-0.25), _signed(-0.001)
+    ('+1.50', '−0.25', '0.00')
+    """
+    text = f"{value:+.2f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")

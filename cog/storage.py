@@ -1,0 +1,273 @@
+"""Where results are kept: a folder on disk, or a URL of object storage such as s3://bucket/runs.
+
+`place` makes either from text. A `Url` answers to the part of `pathlib.Path` that runs need: code
+that joins, reads and lists, and writes through this module, does not ask which of them it has.
+
+- A file is whole or absent. On disk it is written beside its place and renamed into it; the name
+  of the partial file says which process of which machine writes it, so that what a kill leaves is
+  known from what is being written. An object of a URL appears when its upload ends.
+- fsspec reaches object storage; the extra `[cloud]` installs it with s3fs. Server and credentials
+  are found as other AWS programs find them: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID, …
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cog.errors import CogError
+
+LONGEST_NAME = 120  # bytes are 255 at most on common file systems, and suffixes are added
+
+
+ABANDONED_SECONDS = (
+    3600  # a partial file of an unknown writer, untouched for this long, is left over
+)
+_PARTIAL = re.compile(r"\..+\.(?P<machine>[\w-]+)\.(?P<pid>\d+)\.[0-9a-f]{8}\.partial")
+
+
+@dataclass(frozen=True, order=True)
+class Url:
+    """A place in object storage; folders are there as soon as something is in them."""
+
+    text: str
+
+    def __str__(self) -> str:
+        """The URL."""
+        return self.text
+
+    def __truediv__(self, name: str) -> Url:
+        """A place below this one."""
+        return Url(f"{self.text}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.text.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The last part without its ending."""
+        return Path(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the last part."""
+        return Path(self.name).suffix
+
+    @property
+    def parent(self) -> Url:
+        """The place that this one is in."""
+        return Url(self.text.rpartition("/")[0])
+
+    def exists(self) -> bool:
+        """Whether there is an object, or anything below."""
+        files, path = _filesystem(self)
+        return bool(files.exists(path))
+
+    def is_file(self) -> bool:
+        """Whether there is an object."""
+        files, path = _filesystem(self)
+        return bool(files.isfile(path))
+
+    def is_dir(self) -> bool:
+        """Whether there is anything below."""
+        files, path = _filesystem(self)
+        return bool(files.isdir(path))
+
+    def read_bytes(self) -> bytes:
+        """The content of the object; FileNotFoundError where there is none."""
+        files, path = _filesystem(self)
+        return bytes(files.cat_file(path))
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """The content of the object as text."""
+        return self.read_bytes().decode(encoding)
+
+    def glob(self, pattern: str) -> Iterator[Url]:
+        """Places below that the pattern names."""
+        files, path = _filesystem(self)
+        for found in files.glob(f"{path}/{pattern}"):
+            yield self / found.removeprefix(f"{path}/")
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the object."""
+        files, path = _filesystem(self)
+        if not missing_ok:
+            files.info(path)
+        with suppress(FileNotFoundError):
+            files.rm_file(path)
+
+
+Place = Path | Url
+
+
+def place(text: str | Place) -> Place:
+    """A path, or a URL where the text has a scheme.
+
+    >>> place("s3://bucket/runs/") / "dino"
+    Url(text='s3://bucket/runs/dino')
+    >>> place("runs") == Path("runs")
+    True
+    """
+    if isinstance(text, str) and "://" in text:
+        return Url(text.rstrip("/"))
+    return Path(text) if isinstance(text, str) else text
+
+
+def _filesystem(url: Url) -> tuple[Any, str]:
+    """The fsspec file system of a URL, without a cache of listings, and the path in it.
+
+    Raises:
+        CogError: fsspec or the package for this kind of URL is not installed.
+    """
+    try:
+        from fsspec.core import url_to_fs
+
+        files, path = url_to_fs(str(url), use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise CogError(
+            f"{url} cannot be reached: {error}", "install it: pip install 'imagenet-cog[cloud]'"
+        ) from error
+    return files, path
+
+
+def write_text(path: Place, text: str) -> None:
+    """Write `text` (UTF-8) to `path`; a reader sees the old file or the new one."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Place, data: bytes | memoryview) -> None:
+    """Write `data` to `path`; a reader sees the old file or the new one."""
+    if isinstance(path, Url):
+        files, name = _filesystem(path)
+        files.pipe_file(name, bytes(data))
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = partial_name(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):  # a disk that turned read-only
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk is told without a name, else the partial one
+            error.filename = str(path)
+        raise
+
+
+def create_object(url: Url, data: bytes) -> bool:
+    """Write an object that is not there yet; False, and nothing done, where there is one.
+
+    Of several that try at once, one succeeds: the server decides (a conditional PUT).
+    """
+    files, name = _filesystem(url)
+    try:
+        files.pipe_file(name, data, mode="create")
+    except FileExistsError:
+        return False
+    return True
+
+
+def files_below(folder: Place) -> dict[str, int]:
+    """Relative name (with /) → bytes of every file below `folder`, none if it is not there.
+
+    For a URL that is one listing, not a request a file.
+    """
+    if isinstance(folder, Url):
+        files, root = _filesystem(folder)
+        found = files.find(root, detail=True)
+        return {name.removeprefix(f"{root}/"): found[name]["size"] for name in sorted(found)}
+    sizes = {}
+    for path in sorted(folder.rglob("*")):
+        with suppress(FileNotFoundError):  # removed since it was listed
+            if path.is_file():
+                sizes[path.relative_to(folder).as_posix()] = path.stat().st_size
+    return sizes
+
+
+def remove_objects(folder: Url) -> None:
+    """Remove everything below a URL."""
+    files, root = _filesystem(folder)
+    with suppress(FileNotFoundError):
+        files.rm(root, recursive=True)
+
+
+@cache
+def _machine() -> str:
+    """The name of this machine, with its process namespace: containers may share the name."""
+    try:
+        namespace = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:  # not Linux
+        namespace = ""
+    return re.sub(r"[^\w-]", "-", f"{platform.node()}-{namespace}")
+
+
+def partial_name(path: Path) -> Path:
+    """A new name beside `path` that says who writes: .NAME.MACHINE.PROCESS.RANDOM.partial."""
+    return path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
+
+
+def clear_partial(paths: Iterator[Path]) -> int:
+    """Remove those of the `paths` (*.partial files and folders) that nobody writes any more.
+
+    One of a process of this machine goes as soon as that process is gone; one of another machine,
+    or with a name that this module did not give, when it was not touched for an hour.
+    """
+    count = 0
+    for path in list(paths):
+        if _is_abandoned(path):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            count += 1
+    return count
+
+
+def _is_abandoned(path: Path) -> bool:
+    writer = _PARTIAL.fullmatch(path.name)
+    if writer and writer["machine"] == _machine() and not _is_running(int(writer["pid"])):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process of this machine has that number; where one cannot ask, yes."""
+    if sys.platform == "win32":  # os.kill would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def safe_name(text: str) -> str:
+    """The name of a run's folder: `text` with only characters that no file system minds.
+
+    >>> safe_name("timm:resnet18")
+    'timm-resnet18'
+    >>> safe_name("nets/my net.py:load")
+    'nets-my-net.py-load'
+
+    Raises:
+        CogError: nothing is left.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:LONGEST_NAME].rstrip(".-")
+    if not name:
+        raise CogError(f"{text!r} leaves no usable name", "give --name with letters or digits")
+    return name

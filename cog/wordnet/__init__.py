@@ -1,0 +1,5 @@
+"""WordNet's nouns: synsets, names, information content, similarity.
+
+In: WordNet's files, or the bundled table. Out: a `Taxonomy` (taxonomy.py, read first) and
+similarities on it (similarity.py).
+"""

@@ -1,0 +1,120 @@
+"""Lists of concepts and picture counts: the bundled ones and the user's own."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cog.errors import CogError, unknown_name
+
+DATA = Path(__file__).parent / "data"
+BUNDLED = {  # each file's source and licence: data/README.md
+    "in1k": "in1k_wnids.txt",
+    "in21k": "in21k_image_counts.csv",
+    "official": "official_concepts.txt",
+    "excluded": "excluded.csv",
+}
+WNID = re.compile(r"n\d{8}")
+
+Source = str | Path | Sequence[str]
+
+
+def read_wnids(source: Source) -> tuple[str, ...]:
+    """The wnids of a list, sorted, each once.
+
+    `source` is the name of a bundled list (in1k, in21k, official, excluded), a file with one
+    wnid a line (what follows a comma or a space is left aside, and so are a header and lines
+    that begin with #), a folder with an entry `<wnid>/` or `<wnid>.tar` per concept, or the
+    wnids themselves. Raises CogError where there is no such list, and where it names none.
+
+    >>> read_wnids(["n02084071", "n01503061", "n02084071"])
+    ('n01503061', 'n02084071')
+    >>> len(read_wnids("in1k"))
+    1000
+    """
+    if not isinstance(source, str | Path):
+        return _distinct(source, list_name(source))
+    if str(source) in BUNDLED:
+        return _distinct(_column(DATA / BUNDLED[str(source)]), str(source))
+    path = Path(source)
+    if path.is_dir():
+        return _distinct(picture_places(path), str(path))
+    if not path.exists():
+        hint = unknown_name("list", str(source), BUNDLED).hint
+        raise CogError(
+            f"no list of concepts at {str(source)!r}",
+            f"give a file with one wnid a line, or the name of a bundled list ({hint})",
+        )
+    return _distinct(_column(path), str(path))
+
+
+def list_name(source: Source) -> str:
+    """What to call a list in an error."""
+    return str(source) if isinstance(source, str | Path) else "the list given"
+
+
+def read_counts(source: str | Path) -> dict[str, int]:
+    """Pictures per wnid, from a CSV with the columns wnid and images; `in21k` is bundled.
+
+    Raises CogError for a missing column, and for a number that is none, with its line.
+    """
+    path = DATA / BUNDLED["in21k"] if str(source) == "in21k" else Path(source)
+    hint = "give a CSV with the columns wnid and images, or --images ROOT to count on disk"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _counts(csv.DictReader(file, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CogError(f"cannot read the picture counts {str(path)!r}: {error}", hint) from error
+    except ValueError as error:
+        raise CogError(f"{str(path)!r} is not a table of picture counts: {error}", hint) from error
+
+
+def _counts(rows: csv.DictReader[str]) -> dict[str, int]:
+    missing = [name for name in ("wnid", "images") if name not in (rows.fieldnames or ())]
+    if missing:
+        raise ValueError(f"it has no column {' and no column '.join(missing)}")
+    counts: dict[str, int] = {}
+    for row in rows:
+        wnid, images = ((row[name] or "").strip() for name in ("wnid", "images"))
+        if not images.isdecimal():
+            raise ValueError(f"line {rows.line_num} gives {wnid or 'nothing'} {images!r} pictures")
+        counts[wnid.lower()] = int(images)
+    return counts
+
+
+def picture_places(root: Path) -> dict[str, Path]:
+    """wnid → its folder or tar under `root`; a folder goes before a tar of the same name."""
+    places: dict[str, Path] = {}
+    for entry in sorted(root.iterdir(), key=lambda entry: (entry.suffix == ".tar", entry.name)):
+        wnid = entry.name.removesuffix(".tar")
+        if WNID.fullmatch(wnid) and (entry.suffix == ".tar" or entry.is_dir()):
+            places.setdefault(wnid, entry)
+    return places
+
+
+def _column(path: Path) -> list[str]:
+    """The first field of every line, without header, empty lines and comments."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CogError(
+            f"cannot read the list of concepts {str(path)!r}: {error}",
+            "give a text file with one wnid a line",
+        ) from error
+    fields = (re.split(r"[,\s]", line.strip(), maxsplit=1)[0] for line in lines)
+    named = [field for field in fields if field and not field.startswith("#")]
+    return named[1:] if named[:1] == ["wnid"] else named
+
+
+def _distinct(wnids: Iterable[str], where: str) -> tuple[str, ...]:
+    distinct = sorted(set(wnids))
+    strange = next((wnid for wnid in distinct if not WNID.fullmatch(wnid)), None)
+    if strange is not None:
+        raise CogError(
+            f"{strange!r} in {where} is not a wnid", "a wnid is n and eight digits, as in n02084071"
+        )
+    if not distinct:
+        raise CogError(f"no wnid in {where}", "give one wnid a line, as in n02084071")
+    return tuple(distinct)

@@ -1,0 +1,49 @@
+"""Concepts by the names that people write."""
+
+from __future__ import annotations
+
+import re
+
+from cog.errors import CogError, unknown_name
+from cog.wordnet.taxonomy import Taxonomy
+
+
+def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
+    """The synset that a text means, and the other senses if it is a word with several.
+
+    `text`: a wnid (n02084071), a synset name (dog.n.01, or domestic_dog.n.01 for the same), or
+    a word (dog, hot dog): then the first sense. Raises `CogError` with the nearest names.
+    """
+    senses = senses_of(taxonomy, text)
+    if senses:
+        return senses[0], senses[1:]
+    word = _as_lemma(text)
+    if re.fullmatch(r"n\d{8}", word):
+        taxonomy.index(word)  # raises
+    if re.fullmatch(r"n\d+", word):
+        raise CogError(
+            f"{text!r} is no noun synset of WordNet",
+            f"a wnid is n and eight digits, as in n02084071; this one has {len(word) - 1}",
+        )
+    named = re.fullmatch(r"(.+)\.n\.\d+", word)
+    others = taxonomy.lemmas.senses(named[1]) if named else ()
+    if named and others:
+        names = [f"{named[1]}.n.{number:02d}" for number in range(1, len(others) + 1)]
+        raise unknown_name("concept", text, names)
+    raise unknown_name("concept", text, taxonomy.lemmas.alike(word))
+
+
+def senses_of(taxonomy: Taxonomy, text: str) -> tuple[int, ...]:
+    """What a text can mean: one synset of a wnid or a name, all senses of a word, or nothing."""
+    word = _as_lemma(text)
+    if word in taxonomy:
+        return (taxonomy.index(word),)
+    named = re.fullmatch(r"(.+)\.n\.(\d+)", word)
+    if not named:
+        return taxonomy.lemmas.senses(word)
+    senses, number = taxonomy.lemmas.senses(named[1]), int(named[2])
+    return senses[number - 1 : number] if number else ()
+
+
+def _as_lemma(text: str) -> str:
+    return re.sub(r"\s+", "_", text.strip().lower())

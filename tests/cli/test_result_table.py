@@ -1,0 +1,160 @@
+"""The table for people: every number is in it at every width, and pipes get text alone."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from cog.cli.result_table import bar, show
+from cog.cli.terminal import Terminal
+from cog.results.table import tidy
+from tests.support.result_rows import ODD_NAMES, made_rows
+
+LONG = "a_model_whose_name_is_longer_than_a_third_of_any_terminal_that_is_wide_" + "x" * 20
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def made(models=("dino", "moco", "swav"), **options):
+    return tidy(made_rows(models, **{"seeds": (22, 37), **options}))
+
+
+def drawn(results, width=80, **options) -> str:
+    console = Console(
+        file=io.StringIO(), width=width, highlight=False, _environ={},
+        **{"force_terminal": True, "color_system": "truecolor", **options},
+    )  # fmt: skip
+    show(results, console)
+    return console.file.getvalue()
+
+
+def assert_all_means(results, text):
+    by = ["model", "dataset", "probe", "solver", "shots"]
+    expected = Counter(f"{mean:.2f}" for mean in results.groupby(by)["top1"].mean())
+    found = Counter(re.findall(r"\d+\.\d\d(?!\d)", STYLES.sub("", text)))
+    assert expected <= found
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("seeds", [(22,), (22, 37)])
+@pytest.mark.parametrize("models", [("dino", "moco"), (*ODD_NAMES, LONG)])
+def test_every_mean_and_name_is_there_and_lines_fit(width, seeds, models):
+    results = made(models, seeds=seeds, shots=(1, "all"))
+    text = STYLES.sub("", drawn(results, width))
+    assert_all_means(results, text)
+    for name in models:
+        assert name in text
+    for line in text.splitlines():
+        is_table = line.startswith(("model ", " ")) or re.search(r"\d\.\d\d", line)
+        assert cell_len(line) <= width or not is_table
+
+
+def test_bars_go_first_and_then_errors():
+    results = made()
+    wide, middle, narrow = (drawn(results, width) for width in (200, 110, 70))
+    for sign in ("█", "±", "bars from 0 to 100 %"):
+        assert sign in wide
+    for sign in ("█", "bars"):
+        assert sign not in middle
+    assert "± its standard error" in middle
+    assert "±" not in narrow
+    assert "mean over 2 seeds" in narrow
+
+
+def test_columns_of_many_datasets_go_below_each_other():
+    results = made(datasets=("in1k", *(f"cog_l{level}" for level in range(1, 13))))
+    text = drawn(results, 60)
+    assert_all_means(results, text)
+    assert STYLES.sub("", text).count("\nmodel ") == 3
+
+
+@pytest.mark.parametrize("options", [{"force_terminal": False}, {"no_color": True}])
+def test_plain_text_is_ascii_without_styles(options):
+    results = made(("dino", "größe"), seeds=(22, 37))
+    text = drawn(results, 200, **options)
+    assert_all_means(results, text)
+    assert text.replace("größe", "").isascii()
+    assert "\x1b" not in text
+    assert "+-" in text
+
+
+def test_a_pipe_gets_a_line_a_model_however_narrow():
+    text = drawn(made((LONG,)), 40, force_terminal=False)
+    (line,) = (line for line in text.splitlines() if line.startswith(LONG))
+    assert len(re.findall(r"\d\.\d\d \+-", line)) == 6
+
+
+def test_names_that_a_pipe_cannot_write_are_escaped():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    show(made(("größe",)), Console(file=file))
+    file.flush()
+    assert b"gr\\xf6\\xdfe" in file.buffer.getvalue()
+
+
+def test_best_is_bold_among_those_with_all_classes():
+    results = made(("low", "high", "partial"), datasets=("cog_l1",), seeds=(22,))
+    results["top1"] = results["model"].map({"low": 40.0, "high": 50.0, "partial": 60.0})
+    results["complete"] = results["model"] != "partial"
+    text = drawn(results, 60)
+    assert "\x1b[1m50.00\x1b[0m" in text
+    assert "\x1b[1m60.00" not in text
+    assert "60.00‡" in text
+    assert "‡ some classes lack pictures" in text
+
+
+def test_models_that_saw_more_are_marked():
+    results = made(("one", "two"), datasets=("in1k",))
+    results["seen_data"] = results["model"].map({"one": "IN-1K", "two": "IN-21K, IN-1K"})
+    text = STYLES.sub("", drawn(results))
+    for start in ("two † ", "one  "):
+        assert f"\n{start}" in text
+    assert "† learnt from more than ImageNet-1K (two: IN-21K, IN-1K)" in text
+    results["seen_data"] = ["IN-1K", "IN-1K", "", ""]
+    assert "†" not in drawn(results)
+
+
+def test_blocks_come_by_shots_and_gaps_are_shown():
+    results = made(shots=(16, "all", 2))
+    results = results[(results["model"] != "moco") | (results["dataset"] != "in1k")]
+    text = STYLES.sub("", drawn(results))
+    titles = re.findall("logreg-sgd, (.*):", text)
+    assert titles == ["2 shots", "16 shots", "all pictures"]
+    assert text.count("–") == 3
+
+
+def test_bars_are_as_long_as_told():
+    lengths = [len(bar(percent, 6).rstrip()) for percent in range(101)]
+    assert lengths == sorted(lengths)
+    assert {len(bar(percent, 6)) for percent in range(101)} == {6}
+    assert (lengths[0], lengths[-1]) == (0, 6)
+
+
+def test_summary_ends_with_the_path(capsys):
+    results = made()
+    Terminal().summary(results, Path("runs/results.csv"))
+    text = capsys.readouterr().out
+    assert text.splitlines()[-1] == str(Path("runs/results.csv"))
+    assert_all_means(results, text)
+
+
+def test_summary_of_what_must_not_be_in_one_table_says_what_differs(capsys):
+    results = made()
+    results.loc[results["model"] == "dino", "levels_hash"] = "other"
+    Terminal().summary(results, Path("runs/results.csv"))
+    said = capsys.readouterr()
+    assert "levels_hash" in said.err
+    assert said.out.split() == [str(Path("runs/results.csv"))]
+
+
+def test_rows_of_a_run_are_flush_whatever_the_name(capsys):
+    terminal = Terminal()
+    for name in ("dino", "größe-模型"):
+        terminal.result(made((name,), datasets=("in1k",), seeds=(22,)).iloc[0].to_dict())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["model", "dataset", "probe", "shots", "seed", "top-1", "top-5"]
+    assert len({cell_len(line) for line in lines}) == 1

@@ -1,0 +1,332 @@
+"""Checking a copy of the pictures: what is missing, short, damaged, odd; going on with a report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import cog.datasets.check.check
+from cog.cli.check_data import check_data as command
+from cog.datasets.check.check import DataCheck, check_data
+from cog.datasets.check.report import HEADER
+from cog.datasets.find import Pictures
+from cog.errors import CogError
+from cog.levels.files import read_levels
+from cog.levels.table import Levels
+from cog.recipe import Recipe
+from tests.images.test_images import make_list, make_nested, make_parquet, make_shards, make_tars
+
+RECIPE = Recipe(test_per_class=2, min_train=3, max_train=10)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COG_HOME", str(tmp_path / "cog-home"))
+
+
+@pytest.fixture
+def levels(levels_folder: Path) -> Levels:
+    return read_levels(levels_folder)
+
+
+def draw(seed: int, kind: str = "JPEG", mode: str = "RGB") -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 48, 3), np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(data, kind)
+    return data.getvalue()
+
+
+@pytest.fixture
+def files(levels: Levels) -> dict[str, bytes]:
+    """Six good pictures of every concept of both levels."""
+    wnids = (*levels.wnids(1), *levels.wnids(2))
+    return {
+        f"{wnid}/{wnid}_{number}.JPEG": draw(10 * place + number)
+        for place, wnid in enumerate(wnids)
+        for number in range(6)
+    }
+
+
+def write(root: Path, files: dict[str, bytes]) -> Path:
+    for path, data in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    return root
+
+
+def found(result: DataCheck) -> set[tuple[str, str]]:
+    return {(each.finding, each.path or each.wnid) for each in result.findings}
+
+
+def check(root: Path, levels: Levels, **options: object) -> DataCheck:
+    return check_data(Pictures(root), levels, RECIPE, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_sound_copy_has_nothing_to_tell(
+    decode: bool, files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    result = check(write(tmp_path / "a", files), levels, decode=decode)
+    assert result.sound
+    assert result.findings == result.notes == ()
+    assert result.to_fetch() == {}
+    assert [(part.dataset, part.n_wanted, len(part.images)) for part in result.parts] == [
+        ("cog_l1", 3, 18),
+        ("cog_l2", 3, 18),
+    ]
+
+
+def spoil(files: dict[str, bytes], wnids: tuple[str, ...]) -> dict[str, bytes]:
+    """One concept missing, one short, one with pictures of every fault."""
+    missing, short, faulty = wnids[:3]
+    changed = {path: data for path, data in files.items() if not path.startswith(missing)}
+    for number in (1, 2):
+        del changed[f"{short}/{short}_{number}.JPEG"]
+    first = files[f"{faulty}/{faulty}_0.JPEG"]
+    return changed | {
+        f"{faulty}/{faulty}_1.JPEG": first,
+        f"{faulty}/{faulty}_2.JPEG": first[: len(first) // 2],
+        f"{faulty}/{faulty}_3.JPEG": b"",
+        f"{faulty}/{faulty}_4.JPEG": draw(4, "PNG"),
+        f"{faulty}/{faulty}_5.JPEG": draw(5, "JPEG", "CMYK"),
+        f"{faulty}/{faulty}_6.JPEG": first,
+        f"{faulty}/{faulty}_7.JPEG": draw(7),
+    }
+
+
+def expected(wnids: tuple[str, ...], decode: bool) -> set[tuple[str, str]]:
+    missing, short, faulty = wnids[:3]
+    path = f"{faulty}/{faulty}_{{}}.JPEG".format
+    always = {
+        ("missing", missing),
+        ("short", short),
+        ("unreadable", path(3)),
+        ("duplicate", path(1)),
+        ("duplicate", path(6)),
+    }
+    return always | (
+        {("unreadable", path(2)), ("odd", path(4)), ("odd", path(5))} if decode else set()
+    )
+
+
+SOURCES: dict[str, Callable[[Path, dict[str, bytes]], Path]] = {
+    "folder": write,
+    "tar": make_tars,
+    "nested": make_nested,
+    "webdataset": make_shards,
+    "list": make_list,
+}
+
+
+@pytest.mark.parametrize("decode", [False, True])
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_fault_is_found_in_every_source(
+    source: str, decode: bool, files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    wnids = levels.wnids(1)
+    root = SOURCES[source](tmp_path / "pictures", spoil(files, wnids))
+    result = check(root, levels, decode=decode)
+    assert found(result) == expected(wnids, decode)
+    assert not result.sound
+    (fetch,) = result.to_fetch().values()
+    assert fetch == tuple(sorted(wnids[:3]))
+    assert {part.images.source for part in result.parts} == {source}
+
+
+def test_parquet_whose_sizes_are_not_known_is_read(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("test_images.WNIDS", (*levels.wnids(1), *levels.wnids(2)))
+    root = make_parquet(tmp_path / "a", spoil(files, levels.wnids(1)), "snappy")
+    assert found(check(root, levels)) == expected(levels.wnids(1), decode=False)
+
+
+def test_damaged_tars_are_found_and_the_others_checked(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    root = make_tars(tmp_path / "a", files)
+    for wnid in (levels.wnids(1)[0], levels.wnids(2)[0]):
+        (root / f"{wnid}.tar").write_bytes((root / f"{wnid}.tar").read_bytes()[:900])
+    result = check(root, levels, decode=True)
+    assert found(result) == {
+        ("damaged", levels.wnids(1)[0]),
+        ("damaged", levels.wnids(2)[0]),
+    }
+    assert [len(part.images) for part in result.parts] == [12, 12]
+
+
+def test_only_the_chosen_levels_are_checked(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    root = write(tmp_path / "a", spoil(files, levels.wnids(1)))
+    result = check_data(Pictures(root, only=("L2",)), levels, RECIPE)
+    assert result.sound
+    assert [part.dataset for part in result.parts] == ["cog_l2"]
+
+
+def test_a_folder_in_capitals_is_told(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    root, wnid = write(tmp_path / "a", files), levels.wnids(1)[0]
+    (root / wnid).rename(root / wnid.upper())
+    result = check(root, levels)
+    assert result.notes == (f"{wnid} is there as {wnid.upper()}: call it {wnid}",)
+    assert found(result) == {("missing", wnid)}
+
+
+def test_listed_pictures_must_be_there(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    root = write(tmp_path / "a", files)
+    split = {
+        wnid: {
+            "train": np.array([f"{wnid}_{number}.JPEG" for number in (2, 3, 4, 5)]),
+            "test": np.array([f"{wnid}_{number}.JPEG" for number in (0, 1)]),
+        }
+        for number in (1, 2)
+        for wnid in levels.wnids(number)
+    }
+    (tmp_path / "split.pkl").write_bytes(pickle.dumps(split))
+    wnid = levels.wnids(1)[0]
+    (root / wnid / f"{wnid}_0.JPEG").rename(root / wnid / f"{wnid}_0.jpg")
+    (root / wnid / f"{wnid}_4.JPEG").unlink()
+    pictures = Pictures(root, split=tmp_path / "split.pkl")
+    result = check_data(pictures, levels, RECIPE)
+    assert found(result) == {
+        ("renamed", f"{wnid}/{wnid}_0.JPEG"),
+        ("absent", f"{wnid}/{wnid}_4.JPEG"),
+    }
+    assert not result.sound
+    (root / wnid / f"{wnid}_4.JPEG").write_bytes(draw(99))
+    assert check_data(pictures, levels, RECIPE).sound  # a renamed picture is found by evaluate too
+
+
+def test_in1k_is_checked_too(files: dict[str, bytes], levels: Levels, tmp_path: Path) -> None:
+    root = write(tmp_path / "a", files)
+    own = {f"{wnid}/{wnid}_1.JPEG": draw(place) for place, wnid in enumerate(levels.seen[:3])}
+    write(tmp_path / "in1k" / "train", own)
+    write(tmp_path / "in1k" / "val", own | {next(iter(own)): b"broken"})
+    pictures = Pictures(root, in1k=tmp_path / "in1k", only=("in1k",))
+    result = check_data(pictures, levels, RECIPE, decode=True)
+    counts = result.counts
+    assert counts["in1k", "missing"] == len(levels.seen) - 3
+    assert counts["in1k-test", "unreadable"] == 1
+    assert [len(part.images) for part in result.parts] == [3, 3]
+    assert "officially 1,281,167" in result.notes[-1]
+    assert "ILSVRC2012" in next(iter(result.to_fetch()))
+
+
+# The report
+
+
+def rows_of(report: Path) -> list[dict[str, str]]:
+    with report.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The classes whose pictures were looked at."""
+    seen: list[str] = []
+    whole = cog.datasets.check.check._check
+
+    def counted(unit):
+        seen.append(unit.wnid)
+        return whole(unit)
+
+    monkeypatch.setattr(cog.datasets.check.check, "_check", counted)
+    return seen
+
+
+def test_a_report_is_gone_on_with_wherever_it_was_cut(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path, looked_at: list[str]
+) -> None:
+    report, wnids = tmp_path / "check.csv", levels.wnids(1)
+    root = write(tmp_path / "a", spoil(files, wnids))
+    first = check(root, levels, decode=True, report=report)
+    assert len(looked_at) == 5  # one of six is missing
+    whole = report.read_text()
+    rows = rows_of(report)
+    assert tuple(rows[0]) == HEADER
+    assert sum(row["finding"] == "checked" for row in rows) == 5
+    assert {(r["finding"], r["path"] or r["wnid"]) for r in rows if r["finding"] != "checked"} == (
+        expected(wnids, decode=True)
+    )
+    for size in range(0, len(whole), 61):
+        report.write_text(whole[:size])
+        looked_at.clear()
+        again = check(root, levels, decode=True, report=report)
+        assert sorted(again.findings) == sorted(first.findings)
+        assert sorted(report.read_text().splitlines()) == sorted(whole.splitlines())
+    assert looked_at == [wnids[2], levels.wnids(2)[2]]  # what could not be read, and what was cut
+
+
+def test_what_changed_is_checked_again(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path, looked_at: list[str]
+) -> None:
+    report, wnid = tmp_path / "check.csv", levels.wnids(1)[0]
+    root = write(tmp_path / "a", files)
+    check(root, levels, report=report)
+    looked_at.clear()
+    check(root, levels, report=report)
+    assert looked_at == []
+    (root / wnid / "new.JPEG").write_bytes(b"no picture")
+    assert check(root, levels, report=report).sound  # its bytes were not read
+    assert looked_at == [wnid]
+    looked_at.clear()
+    assert not check(root, levels, report=report, decode=True).sound  # which was not done before
+    assert len(looked_at) == 6
+    looked_at.clear()
+    result = check(root, levels, report=report)  # decoded before: no need to list
+    assert looked_at == [wnid]
+    (root / wnid / "new.JPEG").write_bytes(draw(77))
+    result = check(root, levels, report=report, decode=True)
+    assert result.sound
+
+
+def test_another_file_is_not_overwritten(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    root, report = write(tmp_path / "a", files), tmp_path / "thesis.csv"
+    report.write_text("my,precious\nresults,1\n")
+    with pytest.raises(CogError, match="no report of check-data"):
+        check(root, levels, report=report)
+    assert "precious" in report.read_text()
+
+
+# The command
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(each) for each in arguments], catch_exceptions=False)
+
+
+def test_the_command_tells_and_exits_with_1(
+    files: dict[str, bytes], levels: Levels, levels_folder: Path, tmp_path: Path
+) -> None:
+    wnids, report = levels.wnids(1), tmp_path / "check.csv"
+    root = write(tmp_path / "a", spoil(files, wnids))
+    options = ("--levels", levels_folder, "--test-per-class", 2, "--min-train", 3)
+    result = run(root, *options, "--decode", "--report", report, "--only", "L1")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("cog_l1     2 of 3 classes, 12 pictures decoded: ")
+    for text in ("1 missing", "1 short", "2 unreadable", "2 odd", "2 duplicate"):
+        assert text in lines[0]
+    assert f"  short      {wnids[1]}: 4 of 5" in lines
+    assert f"  {' '.join(wnids)}" in lines
+    assert lines[-2:] == ["not sound", str(report)]
+    result = run(root, *options, "--only", "L2")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "cog_l2     3 of 3 classes, 18 pictures: nothing to tell",
+        "sound",
+    ]

@@ -1,0 +1,121 @@
+"""What is said of odd pictures, drawn one of each kind."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cog.datasets.check.image import check_picture
+
+
+def noise(height: int = 40, width: int = 60) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    data = io.BytesIO()
+    image.save(data, kind, **options)
+    return data.getvalue()
+
+
+def turned(kind: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(noise(), kind, exif=exif)
+
+
+def sixteen_bits(kind: str) -> bytes:
+    return encode(Image.fromarray(np.arange(2400, dtype=np.uint16).reshape(40, 60)), kind)
+
+
+def animated(kind: str) -> bytes:
+    frames = [noise().rotate(turn) for turn in (0, 90, 180)]
+    return encode(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+def flat(height: int, width: int) -> bytes:
+    return encode(Image.new("L", (width, height)), "PNG")
+
+
+ODD: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "PNG called JPEG": ("a.JPEG", lambda: encode(noise(), "PNG"), "wrong suffix, a PNG called"),
+    "JPEG called PNG": ("a.png", lambda: encode(noise(), "JPEG"), "wrong suffix, a JPEG called"),
+    "GIF called jpg": ("a.jpg", lambda: encode(noise(), "GIF"), "wrong suffix, a GIF called"),
+    "CMYK JPEG": ("a.jpg", lambda: encode(noise().convert("CMYK"), "JPEG"), "CMYK"),
+    "CMYK TIFF": ("a.tif", lambda: encode(noise().convert("CMYK"), "TIFF"), "CMYK"),
+    "16-bit PNG": ("a.png", lambda: sixteen_bits("PNG"), "16 bits"),
+    "16-bit TIFF": ("a.tiff", lambda: sixteen_bits("TIFF"), "16 bits"),
+    "animated GIF": ("a.gif", lambda: animated("GIF"), "the first of 3"),
+    "animated PNG": ("a.png", lambda: animated("PNG"), "the first of 3"),
+    "animated WebP": ("a.webp", lambda: animated("WEBP"), "the first of 3"),
+    "several pages": ("a.tif", lambda: animated("TIFF"), "the first of 3"),
+    "turned JPEG": ("a.jpg", lambda: turned("JPEG", 6), "orientation 6"),
+    "turned PNG": ("a.png", lambda: turned("PNG", 3), "orientation 3"),
+    "tiny": ("a.png", lambda: encode(noise(8, 60), "PNG"), "tiny, a side under 32"),
+    "huge": ("a.png", lambda: flat(5000, 10_001), "huge, more than 50"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_pictures_are_told_with_what_becomes_of_them(kind: str) -> None:
+    name, draw, expected = ODD[kind]
+    (found,) = check_picture(name, draw())
+    assert found.finding == "odd"
+    assert expected in found.detail
+    assert found.detail.endswith("RGB")
+    sizes = {"tiny": "60 × 8", "huge": "10001 × 5000"}
+    assert f"read as {sizes.get(kind, '60 × 40')} RGB" in found.detail
+
+
+PLAIN: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "JPEG": ("a.JPEG", lambda: encode(noise(), "JPEG")),
+    "grey JPEG": ("a.jpg", lambda: encode(noise().convert("L"), "JPEG")),
+    "progressive JPEG": ("a.jpe", lambda: encode(noise(), "JPEG", progressive=True)),
+    "upright": ("a.jpg", lambda: turned("JPEG", 1)),
+    "PNG": ("a.png", lambda: encode(noise(), "PNG")),
+    "palette": ("a.png", lambda: encode(noise().quantize(), "PNG")),
+    "transparent": ("a.png", lambda: encode(noise().convert("RGBA"), "PNG")),
+    "black and white": ("a.png", lambda: encode(noise().convert("1"), "PNG")),
+    "GIF": ("a.gif", lambda: encode(noise(), "GIF")),
+    "BMP": ("a.bmp", lambda: encode(noise(), "BMP")),
+    "TIFF": ("a.tif", lambda: encode(noise(), "TIFF")),
+    "WebP": ("a.webp", lambda: encode(noise(), "WEBP")),
+    "PPM": ("a.ppm", lambda: encode(noise(), "PPM")),
+    "JPEG 2000": ("a.jp2", lambda: encode(noise(), "JPEG2000")),
+    "no suffix": ("a", lambda: encode(noise(), "PNG")),
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_nothing_is_said_of_plain_pictures(kind: str) -> None:
+    name, draw = PLAIN[kind]
+    assert check_picture(name, draw()) == []
+
+
+def test_several_things_may_be_odd_of_one_picture() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    data = encode(noise(20, 20).convert("CMYK"), "JPEG", exif=exif)
+    details = [found.detail for found in check_picture("a.png", data)]
+    assert [detail.split()[0].strip(",") for detail in details] == ["tiny", "CMYK", "EXIF", "wrong"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_cut_off_pictures_are_unreadable(kind: str) -> None:
+    data = encode(noise(), kind)
+    for cut in (b"", data[:5], data[: len(data) // 2]):
+        (found,) = check_picture("a.jpg", cut)
+        assert found.finding == "unreadable"
+        assert found.detail
+
+
+def test_text_and_far_too_large_pictures_are_unreadable() -> None:
+    (found,) = check_picture("a.jpg", b"<html>not found</html>")
+    assert found == ("unreadable", "not a picture in a known format")
+    (found,) = check_picture("a.png", flat(1, 2000))
+    assert found.finding == "unreadable"

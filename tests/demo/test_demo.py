@@ -1,0 +1,30 @@
+"""The demo: the whole program on drawn pictures, within its time, with what it promises."""
+
+from __future__ import annotations
+
+import resource
+
+import pandas as pd
+import pytest
+
+from tests.support.runs import run_cog
+
+
+def cpu_seconds() -> float:
+    """Of all child processes so far; wall time would also count what others do on the machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.long
+def test_the_demo_gives_six_datasets_for_two_models(tmp_path):
+    start = cpu_seconds()
+    done = run_cog("demo", "--out", "here", cwd=tmp_path)
+    seconds = cpu_seconds() - start
+    assert done.returncode == 0, done.stderr
+    assert "synthetic" in done.stderr
+    table = pd.read_csv(tmp_path / "here" / "results.csv")
+    top1 = table.pivot_table(index="dataset", columns="model", values="top1")
+    assert list(top1.index) == ["cog_l1", "cog_l2", "cog_l3", "cog_l4", "cog_l5", "in1k"]
+    assert (top1["demo-trained"] > top1["demo-untrained"] + 10).all(), top1
+    assert seconds < 90  # the demo runs on one thread: on a quiet machine this is the wall time

@@ -1,0 +1,347 @@
+"""Many workers, many devices, and kills: the same bytes as one worker makes alone."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cog
+from cog.cli.evaluate import evaluate, extract
+from cog.errors import CogError
+from cog.evaluation.evaluate import make_all_features, run_plan
+from cog.evaluation.plan import make_plan
+from cog.evaluation.worker import run_share
+from cog.features.executors.devices import devices_for, merged
+from cog.features.executors.share import Share
+from cog.features.store.store import FeatureStore
+from cog.images.preprocess import Preprocess
+from cog.models.model import Model
+from cog.progress import Silent
+from cog.recipe import Recipe
+from tests.support.runs import WNIDS, draw_pictures
+
+SCRIPT = Path(cog.__file__).parents[1] / "examples" / "slurm_array.sh"
+
+
+@pytest.fixture
+def options(pictures, levels_folder):
+    """Options of a plan for the small pictures, in chunks of few rows."""
+    return {
+        "images": pictures, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
+        "probes": ("logreg",), "solver": "lbfgs", "seeds": (22, 37), "batch_size": 2,
+        "chunk_rows": 3, "workers": 1, "recipe": Recipe(trials=3, epochs=4),
+    }  # fmt: skip
+
+
+class Listener(Silent):
+    """Remembers what it is told."""
+
+    def __init__(self):
+        self.said = []
+
+    def note(self, text):
+        self.said.append(text)
+
+
+def chunk_files(out: Path) -> dict[str, bytes]:
+    """Everything in the stores below a folder, by name; with the partial files, were there any."""
+    files = sorted(out.glob("*/features/**/*"))
+    return {str(f.relative_to(out)): f.read_bytes() for f in files if f.is_file()}
+
+
+def alone(options, models, out: Path) -> dict[str, bytes]:
+    make_all_features(make_plan(models, out=out, device="cpu", **options), Silent())
+    return chunk_files(out)
+
+
+def work(models, options, out, share, threads=1) -> None:
+    """A worker in a process of its own."""
+    torch.set_num_threads(threads)
+    plan = make_plan(models, out=out, device="cpu", **options)
+    make_all_features(plan, Silent(), Share.read(share))
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that start at once: they are forks of one that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["cog.evaluation.evaluate", "cog.evaluation.plan", "cog.models.load", "tests.support.runs"]
+    )
+    return context
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 60))
+def test_shares_divide_numbers_without_rest_or_overlap(workers, devices, count):
+    shares = [Share(worker, workers) for worker in range(workers)]
+    assert sorted(itertools.chain(*(share.of(range(count)) for share in shares))) == [*range(count)]
+    for share in shares:
+        parts = [part.of(range(count)) for part in share.divided(devices)]
+        assert sorted(itertools.chain(*parts)) == share.of(range(count))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        assert Share.read(str(share)) == share
+
+
+@pytest.mark.parametrize("text", ["", "3", "4/4", "-1/4", "0/0", "1/2/3", "a/b"])
+def test_no_share(text):
+    with pytest.raises(CogError, match="expected a worker r/w"):
+        Share.read(text)
+
+
+def test_iterators_run_at_once_and_give_everything():
+    meet = threading.Barrier(3, timeout=10)  # none goes on before all three are there
+
+    def numbers(start):
+        meet.wait()
+        yield from range(start, start + 5)
+
+    assert sorted(merged([numbers(0), numbers(5), numbers(10)])) == list(range(15))
+    assert list(merged([numbers_alone()])) == [0, 1, 2]
+
+
+def numbers_alone():
+    yield from range(3)
+
+
+def test_an_error_in_one_iterator_stops_the_others():
+    closed = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                yield 1
+                time.sleep(0.001)
+        finally:
+            closed.set()
+
+    def broken():
+        yield 1
+        raise CogError("what", "hint")
+
+    with pytest.raises(CogError, match="what"):
+        list(merged([endless(), broken()]))
+    assert closed.is_set()
+    closed.clear()
+    for _ in merged([endless(), endless()]):
+        break
+    assert closed.wait(10)
+
+
+def test_models_are_copied_for_every_device_but_the_first():
+    model = Model(torch.nn.Conv2d(3, 4, 3), preprocess=Preprocess(resize=8, crop=8), name="m")
+    first, second = devices_for([torch.device("cpu")] * 2, "fp32", Silent())
+    assert first.forward(model).model is model
+    copied = second.forward(model)
+    assert copied is second.forward(model)
+    assert copied.model.network is not model.network
+    assert copied.model.fingerprint == model.fingerprint
+    model.network.hook = threading.Lock()
+    third = devices_for([torch.device("cpu")] * 3, "fp32", Silent())[2]
+    with pytest.raises(CogError, match="m cannot be copied to cpu") as caught:
+        third.forward(model)
+    assert "--worker" in caught.value.hint
+
+
+@pytest.mark.parametrize("devices", ["cpu,cpu", "cpu,cpu,cpu"])
+def test_several_devices_give_the_bytes_of_one(options, plug_in, tmp_path, devices):
+    convolutions = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.Conv2d(16, 16, 3), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+    )  # fmt: skip
+    prepared = Preprocess(resize=16, crop=16)
+    models = [f"{plug_in}:load", Model(convolutions, preprocess=prepared, name="convolutions")]
+    expected = alone(options, models, tmp_path / "one")
+    assert sum("/features/c/" in name for name in expected) == 2 * 2 * (8 + 4)
+    plan = make_plan(models, out=tmp_path / "more", device=devices, **options)
+    assert len(plan.devices) == len(devices.split(","))
+    make_all_features(plan, Silent())
+    assert chunk_files(tmp_path / "more") == expected
+
+
+def test_several_devices_halve_their_batches_each(options, tmp_path):
+    class Hungry(torch.nn.Module):
+        def forward(self, x):
+            if len(x) > 1:
+                raise RuntimeError("CUDA out of memory")
+            return x.mean((2, 3))
+
+    model = Model(Hungry(), preprocess=Preprocess(resize=16, crop=16), name="hungry")
+    listener = Listener()
+    plan = make_plan(model, out=tmp_path, device="cpu,cpu", **options)
+    make_all_features(plan, listener)
+    assert len([text for text in listener.said if "out of memory" in text]) == 2  # once a device
+
+
+def test_a_script_that_leaves_the_device_open_keeps_its_network_on_one(options, tmp_path):
+    model = Model(
+        torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1),
+                            torch.nn.Flatten()),
+        preprocess=Preprocess(resize=16, crop=16), name="mine",
+    )  # fmt: skip
+    assert make_plan(model, out=tmp_path, **options).devices == ()
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_at_once_give_the_bytes_of_one(options, plug_in, tmp_path, processes, workers):
+    models = [f"{plug_in}:load", f"{plug_in}:another"]
+    out = tmp_path / "many"
+    started = [
+        processes.Process(target=work, args=(models, options, out, f"{worker}/{workers}"))
+        for worker in range(workers)
+    ]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(60)
+        assert process.exitcode == 0
+    assert chunk_files(out) == alone(options, models, tmp_path / "one")
+
+
+def test_a_worker_makes_its_own_chunks_and_no_others(options, plug_in, tmp_path):
+    plan = make_plan(f"{plug_in}:load", out=tmp_path, device="cpu", **options)
+    listener = Listener()
+    make_all_features(plan, listener, Share(1, 3))
+    made = {int(path.parent.name) for path in tmp_path.glob("*/features/*/features/c/*/0")}
+    assert made == {1, 4, 7}  # of 8 chunks of training pictures; of 4 of test pictures
+    assert "16 chunks of other workers are not made yet" in listener.said[-1]
+
+
+def test_chunks_are_enough_for_all_workers(options, plug_in, tmp_path):
+    del options["chunk_rows"]
+    options["batch_size"] = 1
+    for workers, chunks in ((1, 8), (3, 24)):  # of 24 pictures
+        out = tmp_path / str(workers)
+        plan = make_plan(f"{plug_in}:load", out=out, device="cpu", **options)
+        make_all_features(plan, Silent(), Share(0, workers))
+        store = FeatureStore.open(next(out.glob("*/features/*-train.zarr")))
+        assert store.n_chunks == chunks
+
+
+def test_a_worker_forgets_only_its_own_mended_chunks(options, plug_in, tmp_path):
+    images = draw_pictures(tmp_path / "pictures", WNIDS, 54)
+    options |= {"images": images, "chunk_rows": 6, "test_per_class": 10}
+    first = make_plan(f"{plug_in}:load", out=tmp_path / "out", device="cpu", **options)
+    train = first.datasets[0].lists[0]
+    bad = images / train.paths[7]  # of chunk 1
+    whole = bad.read_bytes()
+    bad.write_bytes(b"")
+    make_all_features(first, Silent())
+    bad.write_bytes(whole)
+    name = f"{first.datasets[0].name}-train.zarr"
+    chunk = tmp_path / "out" / "colours" / "features" / name / "features" / "c" / "1" / "0"
+    before = chunk.stat().st_mtime_ns
+    make_all_features(first, Silent(), Share(0, 2))
+    assert chunk.stat().st_mtime_ns == before
+    make_all_features(first, Silent(), Share(1, 2))
+    assert chunk.stat().st_mtime_ns > before
+
+
+def test_workers_fit_the_cells_that_they_can(options, plug_in, tmp_path):
+    plan = make_plan(f"{plug_in}:load", out=tmp_path / "out", device="cpu", **options)
+    listener = Listener()
+    assert len(run_share(plan, listener, Share(0, 2))) == 0
+    assert "0 of its 2 cells are done; 2 wait for the chunks of other workers" in listener.said[-1]
+    assert "without --worker" in listener.said[-1]
+    rows = run_share(plan, listener, Share(1, 2))
+    assert list(rows["seed"]) == [37, 37]
+    assert "2 of its 2 cells are done." in listener.said[-1]
+    again = run_share(plan, listener, Share(0, 2))
+    assert list(again["seed"]) == [22, 22]
+    finished = run_plan(plan, Silent())
+    single = run_plan(make_plan(f"{plug_in}:load", out=tmp_path / "one", device="cpu", **options),
+                      Silent())  # fmt: skip
+    times = ["seconds"]
+    assert finished.drop(columns=times).equals(single.drop(columns=times))
+
+
+def test_the_command_line_takes_workers(options, plug_in, tmp_path, capsys):
+    common = [
+        "--model", f"{plug_in}:load", "--images", str(options["images"]),
+        "--levels", str(options["levels"]), "--out", str(tmp_path / "out"),
+        "--test-per-class", "4", "--min-train", "4", "--chunk-rows", "3",
+    ]  # fmt: skip
+    extract([*common, "--worker", "1/2", "--device", "cpu,cpu"], standalone_mode=False)
+    said = capsys.readouterr()
+    assert said.out.count(".zarr") == 4
+    assert "worker 1/2: all its chunks are made; 12 chunks of other workers" in said.err
+    with pytest.raises(CogError, match="expected a worker r/w"):
+        extract([*common, "--worker", "2/2"], standalone_mode=False)
+    probe = ["--probe", "ncm", "--seeds", "22"]
+    evaluate([*common, *probe, "--worker", "0/2"], standalone_mode=False)
+    said = capsys.readouterr()
+    assert "cog_l1" in said.out  # its half of the features was all that was missing
+    assert "worker 0/2: 1 of its 1 cells are done. When all workers have ended" in said.err
+    with pytest.raises(CogError, match="does not know when the others are done"):
+        evaluate([*common, "--worker", "0/2", "--discard-features"], standalone_mode=False)
+
+
+def test_the_example_for_slurm(tmp_path):
+    subprocess.run(["bash", "-n", SCRIPT], check=True)
+    fake = tmp_path / "cog"
+    fake.write_text('#!/bin/bash\necho "$@" >> "$LOG"\n')
+    fake.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": str(tmp_path / "log"),
+        "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "MODELS": "dino swav",
+        "OUT": "/shared/runs",
+    }  # fmt: skip
+    subprocess.run(["bash", SCRIPT], check=True, env=environment, cwd=tmp_path)
+    common = (
+        "--images /data/imagenet21k --in1k /data/imagenet --out /shared/runs "
+        "--worker 3/16 --model dino --model swav"
+    )
+    said = (tmp_path / "log").read_text().splitlines()
+    assert said == [f"extract {common}", f"evaluate {common}"]
+    for line in said:  # the options are there
+        command, *arguments = line.split()
+        context = {"extract": extract, "evaluate": evaluate}[command].make_context(
+            command, arguments
+        )
+        assert context.params["worker"] == "3/16"
+    fake.write_text("#!/bin/bash\nexit 2\n")
+    assert subprocess.run(["bash", SCRIPT], env=environment, cwd=tmp_path).returncode == 2
+
+
+def count_chunks(out: Path) -> int:
+    return len(list(out.glob("*/features/*/features/c/*/0")))
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(
+    options, plug_in, tmp_path, processes, kills
+):
+    """The moments: some chunks on from the start, and there any time within two chunks."""
+    models = [f"{plug_in}:load", f"{plug_in}:another"]
+    options |= {"chunk_rows": 2, "batch_size": 1}
+    expected = alone(options, models, tmp_path / "one")
+    total = count_chunks(tmp_path / "one")
+    rng = np.random.default_rng(kills)
+    killed, out = 0, tmp_path / "0"
+    while True:
+        process = processes.Process(target=work, args=(models, options, out, "0/1"))
+        process.start()
+        if killed < kills:
+            wanted = count_chunks(out) + int(rng.integers(0, total // 4))
+            while process.is_alive() and count_chunks(out) < wanted:
+                time.sleep(0.001)
+            time.sleep(float(rng.uniform(0, 0.02)))
+            process.kill()
+        process.join(60)
+        killed += process.exitcode == -signal.SIGKILL
+        if process.exitcode == 0:
+            assert chunk_files(out) == expected
+            if killed == kills:
+                break
+            out = tmp_path / str(killed)

@@ -1,0 +1,483 @@
+"""The store: reads what was written, refuses what differs, never calls half a store done."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cog.features.store.store
+from cog.errors import CogError
+from cog.features.store.store import FeatureStore
+from cog.storage import (
+    ABANDONED_SECONDS,
+    Place,
+    Url,
+    files_below,
+    partial_name,
+    write_bytes,
+    write_text,
+)
+
+FINGERPRINT = {"format": 1, "model": "abc", "images": "def"}
+OTHER = FINGERPRINT | {"model": "xyz"}
+
+
+def make(
+    path: Place,
+    rows: int,
+    dim: int = 3,
+    chunk_rows: int = 4,
+    dtype: str = "float32",
+    fingerprint: dict = FINGERPRINT,
+) -> FeatureStore:
+    return FeatureStore.create(
+        path,
+        np.arange(rows, dtype=np.int64),
+        dim=dim,
+        dtype=dtype,
+        chunk_rows=chunk_rows,
+        fingerprint=fingerprint,
+    )
+
+
+def fill(
+    store: FeatureStore, x: np.ndarray, readable: np.ndarray | None = None, worker: str = "0/1"
+) -> None:
+    """Write the missing chunks that are the worker's: r/w is chunk r, r + w, r + 2 w, …"""
+    readable = np.ones(len(x), bool) if readable is None else readable
+    r, w = map(int, worker.split("/"))
+    for chunk in store.missing_chunks():
+        if chunk % w == r:
+            rows = store.chunk_slice(chunk)
+            reasons = {
+                int(row): f"why {row}"
+                for row in np.flatnonzero(~readable)
+                if rows.start <= row < rows.stop
+            }
+            store.write_chunk(chunk, x[rows], readable[rows], reasons)
+
+
+def content(path: Place) -> dict[str, bytes]:
+    """Every file of a store."""
+    return {name: (path / name).read_bytes() for name in files_below(path)}
+
+
+@pytest.fixture(params=["folder", "url"])
+def path(request, tmp_path) -> Place:
+    """Where a store may be: a folder on disk, or a URL (of memory)."""
+    if request.param == "folder":
+        return tmp_path / "a.zarr"
+    pytest.importorskip("fsspec")
+    return Url(f"memory://{uuid.uuid4().hex}/a.zarr")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.integers(1, 13),
+    dim=st.integers(1, 5),
+    chunk_rows=st.integers(1, 14),
+    dtype=st.sampled_from(["float16", "float32"]),
+    seed=st.integers(0, 99),
+)
+def test_reads_what_was_written(tmp_path_factory, rows, dim, chunk_rows, dtype, seed):
+    path = tmp_path_factory.mktemp("store") / "a.zarr"
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, dim)).astype(np.float32)
+    readable = rng.random(rows) > 0.2
+    store = make(path, rows, dim, chunk_rows, dtype)
+    fill(store, x, readable)
+    found, labels = FeatureStore.open(path, FINGERPRINT).read()
+    np.testing.assert_array_equal(found, x[readable].astype(dtype))
+    np.testing.assert_array_equal(labels, np.flatnonzero(readable))
+    assert set(store.unreadable()) == set(np.flatnonzero(~readable))
+
+
+def test_missing_chunks_are_counted_from_the_disk(path):
+    store = make(path, 10)
+    assert store.missing_chunks() == [0, 1, 2]
+    store.write_chunk(1, np.ones((4, 3), np.float32), np.ones(4, bool), {})
+    assert FeatureStore.open(store.path).missing_chunks() == [0, 2]
+    with pytest.raises(CogError, match="lacks 2 of 3 chunks"):
+        store.read()
+
+
+def test_a_chunk_equal_to_the_fill_value_is_done_too(path):
+    store = make(path, 4)
+    store.write_chunk(
+        0, np.zeros((4, 3), np.float32), np.zeros(4, bool), dict.fromkeys(range(4), "x")
+    )
+    assert store.missing_chunks() == []
+    assert len(store.read()[1]) == 0
+
+
+def test_another_fingerprint_is_refused_and_the_field_named(path):
+    store = make(path, 4)
+    with pytest.raises(CogError, match="model: asked xyz, found abc"):
+        FeatureStore.open(store.path, FINGERPRINT | {"model": "xyz"})
+
+
+def test_what_is_no_store_is_refused(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    with pytest.raises(CogError, match="not a feature store"):
+        FeatureStore.open(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(path, bad):
+    store = make(path, 4)
+    x = np.ones((4, 3), np.float32)
+    x[2, 1] = bad
+    with pytest.raises(CogError, match="not finite"):
+        store.write_chunk(0, x, np.ones(4, bool), {})
+    assert store.missing_chunks() == [0]
+
+
+def test_float16_overflow_names_the_remedy(path):
+    store = make(path, 4, dtype="float16")
+    with pytest.raises(CogError, match="70000 does not fit in float16") as error:
+        store.write_chunk(0, np.full((4, 3), 70_000, np.float32), np.ones(4, bool), {})
+    assert "--dtype float32" in error.value.hint
+
+
+@settings(max_examples=200, deadline=None)
+@given(value=st.floats(65_000, 66_000, width=32), sign=st.sampled_from([-1, 1]))
+def test_what_fits_in_float16_is_what_numpy_can_cast(value, sign):
+    store = FeatureStore(Path("nowhere"), {}, 1, 1, 1, "float16")
+    x = np.array([[sign * value]], np.float32)
+    with np.errstate(over="ignore"):
+        cast = x.astype(np.float16)
+    if np.isfinite(cast).all():
+        assert store._checked(x, np.ones(1, bool)) == cast
+    else:
+        with pytest.raises(CogError, match="does not fit in float16"):
+            store._checked(x, np.ones(1, bool))
+
+
+def test_a_row_that_is_not_readable_may_hold_anything(path):
+    x = np.array([[np.nan, 1, 2], [1e9, np.inf, 0], [1, 2, 3], [4, 5, 6]], np.float32)
+    before = x.copy()
+    store = make(path, 4, dtype="float16")
+    fill(store, x, np.array([False, False, True, True]))
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(store.read()[0], x[2:])
+    assert np.isnan(store.read_rows("features", slice(0, 2))).all()
+
+
+def test_a_flipped_bit_is_found(path):
+    store = make(path, 4)
+    fill(store, np.ones((4, 3), np.float32))
+    chunk = store.path / "features" / "c" / "0" / "0"
+    data = bytearray(chunk.read_bytes())
+    data[5] ^= 1
+    write_bytes(chunk, bytes(data))
+    with pytest.raises(CogError, match="damaged"):
+        store.read()
+
+
+def test_a_killed_write_leaves_the_chunk_missing(tmp_path, monkeypatch):
+    """Zarr renames a chunk into place: an error before that leaves no chunk, and no half of one."""
+    store = make(tmp_path / "a.zarr", 4)
+    renames = []
+
+    def fail(self, target):
+        renames.append(target)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        store.write_chunk(0, np.ones((4, 3), np.float32), np.ones(4, bool), {})
+    monkeypatch.undo()
+    assert renames
+    assert store.missing_chunks() == [0]
+    fill(store, np.ones((4, 3), np.float32))
+    assert len(store.read()[1]) == 4
+
+
+def test_a_failed_create_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="non-negative"):
+        make(tmp_path / "a.zarr", 4, chunk_rows=-1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remove_drops_it_whole(path):
+    store = make(path, 4)
+    fill(store, np.ones((4, 3), np.float32))
+    FeatureStore.remove(store.path)
+    FeatureStore.remove(store.path)
+    assert not FeatureStore.is_there(path)
+    assert content(path.parent) == {}
+
+
+def test_a_text_that_is_a_path_or_a_url_will_do(path):
+    store = make(path, 4)
+    assert FeatureStore.open(str(path)) == store
+
+
+# --- several workers ---------------------------------------------------------------------------
+
+
+def hide_once(monkeypatch) -> None:
+    """The next `create` finds nothing there: another worker is about to make it too."""
+    answers = iter([False])
+    original = cog.features.store.store.is_there
+    monkeypatch.setattr(
+        cog.features.store.store, "is_there", lambda path: next(answers, original(path))
+    )
+
+
+def test_a_racing_worker_that_creates_the_same_store_goes_on_with_it(path, monkeypatch):
+    first = make(path, 10, chunk_rows=4)
+    fill(first, np.ones((10, 3), np.float32), worker="0/2")
+    before = content(path)
+    hide_once(monkeypatch)
+    second = make(path, 10, chunk_rows=5)
+    assert second.chunk_rows == 4
+    assert second.missing_chunks() == [1]
+    assert content(path) == before
+    assert content(path.parent) == {f"a.zarr/{name}": data for name, data in before.items()}
+
+
+def test_a_racing_worker_with_something_else_is_refused(path, monkeypatch):
+    make(path, 10)
+    before = content(path)
+    hide_once(monkeypatch)
+    with pytest.raises(CogError, match="model: asked xyz, found abc"):
+        make(path, 10, fingerprint=OTHER)
+    assert content(path) == before
+
+
+def test_threads_that_create_at_once_agree(path):
+    sizes: list[int] = []
+
+    def create(chunk_rows: int) -> None:
+        sizes.append(make(path, 12, chunk_rows=chunk_rows).chunk_rows)
+
+    threads = [threading.Thread(target=create, args=(size,)) for size in (2, 3, 4, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sizes) == 4
+    assert len(set(sizes)) == 1
+    assert FeatureStore.open(path).missing_chunks() == list(range(12 // sizes[0]))
+
+
+def test_a_creation_that_was_killed_is_taken_up(path, monkeypatch):
+    """On disk nothing is in the way; at a URL, metadata without the root's, which comes last."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cog.features.store.files.write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(path, 10)
+    monkeypatch.undo()
+    assert not FeatureStore.is_there(path)
+    store = make(path, 10)
+    fill(store, np.ones((10, 3), np.float32))
+    assert len(store.read()[1]) == 10
+
+
+def test_workers_lose_no_reason_and_leave_the_same_bytes_as_one(path):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    readable = rng.random(40) > 0.5
+    alone = make(path, 40)
+    fill(alone, x, readable)
+    together = path.with_name("b.zarr") if isinstance(path, Path) else path.parent / "b.zarr"
+    make(together, 40)
+    workers = [
+        threading.Thread(target=fill, args=(FeatureStore.open(together), x, readable, f"{r}/3"))
+        for r in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    expected = {int(row): f"why {row}" for row in np.flatnonzero(~readable)}
+    assert FeatureStore.open(together).unreadable() == alone.unreadable() == expected
+    assert content(together) == content(path)
+
+
+def test_a_store_replaced_while_it_is_filled_is_not_written_to(path):
+    store = make(path, 10, chunk_rows=4)
+    arguments = (0, np.ones((4, 3), np.float32), np.ones(4, bool), {})
+    for fingerprint, chunk_rows in ((OTHER, 4), (FINGERPRINT, 5)):
+        FeatureStore.remove(path)
+        with pytest.raises(CogError, match="removed or replaced"):
+            store.write_chunk(*arguments)
+        new = make(path, 10, chunk_rows=chunk_rows, fingerprint=fingerprint)
+        with pytest.raises(CogError, match="removed or replaced"):
+            store.write_chunk(*arguments)
+        assert new.done_chunks() == []
+
+
+def test_only_an_empty_store_of_something_else_makes_room(path):
+    FeatureStore.remove_empty(path, OTHER)
+    store = make(path, 10)
+    FeatureStore.remove_empty(path, FINGERPRINT)
+    assert FeatureStore.is_there(path)
+    FeatureStore.remove_empty(path, OTHER)
+    assert not FeatureStore.is_there(path)
+    store = make(path, 10)
+    fill(store, np.ones((10, 3), np.float32), worker="0/2")
+    with pytest.raises(CogError, match="model: asked xyz, found abc"):
+        FeatureStore.remove_empty(path, OTHER)
+    assert FeatureStore.open(path).done_chunks() == [0, 2]
+
+
+def test_a_mended_picture_takes_its_reason_away(path):
+    store = make(path, 10)
+    x, readable = np.ones((10, 3), np.float32), np.ones(10, bool)
+    readable[5] = False
+    fill(store, x, readable)
+    assert store.unreadable() == {5: "why 5"}
+    store.forget_chunk(1)
+    assert store.unreadable() == {}
+    assert store.missing_chunks() == [1]
+    fill(store, x)
+    assert store.unreadable() == {}
+    assert len(store.read()[1]) == 10
+
+
+# --- what a kill leaves ------------------------------------------------------------------------
+
+
+def ended_process(path: Path) -> Path:
+    """The name that a process which is gone gave to a partial file for `path`."""
+    code = (
+        "import sys; from pathlib import Path; from cog.storage import partial_name; "
+        "print(partial_name(Path(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    return Path(done.stdout.strip())
+
+
+def test_partial_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    store = make(tmp_path / "a.zarr", 10)
+    chunk = store.path / "features" / "c" / "0" / "0"
+    chunk.parent.mkdir(parents=True)
+    long_ago = time.time() - ABANDONED_SECONDS - 60
+    old, other_machine, of_zarr, of_zarr_now, now = (
+        ended_process(chunk),
+        chunk.with_name(".0.elsewhere-1.1.0123abcd.partial"),
+        chunk.with_name(f"0.{uuid.uuid4().hex}.partial"),
+        chunk.with_name(f"0.{uuid.uuid4().hex}.partial"),
+        partial_name(chunk),
+    )
+    for path in (old, other_machine, of_zarr, of_zarr_now, now):
+        path.write_bytes(b"half")
+    for path in (other_machine, of_zarr):
+        os.utime(path, (long_ago, long_ago))
+    half_made = ended_process(store.path)
+    half_made.mkdir()
+    (half_made / "zarr.json").write_text("")
+    assert store.clear_partial() == 4
+    assert set(chunk.parent.iterdir()) == {of_zarr_now, now}
+    assert list(tmp_path.iterdir()) == [store.path]
+    assert store.missing_chunks() == [0, 1, 2]
+
+
+FILLED_AND_KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+import numpy as np
+from cog.features.store.store import FeatureStore
+
+whole, path = map(Path, sys.argv[1:])
+x = np.fromfile(whole / "x", np.float32).reshape(400, 2000)
+readable = np.fromfile(whole / "readable", bool)
+
+def go_on():
+    store = FeatureStore.create(path, np.arange(400), dim=2000, dtype="float16", chunk_rows=2,
+                                fingerprint={"format": 1, "model": "abc", "images": "def"})
+    store.clear_partial()
+    for chunk in store.missing_chunks():
+        rows = store.chunk_slice(chunk)
+        why = {int(row): f"why {row}" for row in rows.start + np.flatnonzero(~readable[rows])}
+        store.write_chunk(chunk, x[rows], readable[rows], why)
+
+killed = 0
+for seconds in np.random.default_rng(2).uniform(0.0, 0.05, size=40):
+    child = os.fork()
+    if not child:
+        go_on()
+        os._exit(0)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+print(killed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked workers")
+def test_killed_at_forty_moments_it_ends_as_one_that_was_not(tmp_path):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(400, 2_000)).astype(np.float32)
+    readable = rng.random(400) > 0.1
+    data, whole, path = tmp_path / "data", tmp_path / "whole.zarr", tmp_path / "killed.zarr"
+    data.mkdir()
+    x.tofile(data / "x")
+    readable.tofile(data / "readable")
+    fill(make(whole, 400, 2_000, 2, "float16"), x, readable)
+    command = [sys.executable, "-c", FILLED_AND_KILLED, str(data), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) >= 5, "most workers were done before they were killed"
+    store = make(path, 400, 2_000, 2, "float16")
+    store.clear_partial()
+    fill(store, x, readable)
+    assert content(path) == content(whole)
+    assert sorted(tmp_path.iterdir()) == [data, path, whole]
+
+
+# --- stores of other versions ------------------------------------------------------------------
+
+
+def change_attributes(path: Place, **changes: object) -> None:
+    """Other attributes of a store; None takes one away."""
+    group = json.loads((path / "zarr.json").read_text())
+    attributes = group["attributes"] | changes
+    group["attributes"] = {name: value for name, value in attributes.items() if value is not None}
+    write_text(path / "zarr.json", json.dumps(group))
+
+
+def test_a_store_of_layout_1_is_gone_on_with(path):
+    """It kept the reasons of all chunks in one attribute, and none in files."""
+    store = make(path, 12)
+    readable = np.ones(12, bool)
+    readable[[1, 5, 9]] = False
+    x = np.ones((12, 3), np.float32)
+    fill(store, x, readable)
+    for name in files_below(path / "readable" / "reasons"):
+        (path / "readable" / "reasons" / name).unlink()
+    change_attributes(path, layout=None, unreadable={"1": "old 1", "5": "old 5", "9": "old 9"})
+    store = FeatureStore.open(path, FINGERPRINT)
+    assert store.layout == 1
+    assert store.unreadable() == {1: "old 1", 5: "old 5", 9: "old 9"}
+    store.forget_chunk(0)
+    store.forget_chunk(1)
+    assert store.unreadable() == {9: "old 9"}
+    readable[1] = True
+    fill(store, x, readable)
+    assert FeatureStore.open(path).unreadable() == {5: "why 5", 9: "old 9"}
+
+
+def test_a_later_layout_is_refused(path):
+    make(path, 4)
+    change_attributes(path, layout=99)
+    with pytest.raises(CogError, match="layout 99") as error:
+        FeatureStore.open(path)
+    assert "update" in error.value.hint

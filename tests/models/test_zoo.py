@@ -1,0 +1,410 @@
+"""The table of models: every published layout loads strictly and gives the features it means."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import timm
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from cog.errors import CogError
+from cog.models.load import load_model
+from cog.models.pooling import Pooled, pooled
+from cog.models.quirks import QUIRKS
+from cog.models.seen_data import seen_data_of_tag
+from cog.models.sources import from_zoo as zoo_source
+from cog.models.weights.checkpoints import read_checkpoint
+from cog.models.zoo import ACCESS, find_row, read_zoo
+from tests.support.official_layouts import LAYOUTS, CfgNode, igpt_clusters, simmim
+from tests.support.runs import run_cog
+
+ZOO = read_zoo()
+TOLERANCE = 1e-5  # of the largest feature
+# Quick: one of every layout, on its smallest network. The rest takes minutes.
+QUICK = (
+    "sup_resnet50", "mocov2_resnet50", "infomin_resnet50", "obow_resnet50", "swav_resnet50",
+    "dino_resnet50", "dino_resnet50/full", "compress_resnet50", "cutmix_resnet50",
+    "relabel_resnet50/bare", "advrobust_resnet50", "mopro_resnet50", "mocov3_resnet50",
+    "trex_resnet50/full", "sup_inception-v3", "deit_small", "deit_small_distilled",
+    "clip_resnet50", "clip_resnet50/timm", "dino_vits16/full", "ibot_vits16", "mocov3_vits16",
+    "msn_vits16", "dinov2_vits14", "dinov3_vits16", "dinov3_vits16plus", "convnext_tiny",
+    "t2tvit_t14", "nat_m4", "efficientnet_b1", "efficientnet_b1/ema", "simclrv2_resnet50",
+    "byol_resnet50", "beit_vitb16", "cae_vitb16", "maskfeat_vitb16", "unic_vitb16",
+    "dinov2_vitb14_reg",
+)  # fmt: skip
+
+
+SMALL = tuple(
+    name
+    for name in QUICK
+    if not any(size in name for size in ("vitb", "inception", "igpt", "dinov3_vits16plus", "/"))
+)
+
+
+def quick_or_long(quick: tuple[str, ...]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.long) for name in LAYOUTS]
+
+
+def pictures(shape: tuple[int, ...], count: int = 2) -> torch.Tensor:
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(5))
+
+
+# --- the files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", quick_or_long(QUICK))
+def test_the_published_file_gives_the_features_that_it_means(entry, tmp_path):
+    name = entry.partition("/")[0]
+    layout = LAYOUTS[entry]()
+    path = tmp_path / "weights.pth"
+    torch.save(layout.content, path)
+    if name.startswith("igpt"):
+        clusters = {"clusters": igpt_clusters().tolist()}
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(clusters))
+    model = load_model(name, weights=path)
+    x = pictures(model.preprocess.shape)
+    with torch.no_grad():
+        expected = layout.features(x)
+    found = model.embed(x)
+    assert found.shape == expected.shape == (2, ZOO[name].dim)
+    assert (found - expected).abs().max() <= TOLERANCE * expected.abs().max()
+    assert sum(part.numel() for part in model.network.parameters()) == ZOO[name].parameters
+    path.unlink()
+
+
+def entry_in(content: Any, name: str) -> str:
+    """The entry of a file's content that the row reads its tensors from; empty if they lie bare."""
+    nested = "ema_state|model_state" if ZOO[name].nested == "pycls" else ZOO[name].nested
+    return next((key for key in nested.split("|") if key and key in content), "")
+
+
+def a_tensor_of_the_network(tensors: dict[str, torch.Tensor], name: str) -> str:
+    """A name in the file that ends up in the network: one of its widest matrices."""
+    patterns = [pattern.removeprefix("?") for pattern in ZOO[name].drop]
+    kept = [
+        key
+        for key in tensors
+        if not any(fnmatch.fnmatch(key, pattern) for pattern in patterns) and tensors[key].ndim > 1
+    ]
+    return max(kept, key=lambda key: (tensors[key].numel(), key))
+
+
+@pytest.mark.parametrize("entry", quick_or_long(SMALL))
+def test_a_tensor_that_is_missing_renamed_or_misshapen_is_named(entry, monkeypatch):
+    name = entry.partition("/")[0]
+    content = LAYOUTS[entry]().content
+    place = entry_in(content, name)
+    key = a_tensor_of_the_network(content[place] if place else content, name)
+    monkeypatch.setattr(zoo_source, "_clusters", lambda *_: igpt_clusters())
+    for spoil in (remove, rename, reshape):
+        tensors = dict(content[place] if place else content)
+        spoilt = {**content, place: tensors} if place else tensors
+        named = spoil(tensors, key)
+        monkeypatch.setattr("cog.models.weights.checkpoints.read_safely", lambda *_, c=spoilt: c)
+        network = zoo_source.make_network(ZOO[name])
+        if not ZOO[name].head_in_file:
+            zoo_source.drop_head(network, ZOO[name])
+        with pytest.raises(CogError) as caught:
+            zoo_source.fill_network(network, ZOO[name], Path("spoilt.pth"))
+        told = caught.value.what
+        if name in RENAMED:  # the network's own names are told
+            found = rf"tensors 1 \w.*{named.rpartition('.')[2]}"
+            assert re.search(found, told), told
+        else:
+            assert named.removeprefix("module.") in told or leaf_of(named) in told, told
+
+
+RENAMED = (
+    "nat_m4",
+    "efficientnet_b1",
+    "efficientnet_b4",
+    "simclrv2_resnet50",
+    "clip_resnet50",
+    "convnext_tiny",
+    "convnext_base_22k",
+    "dinov3_vits16plus",
+)
+
+
+def leaf_of(name: str) -> str:
+    """What every prefix leaves of a name: its last three parts."""
+    return ".".join(name.split(".")[-3:])
+
+
+def remove(tensors: dict[str, torch.Tensor], key: str) -> str:
+    del tensors[key]
+    return key
+
+
+def rename(tensors: dict[str, torch.Tensor], key: str) -> str:
+    tensors[f"{key}_strange"] = tensors.pop(key)
+    return f"{key}_strange"
+
+
+def reshape(tensors: dict[str, torch.Tensor], key: str) -> str:
+    tensors[key] = tensors[key][..., :-1]
+    return key
+
+
+def test_settings_of_yacs_beside_the_tensors_are_read_past(tmp_path, monkeypatch):
+    yacs, config = ModuleType("yacs"), ModuleType("yacs.config")
+    config.CfgNode = CfgNode
+    path = tmp_path / "weights.pth"
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "yacs", yacs)
+        patch.setitem(sys.modules, "yacs.config", config)
+        content = simmim({"cls_token": torch.ones(1)})
+        torch.save(content | {"config": CfgNode(model=CfgNode(name="simmim"))}, path)
+    assert "encoder.cls_token" in read_checkpoint(path, "model")
+
+
+# --- the table -------------------------------------------------------------------------------
+
+
+RESNETS = (
+    "simclrv2", "mocov2", "byol", "mochi", "infomin", "obow", "swav", "dino", "barlow", "compress",
+    "mixup", "manifold-mixup", "cutmix", "relabel", "advrobust", "mealv2", "mopro", "ssup", "swsup",
+    "clip",
+)  # fmt: skip
+OTHERS = (
+    "sup_resnet50", "sup_resnet152", "sup_vgg19", "sup_inception-v3", "deit_small",
+    "deit_small_distilled", "deit_base_distilled_384", "t2tvit_t14", "nat_m4", "efficientnet_b1",
+    "efficientnet_b4",
+)  # fmt: skip
+
+
+def test_the_benchmark_has_its_31_models():
+    wanted = {*OTHERS, *(f"{name}_resnet50" for name in RESNETS)}
+    assert {row.name for row in ZOO.values() if row.benchmark} == wanted
+    assert len(wanted) == 31
+    for short in RESNETS:
+        assert find_row(short).name == f"{short}_resnet50"
+
+
+def test_names_and_aliases_are_unique():
+    names = [name for row in ZOO.values() for name in (row.name, *row.aliases)]
+    assert len(names) == len(set(names))
+    files = [row.cache_file for row in ZOO.values() if row.loadable]
+    assert len(files) == len(set(files))
+
+
+@pytest.mark.parametrize("row", ZOO.values(), ids=lambda row: row.name)
+def test_a_row_is_complete(row):
+    assert row.access in ACCESS
+    assert row.family
+    assert 2010 < row.year < 2030
+    assert row.seen_data
+    assert row.source.startswith("https://")
+    if row.loadable:
+        assert row.architecture.partition(":")[0] in ("torchvision", "timm", "cog")
+        assert row.urls
+        assert row.file
+        assert row.feature
+        assert row.licence
+        assert row.official_preprocess
+        assert row.parameters > 1e6
+        assert row.access == "direct" or row.access in ACCESS
+    else:
+        assert row.note
+    assert set(row.quirks) <= set(QUIRKS)
+
+
+def test_a_row_without_a_file_says_why():
+    for name in ("peco_vitb16", "cim_vitb16", "mage_vitb16", "ummae_swint"):
+        with pytest.raises(CogError, match=f"{name} cannot be loaded: {ZOO[name].note}"):
+            load_model(name)
+
+
+def test_every_layout_belongs_to_a_row_and_every_row_to_a_test():
+    tested = {entry.partition("/")[0] for entry in LAYOUTS}
+    assert tested == {row.name for row in ZOO.values() if row.loadable}
+
+
+# --- preprocessing ---------------------------------------------------------------------------
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5,) * 3, (0.5,) * 3)
+OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+SIDES = {
+    "deit_base_distilled_384": 384, "efficientnet_b1": 240, "efficientnet_b4": 380, "nat_m4": 240,
+    "sup_inception-v3": 299, "simmim_swinb": 192, "igpt_small": 32, "igpt_medium": 32,
+    "igpt_large": 32,
+}  # fmt: skip
+STATISTICS = {
+    **dict.fromkeys(("sup_inception-v3", "beit_vitb16", "siglip_vitb16", "siglip2_vitb16",
+                     "pe_core_vitb16", "igpt_small", "igpt_medium", "igpt_large"), HALF),
+    **dict.fromkeys(("clip_resnet50", "eva02_vitb14", "openclip_vitb16", "aimv2_vitl14"), OPENAI),
+    "simclrv2_resnet50": ((0.0,) * 3, (1.0,) * 3),
+}  # fmt: skip
+SQUASHED = ("siglip_vitb16", "siglip2_vitb16", "pe_core_vitb16")
+
+
+@pytest.mark.parametrize("row", [row for row in ZOO.values() if row.loadable], ids=lambda r: r.name)
+def test_pictures_are_prepared_as_the_reference_does(row, real_pictures):
+    """torchvision's transforms on Pillow pictures: the usual pipeline of the field."""
+    side = SIDES.get(row.name, 224)
+    mean, std = STATISTICS.get(row.name, IMAGENET)
+    bicubic = transforms.InterpolationMode.BICUBIC
+    resize = transforms.Resize((side, side) if row.name in SQUASHED else side, bicubic)
+    reference = transforms.Compose(
+        [resize, transforms.CenterCrop(side), transforms.ToTensor(),
+         transforms.Normalize(mean, std)]
+    )  # fmt: skip
+    preprocess = zoo_source.preprocess_of(row)
+    for data in real_pictures:
+        with Image.open(io.BytesIO(data)) as image:
+            expected = reference(image.convert("RGB"))
+        found = preprocess.normalise(preprocess.load(data)[None])[0]
+        assert found.shape == expected.shape
+        difference = (found - expected).abs() * torch.tensor(std).view(3, 1, 1) * 255
+        assert difference.mean() < 0.5  # of 255: uint8 resizing rounds once more than Pillow's
+
+
+# --- quirks, pools, licences --------------------------------------------------------------------
+
+
+def untrained(name: str, **options: Any) -> Any:
+    return load_model(name, pretrained=False, **options)
+
+
+def test_quirks_repeat_the_published_mistakes():
+    right, quirky = untrained("nat_m4"), untrained("nat_m4", official_quirks=True)
+    assert (right.preprocess.crop, quirky.preprocess.crop) == (240, 224)
+    assert quirky.name == "nat_m4-official-quirks"
+    quirky = untrained("clip", official_quirks=True)
+    assert quirky.preprocess.mean == IMAGENET[0]
+    right, quirky = untrained("simclrv2"), untrained("simclrv2", official_quirks=True)
+    x = pictures((3, 224, 224), 1)
+    assert quirky.preprocess.mean == IMAGENET[0]
+    assert right.fingerprint != quirky.fingerprint
+    assert not torch.allclose(right.embed(x), quirky.embed(x), rtol=1e-3)
+
+
+def test_quirks_of_a_model_without_any_are_refused():
+    with pytest.raises(CogError, match="no quirk for sup_resnet50"):
+        untrained("sup", official_quirks=True)
+    with pytest.raises(CogError, match="not a model of the benchmark"):
+        untrained("timm:resnet18", official_quirks=True)
+
+
+def test_pools_of_a_transformer():
+    x = pictures((3, 224, 224), 2)
+    model = untrained("dino_vits16")
+    tokens = model.network.network.eval().forward_features(x).detach()
+    pools = {pool: untrained("dino_vits16", pool=pool) for pool in ("cls", "avg", "cls+avg")}
+    assert {pool: each.name for pool, each in pools.items()} == {
+        "cls": "dino_vits16", "avg": "dino_vits16-avg", "cls+avg": "dino_vits16-cls-avg"
+    }  # fmt: skip
+    assert torch.allclose(pools["cls"].embed(x), tokens[:, 0])
+    assert torch.allclose(pools["avg"].embed(x), tokens[:, 1:].mean(1), atol=1e-6)
+    both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1)
+    assert torch.allclose(pools["cls+avg"].embed(x), both, atol=1e-6)
+    assert len({each.fingerprint for each in pools.values()}) == 3
+
+
+def test_several_layers_in_a_row():
+    """DINO's probe: class tokens of the last blocks, each after the final norm."""
+    model = untrained("dino_vits16", pool="last4:cls")
+    assert (model.dim, model.name) == (4 * 384, "dino_vits16-last4-cls")
+    network, x, outcomes = model.network.network.eval(), pictures((3, 224, 224), 1), []
+    hooks = [
+        block.register_forward_hook(lambda *call: outcomes.append(call[2]))
+        for block in network.blocks[-4:]
+    ]
+    with torch.no_grad():
+        network.forward_features(x)
+        for hook in hooks:
+            hook.remove()
+        expected = torch.cat([network.norm(tokens)[:, 0] for tokens in outcomes], 1)
+    assert torch.allclose(model.embed(x), expected, atol=1e-5)
+    one = untrained("dino_vits16", pool="last1:cls+avg")
+    assert torch.allclose(one.embed(x), untrained("dino_vits16", pool="cls+avg").embed(x))
+    with pytest.raises(CogError, match="last layer alone"):
+        untrained("t2tvit_t14", pool="last2:cls")
+
+
+def test_registers_and_distillation_tokens_are_no_patches():
+    model = untrained("deit_small_distilled", pool="avg")
+    x = pictures((3, 224, 224), 1)
+    tokens = model.network.network.eval().forward_features(x).detach()
+    assert tokens.shape[1] == 198
+    assert torch.allclose(model.embed(x), tokens[:, 2:].mean(1), atol=1e-6)
+
+
+def test_pools_that_a_network_cannot_have_are_refused():
+    with pytest.raises(CogError, match="no tokens"):
+        untrained("sup", pool="avg")
+    with pytest.raises(CogError, match="max"):
+        untrained("dino_vits16", pool="max")
+    bare = timm.create_model("vit_tiny_patch16_224", class_token=False, global_pool="avg")
+    with pytest.raises(CogError, match="no class token"):
+        pooled(Pooled(bare, "avg"), "cls")
+
+
+def test_a_pool_works_for_libraries_too():
+    model = untrained("timm:vit_tiny_patch16_224", pool="cls+avg")
+    assert model.dim == 384
+    assert model.name == "timm-vit_tiny_patch16_224-cls-avg"
+
+
+def test_restricted_licences_are_said_when_the_weights_load(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(LAYOUTS["swav_resnet50"]().content, path)
+    said: list[str] = []
+    load_model("swav", weights=path, notice=said.append)
+    assert any("CC-BY-NC-4.0" in line for line in said)
+    assert any("swav means swav_resnet50" in line for line in said)
+
+
+def test_what_is_known_of_models():
+    sup = untrained("sup")
+    assert sup.seen_data == ""  # it has learnt from nothing
+    assert (sup.family, sup.n_parameters) == ("supervised", ZOO["sup_resnet50"].parameters)
+    assert seen_data_of_tag("fb_dino") == "IN-1K"
+    assert ZOO["clip_resnet50"].seen_data == "WIT-400M"
+
+
+def test_a_moved_default_would_be_seen():
+    """Twelve heads of MoCo-v3: six load the same tensors, and give other features."""
+    row = ZOO["mocov3_vits16"]
+    assert row.options == {"num_heads": 12}
+    content = LAYOUTS["mocov3_vits16"]()
+    spoilt = replace(row, options={})
+    network = zoo_source.make_network(spoilt)
+    zoo_source.drop_head(network, spoilt)
+    tensors = {
+        key.removeprefix("module.base_encoder."): value
+        for key, value in content.content["state_dict"].items()
+        if key.startswith("module.base_encoder.") and "head" not in key
+    }
+    network.eval().load_state_dict(tensors, strict=True)
+    x = pictures((3, 224, 224), 1)
+    with torch.no_grad():
+        assert not torch.allclose(network(x), content.features(x), rtol=0.01)
+
+
+# --- as a user does it --------------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [row.name for row in ZOO.values() if row.benchmark])
+def test_cog_models_check_passes_for_each_of_the_31(name, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(LAYOUTS[name]().content, path)
+    done = run_cog("models", "check", name, "--weights", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(": ") >= 4
+    assert "FAILED" not in done.stdout
+    assert f"float32[4, {ZOO[name].dim}], all finite" in done.stdout
+    path.unlink()

@@ -1,0 +1,175 @@
+"""Accuracies against scikit-learn's, the rule for ties, intervals by brute force, and errors."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
+
+from cog.errors import CogError
+from cog.probes.metrics import (
+    bootstrap_interval,
+    label_ranks,
+    mean_per_class,
+    per_class_top1,
+    percent_within,
+    standard_error,
+    top_k,
+)
+
+m, c = 12, 6
+distinct_scores = arrays(
+    np.float64, (m, c), elements=st.integers(-1000, 1000).map(float), unique=True
+)
+few_values = arrays(np.float32, (m, c), elements=st.sampled_from([0.0, 1.0, 2.0]))
+some_labels = arrays(np.int64, m, elements=st.integers(0, c - 1))
+
+
+@given(distinct_scores, some_labels, st.integers(1, c))
+def test_equals_scikit_learn(scores, labels, k):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of k = c
+        theirs = top_k_accuracy_score(labels, scores, k=k, labels=np.arange(c))
+    assert top_k(scores, labels, k) == pytest.approx(100 * theirs)
+
+
+@given(few_values, some_labels)
+def test_ties_go_to_the_lower_class(scores, labels):
+    order = np.argsort(-scores, axis=1, kind="stable")
+    expected = [row.tolist().index(label) for row, label in zip(order, labels, strict=True)]
+    assert label_ranks(scores, labels).tolist() == expected
+
+
+@given(few_values, some_labels)
+def test_rises_with_k_up_to_100(scores, labels):
+    percents = [top_k(scores, labels, k) for k in range(1, c + 3)]
+    assert percents == sorted(percents)
+    assert percents[c - 1 :] == [100.0] * 3
+
+
+@given(distinct_scores, some_labels, st.integers(1, c))
+def test_only_the_order_of_scores_counts(scores, labels, k):
+    assert top_k(scores, labels, k) == top_k(np.exp(scores / 100), labels, k)
+
+
+def test_infinities_are_scores():
+    scores = np.array([[np.inf, 0, -np.inf]] * 3)
+    assert label_ranks(scores, np.arange(3)).tolist() == [0, 1, 2]
+
+
+def test_equal_scores_name_the_first_class():
+    assert top_k(np.zeros((4, 4)), np.arange(4), 1) == 25.0
+
+
+def test_nan_is_an_error():
+    scores = np.zeros((2, 3))
+    scores[1, 2] = np.nan
+    with pytest.raises(CogError, match="NaN"):
+        top_k(scores, np.array([0, 0]), 1)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_label_without_a_column(label):
+    with pytest.raises(CogError, match="labels in 0…2"):
+        top_k(np.zeros((1, 3)), np.array([label]), 1)
+
+
+def test_nothing_to_count():
+    with pytest.raises(CogError, match="at least one row"):
+        percent_within(np.zeros(0, np.int64), 1)
+    with pytest.raises(CogError, match="k ≥ 1"):
+        percent_within(np.zeros(1, np.int64), 0)
+
+
+@given(distinct_scores, some_labels)
+def test_mean_per_class_is_scikit_learn_s_balanced_accuracy(scores, labels):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of predictions that no label has
+        theirs = balanced_accuracy_score(labels, scores.argmax(axis=1))
+    assert mean_per_class(label_ranks(scores, labels), labels, c) == pytest.approx(100 * theirs)
+
+
+@given(few_values, some_labels)
+def test_each_class_has_its_own_top_1(scores, labels):
+    found = per_class_top1(label_ranks(scores, labels), labels, c)
+    for label in range(c):
+        own = labels == label
+        expected = top_k(scores[own], labels[own], 1) if own.any() else np.nan
+        np.testing.assert_equal(found[label], expected)
+    counts = np.bincount(labels, minlength=c)
+    assert np.nansum(found * counts) / m == pytest.approx(top_k(scores, labels, 1))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "labels", "message"),
+    [
+        ([], [], "at least one label, found 0 ranks and 0 labels"),
+        ([0, 0], [1], "found 2 ranks and 1 labels"),
+        ([0], [3], "labels in 0…2, found 3…3"),
+        ([0], [-1], "labels in 0…2, found -1…-1"),
+    ],
+)
+@pytest.mark.parametrize("function", [per_class_top1, mean_per_class])
+def test_ranks_and_labels_that_do_not_fit(function, ranks, labels, message):
+    with pytest.raises(CogError, match=message):
+        function(np.array(ranks, np.int64), np.array(labels, np.int64), 3)
+
+
+@pytest.mark.parametrize(("hits", "k", "level"), [(30, 1, 0.95), (57, 5, 0.95), (20, 2, 0.5)])
+def test_interval_is_that_of_drawing_the_pictures_anew(hits, k, level):
+    """Quantiles of 20,000 bootstrap samples of 60 pictures; a picture is 1.67 points."""
+    ranks = np.random.default_rng(1).permutation([k - 1] * hits + [k] * (60 - hits))
+    drawn = np.random.default_rng(2).choice(ranks, (20_000, 60))
+    percents = 100 * (drawn < k).mean(axis=1)
+    expected = np.quantile(percents, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    assert bootstrap_interval(ranks, k, level) == pytest.approx(tuple(expected), abs=1.7)
+
+
+@given(arrays(np.int64, m, elements=st.integers(0, c - 1)), st.integers(1, c))
+def test_interval_lies_around_the_accuracy(ranks, k):
+    low, high = bootstrap_interval(ranks, k)
+    assert 0 <= low <= percent_within(ranks, k) <= high <= 100
+    narrow_low, narrow_high = bootstrap_interval(ranks, k, level=0.5)
+    assert low <= narrow_low <= narrow_high <= high
+
+
+def test_interval_narrows_as_pictures_grow():
+    ranks = np.array([0, 0, 1, 3])
+    widths = [np.ptp(bootstrap_interval(np.tile(ranks, n))) for n in (25, 100, 400)]
+    assert widths[0] / widths[1] == pytest.approx(2, rel=0.1)
+    assert widths[1] / widths[2] == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_interval_of_all_or_nothing_is_a_point(rank):
+    assert bootstrap_interval(np.full(9, rank)) == (100.0 * (1 - rank),) * 2
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    intervals = [bootstrap_interval((rng.random(400) > 0.7).astype(np.int64)) for _ in range(400)]
+    covered = np.mean([low <= 70 <= high for low, high in intervals])
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 400))
+
+
+def test_interval_of_nothing_or_at_no_level():
+    with pytest.raises(CogError, match="at least one row"):
+        bootstrap_interval(np.zeros(0, np.int64))
+    for level in (0.0, 1.0, 95):
+        with pytest.raises(CogError, match="level between 0 and 1"):
+            bootstrap_interval(np.zeros(3, np.int64), level=level)
+
+
+def test_standard_error_is_the_deviation_of_means():
+    rng = np.random.default_rng(4)
+    means = rng.normal(70, 2, size=(20_000, 5)).mean(axis=1)
+    errors = [standard_error(rng.normal(70, 2, size=5)) for _ in range(2000)]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(means.std(), rel=0.05)
+    assert standard_error([3.0, 3.0]) == 0
+    assert np.isnan(standard_error([3.0]))
+    assert np.isnan(standard_error([]))

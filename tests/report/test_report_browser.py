@@ -1,0 +1,294 @@
+"""The page of `cog report` in a real browser: what a reader does with it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from cog.levels.files import read_levels
+from cog.report.build import write_page
+from cog.report.page_data import read_page_data
+from cog.results.differences import against
+from cog.results.files import as_csv, read_results
+from cog.results.summary import wide
+from cog.results.table import tidy
+from tests.support.browser import opened
+from tests.support.report_pages import MODELS, made_page
+from tests.support.result_rows import ODD_NAMES, SEEDS, SHOTS, made_rows
+
+pytestmark = pytest.mark.long  # a browser and several pages
+CHARTS = ("levels", "ranks", "few_shot", "cost", "concepts", "surface")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return made_page(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def shared(made):
+    """One browser for all tests; `page` has it as new."""
+    with opened(made.page) as page:
+        dialogs = []
+        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        yield page
+        assert dialogs == []  # no name ran as a script
+
+
+@pytest.fixture
+def page(shared, made):
+    shared.set_viewport_size({"width": 1400, "height": 900})
+    shared.emulate_media(color_scheme="light")
+    shared.goto(made.page.as_uri())
+    shared.wait_for_selector("body[data-ready]")
+    return shared
+
+
+def names_in_table(page):
+    return page.eval_on_selector_all(
+        "#models tbody th span", "cells => cells.map(cell => cell.textContent)"
+    )
+
+
+def bare(names):
+    return [name.removesuffix(" *").removesuffix(" †") for name in names]
+
+
+def numbers(page, name):
+    """The table behind a chart: a list of rows of texts."""
+    page.eval_on_selector(f"#{name}-numbers", "details => { details.open = true; }")
+    page.wait_for_selector(f"#{name}-numbers table", state="attached")
+    return page.eval_on_selector_all(
+        f"#{name}-numbers tbody tr",
+        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))",
+    )
+
+
+def test_every_chart_is_drawn_and_says_what_it_is(page):
+    for name in CHARTS:
+        chart = page.locator(f"#{name}-chart")
+        assert chart.locator("svg path").count() > 5, name
+        assert "empty" not in (chart.get_attribute("class") or "")
+        assert len(chart.get_attribute("aria-label")) > 20
+
+
+def test_names_show_as_they_are(page):
+    assert set(bare(names_in_table(page))) == set(MODELS)
+    assert {row[0] for row in numbers(page, "levels")} == set(MODELS)
+    options = page.eval_on_selector_all(
+        "#baseline option", "all => all.map(one => one.textContent)"
+    )
+    assert set(ODD_NAMES) <= set(options)
+
+
+def test_models_that_saw_more_or_lack_classes_are_marked(page):
+    marks = dict(zip(bare(names_in_table(page)), names_in_table(page), strict=True))
+    assert marks[MODELS[0]].endswith(" †")
+    assert marks["another"].endswith(" *")
+    assert marks["plain"] == "plain"
+    assert page.is_visible("#more-note")
+
+
+def test_the_table_shows_the_means_of_the_wide_table(page, made):
+    expected = wide(made.data.results).query("shots == 'all'").set_index("model")
+    cells = page.eval_on_selector_all(
+        "#models tbody tr",
+        "rows => rows.map(row => [...row.cells].map(cell => cell.title || cell.textContent))",
+    )
+    for name, *values in zip(bare(names_in_table(page)), *zip(*cells, strict=True), strict=True):
+        row = expected.loc[name]
+        shown = [float(value) for value in values[3:10]]
+        wanted = [*(row[f"{dataset}"] for dataset in ("in1k", *levels())), row["levels"]]
+        assert shown == pytest.approx(wanted, abs=1e-9)
+
+
+def levels():
+    return [f"cog_l{level}" for level in range(1, 6)]
+
+
+def test_search_filters_the_table_and_the_charts(page):
+    page.fill("#search", "PLAIN")
+    assert bare(names_in_table(page)) == ["plain"]
+    assert {row[0] for row in numbers(page, "ranks")} == {"plain"}
+    assert page.text_content("#shown") == "1 of 7 models shown"
+    page.fill("#search", "no such model")
+    assert "empty" in page.get_attribute("#levels-chart", "class")
+    page.click("#reset")
+    page.wait_for_function("document.querySelectorAll('#models tbody tr').length === 7")
+
+
+def test_families_and_sizes_filter(page, made):
+    family = made.data.table.drop_duplicates("model").set_index("model")["family"]
+    page.click("#families-details summary")
+    page.uncheck('#families input[value="supervised"]')
+    assert set(bare(names_in_table(page))) == set(family[family != "supervised"].index)
+    page.check('#families input[value="supervised"]')
+    page.fill("#least", "28")
+    assert set(bare(names_in_table(page))) == {"plain", "another"}
+    page.fill("#greatest", "28.9")
+    assert bare(names_in_table(page)) == ["plain"]
+
+
+def test_headings_sort_by_keyboard_and_tell_it(page):
+    heading = page.locator('#models th:has(button[data-key="sort L2"])')
+    heading.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    page.keyboard.press("Enter")  # the heading still has the focus
+    assert heading.get_attribute("aria-sort") == "ascending"
+    values = page.eval_on_selector_all(
+        "#models tbody tr", "rows => rows.map(row => Number(row.cells[5].title))"
+    )
+    assert values == sorted(values)
+    assert page.locator('#models th[aria-sort="none"]').count() == 10
+
+
+@pytest.mark.parametrize("unit", ["difference", "odds"])
+def test_the_baseline_is_what_lines_are_beside(page, made, unit):
+    page.check(f'input[name="unit"][value="{unit}"]')
+    page.select_option("#baseline", "plain")
+    column = {"difference": "difference", "odds": "log_odds_ratio"}[unit]
+    rows = made.data.table[made.data.table["shots"] == "all"]
+    expected = against(rows, "plain").set_index(["model", "dataset"])[column]
+    places = {"IN-1K": "in1k"} | {f"L{level}": f"cog_l{level}" for level in range(1, 6)}
+    found = {(row[0], places[row[1]]): float(row[2]) for row in numbers(page, "levels")}
+    assert found == pytest.approx(expected.to_dict(), rel=1e-4, abs=1e-9)
+
+
+def test_a_model_stands_out_where_it_is_ticked_and_no_more_where_it_is_pressed(page):
+    chips = page.locator("#legend .chip")
+    assert chips.count() == 4
+    row = page.locator("#models tbody tr:has(input:not(:checked))").first
+    name = bare([row.locator("th span").text_content()])[0]
+    row.locator("input").click()
+    assert chips.count() == 5
+    page.click(f'#legend .chip[data-key="{name}"]')
+    assert chips.count() == 4
+
+
+def test_pointing_at_a_concept_tells_its_name_and_its_nearest_seen_one(page, made):
+    concept = made.levels.table.iloc[0]
+    page.evaluate("document.querySelector('#concepts').scrollIntoView()")
+    dot = page.locator(f'#concepts-chart path[aria-label*="{concept["wnid"]}"]').first
+    dot.hover(force=True)
+    told = page.text_content("#tooltip")
+    assert page.is_visible("#tooltip")
+    for column in ("name", "nearest_name", "lcs_name"):
+        assert concept[column] in told
+
+
+def test_pointing_near_a_line_tells_its_model_and_labels_stay_inside(page):
+    labels_are_inside(page)
+    page.check('input[name="unit"][value="difference"]')
+    chart = page.locator("#levels-chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#tooltip", state="visible")
+    told = page.eval_on_selector_all("#tooltip dd", "all => all.map(one => one.textContent)")
+    assert told[0] in MODELS
+    assert told[1] in ("IN-1K", "L1", "L2", "L3", "L4", "L5")
+    labels_are_inside(page)
+
+
+def labels_are_inside(page):
+    """Vega cuts off what it did not make room for."""
+    assert page.evaluate(
+        """[...document.querySelectorAll(".chart")].every(chart => {
+          const room = chart.getBoundingClientRect();
+          return [...chart.querySelectorAll(".role-axis-label text")].every(label => {
+            const place = label.getBoundingClientRect();
+            return place.left >= room.left && place.bottom <= room.bottom && place.top >= room.top;
+          });
+        })"""
+    )
+
+
+def test_few_shot_curves_are_of_the_dataset_chosen(page, made):
+    page.select_option("#few-place", "L1")
+    table = made.data.table.query("dataset == 'cog_l1'").set_index(["model", "shots"])["top1"]
+    found = {(row[0], row[1]): float(row[2]) for row in numbers(page, "few_shot")}
+    expected = {(model, str(shots)): top1 for (model, shots), top1 in table.items()}
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_download_is_the_results(page, made, tmp_path):
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(tmp_path / "results.csv")
+    pd.testing.assert_frame_equal(
+        read_results(tmp_path / "results.csv"),
+        made.data.results,
+        check_exact=True,
+        check_dtype=False,
+    )
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_it_fits_the_width(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelector('#levels-chart svg').clientWidth") <= width
+
+
+def test_page_and_charts_follow_the_scheme_and_paper_is_light(page):
+    page.emulate_media(color_scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    label = "getComputedStyle(document.querySelector('#levels-chart text')).fill"
+    dark = page.evaluate(ground), page.evaluate(label)
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(ground), page.evaluate(label)
+    assert light[0] == "rgb(255, 255, 255)" != dark[0]
+    assert light[1] != dark[1]
+    page.emulate_media(color_scheme="dark", media="print")
+    assert (page.evaluate(ground), page.evaluate(label)) == light
+    page.emulate_media(media="screen")
+
+
+def test_printed_pages_are_not_blank(page):
+    """Containers of queries that were cut by the end of a page made all pages of a report so."""
+    assert len(page.pdf(format="A4")) > 100_000
+    page.emulate_media(media="print")
+    kinds = "bands => bands.map(band => getComputedStyle(band).containerType)"
+    assert set(page.eval_on_selector_all(".explorer-band", kinds)) == {"normal"}
+    page.emulate_media(media="screen")
+
+
+def test_sixteen_thousand_rows_are_drawn_in_two_seconds(tmp_path, page):
+    """60 models × 6 datasets × 9 shots × 5 seeds; the best of five, for the machine may be busy."""
+    rows = made_rows([f"model {place}" for place in range(60)], shots=SHOTS, seeds=SEEDS)
+    results = tmp_path / "results.csv"
+    results.write_text(as_csv(tidy(rows)), encoding="utf-8")
+    assert len(read_results(results)) == 16_200
+    levels = read_levels()
+    path = write_page(read_page_data(results, levels), levels, tmp_path / "report.html")
+    assert path.stat().st_size < 15e6
+    milliseconds = []
+    for _ in range(5):
+        page.goto(path.as_uri())
+        page.wait_for_selector("body[data-ready]")
+        milliseconds.append(page.evaluate("performance.getEntriesByName('ready')[0].startTime"))
+        assert page.locator("#levels-chart path").count() > 60
+    assert min(milliseconds) < 2000
+
+
+def test_chosen_models_have_a_key_though_they_stand_out_nowhere_else(page):
+    names = page.eval_on_selector_all("#concepts-key .key", "keys => keys.map(k => k.textContent)")
+    for _ in range(page.locator(".chip").count()):
+        page.locator(".chip").first.click()
+    assert page.locator(".chip").count() == 0
+    left = page.eval_on_selector_all("#concepts-key .key", "keys => keys.map(k => k.textContent)")
+    assert names == left == [MODELS[0]]  # the only one with accuracies by concept
+
+
+def test_models_stand_out_though_none_has_every_level(tmp_path, page):
+    results = tmp_path / "results.csv"
+    rows = made_rows(("a", "b"), datasets=("in1k",), seeds=SEEDS)
+    results.write_text(as_csv(tidy(rows)), encoding="utf-8")
+    levels = read_levels()
+    path = write_page(read_page_data(results, levels), levels, tmp_path / "report.html")
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator(".chip").count() == 2

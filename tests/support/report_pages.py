@@ -1,0 +1,78 @@
+"""A runs folder with odd names, concepts and trials, and its page: for tests of `cog report`."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cog.levels.files import read_levels
+from cog.levels.table import Levels
+from cog.report.build import write_page
+from cog.report.page_data import PageData, read_page_data
+from tests.support.result_rows import ODD_NAMES, made_rows, write_runs
+
+MODELS = (*ODD_NAMES, "plain", "another")
+SEEDS = (22, 37)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The folder, what was read of it, and the page."""
+
+    runs: Path
+    levels: Levels
+    data: PageData
+    page: Path
+
+
+def made_page(folder: Path) -> Made:
+    """Seven models on six datasets with two numbers of shots and two seeds, and its page."""
+    levels = read_levels()
+    rows = made_rows(MODELS, shots=(4, "all"), seeds=SEEDS)
+    levels_hash = levels.fingerprint[:16]
+    for row in rows:
+        row["levels_hash"] = levels_hash
+        row |= {"lr": 0.1 * 2, "wd": 10.0**-2}  # the second trial of write_runs
+        if row["model"] == "another":
+            row["complete"] = False
+    runs = write_runs(folder / "runs", rows)
+    for seed in SEEDS:
+        write_classes(runs / "model-0", levels, seed)
+    data = read_page_data(runs, levels)
+    return Made(runs, levels, data, write_page(data, levels, folder / "report.html"))
+
+
+def write_classes(model: Path, levels: Levels, seed: int) -> None:
+    """Accuracies by concept of one model: of each level the first ten concepts."""
+    for level in levels.numbers:
+        wnids = levels.rows(level)["wnid"].head(10)
+        lines = [f"{wnid},50,{(7 * place + seed) % 100}" for place, wnid in enumerate(wnids)]
+        path = model / "classes" / f"cog_l{level}--logreg-sgd--all--{seed}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(["wnid,n_test,top1", *lines, ""]), encoding="utf-8")
+
+
+def held(page: Path, name: str) -> Any:
+    """What a page has in its script element of that id."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text)
+    assert found is not None
+    return json.loads(found.group(1))
+
+
+def table_of(columns: dict[str, Any]) -> pd.DataFrame:
+    """Columns as a page has them, as a table again."""
+    return pd.DataFrame(
+        {
+            name: column
+            if isinstance(column, list)
+            else [column["values"][code] for code in column["codes"]]
+            for name, column in columns.items()
+        },
+        dtype=object,
+    )

@@ -1,0 +1,106 @@
+"""A folder and a URL answer alike, and what is written is whole or absent."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from cog.errors import CogError
+from cog.storage import (
+    Place,
+    Url,
+    create_object,
+    files_below,
+    place,
+    remove_objects,
+    write_bytes,
+    write_text,
+)
+
+
+@pytest.fixture(params=["folder", "url"])
+def root(request, tmp_path) -> Place:
+    if request.param == "folder":
+        return tmp_path / "runs"
+    pytest.importorskip("fsspec")
+    return place(f"memory://{uuid.uuid4().hex}/runs/")
+
+
+def test_what_is_written_is_read(root):
+    file = root / "dino" / "run.json"
+    assert not file.exists()
+    write_text(file, "één")
+    write_text(file, "twee – two")
+    assert file.read_text(encoding="utf-8") == "twee – two"
+    assert file.read_bytes() == "twee – two".encode()
+    assert file.exists()
+    assert file.is_file()
+    assert not file.is_dir()
+    assert file.parent.is_dir()
+    assert not file.parent.is_file()
+    assert (file.name, file.stem, file.suffix) == ("run.json", "run", ".json")
+    assert file.parent == root / "dino"
+
+
+def test_folders_are_listed_and_searched(root):
+    assert files_below(root) == {}
+    assert list(root.glob("*/cells/*.json")) == []
+    for name in ("a/cells/1.json", "a/cells/2.json", "b/cells/1.json", "b/run.json", "c.csv"):
+        write_bytes(root / name, b"12345")
+    assert files_below(root / "a") == {"cells/1.json": 5, "cells/2.json": 5}
+    found = sorted(root.glob("*/cells/*.json"), key=str)
+    expected = [root / "a/cells/1.json", root / "a/cells/2.json", root / "b/cells/1.json"]
+    assert found == expected
+    assert files_below(root / "nowhere") == {}
+
+
+def test_unlink(root):
+    write_bytes(root / "a", b"")
+    (root / "a").unlink()
+    assert not (root / "a").exists()
+    (root / "a").unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        (root / "a").unlink()
+    with pytest.raises(FileNotFoundError):
+        (root / "a").read_text()
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    file = tmp_path / "a"
+    write_text(file, "old")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        write_text(file, "new")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_only_the_first_creates_an_object():
+    pytest.importorskip("fsspec")
+    url = Url(f"memory://{uuid.uuid4().hex}/a")
+    assert create_object(url, b"first")
+    assert not create_object(url, b"second")
+    assert url.read_bytes() == b"first"
+    remove_objects(url.parent)
+    remove_objects(url.parent)
+    assert not url.exists()
+
+
+def test_places_from_text():
+    assert place("runs/a") == Path("runs/a") == place(Path("runs/a"))
+    assert str(place("s3://bucket/runs/") / "a") == "s3://bucket/runs/a"
+    assert place(Url("s3://bucket")) == Url("s3://bucket")
+
+
+@pytest.mark.parametrize("text", ["nosuch://bucket/a", "s3://bucket/a"])
+def test_what_is_not_installed_is_said(text, monkeypatch):
+    pytest.importorskip("fsspec")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    for kind in ("s3", "nosuch"):  # what another test has used is kept there
+        monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, kind, raising=False)
+    with pytest.raises(CogError, match="cannot be reached") as error:
+        place(text).exists()
+    assert "imagenet-cog[cloud]" in error.value.hint

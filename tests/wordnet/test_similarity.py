@@ -1,0 +1,346 @@
+"""Every measure: against NLTK, against its definition on random hierarchies, and in itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import nltk
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cog.errors import CogError
+from cog.wordnet import similarity as similarity_module
+from cog.wordnet.concept_lists import read_wnids
+from cog.wordnet.information_content import (
+    information_content,
+    load_information,
+    require_information,
+)
+from cog.wordnet.measures import MEASURES, SUBSUMERS, Measure, find_measure
+from cog.wordnet.pairs import explain_pair
+from cog.wordnet.similarity import nearest, similarity
+from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
+from tests.support.nltk_oracle import DICT, needs_dict, oracle_tool
+from tests.support.random_taxonomies import naive, parent_lists, taxonomy_of
+
+ORACLE = Path(__file__).parents[1] / "data" / "similarity_oracle.npz"
+RULED = [name for name, measure in MEASURES.items() if measure.kind == "information"]
+CASES = [
+    (name, rule) for name in MEASURES for rule in (SUBSUMERS if name in RULED else SUBSUMERS[:1])
+]
+
+
+@pytest.fixture(scope="module")
+def wordnet() -> Taxonomy:
+    return load_taxonomy()
+
+
+@pytest.fixture(scope="module")
+def imagenet(wordnet: Taxonomy) -> np.ndarray:
+    return load_information(wordnet)[0]
+
+
+@pytest.fixture(scope="module")
+def corpora(wordnet: Taxonomy, imagenet: np.ndarray) -> dict[str, np.ndarray]:
+    return {"imagenet": imagenet, "wordnet": load_information(wordnet, "wordnet")[0]}
+
+
+def column(measure: str, rule: str) -> str:
+    return f"{measure} {rule}" if measure in RULED else measure
+
+
+@pytest.mark.parametrize(("measure", "rule"), CASES)
+@pytest.mark.parametrize("corpus", ["imagenet", "wordnet"])
+def test_equals_nltk_on_the_committed_pairs(
+    wordnet: Taxonomy, corpora: dict[str, np.ndarray], corpus: str, measure: str, rule: str
+) -> None:
+    with np.load(ORACLE) as oracle:
+        pairs = oracle[f"{corpus} pairs"]
+        expected = oracle[f"{corpus} values"][:, oracle_tool().COLUMNS.index(column(measure, rule))]
+    a, b = (wordnet.indices(f"n{offset:08d}" for offset in side) for side in pairs.T)
+    found = similarity(wordnet, corpora[corpus], a, b, measure, rule)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_committed_pairs_are_hard_enough(wordnet: Taxonomy) -> None:
+    with np.load(ORACLE) as oracle:
+        pairs, values = oracle["imagenet pairs"], oracle["imagenet values"]
+    assert len(pairs) >= 5000
+    several = np.diff(wordnet.parent_starts) > 1
+    a, b = (wordnet.indices(f"n{offset:08d}" for offset in side) for side in pairs.T)
+    assert (several[a] | several[b]).mean() > 0.5  # of all nouns 2.6 % have several parents
+    assert (values[:, 0] != values[:, 1]).sum() > 20  # the two rules for the subsumer differ
+    assert set(oracle_tool().COLUMNS) == {column(*case) for case in CASES}
+
+
+def live_differences(tmp_path: Path, wordnet: Taxonomy, number: int, whole: bool) -> np.ndarray:
+    """The largest difference from NLTK, run now, for each of CASES, on `number` fresh pairs.
+
+    Not `whole`: a fortieth of the corpus, and NLTK is told the height of the hierarchy, which it
+    would read every noun to find.
+    """
+    tool = oracle_tool()
+    reader = tool.open_nltk(DICT, tmp_path)
+    if not whole:
+        reader._max_depth["n", False] = int(wordnet.depth.max())
+    members = tool.official_members(reader, 1 if whole else 40)
+    corpus, counts = tool.count_corpus(members)
+    pairs = tool.draw_pairs(corpus, number, seed=37)
+    expected = np.array([tool.values(*pair, counts) for pair in pairs])
+    tool.close_nltk(reader)
+
+    def places(synsets: Iterable[Any]) -> np.ndarray:
+        return wordnet.indices(f"n{synset.offset():08d}" for synset in synsets)
+
+    a, b = (places(side) for side in zip(*pairs, strict=True))
+    ic = information_content(wordnet, places(members))
+    found = [similarity(wordnet, ic, a, b, *case) for case in CASES]
+    order = [tool.COLUMNS.index(column(*case)) for case in CASES]
+    return np.abs(np.array(found).T - expected[:, order]).max(axis=0)
+
+
+@needs_dict
+def test_equals_nltk_run_now(
+    wordnet: Taxonomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nltk.data, "path", [])
+    assert (live_differences(tmp_path, wordnet, 200, whole=False) < 1e-9).all()
+
+
+@needs_dict
+@pytest.mark.long
+def test_equals_nltk_run_now_on_many_pairs(
+    wordnet: Taxonomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nltk.data, "path", [])
+    assert (live_differences(tmp_path, wordnet, 20_000, whole=True) < 1e-9).all()
+
+
+@pytest.mark.parametrize(("measure", "rule"), CASES)
+def test_nearest_of_imagenet_1k_equals_the_best_pair(
+    wordnet: Taxonomy, imagenet: np.ndarray, measure: str, rule: str
+) -> None:
+    seen = wordnet.indices(read_wnids("in1k"))
+    concepts = wordnet.indices(read_wnids("in21k"))[::700]
+    found = nearest(wordnet, imagenet, concepts, seen, measure, rule)
+    pairs = np.repeat(concepts, len(seen)), np.tile(seen, len(concepts))
+    every = similarity(wordnet, imagenet, *pairs, measure, rule).reshape(len(concepts), -1)
+    np.testing.assert_array_equal(found.value, every.max(axis=1))
+    np.testing.assert_array_equal(found.seen, seen[every.argmax(axis=1)])
+    for i, b, s in zip(
+        concepts.tolist(), found.seen.tolist(), found.subsumer.tolist(), strict=True
+    ):
+        assert explain_pair(wordnet, imagenet, i, b, measure, rule).subsumer == s
+
+
+@pytest.mark.parametrize(("measure", "rule"), CASES)
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_pairs_and_nearest_equal_their_definitions(
+    measure: str, rule: str, data: st.DataObject
+) -> None:
+    parents = data.draw(parent_lists(one_root=data.draw(st.booleans())))
+    every = list(range(len(parents)))
+    names = [f"c{number}.n.01" for number in data.draw(st.permutations(every))]
+    taxonomy = taxonomy_of(parents, names)
+    double = naive(taxonomy, parents)
+    ic = information_content(taxonomy, every)
+    if not taxonomy.depth.max():
+        return  # no edge at all: NLTK's lch has no value
+    expected = [[double.value(ic, a, b, measure, rule) for b in every] for a in every]
+    found = similarity(
+        taxonomy, ic, np.repeat(every, len(every)), np.tile(every, len(every)), measure, rule
+    )
+    np.testing.assert_allclose(found.reshape(len(every), -1), expected, rtol=1e-12)
+
+    seen = sorted(data.draw(st.sets(st.sampled_from(every), min_size=1)))
+    best = nearest(taxonomy, ic, every, seen, measure, rule)
+    of_pairs = found.reshape(len(every), -1)[:, seen]
+    np.testing.assert_array_equal(best.value, of_pairs.max(axis=1))
+    np.testing.assert_array_equal(best.seen, np.array(seen)[of_pairs.argmax(axis=1)])
+    for i in every:
+        s = explain_pair(taxonomy, ic, i, int(best.seen[i]), measure, rule).subsumer
+        common = double.ancestors(i) & double.ancestors(int(best.seen[i]))
+        assert s == best.subsumer[i]
+        assert (s in common) if common else (s == -1)
+
+
+@pytest.mark.parametrize(("measure", "rule"), CASES)
+def test_imagenet_21k_against_1k_is_quick(
+    wordnet: Taxonomy, imagenet: np.ndarray, measure: str, rule: str
+) -> None:
+    """1 s by information, 5 s by edges; seconds of the processor, the best of two."""
+    concepts, seen = (wordnet.indices(read_wnids(name)) for name in ("in21k", "in1k"))
+    seconds = []
+    for _ in range(2):
+        start = time.process_time()
+        nearest(wordnet, imagenet, concepts, seen, measure, rule)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) <= (1 if measure in RULED else 5)
+
+
+def test_no_concept_has_no_nearest(wordnet: Taxonomy, imagenet: np.ndarray) -> None:
+    for measure in MEASURES:
+        assert len(nearest(wordnet, imagenet, [], [0], measure).value) == 0
+        assert len(similarity(wordnet, imagenet, [], [], measure)) == 0
+
+
+def test_seen_concepts_in_many_blocks_give_the_same(
+    wordnet: Taxonomy, imagenet: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = wordnet.indices(read_wnids("in1k"))
+    concepts = wordnet.indices(read_wnids("in21k"))[::300]
+    whole = nearest(wordnet, imagenet, concepts, seen)
+    monkeypatch.setattr(similarity_module, "_SEEN_AT_ONCE", 130)
+    monkeypatch.setattr(similarity_module, "_CONCEPTS_AT_ONCE", 7)
+    blocks = nearest(wordnet, imagenet, concepts, seen)
+    for field in ("value", "seen", "subsumer"):
+        np.testing.assert_array_equal(getattr(whole, field), getattr(blocks, field))
+
+
+@settings(deadline=None)
+@given(parent_lists(), st.data())
+def test_information_content_counts_every_synset_once(
+    parents: list[list[int]], data: st.DataObject
+) -> None:
+    taxonomy = taxonomy_of(parents)
+    members = data.draw(st.sets(st.sampled_from(range(len(parents))), min_size=1))
+    ic = information_content(taxonomy, members)
+    counts, total = naive(taxonomy, parents).corpus_counts(members)
+    for i, row in enumerate(parents):
+        assert ic[i] == (-np.log(counts[i] / total) if i in counts else np.inf)
+        assert ic[i] >= 0
+        assert not np.signbit(ic[i])
+        assert all(ic[i] >= ic[parent] for parent in row)
+        assert row or ic[i] == 0  # the root
+
+
+@settings(deadline=None)
+@given(parent_lists(), st.sampled_from(SUBSUMERS))
+def test_lin_is_a_share_symmetric_and_one_with_itself(parents: list[list[int]], rule: str) -> None:
+    taxonomy = taxonomy_of(parents)
+    every = np.arange(len(parents))
+    ic = information_content(taxonomy, every)
+    a, b = np.repeat(every, len(every)), np.tile(every, len(every))
+    values = similarity(taxonomy, ic, a, b, "lin", rule)
+    assert ((values >= 0) & (values <= 1)).all()
+    np.testing.assert_array_equal(values, similarity(taxonomy, ic, b, a, "lin", rule))
+    with_itself = similarity(taxonomy, ic, every, every, "lin", rule)
+    np.testing.assert_array_equal(with_itself[ic > 0], 1.0)
+
+
+@settings(deadline=None)
+@given(parent_lists(), st.integers(0, 11))
+def test_an_unrelated_branch_changes_no_path(parents: list[list[int]], at: int) -> None:
+    size = len(parents)
+    more = [*parents, [at % size], [size], [size, size + 1]]
+    a, b = np.repeat(np.arange(size), size), np.tile(np.arange(size), size)
+    ic = np.zeros(size + 3)
+    before = similarity(taxonomy_of(parents), ic, a, b, "path")
+    np.testing.assert_array_equal(before, similarity(taxonomy_of(more), ic, a, b, "path"))
+
+
+def test_official_corpus_has_23547_synsets(wordnet: Taxonomy, imagenet: np.ndarray) -> None:
+    assert np.isfinite(imagenet).sum() == 23_547
+    assert imagenet[wordnet.index("n00001740")] == 0
+    dog = wordnet.index("n02084071")
+    under = np.isfinite(imagenet[wordnet.descendants(dog)]).sum()
+    assert imagenet[dog] == pytest.approx(-np.log(under / 23_547), rel=1e-15)
+
+
+def test_concepts_outside_the_corpus_are_added(wordnet: Taxonomy, imagenet: np.ndarray) -> None:
+    freedom, dog = wordnet.index("n13991823"), wordnet.index("n02084071")
+    ic, added = load_information(wordnet, "imagenet", [dog, freedom])
+    assert added == (freedom,)
+    new = np.isfinite(ic) & ~np.isfinite(imagenet)
+    assert set(np.flatnonzero(new)) <= set(wordnet.ancestors(freedom).tolist())
+    assert ic[freedom] == pytest.approx(np.log(23_547 + new.sum()))
+
+
+def test_file_of_wnids_is_a_corpus(wordnet: Taxonomy, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("n02084071\nn02121620\n")
+    ic, _ = load_information(wordnet, str(tmp_path / "mine.txt"))
+    expected = information_content(wordnet, wordnet.indices(["n02084071", "n02121620"]))
+    np.testing.assert_array_equal(ic, expected)
+
+
+def test_counts_of_wordnet_similarity_are_read_as_nltk_reads_them(
+    wordnet: Taxonomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nltk.corpus.reader.wordnet import WordNetICCorpusReader
+
+    text = "wnver::x\n1740n 100 ROOT\n1930n 40.5\n2084071n 2\n2121620n 0\n1740v 7 ROOT\n"
+    (tmp_path / "ic-mine.dat").write_text(text)
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    counts = WordNetICCorpusReader(str(tmp_path), ["ic-mine.dat"]).ic("ic-mine.dat")["n"]
+    ic, added = load_information(wordnet, str(tmp_path / "ic-mine.dat"))
+    assert added == ()
+    for i, wnid in enumerate(wordnet.wnids):
+        count = counts.get(int(wnid[1:]), 0)
+        assert ic[i] == (-np.log(count / counts[0]) if count else np.inf)
+    with pytest.raises(CogError, match=r"cat\.n\.01 \(n02121620\)"):
+        load_information(wordnet, str(tmp_path / "ic-mine.dat"), [wordnet.index("n02121620")])
+
+
+@pytest.mark.parametrize("text", ["", "head\n1740n\n", "head\n1740n x ROOT\n", "head\n7n 1 ROOT\n"])
+def test_damaged_counts_are_refused(wordnet: Taxonomy, tmp_path: Path, text: str) -> None:
+    (tmp_path / "ic.dat").write_text(text)
+    with pytest.raises(CogError, match=r"ic\.dat"):
+        load_information(wordnet, str(tmp_path / "ic.dat"))
+
+
+def test_unknown_names_show_the_nearest(wordnet: Taxonomy, imagenet: np.ndarray) -> None:
+    with pytest.raises(CogError, match="unknown measure 'lim'") as error:
+        find_measure("lim")
+    assert "lin" in error.value.hint
+    with pytest.raises(CogError, match="unknown subsumer rule"):
+        nearest(wordnet, imagenet, [0], [0], "lin", "lowest")
+    with pytest.raises(CogError, match="no corpus 'imagnet'") as error:
+        load_information(wordnet, "imagnet")
+    assert "imagenet" in error.value.hint
+
+
+def test_what_cannot_be_compared_is_refused(wordnet: Taxonomy, imagenet: np.ndarray) -> None:
+    freedom = wordnet.index("n13991823")  # outside the official corpus
+    with pytest.raises(CogError, match=r"freedom\.n\.01"):
+        similarity(wordnet, imagenet, [freedom], [0])
+    with pytest.raises(CogError, match=r"and 1 more"):
+        require_information(wordnet, imagenet, [freedom, freedom])
+    with pytest.raises(CogError, match="at least one seen"):
+        nearest(wordnet, imagenet, [0], [])
+    assert similarity(wordnet, imagenet, [freedom], [0], "path") > 0  # needs no corpus
+
+
+@pytest.mark.parametrize(("measure", "rule"), CASES)
+def test_explanation_adds_up(
+    wordnet: Taxonomy, imagenet: np.ndarray, measure: str, rule: str
+) -> None:
+    dog, cat = wordnet.index("n02084071"), wordnet.index("n02121620")
+    found = explain_pair(wordnet, imagenet, dog, cat, measure, rule)
+    assert found.value == similarity(wordnet, imagenet, [dog], [cat], measure, rule)[0]
+    assert wordnet.names[found.subsumer] == "carnivore.n.01"
+    readable = found.numbers.replace("2·", "2*").replace("−", "-").replace("-ln", "-log")
+    assert eval(readable, {"log": np.log}) == pytest.approx(found.value, rel=1e-4)
+
+
+def test_a_measure_of_ones_own(wordnet: Taxonomy, imagenet: np.ndarray) -> None:
+    path = Path(__file__).parents[2] / "examples" / "own_measure.py"
+    spec = importlib.util.spec_from_file_location("own_measure", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    assert isinstance(example.FAITH, Measure)
+    dog, cat = wordnet.index("n02084071"), wordnet.index("n02121620")
+    terms = explain_pair(wordnet, imagenet, dog, cat, "lin").terms
+    shared = terms["ic_s"]
+    expected = shared / (terms["ic_a"] + terms["ic_b"] - shared)
+    found = similarity(wordnet, imagenet, [dog], [cat], example.FAITH)
+    assert found == pytest.approx([expected])
+    assert nearest(wordnet, imagenet, [dog], [cat], example.FAITH).value == found
