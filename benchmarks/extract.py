@@ -3,18 +3,18 @@
     python benchmarks/extract.py [--small] [--only rate,sharing,memory,geometries,job]
 
 torch computes on as many threads as there are cores, and as many threads decode, as `cog extract`
-has it. Pictures are those of decode.py, drawn. JSON lines on stdout:
-- rate: a ResNet-50 of random weights: pictures a second of `cog.features.extract.extract`, files
+has it. Images are those of decode.py, drawn. JSON lines on stdout:
+- rate: a ResNet-50 of random weights: images a second of `cog.features.extract.extract`, files
   of features included, and of the forward pass over the same batches in memory; `share` is the
   first over the second. The two take turns; median, lowest and highest of the repeats.
 - sharing: the same for 1, 2 and 5 networks that share their preprocessing, all in the same turns:
   `factor` is the time of one extraction for all over the sum of their forward passes. They are
   MobileNet-V3-Small, whose forward pass costs hardly more than decoding.
 - memory: peak memory of the command `cog extract`, in a process of its own, for two numbers of
-  pictures; `ratio` is that of the larger over that of the smaller. Every picture of a class is a
+  images; `ratio` is that of the larger over that of the smaller. Every image of a class is a
   hard link to one small JPEG, under its own name; chunks have as many rows in both; the network is
   a mean of colours and a matrix of 3 × 512.
-- geometries: seconds of one core for decoding a picture once and resizing it for every geometry of
+- geometries: seconds of one core for decoding an image once and resizing it for every geometry of
   the benchmark's 31 models, over those of decoding it and resizing it for one.
 - job: nothing is measured. 31 models on six datasets, computed from the rates in the arguments,
   for GPUs of several speeds, in several numbers, with several cores each. A model's forward pass
@@ -41,7 +41,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported,
 
 import torch
 import torchvision
-from decode import PREPROCESS, draw_jpeg, encode, network, over, spread, turns, write_pictures
+from decode import PREPROCESS, draw_jpeg, encode, network, over, spread, turns, write_images
 from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -49,7 +49,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cog.features.batches import cut, decoded
 from cog.features.extract import extract
 from cog.features.forward import embed
-from cog.features.run import Run
+from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction
 from cog.images.decoding import decode
 from cog.images.preprocess import Preprocess
@@ -84,17 +84,17 @@ print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
 def against_forward(
-    name: str, counts: Sequence[int], n_pictures: int, repeats: int
+    name: str, counts: Sequence[int], n_images: int, repeats: int
 ) -> Iterator[Record]:
     """Extraction for so many networks in one pass, over their forward passes alone."""
-    pictures = [draw_jpeg(seed) for seed in range(n_pictures)]
+    images = [draw_jpeg(seed) for seed in range(n_images)]
     models = [
         Model(network(name, seed), preprocess=PREPROCESS, name=f"{name}_{seed}")
         for seed in range(max(counts))
     ]
     settings = Extraction(device="cpu", batch_size=BATCH, chunk_rows=2 * BATCH)
     with tempfile.TemporaryDirectory() as folder:
-        images = write_pictures(Path(folder), pictures)
+        images = write_images(Path(folder), images)
         batches = decoded(images, list(cut(slice(0, len(images)), BATCH)), [PREPROCESS])
         ready = [batch.pixels[PREPROCESS] for batch in batches]
 
@@ -105,8 +105,10 @@ def against_forward(
 
         def extraction(count: int) -> None:
             with tempfile.TemporaryDirectory() as out:
-                runs = [Run(Path(out) / model.name, model, model.name) for model in models[:count]]
-                extract(runs, "pictures", [images], settings, Silent())
+                runs = [
+                    ModelRun(Path(out) / model.name, model, model.name) for model in models[:count]
+                ]
+                extract(runs, "images", [images], settings, Silent())
 
         ways = {}
         for count in counts:
@@ -118,10 +120,10 @@ def against_forward(
         yield {
             "network": name,
             "models": count,
-            "pictures": len(pictures),
+            "images": len(images),
             "repeats": repeats,
-            "forward_pictures_per_second": spread([len(pictures) / s for s in alone["wall"]], 2),
-            "pictures_per_second": spread([len(pictures) / s for s in ours["wall"]], 2),
+            "forward_images_per_second": spread([len(images) / s for s in alone["wall"]], 2),
+            "images_per_second": spread([len(images) / s for s in ours["wall"]], 2),
             "share": over(alone["wall"], ours["wall"]),
             "factor": over(ours["wall"], alone["wall"]),
             "processor_factor": over(ours["processor"], alone["processor"]),
@@ -131,17 +133,17 @@ def against_forward(
 def rate(options: argparse.Namespace) -> Iterator[Record]:
     """One large network."""
     name = "resnet18" if options.small else "resnet50"
-    yield from against_forward(name, [1], options.pictures, options.repeats)
+    yield from against_forward(name, [1], options.images, options.repeats)
 
 
 def sharing(options: argparse.Namespace) -> Iterator[Record]:
-    """Several small ones; they are quick, so that there are twice the pictures."""
+    """Several small ones; they are quick, so that there are twice the images."""
     name = "mobilenet_v3_small"
-    yield from against_forward(name, [1, 2, 5], 2 * options.pictures, options.repeats)
+    yield from against_forward(name, [1, 2, 5], 2 * options.images, options.repeats)
 
 
 def memory(options: argparse.Namespace) -> Iterator[Record]:
-    """Peak memory of the command by the number of pictures."""
+    """Peak memory of the command by the number of images."""
     peaks = {rows: peak_bytes(rows, options.chunk_rows) for rows in sorted(options.rows)}
     few, many = min(peaks), max(peaks)
     yield {
@@ -162,14 +164,14 @@ def peak_bytes(rows: int, chunk_rows: int) -> int:
         root = Path(folder)
         (root / "networks.py").write_text(NETWORK)
         for wnid in wnids:
-            (root / "pictures" / wnid).mkdir(parents=True)
-            names = [root / "pictures" / wnid / f"{wnid}_{row}.JPEG" for row in range(2 * half)]
+            (root / "images" / wnid).mkdir(parents=True)
+            names = [root / "images" / wnid / f"{wnid}_{row}.JPEG" for row in range(2 * half)]
             names[0].write_bytes(encode(Image.new("RGB", (48, 36), "teal")))
             for name in names[1:]:
                 name.hardlink_to(names[0])
         command = [
             sys.executable, "-c", PEAK, "extract", "--model", f"{root / 'networks.py'}:load",
-            "--images", root / "pictures", "--only", "L1", "--test-per-class", half,
+            "--images", root / "images", "--only", "L1", "--test-per-class", half,
             "--min-train", half, "--max-train", half, "--chunk-rows", chunk_rows,
             "--device", "cpu", "--out", root / "runs",
         ]  # fmt: skip
@@ -178,7 +180,7 @@ def peak_bytes(rows: int, chunk_rows: int) -> int:
 
 
 def prepared(row: ZooRow) -> Preprocess:
-    """How a model of the table wants its pictures."""
+    """How a model of the table wants its images."""
     return Preprocess(row.resize, row.crop, "bicubic", row.mean, row.std)
 
 
@@ -189,14 +191,14 @@ def benchmark_rows() -> list[ZooRow]:
 
 def geometries(options: argparse.Namespace) -> Iterator[Record]:
     """Decoding once and resizing for all, on one thread."""
-    pictures = [draw_jpeg(seed) for seed in range(options.pictures)]
+    images = [draw_jpeg(seed) for seed in range(options.images)]
     wanted = sorted({prepared(row).geometry for row in benchmark_rows()}, key=str)
 
     def load(kinds: Sequence[Preprocess]) -> None:
-        for data in pictures:
-            picture = decode(data)
+        for data in images:
+            image = decode(data)
             for kind in kinds:
-                kind.pixels(picture)
+                kind.pixels(image)
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -205,9 +207,8 @@ def geometries(options: argparse.Namespace) -> Iterator[Record]:
     torch.set_num_threads(threads)
     yield {
         "geometries": [f"{kind.resize} {kind.crop} {kind.interpolation}" for kind in wanted],
-        "pictures_per_second_and_core": {
-            way: spread([len(pictures) / s for s in of["processor"]], 1)
-            for way, of in times.items()
+        "images_per_second_and_core": {
+            way: spread([len(images) / s for s in of["processor"]], 1) for way, of in times.items()
         },
         "factor": over(times["all"]["processor"], times["one"]["processor"]),
     }
@@ -216,27 +217,27 @@ def geometries(options: argparse.Namespace) -> Iterator[Record]:
 def job(options: argparse.Namespace) -> Iterator[Record]:
     """31 models on six datasets, on paper."""
     rows = benchmark_rows()
-    multiplications = billions_a_picture(rows)
+    multiplications = billions_a_image(rows)
     weights = [each / multiplications["sup_resnet50"] for each in multiplications.values()]
-    pictures = DATASETS * options.dataset_pictures
+    images = DATASETS * options.dataset_images
     yield {
         "models": len(rows),
         "preprocessings": len({prepared(row) for row in rows}),
         "geometries": len({prepared(row).geometry for row in rows}),
-        "pictures": pictures,
-        "decodes": {"shared": pictures, "alone": pictures * len(rows)},
-        "gigabytes_of_float16": round(pictures * sum(row.dim for row in rows) * 2 / 1e9),
+        "images": images,
+        "decodes": {"shared": images, "alone": images * len(rows)},
+        "gigabytes_of_float16": round(images * sum(row.dim for row in rows) * 2 / 1e9),
         "forward_in_resnet50": round(sum(weights), 1),
         "billion_multiplications": {name: round(n, 2) for name, n in multiplications.items()},
     }
     for gpu_rate in options.gpu_rates:
         for cores in options.cores_a_gpu:
             for gpus in options.gpus:
-                yield hours(pictures, weights, gpu_rate, cores, gpus, options)
+                yield hours(images, weights, gpu_rate, cores, gpus, options)
 
 
 def hours(
-    pictures: int,
+    images: int,
     weights: Sequence[float],
     gpu_rate: float,
     cores: int,
@@ -247,7 +248,7 @@ def hours(
 
     `weights`: cost of each model's forward pass in that of a ResNet-50.
     """
-    a_rate = pictures / 3600 / gpus  # hours at one picture a second and GPU
+    a_rate = images / 3600 / gpus  # hours at one image a second and GPU
     decode_once = a_rate / (options.decode_rate * cores)
     decode_shared = decode_once * options.geometries_factor
     forward = [weight * a_rate / gpu_rate for weight in weights]
@@ -269,7 +270,7 @@ def hours(
     }
 
 
-def billions_a_picture(rows: Sequence[ZooRow]) -> dict[str, float]:
+def billions_a_image(rows: Sequence[ZooRow]) -> dict[str, float]:
     """Name of each model → multiplications of its forward pass in billions, attention included."""
     found: dict[str, float] = {}
     for row in rows:
@@ -302,23 +303,23 @@ def read_options() -> argparse.Namespace:
     """The arguments; `--small` makes what is measured small, the job stays what it is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--small", action="store_true", help="few pictures, one repeat, ResNet-18")
-    parser.add_argument("--pictures", type=int, default=128)
+    parser.add_argument("--small", action="store_true", help="few images, one repeat, ResNet-18")
+    parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--rows", type=numbers, default=[10_000, 100_000], help="of memory")
     parser.add_argument("--chunk-rows", type=int, default=1_024, help="of memory")
     parser.add_argument("--gpu-rates", type=numbers, default=[1_000, 4_000],
-                        help="assumed: pictures/s of a ResNet-50 in fp32 on one GPU")  # fmt: skip
+                        help="assumed: images/s of a ResNet-50 in fp32 on one GPU")  # fmt: skip
     parser.add_argument("--gpus", type=numbers, default=[1, 8, 64])
     parser.add_argument("--cores-a-gpu", type=numbers, default=[8, 2])
     parser.add_argument("--decode-rate", type=float, default=610,
-                        help="pictures/s and core, as decode.py measures it")  # fmt: skip
+                        help="images/s and core, as decode.py measures it")  # fmt: skip
     parser.add_argument("--geometries-factor", type=float, default=3.06,
                         help="as the part geometries measures it")  # fmt: skip
-    parser.add_argument("--dataset-pictures", type=int, default=1_200_000)
+    parser.add_argument("--dataset-images", type=int, default=1_200_000)
     options = parser.parse_args()
     if options.small:
-        options.pictures, options.repeats, options.rows = 32, 1, [2_000, 4_000]
+        options.images, options.repeats, options.rows = 32, 1, [2_000, 4_000]
     return options
 
 

@@ -41,7 +41,7 @@ import torch
 from numpy.typing import NDArray
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings
-from cog.probes.features import make_pictures
+from cog.probes.features import unit_features
 from cog.probes.lbfgs import objective
 from cog.probes.logreg import logreg
 from cog.probes.metrics import standard_error
@@ -218,11 +218,11 @@ def costs_of(rows: float, dim: float, classes: float) -> dict[str, float]:
     """Seconds of the unit of work of each solver: the best of three."""
     rng = np.random.default_rng(0)
     x = rng.random((int(rows), int(dim)), np.float32)
-    pictures = make_pictures(x, np.arange(len(x)) % int(classes), "cpu")
-    layer, few = torch.zeros(int(classes), pictures.width), replace(ROUNDS, epochs=1)
+    features = unit_features(x, np.arange(len(x)) % int(classes), "cpu")
+    layer, few = torch.zeros(int(classes), features.width), replace(ROUNDS, epochs=1)
     work = {
-        "lbfgs evaluation": lambda: objective(layer, pictures, 0.0),
-        "sgd epoch": lambda: fit_sgd(pictures, [1.0] * 10, [0.0] * 10, int(classes), few, 22),
+        "lbfgs evaluation": lambda: objective(layer, features, 0.0),
+        "sgd epoch": lambda: fit_sgd(features, [1.0] * 10, [0.0] * 10, int(classes), few, 22),
     }
     return {name: min(seconds(each) for _ in range(3)) for name, each in work.items()}
 

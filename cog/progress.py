@@ -16,7 +16,7 @@ class Progress(Protocol):
         """Start a bar of `total` units; the function it gives advances the bar by so many."""
         ...
 
-    def note(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Say one line."""
         ...
 
@@ -33,23 +33,23 @@ class Silent:
         """A bar nobody sees."""
         yield lambda _: None
 
-    def note(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Say nothing."""
 
     def result(self, row: dict[str, Any]) -> None:
         """Say nothing."""
 
 
-class Noting(Silent):
+class Notifying(Silent):
     """Watches, and passes on what is said in lines."""
 
-    def __init__(self, note: Callable[[str], None]) -> None:
+    def __init__(self, notify: Callable[[str], None]) -> None:
         """`note` takes the lines."""
-        self._note = note
+        self._notify = notify
 
-    def note(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Say one line."""
-        self._note(text)
+        self._notify(text)
 
 
 def percent_of(advance: Callable[[int], None]) -> Callable[[int, int], None]:

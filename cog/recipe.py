@@ -15,7 +15,7 @@ class Recipe:
     Every result carries a hash of it: results of different recipes are never mixed.
     """
 
-    # pictures (section 3.3 of the paper; the public test lists)
+    # images (section 3.3 of the paper; the public test lists)
     test_per_class: int = 50
     min_train: int = 732
     max_train: int = 1300
@@ -50,7 +50,7 @@ class Recipe:
     # k nearest neighbours (DINO has 10, 20, 100, 200 and 0.07; few shots want fewer)
     knn_neighbours: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
     knn_temperature: float = 0.07
-    knn_validation: int = 20_000  # ours: so many validation pictures tell k well enough
+    knn_validation: int = 20_000  # ours: so many validation images tell k well enough
 
     # ridge regression (ours)
     ridge_penalties: tuple[float, ...] = tuple(10 ** (half / 2) for half in range(-16, 1))
@@ -60,7 +60,7 @@ class Recipe:
     mlp_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
     mlp_decay: float = 1e-2
     mlp_epochs: int = 30
-    mlp_least_steps: int = 300  # where few pictures make few batches
+    mlp_least_steps: int = 300  # where few images make few batches
 
 
 SEEDS = (22, 37, 45, 77, 93)  # public code: the five seeds of every probe

@@ -110,15 +110,15 @@ class Url:
             files.rm_file(path)
 
 
-Place = Path | Url
+StoragePath = Path | Url
 
 
-def place(text: str | Place) -> Place:
+def storage_path(text: str | StoragePath) -> StoragePath:
     """A path, or a URL where the text has a scheme.
 
-    >>> place("s3://bucket/runs/") / "dino"
+    >>> storage_path("s3://bucket/runs/") / "dino"
     Url(text='s3://bucket/runs/dino')
-    >>> place("runs") == Path("runs")
+    >>> storage_path("runs") == Path("runs")
     True
     """
     if isinstance(text, str) and "://" in text:
@@ -143,12 +143,12 @@ def _filesystem(url: Url) -> tuple[Any, str]:
     return files, path
 
 
-def write_text(path: Place, text: str) -> None:
+def write_text(path: StoragePath, text: str) -> None:
     """Write `text` (UTF-8) to `path`; a reader sees the old file or the new one."""
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Place, data: bytes | memoryview) -> None:
+def write_bytes(path: StoragePath, data: bytes | memoryview) -> None:
     """Write `data` to `path`; a reader sees the old file or the new one."""
     if isinstance(path, Url):
         files, name = _filesystem(path)
@@ -180,7 +180,7 @@ def create_object(url: Url, data: bytes) -> bool:
     return True
 
 
-def files_below(folder: Place) -> dict[str, int]:
+def files_below(folder: StoragePath) -> dict[str, int]:
     """Relative name (with /) → bytes of every file below `folder`, none if it is not there.
 
     For a URL that is one listing, not a request a file.

@@ -5,7 +5,7 @@
     cog evaluate --model examples/own_model.py:load --images ROOT
 
 All that `--model file.py:function` asks for is `load`: a function without arguments that returns a
-`cog.Model`, whose network gives one vector a picture.
+`cog.Model`, whose network gives one vector an image.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ for model in $MODELS; do
     options+=(--model "$model")
 done
 
-# 1. This worker's chunks, of all models in one pass over the pictures.
+# 1. This worker's chunks, of all models in one pass over the images.
 cog extract "${options[@]}"
 
 # 2. This worker's cells, as far as the features are there.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.runs import PLUG_IN, WNIDS, draw_pictures, run_cog
+from tests.support.runs import PLUG_IN, WNIDS, draw_images, run_cog
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +22,9 @@ def wnids() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory) -> Path:
-    """12 pictures of each of the six concepts."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures"), WNIDS, 12)
+def images(tmp_path_factory) -> Path:
+    """12 images of each of the six concepts."""
+    return draw_images(tmp_path_factory.mktemp("images"), WNIDS, 12)
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +48,9 @@ def levels_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_pictures() -> list[bytes]:
-    """A few encoded pictures: real ones where there are any, else one of detail and odd sides."""
-    folder = os.environ.get("COG_PICTURES", "")
+def real_images() -> list[bytes]:
+    """A few encoded images: real ones where there are any, else one of detail and odd sides."""
+    folder = os.environ.get("COG_IMAGES", "")
     if folder:
         paths = sorted(Path(folder).glob("*/*"))
         return [path.read_bytes() for path in paths[:: max(1, len(paths) // 3)][:3]]

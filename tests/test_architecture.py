@@ -15,7 +15,7 @@ import cog
 PACKAGE = Path(cog.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# From the bottom up: a package imports only from rows below its own; within a row none imports another.
+# From the bottom up: a package imports only from rows below its own, and none of its own row.
 GROUND = ("errors", "progress", "provenance", "recipe", "storage")
 ROWS = (
     GROUND,
@@ -94,7 +94,7 @@ def _absolute(node: ast.ImportFrom, path: Path) -> str:
 
 
 def _module_of(name: str) -> str:
-    """The module in which an imported name is, or that it is: `cog.errors.CogError`, `cog.errors`."""
+    """The module of an imported name: `cog.errors` of `cog.errors.CogError`, or of itself."""
     while name and name not in NAMES:
         name = name.rpartition(".")[0]
     return name

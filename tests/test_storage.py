@@ -10,23 +10,23 @@ import pytest
 
 from cog.errors import CogError
 from cog.storage import (
-    Place,
+    StoragePath,
     Url,
     create_object,
     files_below,
-    place,
     remove_objects,
+    storage_path,
     write_bytes,
     write_text,
 )
 
 
 @pytest.fixture(params=["folder", "url"])
-def root(request, tmp_path) -> Place:
+def root(request, tmp_path) -> StoragePath:
     if request.param == "folder":
         return tmp_path / "runs"
     pytest.importorskip("fsspec")
-    return place(f"memory://{uuid.uuid4().hex}/runs/")
+    return storage_path(f"memory://{uuid.uuid4().hex}/runs/")
 
 
 def test_what_is_written_is_read(root):
@@ -90,9 +90,9 @@ def test_only_the_first_creates_an_object():
 
 
 def test_places_from_text():
-    assert place("runs/a") == Path("runs/a") == place(Path("runs/a"))
-    assert str(place("s3://bucket/runs/") / "a") == "s3://bucket/runs/a"
-    assert place(Url("s3://bucket")) == Url("s3://bucket")
+    assert storage_path("runs/a") == Path("runs/a") == storage_path(Path("runs/a"))
+    assert str(storage_path("s3://bucket/runs/") / "a") == "s3://bucket/runs/a"
+    assert storage_path(Url("s3://bucket")) == Url("s3://bucket")
 
 
 @pytest.mark.parametrize("text", ["nosuch://bucket/a", "s3://bucket/a"])
@@ -102,5 +102,5 @@ def test_what_is_not_installed_is_said(text, monkeypatch):
     for kind in ("s3", "nosuch"):  # what another test has used is kept there
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, kind, raising=False)
     with pytest.raises(CogError, match="cannot be reached") as error:
-        place(text).exists()
+        storage_path(text).exists()
     assert "imagenet-cog[cloud]" in error.value.hint

@@ -1,4 +1,4 @@
-"""`cog check-data`: is the copy of the pictures complete and sound?"""
+"""`cog check-data`: is the copy of the images complete and sound?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COUNT = click.IntRange(min=1)
 EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 
 
-@click.command("check-data", short_help="Are the pictures complete and sound?")
+@click.command("check-data", short_help="Are the images complete and sound?")
 @click.argument("root", type=_PATH)
 @click.option(
     "--levels",
@@ -38,13 +38,13 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
     "--split",
     type=_PATH,
     metavar="DIR|FILE.pkl",
-    help="Official lists: the pictures they name must be there.",
+    help="Official lists: the images they name must be there.",
 )
 @click.option(
     "--decode/--no-decode",
     default=False,
     show_default=True,
-    help="Read and decode every picture, on all cores.",
+    help="Read and decode every image, on all cores.",
 )
 @click.option(
     "--report",
@@ -58,14 +58,14 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
     type=_COUNT,
     default=Recipe.test_per_class,
     show_default=True,
-    help="Test pictures that a class needs.",
+    help="Test images that a class needs.",
 )
 @click.option(
     "--min-train",
     type=_COUNT,
     default=Recipe.min_train,
     show_default=True,
-    help="Training pictures that a class needs.",
+    help="Training images that a class needs.",
 )
 @click.pass_context
 def check_data(
@@ -81,10 +81,10 @@ def check_data(
     test_per_class: int,
     min_train: int,
 ) -> None:  # fmt: skip
-    """Check the pictures at ROOT: which classes are missing, short or damaged.
+    """Check the images at ROOT: which classes are missing, short or damaged.
 
     ROOT is what `cog evaluate --images` takes. Exit status 1 if anything is missing, short, damaged
-    or unreadable; duplicates and odd pictures are told only.
+    or unreadable; duplicates and odd images are told only.
 
     \b
     Example:
@@ -93,14 +93,14 @@ def check_data(
     """
     from cog.cli.terminal import Terminal
     from cog.datasets.check import check as library
-    from cog.datasets.find import Pictures
+    from cog.datasets.find import DatasetOptions
     from cog.levels.files import read_levels
 
-    pictures = Pictures(root, in1k, split, only or ())
+    options = DatasetOptions(root, in1k, split, only or ())
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)
     with Terminal() as terminal:
         found = library.check_data(
-            pictures,
+            options,
             read_levels(levels),
             recipe,
             decode=decode,
@@ -109,7 +109,7 @@ def check_data(
             progress=terminal,
         )
         for note in found.notes:
-            terminal.note(note)
+            terminal.notify(note)
     _tell(found)
     if report is not None:
         click.echo(report)
@@ -125,7 +125,7 @@ def _tell(found: DataCheck) -> None:
         n_classes = len(set(part.images.labels.tolist()))
         click.echo(
             f"{part.dataset:10} {n_classes:,} of {part.n_wanted:,} classes, "
-            f"{len(part.images):,} pictures{' decoded' if found.decoded else ''}: {told}"
+            f"{len(part.images):,} images{' decoded' if found.decoded else ''}: {told}"
         )
     for kind in dict.fromkeys(finding.finding for finding in found.findings):
         rows = [finding for finding in found.findings if finding.finding == kind]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from cog.results.compare_runs import Cause, Comparison
+    from cog.results.compare_runs import Cause, RunComparison
 
 
 def _renames(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -60,7 +60,7 @@ def compare(
 
     Each is a folder of runs or a results.csv. The exit status is 0 if nothing moved by more than
     its noise (with --tolerance: by more than that), both have the same rows and no cell had to be
-    left out; else 1. Noise is what other seeds (paired) and other test pictures would change, at
+    left out; else 1. Noise is what other seeds (paired) and other test images would change, at
     95 %: of many numbers some lie outside by chance.
 
     \b
@@ -71,7 +71,7 @@ def compare(
     """
     from cog.results.compare_runs import compare_runs, rename_models
     from cog.results.files import as_csv, read_results
-    from cog.storage import place, write_text
+    from cog.storage import storage_path, write_text
 
     if tolerance is not None and tolerance != tolerance:
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
@@ -81,7 +81,10 @@ def compare(
         left_out.append(text)
         click.echo(text, err=True)
 
-    tables = read_results(place(first), notice=warn), read_results(place(second), notice=warn)
+    tables = (
+        read_results(storage_path(first), notify=warn),
+        read_results(storage_path(second), notify=warn),
+    )
     if names:
         tables = rename_models(*tables, names)
     found = compare_runs(*tables)
@@ -95,7 +98,7 @@ def compare(
     context.exit(1 if len(found.moved(tolerance)) or lacking or left_out else 0)
 
 
-def _lines(found: Comparison, tolerance: float | None) -> Iterator[str]:
+def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
     """What a comparison tells people: the numbers that moved, what is missing, why, and counts."""
     from cog.results.compare_runs import EQUAL
 
@@ -117,7 +120,7 @@ def _name(row: Any) -> str:
     return f"{row.model} {row.dataset} {row.probe}-{row.solver}, shots {row.shots}"
 
 
-def _missing_lines(found: Comparison) -> Iterator[str]:
+def _missing_lines(found: RunComparison) -> Iterator[str]:
     from cog.results.compare_runs import NUMBER
 
     for _, rows in found.missing.groupby([*NUMBER, "verdict"], sort=False):
@@ -132,7 +135,7 @@ def _cause_line(cause: Cause, rows: int) -> str:
     return f"differs: {cause.column}, {first} → {second}{more}, in {cause.rows:,} of {rows:,} rows"
 
 
-def _count_line(found: Comparison, tolerance: float | None) -> str:
+def _count_line(found: RunComparison, tolerance: float | None) -> str:
     """How many numbers are equal, moved within noise, and moved by more."""
     from cog.results.compare_runs import EQUAL, WITHIN
 

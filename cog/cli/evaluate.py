@@ -44,7 +44,7 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
             "give --discard-features to the command without --worker that ends the run",
         )
     with Terminal() as terminal:
-        plan = make_plan(**options, notice=terminal.note)
+        plan = make_plan(**options, notify=terminal.notify)
         if dry_run:
             terminal.plan(plan, share)
             return
@@ -72,7 +72,7 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
 
     share = _share(worker, options) or Share()
     with Terminal() as terminal:
-        plan = make_plan(**options, notice=terminal.note)
+        plan = make_plan(**options, notify=terminal.notify)
         if dry_run:
             terminal.plan(plan, share, probes=False)
             return

@@ -38,13 +38,13 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
     from cog.features.forward import pick_device
     from cog.probes.settings import RECIPE_OPTIONS, Probing
     from cog.recipe import Recipe
-    from cog.storage import place
+    from cog.storage import storage_path
 
     changed = {name: value for name in RECIPE_OPTIONS if (value := options.pop(name)) is not None}
     probing, recipe = Probing(**options), Recipe(**changed)
     rows = []
     with Terminal() as terminal:
-        sets = read_features(place(train)), read_features(place(test))
+        sets = read_features(storage_path(train)), read_features(storage_path(test))
         for row in probe_features(
             *sets, probing, recipe, str(pick_device(device)), terminal.percent
         ):
@@ -61,7 +61,7 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
 def export(store: str, out: Path) -> None:
     """Write the features of STORE in the layout of the benchmark's public code.
 
-    {"X": float32[m, d], "Y": int64[m], "name": text}, by torch.save; unreadable pictures are left
+    {"X": float32[m, d], "Y": int64[m], "name": text}, by torch.save; unreadable images are left
     out, as that code does. STORE may also be an .npz with X and Y.
 
     \b
@@ -69,7 +69,7 @@ def export(store: str, out: Path) -> None:
         cog export runs/dino_resnet50/features/cog_l5-train.zarr --out features_train/X_Y.pth
     """
     from cog.features.exchange import read_features, write_features
-    from cog.storage import place
+    from cog.storage import storage_path
 
-    write_features(out, read_features(place(store)))
+    write_features(out, read_features(storage_path(store)))
     click.echo(out)

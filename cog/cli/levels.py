@@ -9,18 +9,18 @@ import click
 
 _BUILD_OPTIONS = (
     click.option("--seen", metavar="FILE|DIR|in1k",
-                 help="Seen concepts: a list, or a folder of pictures.  [default: in1k]"),
+                 help="Seen concepts: a list, or a folder of images.  [default: in1k]"),
     click.option("--universe", metavar="FILE|DIR|in21k",
-                 help="What there are pictures of, likewise.  [default: in21k, Fall 2011]"),
+                 help="What there are images of, likewise.  [default: in21k, Fall 2011]"),
     click.option("--eligible", metavar="FILE|DIR|official",
                  help="Take these concepts and skip the filters; seen ones are still removed."),
     click.option("--counts", metavar="FILE",
-                 help="CSV wnid,images: pictures per concept.  [default: those of in21k]"),
+                 help="CSV wnid,images: images per concept.  [default: those of in21k]"),
     click.option("--images", metavar="ROOT",
-                 help="Count pictures on disk instead: ROOT/<wnid>/* or ROOT/<wnid>.tar."),
+                 help="Count images on disk instead: ROOT/<wnid>/* or ROOT/<wnid>.tar."),
     click.option("--min-images", type=click.IntRange(min=1), metavar="N",
-                 help="Pictures that a concept needs.  [default: 782 = 732 + 50]"),
-    click.option("--no-min-images", is_flag=True, help="Any number of pictures will do."),
+                 help="Images that a concept needs.  [default: 782 = 732 + 50]"),
+    click.option("--no-min-images", is_flag=True, help="Any number of images will do."),
     click.option("--drop-seen-ancestors/--no-drop-seen-ancestors", default=None,
                  help="Leave out what lies above a seen concept.  [default: yes]"),
     click.option("--drop-persons/--no-drop-persons", default=None,
@@ -63,7 +63,7 @@ def build_levels(
     \b
     Example:
         cog build-levels --eligible official
-        cog build-levels --seen my_labels.txt --images /data/pictures --size 200 --out my_levels
+        cog build-levels --seen my_labels.txt --images /data/images --size 200 --out my_levels
     """
     from cog.levels.build import build_levels as build
     from cog.levels.files import write_levels
@@ -202,7 +202,7 @@ def explain(concept: str, folder: str) -> None:
 @click.option("--out", default=Path("levels.html"), type=click.Path(path_type=Path),
               show_default=True, metavar="FILE", help="The page.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), metavar="ROOT",
-              help="Where pictures are; shows a few of each concept.")  # fmt: skip
+              help="Where images are; shows a few of each concept.")  # fmt: skip
 def explore(folder: str, out: Path, images: Path | None) -> None:
     """Make a page to look around in levels: a ranked list and the tree of WordNet, with a search.
 

@@ -100,7 +100,7 @@ def download(names: tuple[str, ...]) -> None:
 def check(context: click.Context, /, spec: str, device: str, **options: Any) -> None:
     """Load a model and see whether its features can be relied on.
 
-    Runs a few pictures: shape, finite numbers, the same twice, the same alone as among others
+    Runs a few images: shape, finite numbers, the same twice, the same alone as among others
     (batch statistics are caught). Exit status 1 if one of these fails.
 
     \b
@@ -109,7 +109,7 @@ def check(context: click.Context, /, spec: str, device: str, **options: Any) -> 
     from cog.models.check import check_model
     from cog.models.load import load_model
 
-    model = load_model(spec, device=device, notice=partial(click.echo, err=True), **options)
+    model = load_model(spec, device=device, notify=partial(click.echo, err=True), **options)
     facts: dict[str, object] = {
         "name": model.name,
         "parameters": f"{sum(part.numel() for part in model.network.parameters()):,}",

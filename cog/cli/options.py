@@ -24,7 +24,7 @@ def comma_list(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
 
 
 def read_shots(text: str) -> int | None:
-    """`all`, or a number of pictures a class."""
+    """`all`, or a number of images a class."""
     if text == "all":
         return None
     shots = int(text)
@@ -61,7 +61,7 @@ _RUN_OPTIONS = (
     click.option("--name", multiple=True, help="What to call the run; one for each --model."),
     *_MODEL_OPTIONS,
     click.option("--images", type=_PATH, required=True, metavar="ROOT",
-                 help="Pictures of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
+                 help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
                       "WebDataset or Parquet shards, or a list."),
     click.option("--in1k", type=_PATH, metavar="ROOT",
                  help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
@@ -72,11 +72,11 @@ _RUN_OPTIONS = (
                  help="Levels made by `cog build-levels`; by default the official ones."),
     click.option("--only", type=comma_list(str), metavar="LIST",
                  help="Datasets: in1k,L1,…  [default: all]"),
-    click.option("--test-per-class", type=_COUNT, help="Test pictures a class.  [default: 50]"),
+    click.option("--test-per-class", type=_COUNT, help="Test images a class.  [default: 50]"),
     click.option("--min-train", type=_COUNT,
-                 help="Training pictures that a class needs.  [default: 732]"),
+                 help="Training images that a class needs.  [default: 732]"),
     click.option("--max-train", type=_COUNT,
-                 help="Training pictures that are used of a class.  [default: 1300]"),
+                 help="Training images that are used of a class.  [default: 1300]"),
     click.option("--allow-missing/--no-allow-missing", default=False, show_default=True,
                  help="Go on without classes that are missing or short, and mark the rows."),
     click.option("--device", default="auto", show_default=True, metavar="LIST",
@@ -90,12 +90,12 @@ _RUN_OPTIONS = (
     click.option("--dtype", default="float16", show_default=True,
                  help="Of the features on disk: float16 or float32."),
     click.option("--batch-size", type=_COUNT,
-                 help="Pictures a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
+                 help="Images a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
     click.option("--decoder", default="torchvision", show_default=True,
                  help="Of JPEGs: torchvision, pillow (resizes too, to the bit) or nvjpeg (GPU)."),
     click.option("--workers", type=_COUNT, help="Decoding threads.  [default: one a core]"),
     click.option("--chunk-rows", type=_COUNT,
-                 help="Pictures a chunk of features.  [default: about a minute of work]"),
+                 help="Images a chunk of features.  [default: about a minute of work]"),
     click.option("--out", default="runs", show_default=True,
                  help="Where runs and results go: a folder, or s3://BUCKET/FOLDER."),
     click.option("--dry-run/--no-dry-run", default=False,
@@ -115,9 +115,9 @@ _PROBE_OPTIONS = (
     click.option("--products", metavar="KIND",
                  help="Of SGD's matrices: float32, tf32, bfloat16 or float16.  [default: float32]"),
     click.option("--shots", type=comma_list(read_shots), default="all", show_default=True,
-                 help="Pictures a class to train on: all,1,2,4,…"),
+                 help="Images a class to train on: all,1,2,4,…"),
     click.option("--shots-validation", default="official", show_default=True,
-                 help="Of N shots: official validates on pictures beside the N, within on some."),
+                 help="Of N shots: official validates on images beside the N, within on some."),
     click.option("--seeds", type=comma_list(int), default="22,37,45,77,93",
                  show_default=True, help="Seeds of the probes."),
 )  # fmt: skip

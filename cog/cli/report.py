@@ -52,15 +52,15 @@ def report(
     from cog.report.build import default_levels, default_out, write_page
     from cog.report.figures import write_figures
     from cog.report.page_data import read_page_data
-    from cog.storage import place
+    from cog.storage import storage_path
 
     left_out: list[str] = []
-    source = place(runs)
+    source = storage_path(runs)
     levels = read_levels(folder or default_levels(source))
     data = read_page_data(source, levels, left_out.append, where)
     for line in left_out:
         click.echo(line, err=True)
-    click.echo(write_page(data, levels, place(out or default_out(source)), baseline))
+    click.echo(write_page(data, levels, storage_path(out or default_out(source)), baseline))
     for kind, figures in {"svg": svg, "png": png}.items():
         if figures is not None:
             for path in write_figures(data, figures, kind, baseline):

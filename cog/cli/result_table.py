@@ -31,7 +31,7 @@ class _Look:
     more: str
     """learnt from more than ImageNet-1K"""
     lacking: str
-    """some classes lack pictures"""
+    """some classes lack images"""
     error: str
     nothing: str
     forms: tuple[tuple[int, bool], ...]
@@ -77,7 +77,7 @@ def show(results: pd.DataFrame, console: Console) -> None:
         told = "; ".join(f"{printable(name)}: {data}" for name, data in more.items())
         _say(console, Text(f"{look.more} learnt from more than ImageNet-1K ({told})"))
     if not numbers["complete"].all():
-        _say(console, Text(f"{look.lacking} some classes lack pictures: an easier task"))
+        _say(console, Text(f"{look.lacking} some classes lack images: an easier task"))
 
 
 def is_plain(console: Console) -> bool:
@@ -138,7 +138,7 @@ def _blocks(numbers: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
         rows: Rows = {}
         for row in part.itertuples():
             rows.setdefault(str(row.dataset), {})[str(row.model)] = row
-        few = "all pictures" if shots == "all" else f"{shots} shot{'s' if shots != 1 else ''}"
+        few = "all images" if shots == "all" else f"{shots} shot{'s' if shots != 1 else ''}"
         title = f"{probe}-{solver}, {few}: top-1 in %"
         if part["seeds"].max() > 1:
             several = " to ".join(map(str, sorted({part["seeds"].min(), part["seeds"].max()})))

@@ -104,7 +104,7 @@ def _read(runs: str, where: tuple[str, ...]) -> tuple[pd.DataFrame, int]:
     """The rows asked for, and how many cells were left out; each is told on stderr."""
     from cog.results.files import read_results
     from cog.results.mixing import where as only
-    from cog.storage import place
+    from cog.storage import storage_path
 
     problems = []
 
@@ -113,7 +113,7 @@ def _read(runs: str, where: tuple[str, ...]) -> tuple[pd.DataFrame, int]:
         click.echo(problem, err=True)
 
     asked = {text.removeprefix("protocol=") for text in where if text.startswith("protocol=")}
-    found = read_results(place(runs), asked.pop() if len(asked) == 1 else None, tell)
+    found = read_results(storage_path(runs), asked.pop() if len(asked) == 1 else None, tell)
     return only(found, where), len(problems)
 
 

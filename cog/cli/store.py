@@ -11,7 +11,7 @@ from cog.errors import CogError
 
 if TYPE_CHECKING:
     from cog.features.store.verify import Verdict
-    from cog.storage import Place
+    from cog.storage import StoragePath
 
 _PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 
@@ -31,7 +31,7 @@ def store() -> None:
 @store.command()
 @_PATHS
 def show(paths: tuple[str, ...]) -> None:
-    """Show what stores hold: rows, chunks that are done, unreadable pictures, fingerprint.
+    """Show what stores hold: rows, chunks that are done, unreadable images, fingerprint.
 
     One store is shown whole, several in a line each.
 
@@ -67,7 +67,7 @@ def show(paths: tuple[str, ...]) -> None:
 def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None:
     """Read stores again, whole: checksums, marks, labels, and the fingerprint against run.json.
 
-    Needs no pictures. Exit status 1 if something is wrong that --repair did not put right. A chunk
+    Needs no images. Exit status 1 if something is wrong that --repair did not put right. A chunk
     that is missing is not wrong: `cog extract` or `cog evaluate` goes on with it.
 
     \b
@@ -91,7 +91,7 @@ def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None
     context.exit(1 if wrong else 0)
 
 
-def _chunk_count(path: Place) -> int:
+def _chunk_count(path: StoragePath) -> int:
     """The chunks of a store, 0 where it cannot be opened: `verify` then says why."""
     from cog.features.store.store import FeatureStore
 
@@ -144,9 +144,9 @@ def rm(paths: tuple[str, ...], yes: bool) -> None:
         FeatureStore.remove(path)
 
 
-def _stores(paths: tuple[str, ...]) -> list[Place]:
+def _stores(paths: tuple[str, ...]) -> list[StoragePath]:
     """The stores that the arguments name, each once."""
     from cog.features.store.verify import find_stores
-    from cog.storage import place
+    from cog.storage import storage_path
 
-    return list(dict.fromkeys(path for text in paths for path in find_stores(place(text))))
+    return list(dict.fromkeys(path for text in paths for path in find_stores(storage_path(text))))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cog.evaluation.estimate import Estimate
     from cog.evaluation.plan import Plan
     from cog.features.executors.share import Share
-    from cog.storage import Place
+    from cog.storage import StoragePath
 
 QUIET_SECONDS = 30  # how often a log, which cannot show a bar, gets a line
 
@@ -47,7 +47,7 @@ class Terminal:
             self.out = Console(highlight=False, width=200)
         self.header_shown = False
 
-    def note(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Say one line on stderr."""
         self.talk.print(text, style="dim", markup=False, soft_wrap=True)
 
@@ -87,7 +87,7 @@ class Terminal:
                 last = now
                 rate = done / (now - start)
                 left = (total - done) / rate if rate else float("inf")
-                self.note(f"{label}: {done:,}/{total:,} {unit}, {rate:.1f}/s, {left:.0f} s left")
+                self.notify(f"{label}: {done:,}/{total:,} {unit}, {rate:.1f}/s, {left:.0f} s left")
 
         return advance
 
@@ -103,7 +103,7 @@ class Terminal:
               f"{row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
               flush=True)  # fmt: skip
 
-    def summary(self, results: pd.DataFrame, path: Place) -> None:
+    def summary(self, results: pd.DataFrame, path: StoragePath) -> None:
         """Tables of top-1 with small bars, and where the results are.
 
         Results that must not be in one table get none, but are told what they differ in.
@@ -114,7 +114,7 @@ class Terminal:
         try:
             refuse_mixed(results)
         except CogError as error:
-            self.note(f"no table, {error.what}\n`cog results` shows a part: {error.hint}")
+            self.notify(f"no table, {error.what}\n`cog results` shows a part: {error.hint}")
         else:
             show(results, self.out)
         print(path)
@@ -178,15 +178,15 @@ def estimate_lines(estimate: Estimate) -> list[str]:
         for name, seconds in zip(estimate.names, estimate.measured.forward, strict=True)
     )
     lines = [
-        f"pictures: {estimate.pictures:,} to decode, "
-        f"{_bytes(estimate.pictures * estimate.measured.bytes)} to read; decoded once for {models} "
-        f"{_plural(models, 'model')} ({estimate.preprocessings} "
+        f"images: {estimate.to_decode:,} to decode, "
+        f"{_bytes(estimate.to_decode * estimate.measured.bytes)} to read; decoded once for "
+        f"{models} {_plural(models, 'model')} ({estimate.preprocessings} "
         f"{_plural(estimate.preprocessings, 'resize')}): {estimate.decodes_saved:,} decodes saved",
         f"features: {_bytes(estimate.feature_bytes)} to write{free}",
         f"measured on one {estimate.kind}: decoding {1 / estimate.measured.decode:,.0f}/s; {rates}",
         f"features: about {_time(estimate.extract_seconds)} on {estimate.at_once} "
         f"{_plural(estimate.at_once, 'device')} ({estimate.kind}), each "
-        f"{estimate.pictures / estimate.at_once:,.0f} pictures",
+        f"{estimate.to_decode / estimate.at_once:,.0f} images",
     ]
     if not estimate.cells:
         return lines

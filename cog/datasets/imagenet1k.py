@@ -13,11 +13,11 @@ import numpy as np
 
 from cog.datasets.splits import Split, keep_classes
 from cog.errors import CogError
-from cog.images.find import find_pictures
+from cog.images.find import find_images
 from cog.images.image_list import choose
 from cog.images.listing import Listing
 from cog.images.sources import IMAGE_SOURCES
-from cog.images.sources.folder import picture_names
+from cog.images.sources.folder import image_names
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -25,16 +25,16 @@ KAGGLE = "LOC_val_solution.csv"
 
 
 def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False) -> Split:
-    """Training and test pictures of ImageNet-1K: all of `root`/train and all of `root`/val.
+    """Training and test images of ImageNet-1K: all of `root`/train and all of `root`/val.
 
     Or of the shards (tar or Parquet) in `root` or `root`/data with train and val in their names.
 
     Raises:
-        CogError: a folder or the labels are not there, a picture of a flat val/ has no label, or
+        CogError: a folder or the labels are not there, an image of a flat val/ has no label, or
             classes are missing (with `allow_missing` they are left out).
     """
     wnids = tuple(sorted(set(wnids)))
-    train = find_pictures(_part(root, "train"), wnids)
+    train = find_images(_part(root, "train"), wnids)
     val = _find_val(root, wnids)
     short = {}
     for wnid in wnids:
@@ -62,21 +62,21 @@ def _part(root: Path, name: str) -> Path:
 
 
 def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
-    """The validation pictures of each wnid; paths of a flat val/ are file names alone."""
+    """The validation images of each wnid; paths of a flat val/ are file names alone."""
     folder = _part(root, "val")
     if folder.name != "val":
-        return find_pictures(folder, wnids)
+        return find_images(folder, wnids)
     by_class = folder.is_dir() and any(s.count(folder, wnids) for s in IMAGE_SOURCES.values())
-    names = picture_names(folder)
+    names = image_names(folder)
     if by_class or not names:
-        return find_pictures(folder, wnids)
+        return find_images(folder, wnids)
     wnid_of = _val_labels(root)
     unlabelled = [name for name in names if _key(name) not in wnid_of]
     if unlabelled:
         raise CogError(
-            f"{len(unlabelled):,} of {len(names):,} pictures in {folder} have no label: "
+            f"{len(unlabelled):,} of {len(names):,} images in {folder} have no label: "
             f"{', '.join(unlabelled[:5])}",
-            "remove what is not ImageNet's, or sort the pictures into folders by wnid",
+            "remove what is not ImageNet's, or sort the images into folders by wnid",
         )
     paths: dict[str, list[str]] = {wnid: [] for wnid in wnids}
     for name in names:  # sorted
@@ -86,7 +86,7 @@ def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
 
 
 def _key(name: str) -> int:
-    """The number of a validation picture, 0 if its name has none.
+    """The number of a validation image, 0 if its name has none.
 
     >>> _key("ILSVRC2012_val_00000293.JPEG")
     293
@@ -96,7 +96,7 @@ def _key(name: str) -> int:
 
 
 def _val_labels(root: Path) -> dict[int, str]:
-    """The wnid of each validation picture by its number, from whichever labels are there."""
+    """The wnid of each validation image by its number, from whichever labels are there."""
     for kaggle in (root / KAGGLE, root / "val" / KAGGLE):
         if kaggle.is_file():
             return _kaggle_labels(kaggle)
@@ -104,7 +104,7 @@ def _val_labels(root: Path) -> dict[int, str]:
     if not folder.is_dir() and not packed.is_file():
         raise CogError(
             f"{root / 'val'} is flat and its labels are not there",
-            f"put {packed.name} or {KAGGLE} into {root}, or sort the pictures into folders by wnid",
+            f"put {packed.name} or {KAGGLE} into {root}, or sort the images into folders by wnid",
         )
     try:
         if folder.is_dir():
@@ -129,7 +129,7 @@ def _member(packed: Path, name: str) -> bytes:
 
 
 def _devkit_labels(meta: bytes, truth: bytes) -> dict[int, str]:
-    """Labels of the devkit: line n holds the ILSVRC2012_ID of picture n."""
+    """Labels of the devkit: line n holds the ILSVRC2012_ID of image n."""
     from scipy.io import loadmat
 
     synsets = np.atleast_1d(loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])

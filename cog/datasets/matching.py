@@ -1,4 +1,4 @@
-"""Pictures of a list among those that are there: releases differ in case and in extension."""
+"""Images of a list among those that are there: releases differ in case and in extension."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Match(NamedTuple):
 def match_listed(listed: Sequence[str], there: Sequence[str]) -> Match:
     """Find listed paths among those of a class: by name, else by name but for case and extension.
 
-    A picture that the list names itself is never taken for another, and neither is one of two that
+    An image that the list names itself is never taken for another, and neither is one of two that
     differ only so.
 
     >>> match_listed(["n1/a.JPEG", "n1/b.JPEG", "n1/c.JPEG"], ["n1/A.jpg", "n1/b.JPEG"])

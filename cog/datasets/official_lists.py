@@ -1,6 +1,6 @@
-"""The official lists of test pictures, and of training pictures where they are given: which files.
+"""The official lists of test images, and of training images where they are given: which files.
 
-Text lists, one file a level, have only the test pictures; the pickle (official.py) has both.
+Text lists, one file a level, have only the test images; the pickle (official.py) has both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Lists = dict[str, tuple[str, ...]]
 
 
 def read_lists(tests: Path | None, wnids: Sequence[str]) -> tuple[Lists | None, Lists | None]:
-    """The listed test and training pictures of each wnid, each None where nothing lists them.
+    """The listed test and training images of each wnid, each None where nothing lists them.
 
     Raises:
         CogError: as `read_test_lists`, or as `read_split_file` for the official pickle.
@@ -33,7 +33,7 @@ def read_lists(tests: Path | None, wnids: Sequence[str]) -> tuple[Lists | None, 
 
 
 def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The pictures of each wnid that the lists of a folder (`*.txt`) name, sorted.
+    """The images of each wnid that the lists of a folder (`*.txt`) name, sorted.
 
     A line is `n01322508/n01322508_2514.JPEG 0`; the label is the place of the wnid among the sorted
     `wnids`. Lines of other wnids belong to other levels and are passed over.
@@ -56,7 +56,7 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
             path, *label = line.rsplit(maxsplit=1)
             if label != [str(label_of[wnid])]:
                 raise CogError(
-                    f"{file} line {number}: expected a picture and label {label_of[wnid]}, the "
+                    f"{file} line {number}: expected an image and label {label_of[wnid]}, the "
                     f"place of {wnid} among its {len(wnids):,} classes; found {line!r}",
                     "give --split and --levels that belong together",
                 )

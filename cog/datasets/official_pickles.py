@@ -22,7 +22,7 @@ from cog.errors import CogError
 SPLIT_FILE = "cog_concepts_split_file.pkl"
 MAPPING_FILE = "cog_levels_mapping_file.pkl"
 
-# Official training pictures by the sha256 of a level's sorted wnids, a line each; 50,000 test.
+# Official training images by the sha256 of a level's sorted wnids, a line each; 50,000 test.
 TOTALS = {
     "73957b077d5317cc89f948ad9dca276f08e69a4c2b51fc0d34561c2972f6d709": 1_118_804,
     "17db3b0592709d83e74526376ebbcc595c83b99b6f9cd82f652370cb5ba92f67": 1_115_788,
@@ -37,7 +37,7 @@ _HINT = "fetch it again from the benchmark's page (github.com/naver/cog)"
 def read_split_file(
     file: Path, wnids: Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Training and test pictures of each of the wnids, as sorted paths `wnid/file`.
+    """Training and test images of each of the wnids, as sorted paths `wnid/file`.
 
     A wnid that the file does not have gets none.
 
@@ -131,7 +131,7 @@ def refuse_another_mapping(file: Path, levels: Mapping[int, Sequence[str]]) -> N
 
 
 def totals_note(wnids: Sequence[str], n_train: int, n_test: int) -> str:
-    """How the pictures of an official level differ in number from the official ones, if they do.
+    """How the images of an official level differ in number from the official ones, if they do.
 
     >>> totals_note(["n02084071"], 3, 4)
     ''
@@ -141,7 +141,7 @@ def totals_note(wnids: Sequence[str], n_train: int, n_test: int) -> str:
     if total is None or (total, TEST_TOTAL) == (n_train, n_test):
         return ""
     return (
-        f"{n_train:,} pictures to train and {n_test:,} to test; "
+        f"{n_train:,} images to train and {n_test:,} to test; "
         f"the official split has {total:,} and {TEST_TOTAL:,}"
     )
 
@@ -174,7 +174,7 @@ class _Restricted(pickle._Unpickler):
         make = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if make is None:
             raise CogError(
-                f"the pickle calls for {module}.{name}, which no list of pictures needs; "
+                f"the pickle calls for {module}.{name}, which no list of images needs; "
                 "it is refused, because making it could run code",
                 _HINT,
             )

@@ -1,4 +1,4 @@
-"""Which pictures train and which test: a seeded draw, or the official test lists."""
+"""Which images train and which test: a seeded draw, or the official test lists."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from cog.datasets.matching import match_listed
 from cog.datasets.official_lists import read_lists
 from cog.datasets.official_pickles import totals_note
 from cog.errors import CogError
-from cog.images.find import find_pictures
+from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose
 from cog.images.listing import Listing
 from cog.recipe import Recipe
-from cog.storage import Place, write_text
+from cog.storage import StoragePath, write_text
 
 TEST_DRAW, TRAIN_DRAW = 0, 1  # a class has one random stream for each
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training and test pictures of one dataset; labels count the classes that are there."""
+    """Training and test images of one dataset; labels count the classes that are there."""
 
     train: ImageList
     test: ImageList
-    left_out: tuple[str, ...]  # wanted wnids without enough pictures, sorted
+    left_out: tuple[str, ...]  # wanted wnids without enough images, sorted
     kind: str  # seeded | official-test | official
     notes: tuple[str, ...] = ()  # what a user should know of it, a sentence each
 
 
-def split_pictures(
+def split_images(
     root: Path,
     wnids: Sequence[str],
     recipe: Recipe,
@@ -41,9 +41,9 @@ def split_pictures(
     tests: Path | None = None,
     allow_missing: bool = False,
 ) -> Split:
-    """Find the pictures of a dataset and split them.
+    """Find the images of a dataset and split them.
 
-    Without `tests`, `recipe.test_per_class` pictures a class are drawn to test. With `tests`, a
+    Without `tests`, `recipe.test_per_class` images a class are drawn to test. With `tests`, a
     folder of official lists, the listed ones test. The rest trains, at most `recipe.max_train` a
     class, drawn with a seed. With the official pickle as `tests` (the file, or the folder that it
     is in), those that it lists to train do.
@@ -52,14 +52,14 @@ def split_pictures(
     draw sees only what does not test, so a written test list gives the same training set again.
 
     Raises:
-        CogError: no such folder; classes that are missing or have fewer pictures than the recipe
+        CogError: no such folder; classes that are missing or have fewer images than the recipe
             needs (with `allow_missing` they are left out); fewer than two classes left; a list
-            that does not fit the wnids, or names a picture that is not there.
+            that does not fit the wnids, or names an image that is not there.
     """
     _check(recipe)
     wnids = tuple(sorted(set(wnids)))
     listed, to_train = read_lists(tests, wnids)
-    listing = find_pictures(root, wnids)
+    listing = find_images(root, wnids)
     short = _short_classes(listing, listed, recipe)
     kept = keep_classes(wnids, short, allow_missing=allow_missing)
     notes: list[str] = []
@@ -83,7 +83,7 @@ def _check(recipe: Recipe) -> None:
     """Refuse sizes that no split can have."""
     if not (recipe.test_per_class >= 1 and 1 <= recipe.min_train <= recipe.max_train):
         raise CogError(
-            f"expected at least 1 test picture a class and 1 ≤ min-train ≤ max-train; found "
+            f"expected at least 1 test image a class and 1 ≤ min-train ≤ max-train; found "
             f"{recipe.test_per_class} to test, {recipe.min_train} to {recipe.max_train} to train",
             "change --test-per-class, --min-train or --max-train",
         )
@@ -92,7 +92,7 @@ def _check(recipe: Recipe) -> None:
 def _short_classes(
     listing: Listing, listed: Mapping[str, Sequence[str]] | None, recipe: Recipe
 ) -> dict[str, str]:
-    """Have/need of every class with fewer pictures than its test and its training need."""
+    """Have/need of every class with fewer images than its test and its training need."""
     short = {}
     for wnid, paths in listing.paths.items():
         n_test = recipe.test_per_class if listed is None else len(listed[wnid])
@@ -116,14 +116,14 @@ def keep_classes(
     if short and not allow_missing:
         raise CogError(
             f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}",
-            "add pictures, give --allow-missing to go on without them, or ask for fewer pictures: "
+            "add images, give --allow-missing to go on without them, or ask for fewer images: "
             "--test-per-class, --min-train",
         )
     if len(kept) < 2:
         detail = f"; missing or short (have/need): {found}" if found else ""
         raise CogError(
             f"a probe needs two classes or more, found {len(kept)}{detail}",
-            "add pictures, or ask for fewer a class: --test-per-class, --min-train",
+            "add images, or ask for fewer a class: --test-per-class, --min-train",
         )
     return kept
 
@@ -136,10 +136,10 @@ def _generator(recipe: Recipe, wnid: str, draw: int) -> np.random.Generator:
     return np.random.default_rng([recipe.split_seed, int(number), draw])
 
 
-def _draw_test(wnid: str, n_pictures: int, recipe: Recipe) -> NDArray[np.intp]:
-    """Rows that test, drawn from all pictures of a class."""
+def _draw_test(wnid: str, n_images: int, recipe: Recipe) -> NDArray[np.intp]:
+    """Rows that test, drawn from all images of a class."""
     generator = _generator(recipe, wnid, TEST_DRAW)
-    return generator.permutation(n_pictures)[: recipe.test_per_class]
+    return generator.permutation(n_images)[: recipe.test_per_class]
 
 
 def _draw_train(
@@ -155,7 +155,7 @@ def _draw_train(
 def _listed_rows(
     listing: Listing, listed: Mapping[str, Sequence[str]], part: str, notes: list[str]
 ) -> dict[str, NDArray[np.intp]]:
-    """The rows of the listed pictures of each class; says which are called otherwise on disk."""
+    """The rows of the listed images of each class; says which are called otherwise on disk."""
     rows: dict[str, NDArray[np.intp]] = {}
     absent: list[str] = []
     renamed: dict[str, str] = {}
@@ -167,20 +167,20 @@ def _listed_rows(
     if absent:
         more = f" and {len(absent) - 20:,} more" if len(absent) > 20 else ""
         raise CogError(
-            f"{len(absent):,} listed {part} pictures are not in {listing.root}: "
+            f"{len(absent):,} listed {part} images are not in {listing.root}: "
             f"{', '.join(absent[:20])}{more}",
-            "add those pictures, or leave --split out for a split of the pictures that are there",
+            "add those images, or leave --split out for a split of the images that are there",
         )
     if renamed:
         example = next(iter(renamed.items()))
         notes.append(
-            f"{len(renamed):,} listed {part} pictures differ from the list in case or extension: "
+            f"{len(renamed):,} listed {part} images differ from the list in case or extension: "
             f"{example[0]} is {example[1]}"
         )
     return rows
 
 
-def write_split(split: Split, folder: Place, dataset: str) -> None:
+def write_split(split: Split, folder: StoragePath, dataset: str) -> None:
     """Write `test/<dataset>.txt` and `train/<dataset>.txt` in the form of the official lists.
 
     `--split FOLDER/test` takes them. Labels count all wanted classes, those left out too, as in the
@@ -191,7 +191,7 @@ def write_split(split: Split, folder: Place, dataset: str) -> None:
             write_text(file, text)
 
 
-def refuse_another_split(split: Split, folder: Place, dataset: str) -> None:
+def refuse_another_split(split: Split, folder: StoragePath, dataset: str) -> None:
     """Refuse a folder where another split of the dataset was written: results would be mixed.
 
     Raises:
@@ -200,12 +200,12 @@ def refuse_another_split(split: Split, folder: Place, dataset: str) -> None:
     for file, text in _split_texts(split, folder, dataset).items():
         if file.is_file() and file.read_bytes() != text.encode():
             raise CogError(
-                f"{file} is of another split of {dataset}: its pictures or classes differ",
-                "give another --out, or the pictures, levels and split of that run",
+                f"{file} is of another split of {dataset}: its images or classes differ",
+                "give another --out, or the images, levels and split of that run",
             )
 
 
-def _split_texts(split: Split, folder: Place, dataset: str) -> dict[Place, str]:
+def _split_texts(split: Split, folder: StoragePath, dataset: str) -> dict[StoragePath, str]:
     """The files of a split and what they say."""
     wanted = sorted([*split.train.wnids, *split.left_out])
     label_of = {wnid: label for label, wnid in enumerate(wanted)}

@@ -1,6 +1,6 @@
-"""Pictures whose look follows the WordNet tree, for trying the program without any data.
+"""Images whose look follows the WordNet tree, for trying the program without any data.
 
-In: the taxonomy, the information content of its synsets, and concepts. Out: pictures of things
+In: the taxonomy, the information content of its synsets, and concepts. Out: images of things
 that do not exist, as a folder tree ROOT/<wnid>/<wnid>_<number>.JPEG.
 
 - A look is a point: numbers for the outline, two colours and the texture, and two choices (how
@@ -10,9 +10,9 @@ that do not exist, as a folder tree ROOT/<wnid>/<wnid>_<number>.JPEG.
 - How much changes at a step follows the information content. Two leaves that part at the share t
   of the greatest information have Lin similarity t, and the expected square of the distance of
   their looks is in proportion to (1 − t)^2.5: big steps near the root, small near the leaves.
-- `draw` makes a picture of a look with place, size, turn, light, background and noise of its own.
+- `draw` makes an image of a look with place, size, turn, light, background and noise of its own.
 
-Cost: about 1.5 ms a picture of 64 × 64 on one core, writing included.
+Cost: about 1.5 ms an image of 64 × 64 on one core, writing included.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _POWER = 2.5  # of (1 − Lin), in the square of the distance of two looks
 
 
 @dataclass(frozen=True)
-class Look:
-    """What all pictures of one concept share; the numbers are about standard normal over leaves."""
+class Appearance:
+    """What all images of one concept share; the numbers are about standard normal over leaves."""
 
     shape: NDArray[np.float64]
     """[7]: width, four harmonics of the outline, depth and sharpness of its lobes"""
@@ -51,10 +51,10 @@ class Look:
     pattern: int
     """which of the patterns the markings form"""
 
-    def distance(self, other: Look) -> float:
+    def distance(self, other: Appearance) -> float:
         """Root mean square over the numbers, where another choice counts like a difference of 1.
 
-        >>> plain = Look(np.zeros(7), np.zeros(6), np.zeros(4), lobes=0, pattern=0)
+        >>> plain = Appearance(np.zeros(7), np.zeros(6), np.zeros(4), lobes=0, pattern=0)
         >>> plain.distance(plain)
         0.0
         """
@@ -64,7 +64,7 @@ class Look:
         return float(np.sqrt((((mine - yours) ** 2).sum() + choices) / (len(mine) + 2)))
 
 
-def look_of(taxonomy: Taxonomy, ic: NDArray[np.float64], wnid: str, seed: int) -> Look:
+def appearance_of(taxonomy: Taxonomy, ic: NDArray[np.float64], wnid: str, seed: int) -> Appearance:
     """The look of a synset, which it shares in part with every synset above it.
 
     `ic`: float64[n], the information content of every synset. Raises `CogError` for an unknown
@@ -85,7 +85,7 @@ def look_of(taxonomy: Taxonomy, ic: NDArray[np.float64], wnid: str, seed: int) -
         lobes = other_lobes if switch_lobes else lobes
         pattern = other_pattern if switch_pattern else pattern
     shape, colour, texture = np.split(numbers, [_SHAPE, _SHAPE + _COLOUR])
-    return Look(shape, colour, texture, lobes, pattern)
+    return Appearance(shape, colour, texture, lobes, pattern)
 
 
 def _line(taxonomy: Taxonomy, node: int) -> list[int]:
@@ -96,31 +96,31 @@ def _line(taxonomy: Taxonomy, node: int) -> list[int]:
     return line[::-1]
 
 
-def looks_of(
+def appearances_of(
     taxonomy: Taxonomy, ic: NDArray[np.float64], wnids: Iterable[str], seed: int
-) -> dict[str, Look]:
+) -> dict[str, Appearance]:
     """The look of each concept by wnid, as `look_of` gives it."""
-    return {wnid: look_of(taxonomy, ic, wnid, seed) for wnid in wnids}
+    return {wnid: appearance_of(taxonomy, ic, wnid, seed) for wnid in wnids}
 
 
-def write_pictures(
-    folder: Path, looks: Mapping[str, Look], per_class: int, seed: int, first: int = 0
+def write_images(
+    folder: Path, appearances: Mapping[str, Appearance], per_class: int, seed: int, first: int = 0
 ) -> None:
-    """Write `per_class` pictures of every look: FOLDER/<wnid>/<wnid>_<number>.JPEG.
+    """Write `per_class` images of every look: FOLDER/<wnid>/<wnid>_<number>.JPEG.
 
-    Numbers start at `first`; a picture depends on its look, its number, its wnid and the seed
-    alone, so that runs over other numbers draw other pictures of the same things.
+    Numbers start at `first`; an image depends on its look, its number, its wnid and the seed
+    alone, so that runs over other numbers draw other images of the same things.
     """
-    for wnid, look in looks.items():
+    for wnid, appearance in appearances.items():
         home = folder / wnid
         home.mkdir(parents=True, exist_ok=True)
         for number in range(first, first + per_class):
-            picture = Image.fromarray(draw(look, [seed, int(wnid[1:]), number]))
-            picture.save(home / f"{wnid}_{number}.JPEG", quality=92)
+            image = Image.fromarray(draw(appearance, [seed, int(wnid[1:]), number]))
+            image.save(home / f"{wnid}_{number}.JPEG", quality=92)
 
 
-def draw(look: Look, seed: int | Sequence[int], size: int = 64) -> NDArray[np.uint8]:
-    """One picture of a look: uint8 [size, size, 3].
+def draw(appearance: Appearance, seed: int | Sequence[int], size: int = 64) -> NDArray[np.uint8]:
+    """One image of a look: uint8 [size, size, 3].
 
     `seed`: one number or several, as `numpy.random.default_rng` takes it; it decides all that
     the look leaves open.
@@ -128,20 +128,20 @@ def draw(look: Look, seed: int | Sequence[int], size: int = 64) -> NDArray[np.ui
     rng = np.random.default_rng(seed)
     ruler = np.linspace(-1, 1, size, dtype=np.float32)
     x, y = np.tile(ruler, (size, 1)), np.tile(ruler[:, None], (1, size))
-    u, v, scale = _place(look, rng, x, y)
-    reach = np.hypot(u, v) / _outline(look, np.arctan2(u, -v))  # 1 on the edge of the thing
-    picture = _background(rng, x, y)
+    u, v, scale = _place(appearance, rng, x, y)
+    reach = np.hypot(u, v) / _outline(appearance, np.arctan2(u, -v))  # 1 on the edge of the thing
+    image = _background(rng, x, y)
     fallen = np.roll(reach, (size // 16, size // 20), axis=(0, 1))
-    picture *= 1.0 - 0.35 * np.clip(2.2 - 1.6 * fallen, 0.0, 1.0)[..., None]
+    image *= 1.0 - 0.35 * np.clip(2.2 - 1.6 * fallen, 0.0, 1.0)[..., None]
     light_x, light_y = _uniform(rng, -1, 1, 2)
     dome = np.sqrt(np.clip(1.0 - reach**2, 0.0, 1.0))
     light = 0.55 + 0.4 * dome + 0.3 / scale * (light_x * x + light_y * y)
     covered = np.clip((1.0 - reach) * (scale * size / 2) + 0.5, 0.0, 1.0)[..., None]
-    picture += (_skin(look, rng, u, v, reach) * light[..., None] - picture) * covered
-    picture *= _uniform(rng, 0.7, 1.25) * _uniform(rng, 0.85, 1.15, 3)  # exposure, then tint
-    noise = rng.standard_normal(size=picture.shape, dtype=np.float32)
-    picture += _uniform(rng, 0.02, 0.07) * noise
-    return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    image += (_skin(appearance, rng, u, v, reach) * light[..., None] - image) * covered
+    image *= _uniform(rng, 0.7, 1.25) * _uniform(rng, 0.85, 1.15, 3)  # exposure, then tint
+    noise = rng.standard_normal(size=image.shape, dtype=np.float32)
+    image += _uniform(rng, 0.02, 0.07) * noise
+    return (np.clip(image, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> Plane:
@@ -149,12 +149,14 @@ def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> 
     return rng.uniform(low, high, size=shape or (1,)).astype(np.float32)
 
 
-def _place(look: Look, rng: np.random.Generator, x: Plane, y: Plane) -> tuple[Plane, Plane, float]:
+def _place(
+    appearance: Appearance, rng: np.random.Generator, x: Plane, y: Plane
+) -> tuple[Plane, Plane, float]:
     """The places as the thing sees them (0 in its middle, about 1 on its edge), and its size."""
     scale, turn = rng.uniform(0.42, 0.7), rng.normal(scale=0.35)
     right, down = rng.uniform(-0.25, 0.25, size=2).tolist()
     mirror = 1.0 if rng.random() < 0.5 else -1.0
-    width = float(np.exp(0.3 * np.tanh(look.shape[0])))
+    width = float(np.exp(0.3 * np.tanh(appearance.shape[0])))
     cosine, sine = float(np.cos(turn)), float(np.sin(turn))
     x, y = mirror * (x - right), y - down
     u = (cosine * x + sine * y) * (1.0 / (scale * width))
@@ -162,29 +164,31 @@ def _place(look: Look, rng: np.random.Generator, x: Plane, y: Plane) -> tuple[Pl
     return u, v, scale
 
 
-def _outline(look: Look, angle: Plane) -> Plane:
+def _outline(appearance: Appearance, angle: Plane) -> Plane:
     """How far the edge is from the middle, at each angle from the top; alike on both sides."""
     radius = np.ones_like(angle)
-    for k, weight in enumerate((0.13 * look.shape[1:5]).tolist(), start=1):
+    for k, weight in enumerate((0.13 * appearance.shape[1:5]).tolist(), start=1):
         radius += weight * np.cos(k * angle)
-    if look.lobes:
-        depth = float(0.45 + 0.2 * np.tanh(look.shape[5]))
-        sharpness = float(np.exp(0.8 * np.tanh(look.shape[6])))
-        lobe = np.abs(np.cos(look.lobes / 2 * angle)) ** sharpness
+    if appearance.lobes:
+        depth = float(0.45 + 0.2 * np.tanh(appearance.shape[5]))
+        sharpness = float(np.exp(0.8 * np.tanh(appearance.shape[6])))
+        lobe = np.abs(np.cos(appearance.lobes / 2 * angle)) ** sharpness
         radius *= 1.0 - depth + 1.6 * depth * lobe
     return np.clip(radius, 0.25, 1.7)
 
 
-def _skin(look: Look, rng: np.random.Generator, u: Plane, v: Plane, reach: Plane) -> Plane:
+def _skin(
+    appearance: Appearance, rng: np.random.Generator, u: Plane, v: Plane, reach: Plane
+) -> Plane:
     """Colours of the thing before light falls on it."""
-    colours = look.colour.reshape(2, 3) + rng.normal(scale=0.12, size=(2, 3))
+    colours = appearance.colour.reshape(2, 3) + rng.normal(scale=0.12, size=(2, 3))
     body, mark = (1.0 / (1.0 + np.exp(-1.8 * colours))).astype(np.float32)
-    fine, direction, share, eye = look.texture.tolist()
+    fine, direction, share, eye = appearance.texture.tolist()
     fineness = float(7.0 * np.exp(0.45 * np.tanh(fine)) * rng.uniform(0.9, 1.1))
     turn = 0.9 * direction + rng.normal(scale=0.1)
     cosine, sine = float(np.cos(turn)), float(np.sin(turn))
     phases = rng.uniform(0, 2 * np.pi, size=3).tolist()
-    wave = _PATTERNS[look.pattern](
+    wave = _PATTERNS[appearance.pattern](
         cosine * u + sine * v, cosine * v - sine * u, reach, fineness, phases
     )
     marked = 1.0 / (1.0 + np.exp(-6.0 * (wave + float(0.5 * np.tanh(share)))))
@@ -200,12 +204,12 @@ def _background(rng: np.random.Generator, x: Plane, y: Plane) -> Plane:
     turn, start = rng.uniform(0, 2 * np.pi, size=2).tolist()
     fineness = rng.uniform(1.0, 9.0)
     along = float(np.cos(turn)) * x + float(np.sin(turn)) * y
-    picture = one + (other - one) * (0.5 + 0.5 * np.sin(fineness * along + start))[..., None]
+    image = one + (other - one) * (0.5 + 0.5 * np.sin(fineness * along + start))[..., None]
     for _ in range(int(rng.integers(4))):
         left, top, radius = rng.uniform([-1, -1, 0.1], [1, 1, 0.35]).tolist()
         blot = np.clip((radius - np.hypot(x - left, y - top)) * 20, 0.0, 1.0)[..., None]
-        picture += (_uniform(rng, 0.1, 0.95, 3) - picture) * blot
-    return np.asarray(picture)
+        image += (_uniform(rng, 0.1, 0.95, 3) - image) * blot
+    return np.asarray(image)
 
 
 # Patterns: from places along and across (a, b), reach, fineness and three phases to about −1…1.

@@ -1,6 +1,6 @@
 """A small convolutional network, and its training on one CPU core in a quarter of a minute.
 
-In: pictures and labels of the seen concepts. Out: a network float32[b, 3, 64, 64] → float32[b, 128]
+In: images and labels of the seen concepts. Out: a network float32[b, 3, 64, 64] → float32[b, 128]
 whose features a probe can use.
 
 - Four convolutions of stride 2, each with batch normalisation and ReLU, then the average over
@@ -44,7 +44,7 @@ def make_network(seed: int) -> nn.Sequential:
 
 def train(
     network: nn.Module,
-    pictures: Tensor,
+    images: Tensor,
     labels: Tensor,
     normalise: Callable[[Tensor], Tensor],
     *,
@@ -54,7 +54,7 @@ def train(
 ) -> float:
     """Train `network` in place to tell the classes apart; it comes back in eval mode.
 
-    `pictures`: uint8[m, 3, h, w]; `labels`: int64[m], 0…c − 1; `normalise`: uint8[b, 3, h, w] →
+    `images`: uint8[m, 3, h, w]; `labels`: int64[m], 0…c − 1; `normalise`: uint8[b, 3, h, w] →
     float32, that of the preprocessing; `advance` is called with the number of epochs done, 1 each.
     Returns the mean loss of the last epoch, in nats.
     """
@@ -63,17 +63,17 @@ def train(
         head = nn.Linear(WIDTHS[-1], int(labels.max()) + 1)
     weights = [*network.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(weights, lr=LR, weight_decay=WD)
-    starts = range(0, max(len(pictures) - BATCH_SIZE, 0) + 1, BATCH_SIZE)  # whole batches only
+    starts = range(0, max(len(images) - BATCH_SIZE, 0) + 1, BATCH_SIZE)  # whole batches only
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, epochs * len(starts))
     network.to(memory_format=torch.channels_last)  # a sixth faster on CPUs
     network.train()
     with one_thread():
         for _ in range(epochs):
             losses = []
-            order = torch.randperm(len(pictures), generator=generator)
+            order = torch.randperm(len(images), generator=generator)
             for start in starts:
                 rows = order[start : start + BATCH_SIZE]
-                x = vary(normalise(pictures[rows]), generator)
+                x = vary(normalise(images[rows]), generator)
                 loss = nn.functional.cross_entropy(
                     head(network(x)), labels[rows], label_smoothing=SMOOTHING
                 )
@@ -99,7 +99,7 @@ def one_thread() -> Iterator[None]:
 
 
 def vary(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror, shift (the batch as one, round the edge) and re-light normalised pictures.
+    """Mirror, shift (the batch as one, round the edge) and re-light normalised images.
 
     float32[b, 3, h, w] → the same shape.
     """

@@ -1,14 +1,14 @@
-"""The whole program on pictures that it draws itself: no data, no weights, no network needed.
+"""The whole program on images that it draws itself: no data, no weights, no network needed.
 
-In: a folder. Out: in it, drawn pictures, levels, a run of two networks, results.csv, report.html.
+In: a folder. Out: in it, drawn images, levels, a run of two networks, results.csv, report.html.
 
 - 32 concepts of ImageNet-1K play the part of what has been seen; five times nine concepts of the
   official levels lie ever farther from them in WordNet.
-- Pictures follow the tree: near concepts look alike (cog/demo/drawing.py).
+- Images follow the tree: near concepts look alike (cog/demo/drawing.py).
 - A small network learns the seen concepts (cog/demo/network.py). It and an untrained one go
   through the same code as a user's networks: levels, features, probes, results.
 
-The pictures are synthetic: the figures show that the program works, and nothing about photographs.
+The images are synthetic: the figures show that the program works, and nothing about photographs.
 Cost: on one core about 8 s of drawing, 15 s of training, 25 s of evaluation.
 """
 
@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cog.demo.drawing import looks_of, write_pictures
+from cog.demo.drawing import appearances_of, write_images
 from cog.demo.network import EPOCHS, make_network, one_thread, train
 from cog.evaluation.evaluate import evaluate
 from cog.images.decoding import decode
@@ -31,7 +31,7 @@ from cog.models.model import Model
 from cog.progress import Progress, Silent
 from cog.report.build import default_out, write_page
 from cog.report.page_data import read_page_data
-from cog.storage import Place
+from cog.storage import StoragePath
 from cog.wordnet.information_content import load_information
 from cog.wordnet.taxonomy import load_taxonomy
 
@@ -65,7 +65,7 @@ ELIGIBLE = (
 )
 # fmt: on
 LEVELS, PER_LEVEL = 5, 9
-TRAIN, TEST = 48, 20  # pictures of a concept
+TRAIN, TEST = 48, 20  # images of a concept
 PREPROCESS = Preprocess(resize=64, crop=64)  # what is drawn: nothing is resized or cut
 SEED = 0
 
@@ -76,14 +76,14 @@ def run_demo(out: Path, progress: Progress | None = None) -> pd.DataFrame:
     A second run draws and trains again, to the same bytes, and takes up finished results.
     """
     progress = progress or Silent()
-    draw_pictures(out, progress)
+    draw_images(out, progress)
     levels = build_levels(seen=SEEN, eligible=ELIGIBLE, n_levels=LEVELS, size=PER_LEVEL)
     write_levels(levels, out / "levels", overwrite=True)
     models = demo_models(out, progress)
     with one_thread():  # so small is the work that threads would only wait for each other
         return evaluate(
             models,
-            images=out / "pictures",
+            images=out / "images",
             in1k=out / "in1k",
             levels=out / "levels",
             out=out,
@@ -95,43 +95,43 @@ def run_demo(out: Path, progress: Progress | None = None) -> pd.DataFrame:
         )
 
 
-def write_report(out: Path) -> Place:
+def write_report(out: Path) -> StoragePath:
     """The page of the demo's results, OUT/report.html; gives its path."""
     levels = read_levels(out / "levels")
     return write_page(read_page_data(out, levels), levels, default_out(out), "demo-untrained")
 
 
-def draw_pictures(out: Path, progress: Progress) -> None:
-    """Draw the seen concepts into OUT/in1k/train and /val, the others into OUT/pictures."""
+def draw_images(out: Path, progress: Progress) -> None:
+    """Draw the seen concepts into OUT/in1k/train and /val, the others into OUT/images."""
     taxonomy = load_taxonomy()
     ic, _ = load_information(taxonomy)
     with progress.bar("drawing", len(SEEN) + len(ELIGIBLE), "concepts") as advance:
-        for wnid, look in looks_of(taxonomy, ic, SEEN + ELIGIBLE, SEED).items():
+        for wnid, appearance in appearances_of(taxonomy, ic, SEEN + ELIGIBLE, SEED).items():
             if wnid in SEEN:
-                write_pictures(out / "in1k" / "train", {wnid: look}, TRAIN, SEED)
-                write_pictures(out / "in1k" / "val", {wnid: look}, TEST, SEED, first=TRAIN)
+                write_images(out / "in1k" / "train", {wnid: appearance}, TRAIN, SEED)
+                write_images(out / "in1k" / "val", {wnid: appearance}, TEST, SEED, first=TRAIN)
             else:
-                write_pictures(out / "pictures", {wnid: look}, TRAIN + TEST, SEED)
+                write_images(out / "images", {wnid: appearance}, TRAIN + TEST, SEED)
             advance(1)
 
 
 def demo_models(out: Path, progress: Progress) -> list[Model]:
     """A network trained on OUT/in1k/train, and the same one untrained."""
-    pictures, labels = read_pictures(out / "in1k" / "train")
+    images, labels = read_images(out / "in1k" / "train")
     network = make_network(SEED)
     with progress.bar("training", EPOCHS, "epochs") as advance:
-        train(network, pictures, labels, PREPROCESS.normalise, seed=SEED, advance=advance)
+        train(network, images, labels, PREPROCESS.normalise, seed=SEED, advance=advance)
     return [
         Model(network, preprocess=PREPROCESS, name="demo-trained"),
         Model(make_network(SEED), preprocess=PREPROCESS, name="demo-untrained"),
     ]
 
 
-def read_pictures(folder: Path) -> tuple[Tensor, Tensor]:
-    """All pictures of FOLDER/<wnid>/: uint8 [m, 3, h, w], and int64 [m], the place of the wnid."""
-    pictures, labels = [], []
+def read_images(folder: Path) -> tuple[Tensor, Tensor]:
+    """All images of FOLDER/<wnid>/: uint8 [m, 3, h, w], and int64 [m], the place of the wnid."""
+    images, labels = [], []
     for label, home in enumerate(sorted(folder.iterdir())):
         for path in sorted(home.glob("*.JPEG")):
-            pictures.append(decode(path.read_bytes()))
+            images.append(decode(path.read_bytes()))
             labels.append(label)
-    return torch.stack(pictures), torch.tensor(labels)
+    return torch.stack(images), torch.tensor(labels)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cog.datasets.find import Dataset
-from cog.features.run import Run
+from cog.features.model_run import ModelRun
 from cog.features.run_stores import feature_fingerprint
 from cog.features.settings import Extraction
 from cog.probes.settings import Probing
 from cog.results.cells import read_cell
-from cog.storage import Place
+from cog.storage import StoragePath
 
 PROTOCOL = "cog-1"  # raised when a result would change for the same input
 
@@ -22,7 +22,7 @@ PROTOCOL = "cog-1"  # raised when a result would change for the same input
 class Cell:
     """One result to come, or there: its key, and the hashes of what it is made from."""
 
-    run: Run
+    model_run: ModelRun
     dataset: str
     probe: str
     solver: str
@@ -41,14 +41,14 @@ class Cell:
         return "all" if self.shots is None else self.shots
 
     @property
-    def path(self) -> Place:
+    def path(self) -> StoragePath:
         """The file of the finished cell."""
-        return self.run.folder / "cells" / f"{self._name}.json"
+        return self.model_run.folder / "cells" / f"{self._name}.json"
 
     @property
-    def class_path(self) -> Place:
+    def class_path(self) -> StoragePath:
         """The table of its accuracy on each class."""
-        return self.run.folder / "classes" / f"{self._name}.csv"
+        return self.model_run.folder / "classes" / f"{self._name}.csv"
 
     @property
     def _name(self) -> str:
@@ -60,9 +60,9 @@ class Cell:
         return cell["row"] if cell and cell.get("hashes") == self.hashes else None
 
 
-def _hashes(run: Run, dataset: Dataset, extraction: Extraction) -> dict[str, str]:
+def _hashes(model_run: ModelRun, dataset: Dataset, extraction: Extraction) -> dict[str, str]:
     """What one model's cells on one dataset are made from, as hashes."""
-    features = [feature_fingerprint(run, images, extraction) for images in dataset.lists]
+    features = [feature_fingerprint(model_run, images, extraction) for images in dataset.lists]
     return {
         "split_hash": _hash([images.fingerprint for images in dataset.lists]),
         "features_hash": _hash(features),
@@ -74,10 +74,12 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _cells(run: Run, dataset: Dataset, probing: Probing, hashes: dict[str, str]) -> list[Cell]:
+def _cells(
+    model_run: ModelRun, dataset: Dataset, probing: Probing, hashes: dict[str, str]
+) -> list[Cell]:
     """The cells of one model on one dataset."""
     return [
-        Cell(run, dataset.name, *key, _with_shots(hashes, key[2], probing))
+        Cell(model_run, dataset.name, *key, _with_shots(hashes, key[2], probing))
         for key in probing.results()
     ]
 

@@ -2,7 +2,7 @@
 
 In: a plan, where it runs, a worker's share. Out: counts, bytes and seconds, to be printed.
 
-- Each model's forward pass and the decoding of the plan's own pictures are timed on one device (of
+- Each model's forward pass and the decoding of the plan's own images are timed on one device (of
   the cluster, if there is one); the others are taken to be like it.
 - On a CPU decoding and forward passes want the same cores, and their times add up; on a GPU the
   slower of the two decides.
@@ -25,26 +25,26 @@ from cog.datasets.find import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
 from cog.features.batches import decoded
-from cog.features.chunks import seconds_a_picture
+from cog.features.chunks import seconds_an_image
 from cog.features.executors.ray_cluster import Cluster
 from cog.features.executors.share import ALL, Share
 from cog.features.extract import Executor, kind_of
-from cog.features.run import Run
+from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList, read_bytes
 from cog.probes.data import ProbeSettings
 from cog.probes.logreg import estimate_seconds
 from cog.recipe import Recipe
-from cog.storage import Place, Url
+from cog.storage import StoragePath, Url
 
 SECONDS = 10.0  # of measuring, for all models together
-PIECES, PIECE = 16, 8  # the pictures that are decoded: so many places of a list, so many at each
+PIECES, PIECE = 16, 8  # the images that are decoded: so many places of a list, so many at each
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds and bytes of one picture, and seconds of all probes, on one device."""
+    """Seconds and bytes of one image, and seconds of all probes, on one device."""
 
     decode: float  # on all decoding threads together
     bytes: float  # of its file
@@ -58,9 +58,9 @@ class Estimate:
 
     cells_done: int
     cells: int
-    pictures: int  # still to be decoded
+    to_decode: int  # still to be decoded
     decodes_saved: int  # that every model for itself would make
-    preprocessings: int  # different resizes of one decoded picture
+    preprocessings: int  # different resizes of one decoded image
     names: tuple[str, ...]
     kind: str
     at_once: int
@@ -74,7 +74,7 @@ class Estimate:
     def extract_seconds(self) -> float:
         """Seconds until the features are there."""
         forward = sum(map(float.__mul__, self.measured.forward, map(float, self.rows)))
-        decode = self.pictures * self.measured.decode
+        decode = self.to_decode * self.measured.decode
         if self.kind == "cpu":
             return (forward + decode) / self.at_once
         decoders = self.at_once if self.on_cluster else 1  # devices of one machine share its cores
@@ -86,14 +86,18 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = 
 
     Without `probes` the features of all models are counted, those for finished cells too.
     """
-    rows = Counter[Run]()
-    pictures = 0
+    rows = Counter[ModelRun]()
+    to_decode = 0
     for dataset in plan.datasets:
-        wanted = {cell.run for cell in plan.todo(dataset.name)} if probes else set(plan.runs)
+        wanted = (
+            {cell.model_run for cell in plan.todo(dataset.name)} if probes else set(plan.model_runs)
+        )
         for images in dataset.lists:
-            paths = {run: store_path(run, dataset.name, images.split) for run in wanted}
+            paths = {
+                model_run: store_path(model_run, dataset.name, images.split) for model_run in wanted
+            }
             decodes, missing = _still_to_make(paths, images, share)
-            pictures += decodes
+            to_decode += decodes
             rows.update(missing)
     width = np.dtype(plan.extraction.dtype).itemsize
     own = replace(plan, cells=tuple(share.of(plan.cells)) if probes else ())
@@ -102,20 +106,22 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = 
         (measured,) = executor.each(_measure_there, [(own, (None,))])
     else:
         measured = measure(own)
-    runs = plan.runs
+    model_runs = plan.model_runs
     return Estimate(
         cells_done=len(own.cells) - sum(len(own.todo(dataset.name)) for dataset in own.datasets),
         cells=len(own.cells),
-        pictures=pictures,
-        decodes_saved=sum(rows.values()) - pictures,
-        preprocessings=len({run.model.preprocess.geometry for run in runs}),
-        names=tuple(run.model.name for run in runs),
-        kind=kind_of(executor, runs[0]),
+        to_decode=to_decode,
+        decodes_saved=sum(rows.values()) - to_decode,
+        preprocessings=len({model_run.model.preprocess.geometry for model_run in model_runs}),
+        names=tuple(model_run.model.name for model_run in model_runs),
+        kind=kind_of(executor, model_runs[0]),
         at_once=len(executor),
         on_cluster=isinstance(executor, Cluster),
         measured=measured,
-        rows=tuple(rows[run] for run in runs),
-        feature_bytes=sum(rows[run] * run.model.dim * width for run in runs),
+        rows=tuple(rows[model_run] for model_run in model_runs),
+        feature_bytes=sum(
+            rows[model_run] * model_run.model.dim * width for model_run in model_runs
+        ),
         free_bytes=_free_bytes(plan.out),
     )
 
@@ -125,9 +131,11 @@ def measure(plan: Plan) -> Measured:
     images = plan.datasets[0].split.train
     begun = time.perf_counter()
     decode, size = _decode_costs(plan, images)
-    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(plan.runs)
+    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(plan.model_runs)
     settings = plan.extraction
-    forward = tuple(seconds_a_picture(run.model, settings, left) for run in plan.runs)
+    forward = tuple(
+        seconds_an_image(model_run.model, settings, left) for model_run in plan.model_runs
+    )
     probes = sum(_probe_seconds(plan, each, plan.todo(each.name)) for each in plan.datasets)
     return Measured(decode, size, forward, probes)
 
@@ -136,19 +144,19 @@ def _measure_there(
     plan: Plan, _: None, device: torch.device, __: Callable[[str], None]
 ) -> Measured:
     """On a node of a cluster: the same."""
-    for run in plan.runs:
-        run.model.to(device)
+    for model_run in plan.model_runs:
+        model_run.model.to(device)
     return measure(plan)
 
 
 def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
     """Seconds of the probes still to be fitted on a dataset; seeds cost the same."""
     total = 0.0
-    alike = Counter((cell.run, cell.probe, cell.solver, cell.shots) for cell in todo)
-    for (run, probe, solver, shots), count in alike.items():
+    alike = Counter((cell.model_run, cell.probe, cell.solver, cell.shots) for cell in todo)
+    for (model_run, probe, solver, shots), count in alike.items():
         rows = len(dataset.split.train)
         rows = rows if shots is None else min(rows, shots * dataset.n_classes)
-        dim, device = run.model.dim, str(run.model.device)
+        dim, device = model_run.model.dim, str(model_run.model.device)
         if probe == "logreg":
             settings = ProbeSettings(solver, shots, 0, plan.recipe, device)
             seconds = estimate_seconds(rows, dim, dataset.n_classes, settings)
@@ -160,7 +168,7 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
 
 
 def operations(probe: str, n: int, m: int, d: int, c: int, recipe: Recipe) -> float:
-    """Additions and multiplications of a probe on n training and m test pictures, roughly.
+    """Additions and multiplications of a probe on n training and m test images, roughly.
 
     Source: the costs that the files of the probes tell.
 
@@ -192,31 +200,31 @@ def products_a_second(device: str) -> float:
 
 
 def _still_to_make(
-    paths: Mapping[Run, Place], images: ImageList, share: Share
-) -> tuple[int, dict[Run, int]]:
-    """How many pictures a worker is still to decode, and how many rows of each store to make.
+    paths: Mapping[ModelRun, StoragePath], images: ImageList, share: Share
+) -> tuple[int, dict[ModelRun, int]]:
+    """How many images a worker is still to decode, and how many rows of each store to make.
 
     Stores with equal chunks are filled in one pass, which decodes what any of them lacks; the new
     ones will have equal chunks.
     """
-    lacking: dict[int, set[int]] = {}  # rows of pictures, by the size of chunks
+    lacking: dict[int, set[int]] = {}  # rows of images, by the size of chunks
     rows = dict.fromkeys(paths, len(images) // share.workers)
-    new = [run for run, path in paths.items() if not FeatureStore.is_there(path)]
-    for run in paths.keys() - set(new):
-        store = FeatureStore.open(paths[run])
+    new = [model_run for model_run, path in paths.items() if not FeatureStore.is_there(path)]
+    for model_run in paths.keys() - set(new):
+        store = FeatureStore.open(paths[model_run])
         parts = map(store.chunk_slice, filter(share.has, store.missing_chunks()))
         own = {row for part in parts for row in range(part.start, part.stop)}
         lacking.setdefault(store.chunk_rows, set()).update(own)
-        rows[run] = len(own)
+        rows[model_run] = len(own)
     decodes = sum(map(len, lacking.values())) + (len(images) // share.workers if new else 0)
     return decodes, rows
 
 
 def _decode_costs(plan: Plan, images: ImageList) -> tuple[float, float]:
-    """Seconds a picture costs to read and decode, on all threads together, and bytes to read."""
+    """Seconds an image costs to read and decode, on all threads together, and bytes to read."""
     starts = np.linspace(0, max(0, len(images) - PIECE), PIECES).astype(int)
     slices = [slice(start, min(start + PIECE, len(images))) for start in np.unique(starts)]
-    preprocesses = {run.model.preprocess for run in plan.runs}
+    preprocesses = {model_run.model.preprocess for model_run in plan.model_runs}
     settings = plan.extraction
     size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
     begun = time.perf_counter()
@@ -226,7 +234,7 @@ def _decode_costs(plan: Plan, images: ImageList) -> tuple[float, float]:
     return (time.perf_counter() - begun) / count, float(size)
 
 
-def _free_bytes(out: Place) -> int | None:
+def _free_bytes(out: StoragePath) -> int | None:
     """Bytes free where results go."""
     return None if isinstance(out, Url) else shutil.disk_usage(_existing(out)).free
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from cog.datasets.find import Pictures
+from cog.datasets.find import DatasetOptions
 from cog.errors import unknown_name
 from cog.features.settings import Extraction
 from cog.models.model import Model
@@ -37,7 +37,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Options by the dataclass that takes them; paths and lists of names may come as text."""
-    homes = {"pictures": Pictures, "extraction": Extraction, "probing": Probing}
+    homes = {"datasets": DatasetOptions, "extraction": Extraction, "probing": Probing}
     names = {home: {field.name for field in fields(kind)} for home, kind in homes.items()}
     names["recipe"] = {"test_per_class", "min_train", "max_train", *RECIPE_OPTIONS}
     names["rest"] = {"out", "levels", "recipe", "name", "notice", *_MODEL_OPTIONS}

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from cog.datasets.find import Dataset, Pictures, find_datasets
+from cog.datasets.find import Dataset, DatasetOptions, find_datasets
 from cog.datasets.splits import refuse_another_split
 from cog.errors import CogError
 from cog.evaluation.cells import PROTOCOL, Cell, _cells, _hash, _hashes
 from cog.evaluation.options import ModelLike, _sort_options
 from cog.features.forward import pick_devices
-from cog.features.run import Run, plan_runs
+from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features
 from cog.features.settings import Extraction
 from cog.levels.files import read_levels
@@ -24,15 +24,15 @@ from cog.models.load import load_model
 from cog.models.model import Model
 from cog.probes.settings import Probing
 from cog.recipe import UNSEEN, Recipe
-from cog.storage import Place, place
+from cog.storage import StoragePath, storage_path
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that a run will do."""
 
-    out: Place
-    runs: tuple[Run, ...]
+    out: StoragePath
+    model_runs: tuple[ModelRun, ...]
     levels: Levels
     datasets: tuple[Dataset, ...]
     cells: tuple[Cell, ...]
@@ -50,7 +50,7 @@ class Plan:
 
 
 def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
-    """Load the models, find the pictures, and list the cells; `evaluate` documents the options.
+    """Load the models, find the images, and list the cells; `evaluate` documents the options.
 
     Raises:
         CogError: an option nobody knows, or anything that would stop the run.
@@ -59,23 +59,23 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
     extraction = Extraction(**parts["extraction"])
     probing = Probing(**parts["probing"])
     recipe = replace(parts["rest"].pop("recipe", Recipe()), **parts["recipe"])
-    out = place(parts["rest"].pop("out", "runs"))
+    out = storage_path(parts["rest"].pop("out", "runs"))
     levels_folder = parts["rest"].pop("levels", None)
     levels = read_levels(Path(levels_folder) if levels_folder is not None else None)
-    pictures = Pictures(**parts["pictures"])
-    runs = plan_runs(_load_models(model, extraction, **parts["rest"]), out)
-    datasets = find_datasets(pictures, levels, recipe)
+    wanted = DatasetOptions(**parts["datasets"])
+    model_runs = plan_model_runs(_load_models(model, extraction, **parts["rest"]), out)
+    datasets = find_datasets(wanted, levels, recipe)
     for dataset in datasets:
         refuse_another_split(dataset.split, out / "splits", dataset.name)
-        refuse_other_features(runs, dataset.name, dataset.lists, extraction)
-    notice = parts["rest"].get("notice")
-    if notice:
-        _tell_of_models(runs, notice)
+        refuse_other_features(model_runs, dataset.name, dataset.lists, extraction)
+    notify = parts["rest"].get("notice")
+    if notify:
+        _tell_of_models(model_runs, notify)
         for dataset in datasets:
             for note in dataset.split.notes:
-                notice(f"{dataset.name}: {note}")
-    if notice and pictures.in1k is None and not pictures.only:
-        notice("in1k is left out: give --in1k ROOT to include it")
+                notify(f"{dataset.name}: {note}")
+    if notify and wanted.in1k is None and not wanted.only:
+        notify("in1k is left out: give --in1k ROOT to include it")
     shared = {
         "protocol": PROTOCOL,
         "recipe_hash": _hash(asdict(recipe)),
@@ -84,11 +84,13 @@ def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
     cells = tuple(
         cell
         for dataset in datasets
-        for run in runs
-        for cell in _cells(run, dataset, probing, shared | _hashes(run, dataset, extraction))
+        for model_run in model_runs
+        for cell in _cells(
+            model_run, dataset, probing, shared | _hashes(model_run, dataset, extraction)
+        )
     )
     devices = _devices(model, extraction)
-    return Plan(out, runs, levels, datasets, cells, extraction, recipe, devices)
+    return Plan(out, model_runs, levels, datasets, cells, extraction, recipe, devices)
 
 
 def _load_models(
@@ -96,7 +98,7 @@ def _load_models(
     extraction: Extraction,
     *,
     name: str | Sequence[str] | None = None,
-    notice: Callable[[str], None] | None = None,
+    notify: Callable[[str], None] | None = None,
     **options: Any,
 ) -> list[Model]:
     """Every model asked for, on the device; names go to the models in their order."""
@@ -119,7 +121,7 @@ def _load_models(
             loaded.append(replace(spec, name=called or spec.name).to(where))
         else:
             loaded.append(
-                load_model(str(spec), name=called, device=device, notice=notice, **options)
+                load_model(str(spec), name=called, device=device, notify=notify, **options)
             )
     return loaded
 
@@ -135,14 +137,14 @@ def _devices(
     return pick_devices(extraction.device)
 
 
-def _tell_of_models(runs: Sequence[Run], notice: Callable[[str], None]) -> None:
-    """How each model's pictures are prepared, and whether the levels are unseen for it."""
-    for run in runs:
-        model = run.model
+def _tell_of_models(model_runs: Sequence[ModelRun], notify: Callable[[str], None]) -> None:
+    """How each model's images are prepared, and whether the levels are unseen for it."""
+    for model_run in model_runs:
+        model = model_run.model
         settings = ", ".join(f"{key} {value}" for key, value in model.preprocess.describe().items())
-        notice(f"{model.name}: {settings}")
+        notify(f"{model.name}: {settings}")
         if model.seen_data and model.seen_data != UNSEEN:
-            notice(
+            notify(
                 f"{model.name} has seen {model.seen_data}: the concepts of the levels are unseen "
                 f"only for models that learnt from {UNSEEN} alone"
             )

@@ -13,7 +13,7 @@ from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
 from cog.features.exchange import FeatureSet
 from cog.features.forward import pick_device
-from cog.features.run import Run
+from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
 from cog.probes import PROBES, SEED_DECIDES
@@ -30,9 +30,9 @@ from cog.storage import write_text
 def outcome(
     result: ProbeResult, data: ProbeData, probe: str, solver: str, recipe: Recipe
 ) -> dict[str, Any]:
-    """What a result says of the test pictures, for a row: accuracies in percent.
+    """What a result says of the test images, for a row: accuracies in percent.
 
-    The interval is a bootstrap over the test pictures. `seed_decides` says what the spread over
+    The interval is a bootstrap over the test images. `seed_decides` says what the spread over
     seeds is a spread of: where that is the search alone, the interval is the error to look at.
     """
     low, high = bootstrap_interval(result.ranks)
@@ -84,18 +84,19 @@ def probe_features(
 def class_rows(
     accuracies: NDArray[np.float64], counts: NDArray[np.integer], wnids: Sequence[str]
 ) -> Iterator[str]:
-    """Lines of a table: each class, its number of test pictures, and top-1 in percent."""
+    """Lines of a table: each class, its number of test images, and top-1 in percent."""
     yield "wnid,n_test,top1"
     for wnid, count, accuracy in zip(wnids, counts, accuracies, strict=True):
         yield f"{wnid},{count},{'' if count == 0 else f'{accuracy:.6g}'}"
 
 
 def probe_cells(
-    plan: Plan, dataset: Dataset, run: Run, cells: Sequence[Cell], progress: Progress
+    plan: Plan, dataset: Dataset, model_run: ModelRun, cells: Sequence[Cell], progress: Progress
 ) -> Iterator[dict[str, Any]]:
     """Fit every probe of one model on one dataset; writes each cell and gives its row."""
     train, test = (
-        FeatureStore.open(store_path(run, dataset.name, images.split)) for images in dataset.lists
+        FeatureStore.open(store_path(model_run, dataset.name, images.split))
+        for images in dataset.lists
     )
     data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
@@ -106,11 +107,13 @@ def probe_cells(
         settings = ProbeSettings(
             cell.solver, cell.shots, cell.seed, plan.recipe, device, cell.shots_validation
         )
-        label = f"{run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
+        label = (
+            f"{model_run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
+        )
         with progress.bar(label, 100, "%") as advance:
             result = PROBES[cell.probe](data, settings, percent_of(advance))
         for note in result.notes:
-            progress.note(f"{label}: {note}")
+            progress.notify(f"{label}: {note}")
         row = _row(plan, dataset, cell) | outcome(
             result, data, cell.probe, cell.solver, plan.recipe
         )
@@ -124,9 +127,9 @@ def probe_cells(
 def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
     """One row of the results, but for what the probe says."""
     found = versions()
-    dim, width = cell.run.model.dim, np.dtype(plan.extraction.dtype).itemsize
+    dim, width = cell.model_run.model.dim, np.dtype(plan.extraction.dtype).itemsize
     return {
-        "model": cell.run.model.name,
+        "model": cell.model_run.model.name,
         "dataset": cell.dataset,
         "probe": cell.probe,
         "solver": cell.solver,
@@ -134,15 +137,15 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
         "seed": cell.seed,
         "n_classes": dataset.n_classes,
         "complete": dataset.n_classes == dataset.n_wanted,
-        "seen_data": cell.run.model.seen_data,
-        "family": cell.run.model.family,
-        "parameters": cell.run.model.n_parameters,
+        "seen_data": cell.model_run.model.seen_data,
+        "family": cell.model_run.model.family,
+        "parameters": cell.model_run.model.n_parameters,
         "feature_bytes": sum(map(len, dataset.lists)) * dim * width,
         "split": dataset.split.kind,
         "precision": plan.extraction.precision,
         "dtype": plan.extraction.dtype,
-        "device": cell.run.model.device.type,
-        "model_fingerprint": cell.run.fingerprint[:16],
+        "device": cell.model_run.model.device.type,
+        "model_fingerprint": cell.model_run.fingerprint[:16],
         **cell.hashes,
         "cog_version": found["imagenet-cog"],
         "torch_version": found["torch"],

@@ -1,4 +1,4 @@
-"""Pictures decoded ahead of their use, once for every preprocessing that wants them."""
+"""Images decoded ahead of their use, once for every preprocessing that wants them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cog.images.preprocess import Preprocess
 
 @dataclass(frozen=True)
 class Batch:
-    """Decoded pictures: uint8 [b, 3, h, w] for every preprocessing, black where unreadable.
+    """Decoded images: uint8 [b, 3, h, w] for every preprocessing, black where unreadable.
 
     Preprocessings that differ in mean and std alone have the same tensor: leave it as it is.
     """
@@ -37,7 +37,7 @@ def decoded(
     workers: int | None = None,
     decoder: str = DEFAULT_DECODER,
 ) -> Iterator[Batch]:
-    """Read and decode the pictures of `slices` ahead of their use, on a pool of threads.
+    """Read and decode the images of `slices` ahead of their use, on a pool of threads.
 
     The decoder lets go of the interpreter's lock, so threads do. At most three batches are held.
 
@@ -66,12 +66,12 @@ def decoded(
 def _load(
     images: ImageList, row: int, geometries: Sequence[Preprocess], decoder: str
 ) -> list[torch.Tensor] | str:
-    """One picture's pixels for each geometry, or why it cannot be read."""
+    """One image's pixels for each geometry, or why it cannot be read."""
     try:
-        picture = decode(read_bytes(images, row), decoder)
+        image = decode(read_bytes(images, row), decoder)
     except Unreadable as error:
         return str(error)
-    return [geometry.pixels(picture, decoder) for geometry in geometries]
+    return [geometry.pixels(image, decoder) for geometry in geometries]
 
 
 def _collect(
@@ -80,7 +80,7 @@ def _collect(
     geometries: Sequence[Preprocess],
     wanted: Iterable[Preprocess],
 ) -> Batch:
-    """Stack the pictures of one batch."""
+    """Stack the images of one batch."""
     loaded = [future.result() for future in futures]
     reasons = {
         rows.start + index: found for index, found in enumerate(loaded) if isinstance(found, str)

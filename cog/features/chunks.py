@@ -2,9 +2,9 @@
 
 In: models, stores with equal chunks, the numbers of the chunks. Out: those chunks, in every store.
 
-- Chunks are cut into batches from their own start: the same device, batch size and pictures give
+- Chunks are cut into batches from their own start: the same device, batch size and images give
   the same bytes, whoever makes a chunk, in whatever order.
-- Each picture is read and decoded once for all models that lack the chunk.
+- Each image is read and decoded once for all models that lack the chunk.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from cog.features.batches import Batch, cut, decoded
 from cog.features.forward import Forward
-from cog.features.run import Run
+from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction, batch_size
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
 from cog.models.model import Model
 
 
-def seconds_a_picture(model: Model, settings: Extraction, seconds: float = 0.0) -> float:
-    """Seconds of forward pass a picture costs: of small batches after a first, the quickest.
+def seconds_an_image(model: Model, settings: Extraction, seconds: float = 0.0) -> float:
+    """Seconds of forward pass an image costs: of small batches after a first, the quickest.
 
     Measures one, or as many as begin within so many seconds.
     """
@@ -45,8 +45,8 @@ def seconds_a_picture(model: Model, settings: Extraction, seconds: float = 0.0) 
 
 
 def make_chunks(
-    stores: Mapping[Run, FeatureStore],
-    forwards: Mapping[Run, Forward],
+    stores: Mapping[ModelRun, FeatureStore],
+    forwards: Mapping[ModelRun, Forward],
     chunks: Sequence[int],
     images: ImageList,
     settings: Extraction,
@@ -54,22 +54,24 @@ def make_chunks(
     """Make `chunks` of stores with equal chunks, where they are missing, on one device.
 
     Needs nothing but its arguments and the files that they name: it may run on any thread, process
-    or machine. Gives every batch after its use; the pictures' pixels are dropped.
+    or machine. Gives every batch after its use; the images' pixels are dropped.
     """
-    missing = {run: set(store.missing_chunks()) for run, store in stores.items()}
+    missing = {model_run: set(store.missing_chunks()) for model_run, store in stores.items()}
     grid = next(iter(stores.values()))
     size = batch_size(next(iter(stores)).model.device.type, settings)
     wanted = sorted(set(chunks) & set().union(*missing.values()))
     slices = [part for chunk in wanted for part in cut(grid.chunk_slice(chunk), size)]
-    preprocesses = {run.model.preprocess for run in stores}
+    preprocesses = {model_run.model.preprocess for model_run in stores}
     held: list[Batch] = []
-    features: dict[Run, list[NDArray[np.float32]]] = {run: [] for run in stores}
+    features: dict[ModelRun, list[NDArray[np.float32]]] = {model_run: [] for model_run in stores}
     for batch in decoded(images, slices, preprocesses, settings.workers, settings.decoder):
         chunk = batch.rows.start // grid.chunk_rows
         held.append(batch)
-        for run in stores:
-            if chunk in missing[run]:
-                features[run].append(forwards[run](batch.pixels[run.model.preprocess]))
+        for model_run in stores:
+            if chunk in missing[model_run]:
+                features[model_run].append(
+                    forwards[model_run](batch.pixels[model_run.model.preprocess])
+                )
         batch.pixels.clear()  # a chunk of features is small, a chunk of pixels is not
         if batch.rows.stop == grid.chunk_slice(chunk).stop:
             _write(chunk, held, features, stores)
@@ -80,13 +82,13 @@ def make_chunks(
 def _write(
     chunk: int,
     batches: Sequence[Batch],
-    features: Mapping[Run, list[NDArray[np.float32]]],
-    stores: Mapping[Run, FeatureStore],
+    features: Mapping[ModelRun, list[NDArray[np.float32]]],
+    stores: Mapping[ModelRun, FeatureStore],
 ) -> None:
     """Write one chunk to every store that lacked it, and empty the lists of its features."""
     readable = np.concatenate([batch.readable for batch in batches])
     reasons = {row: why for batch in batches for row, why in batch.reasons.items()}
-    for run, parts in features.items():
+    for model_run, parts in features.items():
         if parts:
-            stores[run].write_chunk(chunk, np.concatenate(parts), readable, reasons)
+            stores[model_run].write_chunk(chunk, np.concatenate(parts), readable, reasons)
             parts.clear()

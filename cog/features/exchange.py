@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.features.store.store import FeatureStore
-from cog.storage import Place, Url, partial_name
+from cog.storage import StoragePath, Url, partial_name
 
 HINT = "give a store of cog, a .pth with X and Y, or a .npz with X and Y"
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of m pictures and what they show."""
+    """Features of m images and what they show."""
 
     x: NDArray[Any]
     """float16 or float32 [m, d]"""
@@ -34,8 +34,8 @@ class FeatureSet:
     name: str
 
 
-def read_features(path: Place) -> FeatureSet:
-    """The features of a store (its readable pictures), an X_Y.pth or an .npz.
+def read_features(path: StoragePath) -> FeatureSet:
+    """The features of a store (its readable images), an X_Y.pth or an .npz.
 
     Raises:
         CogError: nothing there, another layout, or a file that would run code.
@@ -100,7 +100,7 @@ def _checked(path: Path, x: Any, y: Any, name: str) -> FeatureSet:
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
         raise CogError(
             f"{path}: expected Y as whole numbers [m], found {y.dtype} {list(y.shape)}",
-            "give one label a picture",
+            "give one label an image",
         )
     if x.ndim != 2 or len(x) != len(y) or not np.issubdtype(x.dtype, np.floating):
         raise CogError(

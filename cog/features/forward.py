@@ -1,4 +1,4 @@
-"""The forward pass: a device, a precision, and pictures to features on them."""
+"""The forward pass: a device, a precision, and images to features on them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def exact_products(precision: str) -> AbstractContextManager[None]:
 
 
 def embed(model: Model, pixels: torch.Tensor, precision: str = "fp32") -> NDArray[np.float32]:
-    """Features float32 [b, d] of uint8 pictures [b, 3, h, w], on the model's device.
+    """Features float32 [b, d] of uint8 images [b, 3, h, w], on the model's device.
 
     In fp32 no operation is rounded to TF32.
 
@@ -123,14 +123,14 @@ class Forward:
 
     model: Model
     precision: str = "fp32"
-    note: Callable[[str], None] = lambda _: None
-    fits: int | None = None  # pictures, once a batch did not fit
+    notify: Callable[[str], None] = lambda _: None
+    fits: int | None = None  # images, once a batch did not fit
 
     def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
-        """Features float32 [b, d] of uint8 pictures [b, 3, h, w].
+        """Features float32 [b, d] of uint8 images [b, 3, h, w].
 
         Raises:
-            OutOfMemory: one picture alone does not fit.
+            OutOfMemory: one image alone does not fit.
             CogError: the network fails in another way.
         """
         done: list[NDArray[np.float32]] = []
@@ -154,10 +154,10 @@ class Forward:
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         if self.fits is None:
-            self.note(
+            self.notify(
                 f"{self.model.name} runs out of memory on a batch of {len(pixels)}: it goes on "
                 "with smaller ones (the last bits of its features may differ; --batch-size says "
-                "how many pictures)"
+                "how many images)"
             )
         self.fits = len(pixels) // 2
         return None

@@ -18,7 +18,7 @@ class Extraction:
     device: str = "auto"  # auto | cpu | cuda[:n] | mps, or several with commas
     precision: str = "fp32"  # fp32 | bf16 | fp16: of the network's arithmetic
     dtype: str = "float16"  # float16 | float32: of the features on disk
-    batch_size: int | None = None  # pictures; by default 64 on a CPU, 256 on a GPU
+    batch_size: int | None = None  # images; by default 64 on a CPU, 256 on a GPU
     workers: int | None = None  # decoding threads; by default one a core
     chunk_rows: int | None = None  # by default about a minute of work
     decoder: str = DEFAULT_DECODER  # torchvision | pillow | nvjpeg
@@ -42,5 +42,5 @@ class Extraction:
 
 
 def batch_size(kind: str, settings: Extraction) -> int:
-    """Pictures a forward pass on such a device: cpu, cuda or mps."""
+    """Images a forward pass on such a device: cpu, cuda or mps."""
     return settings.batch_size or (64 if kind == "cpu" else 256)

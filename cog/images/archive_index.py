@@ -1,4 +1,4 @@
-"""The pictures inside one file (a tar, a shard), found once and kept as an index.
+"""The images inside one file (a tar, a shard), found once and kept as an index.
 
 The index lies in `.cog-index/` beside the file, or in the user's cache folder where that place
 cannot be written; it holds for the file's size and time of change, and is written by rename.
@@ -33,7 +33,7 @@ WNID_LENGTH = 9
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Names, with offset and size of each in bytes, int64 [m, 2]; `skipped` were no pictures."""
+    """Names, with offset and size of each in bytes, int64 [m, 2]; `skipped` were no images."""
 
     names: list[str]
     spans: NDArray[np.int64]
@@ -101,7 +101,7 @@ def _read_index(place: Path, key: dict[str, Any]) -> Members | None:
 
 
 def read_span(root: str, file: str, span: NDArray[np.int64] | None) -> bytes:
-    """The bytes of one picture: `span` is its offset and size in the file; size −1 is all of it.
+    """The bytes of one image: `span` is its offset and size in the file; size −1 is all of it.
 
     Raises:
         OSError: the file cannot be read, or ends before the span does.
@@ -127,7 +127,7 @@ def gather(
     """The listing of files whose members are named `wnid/file`, whatever the class.
 
     Raises:
-        CogError: a picture that is there twice.
+        CogError: an image that is there twice.
     """
     found: dict[str, list[tuple[str, int]]] = {wnid: [] for wnid in wnids}
     start = 0
@@ -156,7 +156,7 @@ def _refuse_twice(root: Path, paths: dict[str, tuple[str, ...]]) -> None:
     ]
     if twice:
         raise CogError(
-            f"{len(twice):,} pictures are more than once in {root}: {', '.join(twice[:5])}",
+            f"{len(twice):,} images are more than once in {root}: {', '.join(twice[:5])}",
             "remove the files that repeat others, such as shards of two downloads",
         )
 
@@ -164,4 +164,4 @@ def _refuse_twice(root: Path, paths: dict[str, tuple[str, ...]]) -> None:
 def skipped_note(parts: Sequence[Members], what: str) -> tuple[str, ...]:
     """How much was passed over, if anything was."""
     count = sum(members.skipped for members in parts)
-    return (f"{count:,} entries of the {what} files are no pictures of a class",) if count else ()
+    return (f"{count:,} entries of the {what} files are no images of a class",) if count else ()

@@ -1,7 +1,7 @@
-"""Which class a picture of a shard is of, and what its file is called in the release.
+"""Which class an image of a shard is of, and what its file is called in the release.
 
 Conversions rename: `n01440764_18.JPEG` becomes the key `n01440764_18` with a `.jpg`, or
-`n01440764_18_n01440764.JPEG`. A picture gets its own name back, so that a shard and the folder tree
+`n01440764_18_n01440764.JPEG`. An image gets its own name back, so that a shard and the folder tree
 it was made from list the same paths. The class is taken from what names a synset; a bare number
 counts only with a list of the classes beside it.
 """
@@ -36,8 +36,8 @@ def official_name(name: str) -> tuple[str, str]:
     return f"{match['id']}.{suffix}", match["wnid"] or match["own"] or ""
 
 
-def picture_path(names: Sequence[str], classes: Iterable[object], known: Sequence[str]) -> str:
-    """`wnid/file` of a picture, or nothing if its class cannot be told.
+def image_path(names: Sequence[str], classes: Iterable[object], known: Sequence[str]) -> str:
+    """`wnid/file` of an image, or nothing if its class cannot be told.
 
     Args:
         names: what its file is called, the best first: `n01440764/n01440764_18.JPEG` or without
@@ -45,9 +45,9 @@ def picture_path(names: Sequence[str], classes: Iterable[object], known: Sequenc
         classes: what else tells the class: wnids, or indices in `known`.
         known: the wnids of the class list, if there is one.
 
-    >>> picture_path(["n01440764_18.jpg"], [], [])
+    >>> image_path(["n01440764_18.jpg"], [], [])
     'n01440764/n01440764_18.JPEG'
-    >>> picture_path(["a/x.png"], [1], ["n01440764", "n01443537"]), picture_path(["x.png"], [1], [])
+    >>> image_path(["a/x.png"], [1], ["n01440764", "n01443537"]), image_path(["x.png"], [1], [])
     ('n01443537/x.png', '')
     """
     file = official_name(names[0].rpartition("/")[2])[0]
@@ -85,7 +85,7 @@ def read_class_list(folder: Path) -> tuple[str, ...]:
 
 
 def no_class(where: str, example: str, found: str, folder: Path) -> CogError:
-    """The error for a picture whose class cannot be known."""
+    """The error for an image whose class cannot be known."""
     return CogError(
         f"the class of {example} in {where} cannot be known: {found}",
         f"put {CLASS_LISTS[0]} into {folder}: one wnid a line, in the order of the class indices",

@@ -1,6 +1,6 @@
-"""Encoded pictures to pixels: exactly what Pillow's `convert("RGB")` gives, mostly faster.
+"""Encoded images to pixels: exactly what Pillow's `convert("RGB")` gives, mostly faster.
 
-- A plain JPEG, which nearly every picture is, goes to torchvision: the same library underneath,
+- A plain JPEG, which nearly every image is, goes to torchvision: the same library underneath,
   equal to the last bit, without the interpreter's lock. What it refuses, Pillow tries too.
 - All else goes to Pillow: 16-bit, CMYK, BMP, TIFF and the like because torchvision cannot read them
   or reads them differently, PNG because a damaged one ends the process in torchvision (0.29).
@@ -36,7 +36,7 @@ _QUIET = threading.Lock()  # warning filters belong to the process, not to a thr
 
 
 class Unreadable(Exception):
-    """The bytes are no picture that can be read; the text says why, the same way every time."""
+    """The bytes are no image that can be read; the text says why, the same way every time."""
 
 
 class JpegFrame(NamedTuple):
@@ -71,12 +71,12 @@ def check_decoder(name: str) -> None:
 
 
 def decode(data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
-    """Pixels uint8 [3, h, w] of an encoded picture, as Pillow's `convert("RGB")` gives them.
+    """Pixels uint8 [3, h, w] of an encoded image, as Pillow's `convert("RGB")` gives them.
 
     Safe to call from several threads. `check_decoder` tells beforehand whether `decoder` works.
 
     Raises:
-        Unreadable: empty, cut off, damaged, no picture, or far too large.
+        Unreadable: empty, cut off, damaged, no image, or far too large.
     """
     if not data:
         raise Unreadable("empty file")
@@ -168,7 +168,7 @@ def _decode_with_pillow(data: bytes) -> torch.Tensor:
 
 
 def _open_quietly(data: bytes) -> Image.Image:
-    """Open a picture without Pillow's warnings on its size and its metadata."""
+    """Open an image without Pillow's warnings on its size and its metadata."""
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -181,5 +181,5 @@ def _open_quietly(data: bytes) -> Image.Image:
 def _reason(error: Exception) -> str:
     """Why Pillow gave up, on one line and without the address of an object in memory."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture in a known format"
+        return "not an image in a known format"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,8 +1,8 @@
-"""Where pictures are: lists of them from folders, tars, shards and lists, and their bytes.
+"""Where images are: lists of them from folders, tars, shards and lists, and their bytes.
 
 To add a source: three functions like those of folder.py, and an entry in `IMAGE_SOURCES`. Whatever
-the source, a picture's path is `wnid/file` as in a folder tree, so that all give equal fingerprints
-for equal pictures.
+the source, an image's path is `wnid/file` as in a folder tree, so that all give equal fingerprints
+for equal images.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from cog.images.listing import Listing as Listing
 from cog.images.sources import IMAGE_SOURCES
 
 
-def find_pictures(root: Path, wnids: Sequence[str]) -> Listing:
-    """The pictures of `wnids` under `root`, from the source that has most of them.
+def find_images(root: Path, wnids: Sequence[str]) -> Listing:
+    """The images of `wnids` under `root`, from the source that has most of them.
 
     Folders and tars of single classes go before files that hold many.
 
@@ -39,7 +39,7 @@ def find_pictures(root: Path, wnids: Sequence[str]) -> Listing:
         if listing is not None and IMAGE_SOURCES[name].a_place_each:
             return listing  # of empty folders: whoever asked says what is short
     except OSError as error:
-        raise CogError(f"cannot list the pictures ({error})", "make that readable") from error
+        raise CogError(f"cannot list the images ({error})", "make that readable") from error
     example = wnids[0] if wnids else "<wnid>"
     raise CogError(
         f"none of the {len(wnids):,} classes is in {root}: "

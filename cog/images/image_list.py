@@ -17,7 +17,7 @@ from cog.images.sources import IMAGE_SOURCES
 
 @dataclass(frozen=True, eq=False)
 class ImageList:
-    """The pictures of one split of one dataset, sorted by wnid, then by path."""
+    """The images of one split of one dataset, sorted by wnid, then by path."""
 
     root: str
     source: str  # a key of IMAGE_SOURCES
@@ -29,7 +29,7 @@ class ImageList:
     containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.paths)
 
     @cached_property
@@ -43,7 +43,7 @@ class ImageList:
 
 
 def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -> ImageList:
-    """The list of the pictures at the given rows of each wnid; every wnid of `rows` is a class."""
+    """The list of the images at the given rows of each wnid; every wnid of `rows` is a class."""
     wnids = tuple(sorted(rows))
     ordered = [np.sort(rows[wnid]) for wnid in wnids]
     paths = [
@@ -60,11 +60,11 @@ def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -
 
 
 def read_bytes(images: ImageList, row: int) -> bytes:
-    """The bytes of one picture, as they are in its file; safe to call from several threads.
+    """The bytes of one image, as they are in its file; safe to call from several threads.
 
     Raises:
         CogError: the file cannot be read now (gone, or an error of the disk): unlike a damaged
-            picture, this is not the picture's own property, so it must not be recorded as one.
+            image, this is not the image's own property, so it must not be recorded as one.
     """
     file, span = images.paths[row], None
     if images.spans is not None:

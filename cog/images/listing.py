@@ -1,4 +1,4 @@
-"""What a source of pictures finds, and what counts as a picture."""
+"""What a source of images finds, and what counts as an image."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 
-# Formats that Pillow reads; a file with another suffix, or none, is no picture.
-PICTURE_SUFFIXES = frozenset(
+# Formats that Pillow reads; a file with another suffix, or none, is no image.
+IMAGE_SUFFIXES = frozenset(
     ["jpeg", "jpg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp", "ppm", "jp2"]
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The pictures of some wnids under one root: for each wnid its sorted paths, `wnid/file`.
+    """The images of some wnids under one root: for each wnid its sorted paths, `wnid/file`.
 
-    A wnid without pictures is there, with no paths. Where pictures are not files of that very path,
+    A wnid without images is there, with no paths. Where images are not files of that very path,
     `spans` has int64 [m, 3] for each wnid: index in `containers`, offset and size in bytes.
     """
 
@@ -31,14 +31,14 @@ class Listing:
     notes: tuple[str, ...] = ()  # what was passed over, a sentence each
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file of this name counts as a picture: by suffix, and not if hidden.
+def is_image(name: str) -> bool:
+    """Whether a file of this name counts as an image: by suffix, and not if hidden.
 
-    >>> is_picture("n01440764_18.JPEG"), is_picture("._n01440764_18.JPEG"), is_picture("urls.txt")
+    >>> is_image("n01440764_18.JPEG"), is_image("._n01440764_18.JPEG"), is_image("urls.txt")
     (True, False, False)
     """
     suffix = name.rpartition(".")[2].lower()  # by hand: there are millions of names
-    return suffix in PICTURE_SUFFIXES and not name.startswith(".") and suffix != name.lower()
+    return suffix in IMAGE_SUFFIXES and not name.startswith(".") and suffix != name.lower()
 
 
 def refuse_unlistable(names: list[str], where: str) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a picture before a network sees it: decode, resize, centre crop, normalise."""
+"""What happens to an image before a network sees it: decode, resize, centre crop, normalise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERPOLATIONS = ("bicubic", "bilinear")
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a network wants its pictures; those of equal `geometry` share one resizing.
+    """How a network wants its images; those of equal `geometry` share one resizing.
 
     Resizing is antialiased and works on uint8, as Pillow does it: within 2 of 255 of it, and to the
     last bit where the decoder is `pillow`.
@@ -89,7 +89,7 @@ class Preprocess:
     def pixels(self, image: torch.Tensor, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
         """Resize and crop: uint8 [3, h, w] to uint8 [3, H, W]; Pillow resizes for its own decoder.
 
-        A crop that is larger than the picture is filled with black, as torchvision does it.
+        A crop that is larger than the image is filled with black, as torchvision does it.
         """
         height, width = self._resized(image.shape[1], image.shape[2])
         if image.shape[1:] != (height, width):
@@ -120,7 +120,7 @@ class Preprocess:
         return batch.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
 
     def load(self, data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
-        """Pixels uint8 [3, H, W] of an encoded picture; `decoder` is one of `decoding.DECODERS`.
+        """Pixels uint8 [3, H, W] of an encoded image; `decoder` is one of `decoding.DECODERS`.
 
         Raises:
             Unreadable: as `decode` does.
@@ -143,8 +143,8 @@ def _resize_with_pillow(
     image: torch.Tensor, height: int, width: int, interpolation: str
 ) -> torch.Tensor:
     """Pixels uint8 [3, height, width] of uint8 [3, h, w], in one call of Pillow."""
-    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    resized = picture.resize((width, height), Image.Resampling[interpolation.upper()])
+    whole = Image.fromarray(image.permute(1, 2, 0).numpy())
+    resized = whole.resize((width, height), Image.Resampling[interpolation.upper()])
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
 

@@ -7,7 +7,7 @@ begins.
 - A concept's similarity is its greatest one to any seen concept; the ranking begins with the most
   similar. Of equally similar concepts the shallower comes first (`depth`, the longest way to the
   root), then the smaller wnid. The official lists show no order within ties; of the plain ones
-  (wnid, name, pictures, depth) this one agrees best with the windows that they took.
+  (wnid, name, images, depth) this one agrees best with the windows that they took.
 - Level k is the window of `size` concepts from its start: `even` spreads the windows from the
   first to the last position (floor of linspace(0, n − size, n_levels)), `adjacent` puts one after
   another.
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from cog.errors import CogError
 from cog.levels.eligible import Eligibility, choose_eligible
 from cog.levels.recipe import LevelsRecipe, require_known_names
-from cog.levels.table import COLUMNS, Levels
+from cog.levels.table import LEVEL_COLUMNS, Levels
 from cog.wordnet.information_content import information_content
 from cog.wordnet.similarity import Nearest, nearest
 from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
@@ -91,7 +91,7 @@ def levels_table(
     """The levels table: `rows` of the ranking, each with its level."""
     taxonomy, concepts = ranking.taxonomy, ranking.concepts[rows]
     close, above = ranking.best.seen[rows], ranking.best.subsumer[rows]
-    pictures = pd.Series(ranking.eligibility.pictures[concepts], dtype="Int64")
+    image_counts = pd.Series(ranking.eligibility.image_counts[concepts], dtype="Int64")
     columns = {
         "wnid": _look_up(taxonomy.wnids, concepts),
         "name": _look_up(taxonomy.names, concepts),
@@ -102,9 +102,9 @@ def levels_table(
         "nearest_name": _look_up(taxonomy.names, close),
         "lcs_wnid": _look_up(taxonomy.wnids, above),
         "lcs_name": _look_up(taxonomy.names, above),
-        "images": pictures.mask(pictures < 0),
+        "images": image_counts.mask(image_counts < 0),
     }
-    return pd.DataFrame(columns).astype(COLUMNS)
+    return pd.DataFrame(columns).astype(LEVEL_COLUMNS)
 
 
 def _look_up(texts: tuple[str, ...], places: NDArray[np.int32]) -> list[str]:

@@ -15,7 +15,7 @@ from cog.wordnet.taxonomy import load_taxonomy
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LevelsComparison:
     """Where two benchmarks agree."""
 
     per_level: tuple[tuple[int, int, int, int], ...]
@@ -31,7 +31,7 @@ class Comparison:
         return not self.moved and not any(self.seen)
 
 
-def compare_levels(first: Levels, second: Levels) -> Comparison:
+def compare_levels(first: Levels, second: Levels) -> LevelsComparison:
     """Which concepts two benchmarks put in the same level, and which not."""
     places = [
         dict(zip(levels.table["wnid"], levels.table["level"].tolist(), strict=True))
@@ -49,7 +49,9 @@ def compare_levels(first: Levels, second: Levels) -> Comparison:
         if places[0].get(wnid) != places[1].get(wnid)
     )
     alone = (set(first.seen) - set(second.seen), set(second.seen) - set(first.seen))
-    return Comparison(tuple(per_level), moved, (tuple(sorted(alone[0])), tuple(sorted(alone[1]))))
+    return LevelsComparison(
+        tuple(per_level), moved, (tuple(sorted(alone[0])), tuple(sorted(alone[1])))
+    )
 
 
 def check_levels(folder: Path | str | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Comes in: a taxonomy and a `LevelsRecipe`. Goes out: the concepts that may be in a level, and for
 each filter the concepts that it removed. The filters are those that hold for all 5,000 official
 concepts (section 3.1 of the paper; found again from its lists): a concept must be unseen, must
-not be an ancestor of a seen one, nor a person, must have 782 pictures and must be a leaf of the
+not be an ancestor of a seen one, nor a person, must have 782 images and must be a leaf of the
 universe; 70 more were taken out by hand (data/excluded.csv).
 """
 
@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.images.listing import is_picture
+from cog.images.listing import is_image
 from cog.levels.recipe import LevelsRecipe
 from cog.wordnet.concept_lists import (
     Source,
+    image_places,
     list_name,
-    picture_places,
     read_counts,
     read_wnids,
 )
@@ -37,28 +37,28 @@ class Eligibility:
     """The outcome of the filters; indices are those of the taxonomy.
 
     `concepts` int32[k] ascending, the eligible ones; `removed` what each filter took, in order;
-    `seen` int32[s]; `universe` int32[u]; `pictures` int64[n], −1 where the count is unknown.
+    `seen` int32[s]; `universe` int32[u]; `image_counts` int64[n], −1 where the count is unknown.
     """
 
     concepts: NDArray[np.int32]
     removed: dict[str, NDArray[np.int32]]
     seen: NDArray[np.int32]
     universe: NDArray[np.int32]
-    pictures: NDArray[np.int64]
+    image_counts: NDArray[np.int64]
 
 
 def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
     """The eligible concepts of a recipe; raises CogError for lists that cannot be read."""
     seen, universe = _indices(taxonomy, recipe.seen), _indices(taxonomy, recipe.universe)
-    pictures = _pictures(taxonomy, recipe)
+    image_counts = _image_counts(taxonomy, recipe)
     concepts = universe
     if recipe.eligible is not None:
         concepts = _indices(taxonomy, recipe.eligible)
     removed: dict[str, NDArray[np.int32]] = {}
-    for name, unfit in _filters(taxonomy, recipe, seen, universe, pictures):
+    for name, unfit in _filters(taxonomy, recipe, seen, universe, image_counts):
         removed[name] = np.intersect1d(concepts, unfit)
         concepts = np.setdiff1d(concepts, unfit)
-    return Eligibility(concepts, removed, seen, universe, pictures)
+    return Eligibility(concepts, removed, seen, universe, image_counts)
 
 
 def _filters(
@@ -66,7 +66,7 @@ def _filters(
     recipe: LevelsRecipe,
     seen: NDArray[np.int32],
     universe: NDArray[np.int32],
-    pictures: NDArray[np.int64],
+    image_counts: NDArray[np.int64],
 ) -> Iterator[tuple[str, NDArray[np.integer]]]:
     """Each filter's name and the concepts that are unfit by it, in the order they are told."""
     yield "seen", seen
@@ -77,10 +77,10 @@ def _filters(
     if recipe.drop_persons:
         yield "persons", taxonomy.descendants(taxonomy.index(PERSON))
     if recipe.min_images is not None:
-        _require_counts(taxonomy, recipe, universe, pictures)
-        if recipe.images is None and (pictures[universe] < 0).any():
-            yield f"no picture count in {recipe.counts}", np.flatnonzero(pictures < 0)
-        too_few = np.flatnonzero(pictures < recipe.min_images)
+        _require_counts(taxonomy, recipe, universe, image_counts)
+        if recipe.images is None and (image_counts[universe] < 0).any():
+            yield f"no picture count in {recipe.counts}", np.flatnonzero(image_counts < 0)
+        too_few = np.flatnonzero(image_counts < recipe.min_images)
         yield f"fewer than {recipe.min_images} pictures", too_few
     if recipe.leaves_only:
         yield "not leaves of the universe", above(taxonomy, universe)
@@ -98,55 +98,55 @@ def above(taxonomy: Taxonomy, concepts: NDArray[np.int32]) -> NDArray[np.int32]:
     return taxonomy.with_ancestors(np.concatenate([*parents, np.empty(0, np.int32)]))
 
 
-def _pictures(taxonomy: Taxonomy, recipe: LevelsRecipe) -> NDArray[np.int64]:
-    """Pictures per node, int64[n], −1 where the table has no row; wnids unknown to it are left."""
-    counts = read_counts(recipe.counts) if recipe.images is None else count_pictures(recipe.images)
-    pictures = np.full(len(taxonomy.wnids), -1, dtype=np.int64)
+def _image_counts(taxonomy: Taxonomy, recipe: LevelsRecipe) -> NDArray[np.int64]:
+    """Images per node, int64[n], −1 where the table has no row; wnids unknown to it are left."""
+    counts = read_counts(recipe.counts) if recipe.images is None else count_images(recipe.images)
+    image_counts = np.full(len(taxonomy.wnids), -1, dtype=np.int64)
     place = {wnid: row for row, wnid in enumerate(taxonomy.wnids)}
     known = [wnid for wnid in counts if wnid in place]
-    pictures[[place[wnid] for wnid in known]] = [counts[wnid] for wnid in known]
-    return pictures
+    image_counts[[place[wnid] for wnid in known]] = [counts[wnid] for wnid in known]
+    return image_counts
 
 
 def _require_counts(
     taxonomy: Taxonomy,
     recipe: LevelsRecipe,
     universe: NDArray[np.int32],
-    pictures: NDArray[np.int64],
+    image_counts: NDArray[np.int64],
 ) -> None:
     """Raise where the bundled counts know nothing of a user's universe: unknown is not zero.
 
     What a table of the user's own leaves out, it says, falls by a filter that is told apart.
     """
-    unknown = universe[pictures[universe] < 0]
+    unknown = universe[image_counts[universe] < 0]
     if recipe.images is None and recipe.counts == "in21k" and len(unknown):
         raise CogError(
-            f"no picture count for {len(unknown)} concepts of the universe,"
+            f"no image count for {len(unknown)} concepts of the universe,"
             f" {taxonomy.wnids[unknown[0]]} among them",
             "give --counts FILE or --images ROOT, or switch this filter off: --no-min-images",
         )
 
 
-def count_pictures(root: str | Path) -> dict[str, int]:
-    """Pictures per wnid under `root`: the files of each folder, the members of each tar.
+def count_images(root: str | Path) -> dict[str, int]:
+    """Images per wnid under `root`: the files of each folder, the members of each tar.
 
     What counts is what `cog evaluate` would find: known suffixes, not hidden; nothing is decoded.
     """
     root = Path(root)
     if not root.is_dir():
         raise CogError(
-            f"no folder of pictures at {str(root)!r}",
+            f"no folder of images at {str(root)!r}",
             "give a folder that holds a folder <wnid>/ or a <wnid>.tar per concept",
         )
-    return {wnid: _count(place) for wnid, place in picture_places(root).items()}
+    return {wnid: _count(place) for wnid, place in image_places(root).items()}
 
 
 def _count(place: Path) -> int:
     if place.is_dir():
-        return sum(is_picture(entry.name) and entry.is_file() for entry in place.iterdir())
+        return sum(is_image(entry.name) and entry.is_file() for entry in place.iterdir())
     try:
         with tarfile.open(place) as archive:
-            return sum(is_picture(Path(each.name).name) and each.isfile() for each in archive)
+            return sum(is_image(Path(each.name).name) and each.isfile() for each in archive)
     except (tarfile.TarError, OSError) as error:
         raise CogError(
             f"cannot read the tar {str(place)!r}: {' '.join(str(error).split())}",

@@ -23,7 +23,7 @@ import pandas as pd
 
 from cog.errors import CogError
 from cog.levels.recipe import read_recipe, require_known_names
-from cog.levels.table import COLUMNS, Levels, lines_sha256, text_sha256
+from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
 from cog.provenance import cog_version
 
 FILES = ("levels.csv", "seen.csv", "levels.json")
@@ -41,12 +41,12 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
         story = json.loads(texts["levels.json"])
         table = pd.read_csv(
             StringIO(texts["levels.csv"]),
-            dtype={name: kind for name, kind in COLUMNS.items() if name != "similarity"},
+            dtype={name: kind for name, kind in LEVEL_COLUMNS.items() if name != "similarity"},
             converters={"similarity": float},  # pandas' own reading may miss the last bit
-            usecols=list(COLUMNS),
+            usecols=list(LEVEL_COLUMNS),
             keep_default_na=False,
             na_values={"images": [""]},
-        )[list(COLUMNS)]
+        )[list(LEVEL_COLUMNS)]
         seen = tuple(sorted(texts["seen.csv"].split()[1:]))
         recipe, report = read_recipe(story["recipe"]), story["report"]
         if type(report["eligible"]) is not int:

@@ -43,7 +43,7 @@ class LevelsRecipe:
 
     `seen`, `universe`, `eligible` and `exclude` are lists as `read_wnids` takes them. With
     `eligible` the filters are skipped; only seen concepts are still removed. `images`, a folder
-    of pictures, goes before `counts`, a table of how many pictures a concept has.
+    of images, goes before `counts`, a table of how many images a concept has.
     """
 
     seen: Source = "in1k"

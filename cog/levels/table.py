@@ -11,7 +11,7 @@ import pandas as pd
 
 from cog.errors import unknown_name
 
-COLUMNS = {
+LEVEL_COLUMNS = {
     "wnid": "str",
     "name": "str",
     "level": "int64",
@@ -46,7 +46,7 @@ class Levels:
         return tuple(sorted(int(level) for level in self.table["level"].unique()))
 
     def wnids(self, level: int) -> tuple[str, ...]:
-        """The sorted wnids of one level; a picture's label is its position among them."""
+        """The sorted wnids of one level; an image's label is its position among them."""
         return tuple(sorted(self.rows(level)["wnid"]))
 
     def rows(self, level: int) -> pd.DataFrame:

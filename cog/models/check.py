@@ -1,4 +1,4 @@
-"""Does a model do what the benchmark relies on? Asked on a few random pictures."""
+"""Does a model do what the benchmark relies on? Asked on a few random images."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Check:
 
 
 def check_model(model: Model) -> list[Check]:
-    """The properties of a model, tried on a seeded batch of random pictures.
+    """The properties of a model, tried on a seeded batch of random images.
 
-    Shape float32[b, d]; finite; the same picture gives the same features twice; and alone the
+    Shape float32[b, d]; finite; the same image gives the same features twice; and alone the
     same as among others, which a network with batch statistics in its forward does not do.
     The last ones are left out where the first fails.
     """
@@ -42,7 +42,7 @@ def check_model(model: Model) -> list[Check]:
         Check("output", True, f"float32[{BATCH}, {together.shape[1]}], all finite"),
         _same("determinism", together, again, exact=True),
         _same("independence of the batch", together, alone, exact=False),
-        Check("different pictures, different features", spread > 0, f"spread {spread:.2g}"),
+        Check("different images, different features", spread > 0, f"spread {spread:.2g}"),
     ]
 
 

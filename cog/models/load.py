@@ -36,17 +36,17 @@ class Wanted:
     trust_checkpoint: bool = False
 
 
-def load(spec: str, wanted: Wanted, notice: Callable[[str], None]) -> Model:
+def load(spec: str, wanted: Wanted, notify: Callable[[str], None]) -> Model:
     """The model that `spec` names, on the CPU.
 
     Raises:
         CogError: see `cog.models.load_model`.
     """
-    model = _from_elsewhere(spec, wanted, notice)
+    model = _from_elsewhere(spec, wanted, notify)
     if model is None:
         row = find_row(spec, _with_prefix(spec))
         if row.name != spec:
-            notice(f"{spec} means {row.name}")
+            notify(f"{spec} means {row.name}")
         return from_zoo(
             row,
             weights=wanted.weights,
@@ -54,7 +54,7 @@ def load(spec: str, wanted: Wanted, notice: Callable[[str], None]) -> Model:
             pool=wanted.pool,
             official_quirks=wanted.official_quirks,
             trust=wanted.trust_checkpoint,
-            notice=notice,
+            notify=notify,
         )
     if wanted.official_quirks:
         raise CogError(
@@ -64,22 +64,22 @@ def load(spec: str, wanted: Wanted, notice: Callable[[str], None]) -> Model:
     if wanted.pool:
         network = pooled(model.network, wanted.pool)
         model = replace(model, network=network, name=f"{model.name}-{wanted.pool}")
-        _ = model.dim  # refuse now what gives no one vector a picture
+        _ = model.dim  # refuse now what gives no one vector an image
     return model
 
 
-def _from_elsewhere(spec: str, wanted: Wanted, notice: Callable[[str], None]) -> Model | None:
+def _from_elsewhere(spec: str, wanted: Wanted, notify: Callable[[str], None]) -> Model | None:
     """The model, where the name's form says that it is not one of the table."""
     kind, _, name = spec.partition(":")
     weights, pretrained = wanted.weights, wanted.pretrained
     if kind == "torch-hub":
-        return from_torch_hub(name, weights, pretrained, wanted.trust_checkpoint, notice)
+        return from_torch_hub(name, weights, pretrained, wanted.trust_checkpoint, notify)
     if kind == "timm":
-        return from_timm(name, weights, pretrained, notice)
+        return from_timm(name, weights, pretrained, notify)
     if kind == "hf-hub":
-        return from_hf_hub(name, weights, pretrained, notice)
+        return from_hf_hub(name, weights, pretrained, notify)
     if kind == "open_clip":
-        return from_open_clip(name, weights, pretrained, notice)
+        return from_open_clip(name, weights, pretrained, notify)
     if kind == "torchvision":
         return from_torchvision(name, weights, pretrained)
     file, colon, function = spec.rpartition(":")
@@ -112,7 +112,7 @@ def load_model(
     trust_checkpoint: bool = False,
     name: str | None = None,
     device: str | torch.device = "cpu",
-    notice: Callable[[str], None] | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Model:
     """Load the network that `spec` names, frozen, with its preprocessing.
 
@@ -122,7 +122,7 @@ def load_model(
     feature, `cls`, `avg` or `cls+avg`, in place of the model's own; `last4:cls` of four layers.
     `official_quirks` repeats the mistakes of the benchmark's published code. `trust_checkpoint`
     reads weights that are a program, if they are, byte for byte, the known file, and runs the code
-    of a torch hub. `notice` is told what an alias means and the like; without it the logger `cog`
+    of a torch hub. `notify` is told what an alias means and the like; without it the logger `cog`
     is, at level INFO.
 
     Raises:
@@ -142,7 +142,7 @@ def load_model(
         official_quirks,
         trust_checkpoint,
     )
-    model = sources.load(spec, wanted, notice or logging.getLogger("cog").info)
+    model = sources.load(spec, wanted, notify or logging.getLogger("cog").info)
     if name:
         model.name = safe_name(name)
     return model.to(device)

@@ -24,7 +24,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip", "cog")
 
 @dataclass(eq=False)
 class Model:
-    """A network float32[b, 3, h, w] → float32[b, d] as a fixed function of prepared pictures.
+    """A network float32[b, 3, h, w] → float32[b, d] as a fixed function of prepared images.
 
     `network`: any `torch.nn.Module`, TorchScript included; it may be one that is being trained.
     `name`: of the run's folder and of the column `model`; the network's class if not given.
@@ -52,17 +52,17 @@ class Model:
         self.name = safe_name(self.name or type(self.network).__name__)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Features of prepared pictures: float32[b, 3, h, w] → float32[b, d].
+        """Features of prepared images: float32[b, 3, h, w] → float32[b, d].
 
         In eval mode and without gradients; every part of the network is left in the mode it was in.
 
         Raises:
-            CogError: the input is no batch of pictures, or the output is not finite float[b, d].
+            CogError: the input is no batch of images, or the output is not finite float[b, d].
         """
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
             raise CogError(
                 f"expected float32[b, 3, h, w], and got {_describe(x)}",
-                "prepare the pictures with model.preprocess.pixels and .normalise",
+                "prepare the images with model.preprocess.pixels and .normalise",
             )
         with evaluating(self.network), torch.no_grad():
             features = self.network(x.to(self.device))
@@ -70,10 +70,10 @@ class Model:
 
     @property
     def dim(self) -> int:
-        """The size d of a feature, from one forward pass of a random picture; then remembered.
+        """The size d of a feature, from one forward pass of a random image; then remembered.
 
         Raises:
-            CogError: the network does not take a picture of the size its preprocessing makes.
+            CogError: the network does not take an image of the size its preprocessing makes.
         """
         if self._dim is None:
             self._dim = self._measure_dim()
@@ -81,9 +81,9 @@ class Model:
 
     def _measure_dim(self) -> int:
         shape = (1, *self.preprocess.shape)
-        picture = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         try:
-            return int(self.embed(picture).shape[1])
+            return int(self.embed(image).shape[1])
         except CogError:
             raise
         except Exception as error:  # whatever a stranger's network raises
@@ -130,8 +130,8 @@ class Model:
             _add(digest, key, state[key])
         if not state:  # frozen TorchScript holds its weights as constants: judge by what it does
             shape = self.preprocess.shape
-            picture = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
-            _add(digest, "features", self.embed(picture).half())
+            image = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
+            _add(digest, "features", self.embed(image).half())
         structure = re.sub(r" at 0x[0-9a-f]+", "", repr(self.network))
         preprocess = json.dumps(self.preprocess.describe(), sort_keys=True)
         digest.update(f"{structure}\n{preprocess}\n{self.code}".encode())
@@ -191,14 +191,14 @@ def _checked(features: object, rows: int, name: str) -> Tensor:
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != rows:
         raise CogError(
             f"{name}: expected features float32[{rows}, d], and got {_describe(features)}",
-            "end the network's forward with one vector a picture: x.mean((2, 3)) of a map, "
+            "end the network's forward with one vector an image: x.mean((2, 3)) of a map, "
             "x[:, 0] or x.mean(1) of tokens",
         )
     features = features.float()
     broken = rows - int(features.isfinite().all(1).sum())
     if broken:
         raise CogError(
-            f"{name}: features of {broken} of {rows} pictures hold NaN or infinity",
+            f"{name}: features of {broken} of {rows} images hold NaN or infinity",
             "check the weights file and the preprocessing; with reduced precision, "
             "try --precision fp32",
         )

@@ -15,7 +15,7 @@ _LAST = re.compile(r"last([1-9]\d?):(.*)")
 
 
 class Pooled(nn.Module):
-    """A transformer's tokens to one feature a picture: float32[b, 3, h, w] → float32[b, d].
+    """A transformer's tokens to one feature an image: float32[b, 3, h, w] → float32[b, d].
 
     `cls` is the class token, `avg` the mean of the patches (neither class nor register tokens), and
     `cls+avg` both in a row, [b, 2d]. They are taken after the network's final norm; networks that
@@ -48,7 +48,7 @@ class Pooled(nn.Module):
         self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of a batch of pictures."""
+        """Features of a batch of images."""
         norm = getattr(self.network, "fc_norm", None) or nn.Identity()
         return torch.cat(
             [

@@ -31,7 +31,7 @@ QUIRKS = {
         {"mean": IMAGENET_MEAN, "std": IMAGENET_STD},
     ),
     "size-224": Quirk(
-        "pictures of 224 pixels in place of 240: there is no settings file for it",
+        "images of 224 pixels in place of 240: there is no settings file for it",
         {"resize": 224, "crop": 224},
     ),
     "symmetric-max-pool": Quirk(

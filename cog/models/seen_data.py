@@ -1,4 +1,4 @@
-"""Which pictures a network has learnt from, as far as the name of its weights tells.
+"""Which images a network has learnt from, as far as the name of its weights tells.
 
 The concepts of the levels are unseen only for networks that learnt from ImageNet-1K alone.
 Needs no torch.

@@ -11,7 +11,7 @@ Columns, from the file to the features:
   absent; `prefix` of the names, alternatives split by |; `rename`: a function of renames.py;
 - `head`: the classifier, taken off after the load if the file has it (`head_in_file`), else before;
 - `resize`, `crop`, `mean`, `std`: bicubic, S and S as in the benchmark for all but those whose
-  authors squash the picture; `official_preprocess` tells what the authors did;
+  authors squash the image; `official_preprocess` tells what the authors did;
 - `pool`: which tokens make the feature, empty where the network says; `feature` in words, its size
   `dim`; `parameters` without the classifier;
 - `licence`, `seen_data`, `quirks` (see quirks.py), `note`, `source`.

@@ -39,6 +39,6 @@ SEED_DECIDES: dict[tuple[str, str], str] = {
     ("ridge", "exact"): "validation split",
     ("mlp", "adamw"): "validation split, start, batches",
 }
-"""what the spread over seeds is a spread of; of N shots, also which pictures are drawn"""
+"""what the spread over seeds is a spread of; of N shots, also which images are drawn"""
 
 __all__ = ["PROBES", "SEED_DECIDES", "SOLVERS", "ProbeData", "ProbeResult", "ProbeSettings"]

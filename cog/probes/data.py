@@ -23,11 +23,11 @@ _BLOCK = 65_536  # rows looked at together, so that checking needs little memory
 
 @dataclass(frozen=True)
 class ProbeData:
-    """Features and labels of n training and m test pictures.
+    """Features and labels of n training and m test images.
 
-    A class without training pictures is allowed (a level may have more classes than there are
-    pictures at hand): it keeps its output, which training only ever pushes down, so its test
-    pictures count as wrong.
+    A class without training images is allowed (a level may have more classes than there are
+    images at hand): it keeps its output, which training only ever pushes down, so its test
+    images count as wrong.
     """
 
     train_x: Features
@@ -51,12 +51,12 @@ class ProbeSettings:
 
     solver: str
     shots: int | None
-    """pictures a class to train on; None for all"""
+    """images a class to train on; None for all"""
     seed: int
     recipe: Recipe
     device: str
     shots_validation: str = "official"
-    """of N shots: validation pictures beside the N ("official"), or among them ("within")"""
+    """of N shots: validation images beside the N ("official"), or among them ("within")"""
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class ProbeResult:
     """The accuracy of one probe, and how it came about."""
 
     ranks: NDArray[np.int64]
-    """for each test picture how many classes came before the right one"""
+    """for each test image how many classes came before the right one"""
     hyper: dict[str, float]
-    """what was chosen on the validation pictures: lr and wd, or wd"""
+    """what was chosen on the validation images: lr and wd, or wd"""
     trials: list[dict[str, float]]
     """every setting that was tried, with its `validation_top1` in percent"""
     n_train: int
-    """pictures of the final fit"""
+    """images of the final fit"""
     n_validation: int
     seconds: float
     """search, final fit and scoring"""
@@ -79,12 +79,12 @@ class ProbeResult:
 
     @property
     def top1(self) -> float:
-        """Percent of the test pictures whose class came first."""
+        """Percent of the test images whose class came first."""
         return percent_within(self.ranks, 1)
 
     @property
     def top5(self) -> float:
-        """Percent of the test pictures whose class was among the first five."""
+        """Percent of the test images whose class was among the first five."""
         return percent_within(self.ranks, 5)
 
 
@@ -92,7 +92,7 @@ def check_probe_data(data: ProbeData) -> None:
     """Refuse what no probe can learn from.
 
     Raises:
-        CogError: shapes that do not fit together, no test pictures, labels out of range, fewer
+        CogError: shapes that do not fit together, no test images, labels out of range, fewer
             than two classes to train on, or features that are not finite.
     """
     for name, x, y in (
@@ -108,8 +108,8 @@ def check_probe_data(data: ProbeData) -> None:
         )
     if (data.train_y == data.train_y[0]).all():
         raise CogError(
-            "expected training pictures of at least two classes, found one class",
-            "give pictures of more classes",
+            "expected training images of at least two classes, found one class",
+            "give images of more classes",
         )
 
 
@@ -118,7 +118,7 @@ def _check_part(name: str, x: Features, y: NDArray[np.int64], n_classes: int) ->
         raise CogError(
             f"expected {name} features [m, d] with labels [m], m and d at least 1, "
             f"found {list(x.shape)} and {list(y.shape)}",
-            f"look at the {name} pictures and their features",
+            f"look at the {name} images and their features",
         )
     if y.min() < 0 or y.max() >= n_classes:
         raise CogError(

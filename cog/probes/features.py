@@ -23,7 +23,7 @@ DEVICE_BLOCK = 2**25  # numbers at once, 128 MiB, elsewhere: few and large produ
 
 
 @dataclass(frozen=True)
-class Pictures:
+class UnitFeatures:
     """Some rows of stored features, with their labels, on the device that does the work."""
 
     source: Tensor
@@ -44,7 +44,7 @@ class Pictures:
         """Columns of the rows that are taken: d and the one."""
         return self.source.shape[1] + 1
 
-    def only(self, rows: NDArray[np.int64]) -> Pictures:
+    def only(self, rows: NDArray[np.int64]) -> UnitFeatures:
         """Other rows of the same source, which is shared."""
         return replace(self, rows=torch.tensor(rows, device=self.source.device))
 
@@ -66,16 +66,16 @@ class Pictures:
         return x, self.labels[rows]
 
 
-def make_pictures(
+def unit_features(
     x: Features | NDArray[np.float64],
     y: NDArray[np.int64],
     device: str,
     dtype: torch.dtype = torch.float32,
-) -> Pictures:
+) -> UnitFeatures:
     """All rows of an array [m, d], which is read where it lies if the device is the CPU.
 
-    >>> pictures = make_pictures(np.array([[3, 4], [0, 0]], np.float16), np.array([1, 0]), "cpu")
-    >>> x, y = pictures.take(torch.tensor([1, 0]))
+    >>> features = unit_features(np.array([[3, 4], [0, 0]], np.float16), np.array([1, 0]), "cpu")
+    >>> x, y = features.take(torch.tensor([1, 0]))
     >>> x.tolist(), y.tolist()
     ([[0.0, 0.0, 1.0], [0.6000000238418579, 0.800000011920929, 1.0]], [0, 1])
     """
@@ -89,4 +89,4 @@ def make_pictures(
         length = torch.linalg.vector_norm(some, dim=1, keepdim=True, dtype=torch.float64)
         inverse.copy_(1 / length.where(length > 0, 1.0))
     everything = torch.arange(len(x), device=device)
-    return Pictures(source, scale, torch.tensor(y, device=device), everything)
+    return UnitFeatures(source, scale, torch.tensor(y, device=device), everything)

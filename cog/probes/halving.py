@@ -1,6 +1,6 @@
 """Heads that train together, of which those that lag behind may be given up early.
 
-In: pictures to train and to validate on, h pairs of learning rate and weight decay.
+In: images to train and to validate on, h pairs of learning rate and weight decay.
 Out: for each pair the validation top-1 when it ended, and after which epoch that was.
 Source of giving up: successive halving (Jamieson & Talwalkar, AISTATS 2016); the stages are ours.
 Cost: that of SGD; with the recipe's stages 27 % of it.
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from cog.probes.data import ProbeSettings
-from cog.probes.features import Pictures
+from cog.probes.features import UnitFeatures
 from cog.probes.ranks import output_ranks
 from cog.probes.search import Settings
 from cog.probes.sgd import start_heads, train
 
 
 def race(
-    search_on: Pictures,
-    validation: Pictures,
+    search_on: UnitFeatures,
+    validation: UnitFeatures,
     n_classes: int,
     settings: ProbeSettings,
     tried: Sequence[Settings],
@@ -31,7 +31,7 @@ def race(
     """Train heads together; for each the validation top-1 when it ended, and after which epoch.
 
     All run to the end, unless the recipe stops early: then after each of its stages only a share
-    of the heads, the best on the validation pictures, goes on.
+    of the heads, the best on the validation images, goes on.
     """
     recipe = settings.recipe
     early = recipe.sgd_early_stop and len(tried) > 1
@@ -51,16 +51,16 @@ def race(
     return results
 
 
-def percent_right(layers: Tensor, pictures: Pictures) -> list[float]:
+def percent_right(layers: Tensor, features: UnitFeatures) -> list[float]:
     """Percent of each of the layers [h, c, d + 1]; 0 for one that diverged.
 
     As `label_ranks` has it, the first of equal classes is the one that counts.
     """
     heads, n_classes, width = layers.shape
     right = torch.zeros(heads, dtype=torch.int64, device=layers.device)
-    for x, y in pictures.blocks(heads * n_classes):
+    for x, y in features.blocks(heads * n_classes):
         outputs = (x @ layers.view(-1, width).T).view(-1, n_classes)
         ranks = output_ranks(outputs, y.repeat_interleave(heads))
         right += (ranks.view(-1, heads) == 0).sum(dim=0)
     alive = layers.isfinite().flatten(1).all(1)
-    return (100 * (right * alive).double() / len(pictures)).tolist()
+    return (100 * (right * alive).double() / len(features)).tolist()

@@ -1,15 +1,15 @@
 """k nearest neighbours by cosine, their votes weighted by how near they are.
 
-In: features and labels of training and test pictures, a seed, N shots or all.
-Out: the ranks of the right classes on the test pictures, the chosen k, every trial.
-- Among unit features, the k training pictures of greatest cosine each vote for their class with
+In: features and labels of training and test images, a seed, N shots or all.
+Out: the ranks of the right classes on the test images, the chosen k, every trial.
+- Among unit features, the k training images of greatest cosine each vote for their class with
   exp(cosine / temperature), and the votes of a class are added up. Classes without a vote come
   last, by their index: with k = 1 there is little to be learnt from top-5.
-- k is chosen on the validation pictures, or an even 20,000 of them, from one pass that serves all
-  k; then the pictures of the final fit are the neighbours of the test pictures.
+- k is chosen on the validation images, or an even 20,000 of them, from one pass that serves all
+  k; then the images of the final fit are the neighbours of the test images.
 Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR
 2018, section 3.4, and DINO (Caron et al., ICCV 2021, section 3.2; eval_knn.py), which tries k = 10,
-20, 100 and 200. Cost: 2·n·m·d operations for the neighbours of m pictures among n.
+20, 100 and 200. Cost: 2·n·m·d operations for the neighbours of m images among n.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.features import Pictures
+from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import output_ranks
 from cog.probes.rows import prepared, rows_to_fit
 from cog.probes.search import SCORE, Trial, best_trial
 
-ASKED_AT_ONCE = 1024  # pictures whose neighbours are sought together
+ASKED_AT_ONCE = 1024  # images whose neighbours are sought together
 
 
 def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
-    """Choose k on validation pictures, then classify the test pictures.
+    """Choose k on validation images, then classify the test images.
 
-    `progress` is called with (done, total) in pictures whose neighbours were sought.
+    `progress` is called with (done, total) in images whose neighbours were sought.
 
     Raises:
         CogError: data that cannot be learnt from, or nothing to validate on.
@@ -73,14 +73,14 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
 
 
 def _ranks(
-    known: Pictures,
-    asked: Pictures,
+    known: UnitFeatures,
+    asked: UnitFeatures,
     choices: Sequence[int],
     n_classes: int,
     temperature: float,
     tell: Callable[[int], None],
 ) -> list[NDArray[np.int64]]:
-    """For each k the place of the right class of every picture that is asked for."""
+    """For each k the place of the right class of every image that is asked for."""
     ranks = torch.empty(len(choices), len(asked), dtype=torch.int64)
     for places in torch.split(torch.arange(len(asked)), ASKED_AT_ONCE):
         x, y = asked.take(places.to(asked.rows.device))
@@ -94,7 +94,7 @@ def _ranks(
     return list(ranks.numpy())
 
 
-def _nearest(known: Pictures, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _nearest(known: UnitFeatures, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k greatest cosines [b, k] of each row, in descending order, and their classes."""
     cosine, classes = x.new_empty(len(x), 0), known.labels.new_empty(len(x), 0)
     for rows, labels in known.blocks(ASKED_AT_ONCE):

@@ -1,6 +1,6 @@
 """Softmax regression by L-BFGS on all rows: a convex problem, run to its optimum.
 
-In: pictures, a weight decay, where to start.
+In: images, a weight decay, where to start.
 Out: the layer [c, d + 1] that minimises mean cross-entropy + wd/2 · (|W|² + |b|²).
 - Two-loop L-BFGS (Nocedal & Wright, Numerical Optimization, algorithms 7.4 and 7.5) whose first
   guess of the Hessian is that of an undecided layer, s · XᵀX/n + wd · I for every class, with s the
@@ -11,7 +11,7 @@ Out: the layer [c, d + 1] that minimises mean cross-entropy + wd/2 · (|W|² + |
 - It stops when the step to come promises to lower the objective by less than `tolerance` of it:
   half the Newton decrement, with the Hessian as L-BFGS knows it. Measured: what was left to gain
   was 1 to 4 times that where accuracy peaks, up to 30 times at a decay of 1e-8 from zero weights.
-- Products are made in the type of the pictures, sums over blocks in float64: the line search
+- Products are made in the type of the images, sums over blocks in float64: the line search
   compares objectives that differ in the seventh digit.
 Source: ours (the official solver is SGD). Cost: 4·n·c·(d + 1) operations an evaluation,
 2·n·(d + 1)² for XᵀX, (d + 1)³/3 a decay.
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cog.probes.features import Pictures
+from cog.probes.features import UnitFeatures
 
 HISTORY = 10
 DECREASE, CURVATURE = 1e-4, 0.9  # the usual constants of the Wolfe conditions
@@ -44,7 +44,7 @@ class Optimum:
     """Where L-BFGS ended."""
 
     layer: Tensor
-    """[c, d + 1] of the type of the pictures, the last column is the bias"""
+    """[c, d + 1] of the type of the images, the last column is the bias"""
     evaluations: int
     converged: bool
     """False if its iterations ran out"""
@@ -58,7 +58,7 @@ class _Point:
 
 
 def fit_lbfgs(
-    pictures: Pictures,
+    features: UnitFeatures,
     wd: float,
     start: Tensor,
     tolerance: float,
@@ -68,28 +68,28 @@ def fit_lbfgs(
     """Minimise the objective from a start.
 
     Args:
-        pictures: n rows; on the device that does the work.
+        images: n rows; on the device that does the work.
         wd: weight decay, for the bias too; at least 0.
         start: [c, d + 1].
         tolerance: of the objective, on what is left to gain.
         iterations: at most so many.
-        moment: what `second_moment` gave for these pictures or for most of them; made if missing.
+        moment: what `second_moment` gave for these images or for most of them; made if missing.
     """
-    start = start.to(pictures.scale.device, torch.float64)
+    start = start.to(features.scale.device, torch.float64)
     if moment is None:
-        moment = second_moment(pictures)
-    precondition = _preconditioner(moment, indecision(start, pictures), wd)
+        moment = second_moment(features)
+    precondition = _preconditioner(moment, indecision(start, features), wd)
     pairs: deque[Pair] = deque(maxlen=HISTORY)
-    at, evaluations, converged = _evaluate(start, pictures, wd), 1, False
+    at, evaluations, converged = _evaluate(start, features, wd), 1, False
     eased = precondition(at.gradient)
-    noise = max(NOISE * torch.finfo(pictures.scale.dtype).eps, torch.finfo(torch.float64).eps)
+    noise = max(NOISE * torch.finfo(features.scale.dtype).eps, torch.finfo(torch.float64).eps)
     for _ in range(iterations):
         step = _two_loops(at.gradient, eased, pairs)
         slack = noise * abs(at.value)
         if -_dot(step, at.gradient) / 2 <= max(tolerance * at.value, slack):
             converged = True
             break
-        then, tried = _line_search(at, step, lambda layer: _evaluate(layer, pictures, wd), slack)
+        then, tried = _line_search(at, step, lambda layer: _evaluate(layer, features, wd), slack)
         evaluations += tried
         if then is None:  # nothing lower that this type can tell
             converged = True
@@ -97,45 +97,45 @@ def fit_lbfgs(
         eased_then = precondition(then.gradient)
         pairs.append((then.layer - at.layer, then.gradient - at.gradient, eased_then - eased))
         at, eased = then, eased_then
-    return Optimum(at.layer.to(pictures.scale.dtype), evaluations, converged)
+    return Optimum(at.layer.to(features.scale.dtype), evaluations, converged)
 
 
-def objective(layer: Tensor, pictures: Pictures, wd: float) -> tuple[float, Tensor]:
+def objective(layer: Tensor, features: UnitFeatures, wd: float) -> tuple[float, Tensor]:
     """Mean cross-entropy + wd/2 · |layer|², and its gradient: float64 [c, d + 1]."""
-    exact = layer.to(pictures.scale.device, torch.float64)
-    weights = exact.to(pictures.scale.dtype)
+    exact = layer.to(features.scale.device, torch.float64)
+    weights = exact.to(features.scale.dtype)
     loss = exact.new_zeros(())
     gradient = torch.zeros_like(exact)
-    for x, y in pictures.blocks(len(layer)):
+    for x, y in features.blocks(len(layer)):
         log_p = (x @ weights.T).log_softmax(dim=1)
         right = log_p.gather(1, y[:, None])
         loss -= right.sum(dtype=torch.float64)
         error = log_p.exp_().scatter_(1, y[:, None], right.expm1_())
         gradient += error.T @ x
-    value = loss / len(pictures) + 0.5 * wd * exact.square().sum()
-    return float(value), gradient.div_(len(pictures)).add_(exact, alpha=wd)
+    value = loss / len(features) + 0.5 * wd * exact.square().sum()
+    return float(value), gradient.div_(len(features)).add_(exact, alpha=wd)
 
 
-def second_moment(pictures: Pictures) -> Tensor:
+def second_moment(features: UnitFeatures) -> Tensor:
     """What the first guess of the Hessian is made of, float64.
 
     XᵀX / n of the rows with their ones [d + 1, d + 1]; of fewer rows than columns X / √n itself,
     [n, d + 1].
     """
-    width = pictures.width
-    if len(pictures) < width:
-        rows = torch.cat([x for x, _ in pictures.blocks(width)])
-        return rows.double() / math.sqrt(len(pictures))
-    total = torch.zeros(width, width, dtype=torch.float64, device=pictures.scale.device)
-    for x, _ in pictures.blocks(width):
+    width = features.width
+    if len(features) < width:
+        rows = torch.cat([x for x, _ in features.blocks(width)])
+        return rows.double() / math.sqrt(len(features))
+    total = torch.zeros(width, width, dtype=torch.float64, device=features.scale.device)
+    for x, _ in features.blocks(width):
         total += x.T @ x
-    return total.div_(len(pictures))
+    return total.div_(len(features))
 
 
-def indecision(layer: Tensor, pictures: Pictures) -> float:
+def indecision(layer: Tensor, features: UnitFeatures) -> float:
     """The mean of p · (1 − p) over classes and a sample of the rows."""
-    places = torch.arange(0, len(pictures), math.ceil(len(pictures) / SAMPLE), device=layer.device)
-    x, _ = pictures.take(places)
+    places = torch.arange(0, len(features), math.ceil(len(features) / SAMPLE), device=layer.device)
+    x, _ = features.take(places)
     p = (x @ layer.to(x).T).softmax(dim=1)
     return float((p * (1 - p)).mean())
 
@@ -160,8 +160,8 @@ def _preconditioner(moment: Tensor, indecision: float, wd: float) -> Preconditio
     return solve if whole else solve_by_rows
 
 
-def _evaluate(layer: Tensor, pictures: Pictures, wd: float) -> _Point:
-    return _Point(layer, *objective(layer, pictures, wd))
+def _evaluate(layer: Tensor, features: UnitFeatures, wd: float) -> _Point:
+    return _Point(layer, *objective(layer, features, wd))
 
 
 def _two_loops(gradient: Tensor, eased: Tensor, pairs: deque[Pair]) -> Tensor:

@@ -1,21 +1,21 @@
 """The official probe: logistic regression on frozen features, readable from top to bottom.
 
-In: features and labels of training and test pictures, a seed, N shots or all.
-Out: top-1 and top-5 on the test pictures, the chosen hyper-parameters, every trial.
+In: features and labels of training and test images, a seed, N shots or all.
+Out: top-1 and top-5 on the test images, the chosen hyper-parameters, every trial.
 - Every feature vector is scaled to length 1 (a zero vector stays zero); one linear layer with bias.
-- A fifth of every class of the training pictures is laid aside for validation. With N shots, N
-  pictures a class are then drawn from the rest.
+- A fifth of every class of the training images is laid aside for validation. With N shots, N
+  images a class are then drawn from the rest.
 - Search, solver "sgd": 30 trials (learning rate, weight decay) proposed by TPE, each fitted on what
-  was not laid aside and judged by top-1 of its last epoch on the validation pictures. An option
+  was not laid aside and judged by top-1 of its last epoch on the validation images. An option
   gives up, in each round, the trials that lag behind.
   Solver "lbfgs": the optimum for a few decays from strong to weak, each started from the last,
   until the validation accuracy has fallen by more than its standard error.
-- Final fit with the best: on all training pictures, validation included; with N shots, on the N of
-  the search. Then, for the first time, the test pictures.
+- Final fit with the best: on all training images, validation included; with N shots, on the N of
+  the search. Then, for the first time, the test images.
 Source: section 4 of the paper and the public code's logreg.py. Differences, each on purpose: the
 trials of a seed share their start and batches (there each goes on where the last left the global
 generator); a trial that diverges counts 0 (there, its last accuracy); the shots of the final fit
-are those of the search (there, N others from all training pictures); a small class keeps a picture
+are those of the search (there, N others from all training images); a small class keeps an image
 on each side of the split.
 Cost: sgd 31 fits of 100 epochs; lbfgs 5 to 20 passes over the features a decay.
 """
@@ -33,7 +33,7 @@ from torch import Tensor
 
 from cog.errors import CogError, unknown_name
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.features import Pictures, make_pictures
+from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.halving import percent_right, race
 from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
 from cog.probes.ranks import layer_ranks
@@ -52,7 +52,7 @@ class _Found:
 
     trials: list[Trial]
     best: Trial
-    refit: Callable[[Pictures], Tensor]
+    refit: Callable[[UnitFeatures], Tensor]
     """the final fit with the best: layer [c, d + 1]"""
     total: int
     """how many steps `progress` was promised, the final fit among them"""
@@ -62,7 +62,7 @@ class _Found:
 def logreg(
     data: ProbeData, settings: ProbeSettings, progress: Progress | None = None
 ) -> ProbeResult:
-    """Choose hyper-parameters on validation pictures, fit once more, score the test pictures.
+    """Choose hyper-parameters on validation images, fit once more, score the test images.
 
     `progress` is called with (done, total) after each trial and after the final fit.
 
@@ -103,8 +103,8 @@ def logreg(
 
 
 def _by_sgd(
-    search_on: Pictures,
-    validation: Pictures,
+    search_on: UnitFeatures,
+    validation: UnitFeatures,
     n_classes: int,
     settings: ProbeSettings,
     progress: Progress,
@@ -147,7 +147,7 @@ def _by_sgd(
         [trial for trial, ran in zip(trials, epochs, strict=True) if ran == recipe.epochs]
     )
 
-    def refit(final: Pictures) -> Tensor:
+    def refit(final: UnitFeatures) -> Tensor:
         return fit_sgd(final, [best["lr"]], [best["wd"]], n_classes, recipe, seed)[0]
 
     return _Found(trials, best, refit, total, _memory_note(fitting, recipe.trials_per_round))
@@ -161,8 +161,8 @@ def _memory_note(fitting: int, per_round: int) -> tuple[str, ...]:
 
 
 def _by_lbfgs(
-    search_on: Pictures,
-    validation: Pictures,
+    search_on: UnitFeatures,
+    validation: UnitFeatures,
     n_classes: int,
     settings: ProbeSettings,
     progress: Progress,
@@ -171,10 +171,10 @@ def _by_lbfgs(
     recipe = settings.recipe
     moment = second_moment(search_on)
 
-    def fit(pictures: Pictures, wd: float, start: Tensor) -> Optimum:
+    def fit(features: UnitFeatures, wd: float, start: Tensor) -> Optimum:
         """The optimum for a decay."""
         return fit_lbfgs(
-            pictures, wd, start, recipe.lbfgs_tolerance, recipe.lbfgs_iterations, moment
+            features, wd, start, recipe.lbfgs_tolerance, recipe.lbfgs_iterations, moment
         )
 
     trials: list[Trial] = []
@@ -196,7 +196,7 @@ def _by_lbfgs(
 
 
 def _error(percent: float, count: int) -> float:
-    """The standard error of a share of so many pictures, in percent: less of a fall is noise."""
+    """The standard error of a share of so many images, in percent: less of a fall is noise."""
     return math.sqrt(percent * (100 - percent) / count)
 
 
@@ -207,7 +207,7 @@ def estimate_seconds(n_rows: int, dim: int, n_classes: int, settings: ProbeSetti
     """Seconds that one probe will take, roughly: a few steps on random data times their number.
 
     Args:
-        n_rows: training pictures.
+        n_rows: training images.
         dim: feature size.
         n_classes: classes.
         settings: their solver, recipe and device are used.
@@ -215,17 +215,17 @@ def estimate_seconds(n_rows: int, dim: int, n_classes: int, settings: ProbeSetti
     recipe = settings.recipe
     size = min(recipe.batch_size if settings.solver == "sgd" else ROWS_MEASURED, n_rows)
     x = np.random.default_rng(0).random((size, dim), np.float32)
-    pictures = make_pictures(x, np.arange(size) % n_classes, work_device(settings))
+    features = unit_features(x, np.arange(size) % n_classes, work_device(settings))
     if settings.solver == "sgd":
         few = dataclasses.replace(recipe, epochs=STEPS_MEASURED)  # of one batch each
         heads = min(recipe.trials_per_round, recipe.trials)
         lrs, wds = [1.0] * heads, [0.0] * heads
-        fit = _measured(lambda: fit_sgd(pictures, lrs, wds, n_classes, few, settings.seed)) / heads
+        fit = _measured(lambda: fit_sgd(features, lrs, wds, n_classes, few, settings.seed)) / heads
         searched = n_rows if settings.shots else n_rows * (1 - recipe.validation_share)
         steps = recipe.trials * math.ceil(searched / size) + math.ceil(n_rows / size)
         return fit / STEPS_MEASURED * steps * recipe.epochs
     layer = torch.zeros(n_classes, dim + 1)
-    block = _measured(lambda: objective(layer, pictures, 0.0))
+    block = _measured(lambda: objective(layer, features, 0.0))
     return block * (n_rows / size) * EVALUATIONS_A_DECAY * (len(recipe.lbfgs_decays) + 1)
 
 

@@ -63,7 +63,7 @@ def top_k(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> fl
 
 
 def mean_per_class(ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int) -> float:
-    """The mean over classes of their top-1, in percent; classes without pictures are left out.
+    """The mean over classes of their top-1, in percent; classes without images are left out.
 
     Args and errors are those of `per_class_top1`.
 
@@ -76,7 +76,7 @@ def mean_per_class(ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classe
 def per_class_top1(
     ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int
 ) -> NDArray[np.float64]:
-    """Top-1 of each class in percent, float64[c]; NaN for a class without pictures.
+    """Top-1 of each class in percent, float64[c]; NaN for a class without images.
 
     Args:
         ranks: int64[m], what `label_ranks` gives.
@@ -93,7 +93,7 @@ def per_class_top1(
         raise CogError(
             f"expected a rank for each of at least one label, "
             f"found {len(ranks)} ranks and {len(labels)} labels",
-            "give the labels of the pictures that the ranks are of",
+            "give the labels of the images that the ranks are of",
         )
     _check_labels(labels, n_classes)
     counts = np.bincount(labels, minlength=n_classes)
@@ -106,9 +106,9 @@ def per_class_top1(
 def bootstrap_interval(
     ranks: NDArray[np.int64], k: int = 1, level: float = 0.95
 ) -> tuple[float, float]:
-    """Where top-k would lie, in percent, were the m test pictures drawn anew from themselves.
+    """Where top-k would lie, in percent, were the m test images drawn anew from themselves.
 
-    The percentile interval of the bootstrap over pictures. Each draw hits with the share p of hits,
+    The percentile interval of the bootstrap over images. Each draw hits with the share p of hits,
     so that the hits of m draws are binomial (m, p): its quantiles are exact, without any draw. It
     leaves out what another training set or another seed would change.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, chapter 13.
@@ -158,7 +158,7 @@ def percent_within(ranks: NDArray[np.int64], k: int) -> float:
     if k < 1 or not len(ranks):
         raise CogError(
             f"expected k ≥ 1 and at least one row, found k = {k} and {len(ranks)} rows",
-            "give at least one test picture",
+            "give at least one test image",
         )
     return 100.0 * int((ranks < k).sum()) / len(ranks)
 

@@ -1,12 +1,12 @@
 """A perceptron with one hidden layer: the other mode of evaluation of masked-image models.
 
-In: features and labels of training and test pictures, a seed, N shots or all.
-Out: the ranks of the right classes on the test pictures, the chosen rate, every trial.
-- Unit features, each number standardised by the mean and deviation of the pictures of the fit; a
+In: features and labels of training and test images, a seed, N shots or all.
+Out: the ranks of the right classes on the test images, the chosen rate, every trial.
+- Unit features, each number standardised by the mean and deviation of the images of the fit; a
   layer of 1,024 with ReLU; a linear layer.
 - AdamW with decay 1e-2, batches of the recipe's size, 30 epochs but at least 300 steps (N shots are
   but one batch or two), half a cosine from the rate to nothing.
-- The rate is chosen on the validation pictures. All fits of a seed share their start and batches; a
+- The rate is chosen on the validation images. All fits of a seed share their start and batches; a
   rate that diverges counts 0.
 Source: ours; no two papers have the same. The standardisation is that of MAE's linear probe (He et
 al., CVPR 2022, appendix A.1: batch normalisation without an affine part); AdamW's betas and the
@@ -28,16 +28,16 @@ from torch.nn.functional import cross_entropy, linear
 
 from cog.errors import CogError
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.features import Pictures
+from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
-from cog.probes.ranks import picture_ranks
+from cog.probes.ranks import image_ranks
 from cog.probes.rows import prepared, rows_to_fit
 from cog.probes.search import SCORE, Trial, best_trial
 from cog.probes.sgd import batches
 
 
 def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
-    """Choose the learning rate on validation pictures, fit once more, score the test pictures.
+    """Choose the learning rate on validation images, fit once more, score the test images.
 
     Raises:
         CogError: data that cannot be learnt from, nothing to validate on, or a final fit that
@@ -50,12 +50,12 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     rates = settings.recipe.mlp_rates
     total = 100 * (len(rates) + 1)
 
-    def fit(pictures: Pictures, rate: float, before: int) -> _Network:
+    def fit(features: UnitFeatures, rate: float, before: int) -> _Network:
         def tell(share: float) -> None:
             if progress:
                 progress(int(100 * (before + share)), total)
 
-        return _fit(pictures, rate, data.n_classes, settings, tell)
+        return _fit(features, rate, data.n_classes, settings, tell)
 
     trials: list[Trial] = []
     for rate in rates:
@@ -91,22 +91,22 @@ class _Network:
 
 
 def _fit(
-    pictures: Pictures,
+    features: UnitFeatures,
     rate: float,
     n_classes: int,
     settings: ProbeSettings,
     tell: Callable[[float], None],
 ) -> _Network:
-    recipe, device = settings.recipe, pictures.source.device
-    network = _start(pictures, recipe.mlp_hidden, n_classes, settings.seed)
+    recipe, device = settings.recipe, features.source.device
+    network = _start(features, recipe.mlp_hidden, n_classes, settings.seed)
     optimizer = torch.optim.AdamW(network.weights, lr=rate, weight_decay=recipe.mlp_decay)
     size = recipe.batch_size
-    steps_an_epoch = math.ceil(len(pictures) / size)
+    steps_an_epoch = math.ceil(len(features) / size)
     epochs = max(recipe.mlp_epochs, math.ceil(recipe.mlp_least_steps / steps_an_epoch))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps_an_epoch)
     for epoch in range(epochs):
-        for batch in batches(len(pictures), size, settings.seed, epoch, device):
-            x, y = pictures.take(batch)
+        for batch in batches(len(features), size, settings.seed, epoch, device):
+            x, y = features.take(batch)
             loss = cross_entropy(network.outputs(x), y)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -116,35 +116,35 @@ def _fit(
     return network
 
 
-def _start(pictures: Pictures, hidden: int, n_classes: int, seed: int) -> _Network:
+def _start(features: UnitFeatures, hidden: int, n_classes: int, seed: int) -> _Network:
     """Layers as torch.nn.Linear starts them, from a generator of the seed's own."""
-    mean, variance = _moments(pictures)
+    mean, variance = _moments(features)
     scale = 1 / variance.sqrt().where(variance > 1e-12, 1.0)  # a number that never varies stays 0
-    like = pictures.scale
+    like = features.scale
     generator = torch.Generator().manual_seed(seed)
     weights = []
-    for n_outputs, n_inputs in ((hidden, pictures.width - 1), (n_classes, hidden)):
+    for n_outputs, n_inputs in ((hidden, features.width - 1), (n_classes, hidden)):
         for shape in ((n_outputs, n_inputs), (n_outputs,)):
             uniform = (2 * torch.rand(shape, generator=generator) - 1) / math.sqrt(n_inputs)
             weights.append(uniform.to(like).requires_grad_())
     return _Network(mean.to(like), scale.to(like), tuple(weights))
 
 
-def _moments(pictures: Pictures) -> tuple[Tensor, Tensor]:
+def _moments(features: UnitFeatures) -> tuple[Tensor, Tensor]:
     """Mean and variance of each number of the unit features: float64 [d]."""
     total, squares = torch.zeros(
-        2, pictures.width - 1, dtype=torch.float64, device=pictures.source.device
+        2, features.width - 1, dtype=torch.float64, device=features.source.device
     )
-    for x, _ in pictures.blocks(pictures.width):
+    for x, _ in features.blocks(features.width):
         exact = x[:, :-1].double()
         total += exact.sum(0)
         squares += exact.square().sum(0)
-    mean = total / len(pictures)
-    return mean, (squares / len(pictures) - mean.square()).clamp_min(0)
+    mean = total / len(features)
+    return mean, (squares / len(features) - mean.square()).clamp_min(0)
 
 
 @torch.no_grad()
-def _ranks(network: _Network, pictures: Pictures) -> NDArray[np.int64]:
+def _ranks(network: _Network, features: UnitFeatures) -> NDArray[np.int64]:
     """In blocks that leave room for the hidden layer."""
     widest = max(len(network.weights[0]), len(network.weights[2]))
-    return picture_ranks(network.outputs, pictures, widest)
+    return image_ranks(network.outputs, features, widest)

@@ -1,10 +1,10 @@
 """Nearest class mean by cosine: nothing is learnt but a mean, and nothing is chosen.
 
-In: features and labels of training and test pictures, a seed, N shots or all.
-Out: the ranks of the right classes on the test pictures.
-- A class is the mean of its unit features, scaled to length 1; a picture belongs to the class of
-  greatest cosine. A class without training pictures comes last.
-- There is nothing to validate: all pictures make the means, or the N of each class.
+In: features and labels of training and test images, a seed, N shots or all.
+Out: the ranks of the right classes on the test images.
+- A class is the mean of its unit features, scaled to length 1; an image belongs to the class of
+  greatest cosine. A class without training images comes last.
+- There is nothing to validate: all images make the means, or the N of each class.
 Source: Mensink et al., "Distance-Based Image Classification", TPAMI 2013; on unit features and with
 means of length 1, Rebuffi et al., "iCaRL", CVPR 2017. The plain distance to a mean that is not
 scaled would favour classes of short means. Cost: one pass over the features.
@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.features import Pictures
-from cog.probes.ranks import picture_ranks
+from cog.probes.features import UnitFeatures
+from cog.probes.ranks import image_ranks
 from cog.probes.rows import final_rows, prepared
 
 
 def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
-    """Classify the test pictures by the nearest mean of a class.
+    """Classify the test images by the nearest mean of a class.
 
     Raises:
         CogError: data that cannot be learnt from.
@@ -38,7 +38,7 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     def cosine(x: Tensor) -> Tensor:
         return (x[:, :-1] @ means.T).masked_fill(counts == 0, -torch.inf)
 
-    ranks = picture_ranks(cosine, test, data.n_classes)
+    ranks = image_ranks(cosine, test, data.n_classes)
     if progress:
         progress(1, 1)
     return ProbeResult(
@@ -51,12 +51,12 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     )
 
 
-def class_sums(pictures: Pictures, n_classes: int) -> tuple[Tensor, Tensor]:
+def class_sums(features: UnitFeatures, n_classes: int) -> tuple[Tensor, Tensor]:
     """Sums of the unit features of each class, float64 [c, d], and their counts int64 [c]."""
-    device = pictures.source.device
-    sums = torch.zeros(n_classes, pictures.width - 1, dtype=torch.float64, device=device)
+    device = features.source.device
+    sums = torch.zeros(n_classes, features.width - 1, dtype=torch.float64, device=device)
     counts = torch.zeros(n_classes, dtype=torch.int64, device=device)
-    for x, y in pictures.blocks(pictures.width):
+    for x, y in features.blocks(features.width):
         sums.index_add_(0, y, x[:, :-1].double())
         counts += torch.bincount(y, minlength=n_classes)
     return sums, counts

@@ -9,22 +9,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cog.probes.features import Pictures
+from cog.probes.features import UnitFeatures
 
 
-def layer_ranks(layer: Tensor, pictures: Pictures) -> NDArray[np.int64]:
-    """The place of the right class of each picture under a layer [c, d + 1], in blocks."""
-    return picture_ranks(lambda x: x @ layer.T, pictures, len(layer))
+def layer_ranks(layer: Tensor, features: UnitFeatures) -> NDArray[np.int64]:
+    """The place of the right class of each image under a layer [c, d + 1], in blocks."""
+    return image_ranks(lambda x: x @ layer.T, features, len(layer))
 
 
-def picture_ranks(
-    outputs: Callable[[Tensor], Tensor], pictures: Pictures, n_classes: int
+def image_ranks(
+    outputs: Callable[[Tensor], Tensor], features: UnitFeatures, n_classes: int
 ) -> NDArray[np.int64]:
-    """The place of the right class of each picture, in blocks: no n × c matrix is made.
+    """The place of the right class of each image, in blocks: no n × c matrix is made.
 
     `outputs` takes unit rows with their ones [b, d + 1] and gives [b, c].
     """
-    blocks = pictures.blocks(n_classes)
+    blocks = features.blocks(n_classes)
     ranks: NDArray[np.int64] = (
         torch.cat([output_ranks(outputs(x), y) for x, y in blocks]).cpu().numpy()
     )

@@ -1,14 +1,14 @@
 """Ridge regression on the classes as 0 and 1: a closed form for every penalty.
 
-In: features and labels of training and test pictures, a seed, N shots or all.
-Out: the ranks of the right classes on the test pictures, the chosen penalty, every trial.
+In: features and labels of training and test images, a seed, N shots or all.
+Out: the ranks of the right classes on the test images, the chosen penalty, every trial.
 - W minimises |Y − XW − b|²/n + penalty · |W|², on unit features; the bias b is not penalised: both
-  sides are centred, and it follows. A class without training pictures comes last.
+  sides are centred, and it follows. A class without training images comes last.
 - The covariance of the features is decomposed once, V diag(e) Vᵀ; each penalty is then
   V diag(1 / (e + penalty)) Vᵀ times the covariance with the classes. Covariances are made in
   float64: in float32 the small eigenvalues, which small penalties leave in play, drown.
-- The penalty is chosen on the validation pictures; the final fit decomposes once more, unless it
-  has the pictures of the search (N shots).
+- The penalty is chosen on the validation images; the final fit decomposes once more, unless it
+  has the images of the search (N shots).
 Source: Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, sections 3.4.1 and 4.2;
 scikit-learn's Ridge has alpha = n · penalty. Cost: 2·n·d² + 9·d³ operations in float64, twice.
 """
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
-from cog.probes.features import Pictures
+from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ncm import class_sums
 from cog.probes.ranks import layer_ranks
@@ -34,7 +34,7 @@ from cog.probes.search import SCORE, Trial, best_trial
 def ridge(
     data: ProbeData, settings: ProbeSettings, progress: Progress | None = None
 ) -> ProbeResult:
-    """Choose the penalty on validation pictures, fit once more, score the test pictures.
+    """Choose the penalty on validation images, fit once more, score the test images.
 
     Raises:
         CogError: data that cannot be learnt from, or nothing to validate on.
@@ -69,13 +69,13 @@ def ridge(
 
 @dataclass(frozen=True)
 class _Decomposed:
-    """The covariances of some pictures, ready for any penalty; float64."""
+    """The covariances of some images, ready for any penalty; float64."""
 
     values: Tensor  # [d], eigenvalues of the features' covariance
     vectors: Tensor  # [d, d], in columns
     turned: Tensor  # [d, c], Vᵀ times the covariance of features and classes
     mean: Tensor  # [d], of the features
-    share: Tensor  # [c], of the pictures
+    share: Tensor  # [c], of the images
     dtype: torch.dtype
 
     def layer(self, penalty: float) -> Tensor:
@@ -85,11 +85,11 @@ class _Decomposed:
         return torch.cat([weights.T, bias[:, None]], dim=1).to(self.dtype)
 
 
-def _decompose(pictures: Pictures, n_classes: int) -> _Decomposed:
-    n, dim = len(pictures), pictures.width - 1
-    sums, counts = class_sums(pictures, n_classes)
+def _decompose(features: UnitFeatures, n_classes: int) -> _Decomposed:
+    n, dim = len(features), features.width - 1
+    sums, counts = class_sums(features, n_classes)
     moment = torch.zeros(dim, dim, dtype=torch.float64, device=sums.device)
-    for x, _ in pictures.blocks(dim):
+    for x, _ in features.blocks(dim):
         exact = x[:, :-1].double()
         moment.addmm_(exact.T, exact)
     mean, share = sums.sum(0) / n, counts.double() / n
@@ -97,5 +97,5 @@ def _decompose(pictures: Pictures, n_classes: int) -> _Decomposed:
     with_classes = (sums / n).T - torch.outer(mean, share)
     values, vectors = torch.linalg.eigh(covariance)
     return _Decomposed(
-        values.clamp_min(0), vectors, vectors.T @ with_classes, mean, share, pictures.scale.dtype
+        values.clamp_min(0), vectors, vectors.T @ with_classes, mean, share, features.scale.dtype
     )

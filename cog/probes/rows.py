@@ -1,6 +1,6 @@
-"""Which pictures a probe searches on, validates on and is fitted on, and on which device.
+"""Which images a probe searches on, validates on and is fitted on, and on which device.
 
-Shared by every probe, so that all of one seed and shot count see the same pictures.
+Shared by every probe, so that all of one seed and shot count see the same images.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.probes.data import ProbeData, ProbeSettings, check_probe_data
-from cog.probes.features import Pictures, make_pictures
+from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.sampling import few_shot, validation_split
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of the training pictures, each int64 and sorted."""
+class ProbeRows:
+    """Rows of the training images, each int64 and sorted."""
 
     search: NDArray[np.int64]
     """to fit while hyper-parameters are chosen"""
@@ -28,8 +28,8 @@ class Rows:
     """of the fit with the best"""
 
 
-def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[Pictures, Pictures]:
-    """All training and all test pictures on the device: checked and made once for all probes.
+def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[UnitFeatures, UnitFeatures]:
+    """All training and all test images on the device: checked and made once for all probes.
 
     Raises:
         CogError: data that no probe can learn from.
@@ -38,29 +38,29 @@ def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[Pictures, Pictur
     if device not in data.on_device:
         check_probe_data(data)
         data.on_device[device] = (
-            make_pictures(data.train_x, data.train_y, device),
-            make_pictures(data.test_x, data.test_y, device),
+            unit_features(data.train_x, data.train_y, device),
+            unit_features(data.test_x, data.test_y, device),
         )
     return data.on_device[device]
 
 
-def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
-    """Split the training pictures as the settings say.
+def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows:
+    """Split the training images as the settings say.
 
-    - All pictures: a share of every class validates; the final fit takes all, validation included.
-    - N shots, the official order: the share is laid aside first, N pictures a class are drawn from
+    - All images: a share of every class validates; the final fit takes all, validation included.
+    - N shots, the official order: the share is laid aside first, N images a class are drawn from
       the rest, and both fits take these N.
-    - N shots, validation within: N pictures a class are drawn first, a share of those validates,
+    - N shots, validation within: N images a class are drawn first, a share of those validates,
       and the final fit takes the N: nothing else was looked at.
 
     Raises:
-        CogError: no class has a picture to spare for validation.
+        CogError: no class has an image to spare for validation.
     """
     rows = _rows(labels, settings)
     if not len(rows.validation):
         raise CogError(
-            "expected a class with at least two training pictures to validate on, found none",
-            "give more pictures, or more --shots",
+            "expected a class with at least two training images to validate on, found none",
+            "give more images, or more --shots",
         )
     return rows
 
@@ -70,18 +70,18 @@ def final_rows(labels: NDArray[np.int64], settings: ProbeSettings) -> NDArray[np
     return _rows(labels, settings).final
 
 
-def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> Rows:
+def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows:
     share, seed = settings.recipe.validation_share, settings.seed
     everything = np.arange(len(labels))
     if settings.shots is not None and settings.shots_validation == "within":
         drawn = few_shot(labels, settings.shots, everything, seed)
         train, validation = (drawn[part] for part in validation_split(labels[drawn], share, seed))
-        return Rows(train, validation, drawn)
+        return ProbeRows(train, validation, drawn)
     train, validation = validation_split(labels, share, seed)
     if settings.shots is None:
-        return Rows(train, validation, everything)
+        return ProbeRows(train, validation, everything)
     shots = few_shot(labels, settings.shots, train, seed)
-    return Rows(shots, validation, shots)
+    return ProbeRows(shots, validation, shots)
 
 
 def work_device(settings: ProbeSettings) -> str:

@@ -1,9 +1,9 @@
-"""Which training pictures a probe learns from: the validation part, and nested few-shot subsets.
+"""Which training images a probe learns from: the validation part, and nested few-shot subsets.
 
 The rows of a class are shuffled by a generator of (seed, purpose, class), so what is drawn from a
 class depends on nothing but the seed, its label and its own rows.
 Source: the split and few-shot functions of the public code's feature_ops.py, but for its slice that
-loses every class of fewer than five pictures. Cost: one sort of the labels.
+loses every class of fewer than five images. Cost: one sort of the labels.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def validation_split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Take a share of every class for validation; gives the rows to train on and to validate on.
 
-    Of n pictures of a class int(n × share) validate, but at least one, and at least one is left to
-    train on; the only picture of a class trains, so such a class is not validated.
+    Of n images of a class int(n × share) validate, but at least one, and at least one is left to
+    train on; the only image of a class trains, so such a class is not validated.
 
     Args:
         labels: int64[m], not negative.
@@ -53,14 +53,14 @@ def validation_split(
 def few_shot(
     labels: NDArray[np.int64], shots: int, rows: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
-    """Draw `shots` pictures a class from the given rows; a class with fewer gives all it has.
+    """Draw `shots` images a class from the given rows; a class with fewer gives all it has.
 
     The official order takes the validation part first: `rows` are those that `validation_split`
     leaves to train on. For one seed the draws are nested: those of 1 lie within those of 2.
 
     Args:
-        labels: int64[m], the labels of all pictures.
-        shots: pictures a class, at least 1.
+        labels: int64[m], the labels of all images.
+        shots: images a class, at least 1.
         rows: int64[r], the rows to draw from.
         seed: not negative.
 

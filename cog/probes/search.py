@@ -31,7 +31,7 @@ def search(
     """Try settings, the later ones where the earlier did well, and give every trial in order.
 
     Args:
-        score: takes the settings of one round and gives a score (percent on validation pictures)
+        score: takes the settings of one round and gives a score (percent on validation images)
             for each; a score that is not finite is kept as 0.
         ranges: name → (low, high), each drawn log-uniformly.
         n_trials: how many in all.

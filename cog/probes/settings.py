@@ -1,6 +1,6 @@
 """Which probes are fitted on features, and the row of results that each gives.
 
-Shared by `cog evaluate`, which has pictures, and `cog probe`, which has any features.
+Shared by `cog evaluate`, which has images, and `cog probe`, which has any features.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cog.errors import CogError, unknown_name
 from cog.probes import PROBES, SOLVERS
 from cog.recipe import SEEDS
 
-FREE = ("knn", "ncm")  # fitted beside logreg; with all pictures a seed decides next to nothing
+FREE = ("knn", "ncm")  # fitted beside logreg; with all images a seed decides next to nothing
 VALIDATIONS = ("official", "within")
 RECIPE_OPTIONS = ("trials_per_round", "sgd_early_stop", "products", "lbfgs_early_stop")
 """fields of the recipe that are options of the commands"""
@@ -24,7 +24,7 @@ class Probing:
 
     probes: tuple[str, ...] = ("logreg", *FREE)
     solver: str = "sgd"
-    shots: tuple[int | None, ...] = (None,)  # pictures a class to train on; None: all
+    shots: tuple[int | None, ...] = (None,)  # images a class to train on; None: all
     shots_validation: str = "official"
     seeds: tuple[int, ...] = SEEDS
 
@@ -49,7 +49,7 @@ class Probing:
     def results(self) -> Iterator[tuple[str, str, int | None, int]]:
         """Probe, solver, shots and seed of every result.
 
-        With all pictures, k-NN and the nearest mean are fitted for the first seed alone.
+        With all images, k-NN and the nearest mean are fitted for the first seed alone.
         """
         for probe in self.probes:
             for shots in self.shots:

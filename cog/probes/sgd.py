@@ -1,6 +1,6 @@
 """Softmax regression by SGD with momentum, for several heads (learning rate, decay) at once.
 
-In: pictures, h learning rates and weight decays.
+In: images, h learning rates and weight decays.
 Out: one layer a head, [h, c, d + 1]; the last column is the bias.
 - Each epoch goes once through a fresh permutation of the rows in batches; the last may be short.
 - Each step: mean cross-entropy over the batch; gradient + wd × layer (bias too) into the velocity;
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from cog.errors import CogError
-from cog.probes.features import Pictures
+from cog.probes.features import UnitFeatures
 from cog.recipe import Recipe
 
 _START, _BATCHES = 0, 1  # purposes of the generators of one seed
@@ -69,7 +69,7 @@ class Heads:
 
 
 def fit_sgd(
-    pictures: Pictures,
+    features: UnitFeatures,
     lrs: Sequence[float],
     wds: Sequence[float],
     n_classes: int,
@@ -81,7 +81,7 @@ def fit_sgd(
     A head whose loss or weights stop being finite comes back as NaN, and disturbs no other.
 
     Args:
-        pictures: n rows; on the device that does the work, and of the type to work in.
+        images: n rows; on the device that does the work, and of the type to work in.
         lrs: h learning rates.
         wds: h weight decays.
         n_classes: c.
@@ -91,21 +91,21 @@ def fit_sgd(
     Returns:
         [h, c, d + 1].
     """
-    heads = start_heads(pictures, lrs, wds, n_classes, seed)
-    train(heads, pictures, recipe, seed, range(recipe.epochs))
+    heads = start_heads(features, lrs, wds, n_classes, seed)
+    train(heads, features, recipe, seed, range(recipe.epochs))
     return heads.finished()
 
 
 def start_heads(
-    pictures: Pictures, lrs: Sequence[float], wds: Sequence[float], n_classes: int, seed: int
+    features: UnitFeatures, lrs: Sequence[float], wds: Sequence[float], n_classes: int, seed: int
 ) -> Heads:
     """Heads before their first epoch, all with the same layer."""
-    start = initial_layer(n_classes, pictures.width, seed).to(pictures.scale)
+    start = initial_layer(n_classes, features.width, seed).to(features.scale)
     layers = start.repeat(len(lrs), 1, 1)
     return Heads(tuple(lrs), tuple(wds), layers, torch.zeros_like(layers))
 
 
-def train(heads: Heads, pictures: Pictures, recipe: Recipe, seed: int, epochs: range) -> None:
+def train(heads: Heads, features: UnitFeatures, recipe: Recipe, seed: int, epochs: range) -> None:
     """Take the heads through some of the recipe's epochs, counted from 0.
 
     Raises:
@@ -121,15 +121,15 @@ def train(heads: Heads, pictures: Pictures, recipe: Recipe, seed: int, epochs: r
         [[scheduled_lr(lr, epoch, recipe.epochs) for lr in heads.lrs] for epoch in epochs]
     )
     rate = torch.empty_like(rates[0])
-    step = _make_step(heads, rate, pictures, recipe)
+    step = _make_step(heads, rate, features, recipe)
     full = step
     with _matrix_products(recipe.products):
-        if device.type == "cuda" and len(pictures) >= recipe.batch_size:
+        if device.type == "cuda" and len(features) >= recipe.batch_size:
             first = torch.arange(recipe.batch_size, device=device)
             full = _recorded(step, first, (heads.layers, heads.velocity))
         for epoch, now in zip(epochs, rates, strict=True):
             rate.copy_(now)
-            for batch in batches(len(pictures), recipe.batch_size, seed, epoch, device):
+            for batch in batches(len(features), recipe.batch_size, seed, epoch, device):
                 (full if len(batch) == recipe.batch_size else step)(batch)
 
 
@@ -191,7 +191,7 @@ def _generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state) >> 1)  # torch takes signed seeds
 
 
-def _make_step(heads: Heads, rate: Tensor, pictures: Pictures, recipe: Recipe) -> Step:
+def _make_step(heads: Heads, rate: Tensor, features: UnitFeatures, recipe: Recipe) -> Step:
     """A step of all heads on the rows of a batch; `rate` [h] is read when it runs.
 
     The gradient for the outputs is (softmax − one-hot) / b; all heads make one matrix product.
@@ -202,7 +202,7 @@ def _make_step(heads: Heads, rate: Tensor, pictures: Pictures, recipe: Recipe) -
     kind = PRODUCTS[recipe.products]
 
     def step(batch: Tensor) -> None:
-        x, y = pictures.take(batch)
+        x, y = features.take(batch)
         right = y[:, None, None].expand(-1, n_heads, 1)
         factor = x if kind is None else x.to(kind)
         outputs = factor @ layers.to(factor.dtype).T

@@ -25,14 +25,16 @@ from cog.report.render import render
 from cog.report.theme import PAGE
 from cog.results.files import is_table
 from cog.results.summary import Z95
-from cog.storage import Place, write_text
+from cog.storage import StoragePath, write_text
 from cog.wordnet.taxonomy import load_taxonomy
 
 CHARTS = ("levels", "few_shot", "ranks", "concepts", "surface", "cost")
 SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # what vl_convert is asked
 
 
-def write_page(data: PageData, levels: Levels, out: Place, baseline: str | None = None) -> Place:
+def write_page(
+    data: PageData, levels: Levels, out: StoragePath, baseline: str | None = None
+) -> StoragePath:
     """Write the page of `data` to `out`; gives `out`.
 
     Args:
@@ -99,7 +101,7 @@ def _sentences(data: PageData) -> list[str]:
     """Where the numbers come from, in words: what all rows have in common."""
     results = data.results
     told = {
-        "protocol": "Protocol", "split": "Split of pictures", "levels_hash": "Levels",
+        "protocol": "Protocol", "split": "Split of images", "levels_hash": "Levels",
         "recipe_hash": "Recipe", "cog_version": "cog", "torch_version": "torch",
         "timm_version": "timm",
     }  # fmt: skip
@@ -107,12 +109,12 @@ def _sentences(data: PageData) -> list[str]:
     return [f"{text}: {', '.join(found)}" for text, found in values.items() if found]
 
 
-def default_out(runs: Place) -> Place:
+def default_out(runs: StoragePath) -> StoragePath:
     """`report.html` in the folder of runs, or beside the file of results."""
     return (runs.parent if is_table(runs) else runs) / "report.html"
 
 
-def default_levels(runs: Place) -> Path | None:
+def default_levels(runs: StoragePath) -> Path | None:
     """The folder `levels` of runs where there is one; None stands for the official levels.
 
     >>> default_levels(Path("no-such-runs")) is None

@@ -37,12 +37,12 @@ def levels(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin
 
 
 def few_shot(rows: Any, look: Look) -> alt.TopLevelMixin:
-    """A line a model over pictures a class. Rows: as for levels, with shots and `pictures`.
+    """A line a model over images a class. Rows: as for levels, with shots and `pictures`.
 
     `pictures` is the number of shots, and for "all" how many there are on average.
     """
     scale = alt.Scale(type="log", base=2, nice=False, padding=14)
-    axis = alt.Axis(title="pictures a class (log scale)", format="d", grid=False)
+    axis = alt.Axis(title="images a class (log scale)", format="d", grid=False)
     x = alt.X("pictures:Q", scale=scale, axis=axis)
     return _lines(rows, look, x, "top-1 accuracy (%)", "shots", bars=True)
 
@@ -90,7 +90,7 @@ def concepts(rows: Any, look: Look) -> alt.TopLevelMixin:
 def surface(rows: Any, look: Look) -> alt.TopLevelMixin:
     """A dot a trial of the search; the chosen ones have a ring. Rows: lr, wd, top1, seed, chosen.
 
-    `top1` is on validation pictures, in percent.
+    `top1` is on validation images, in percent.
     """
     logarithmic = alt.Scale(type="log", nice=False, padding=14)
     x = alt.X(

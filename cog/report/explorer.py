@@ -85,16 +85,16 @@ def _concept_columns(table: pd.DataFrame, place: Mapping[str, int]) -> dict[str,
 def write_explorer(levels: Levels, out: Path, images: Path | None, progress: Progress) -> Path:
     """Write the page of the explorer alone to `out`, with thumbnails beside it; return `out`.
 
-    `images`: where pictures are, as `find_pictures` takes it; none for a page without any.
+    `images`: where images are, as `find_images` takes it; none for a page without any.
 
     Raises:
-        CogError: the WordNet of the levels or the pictures cannot be read, or `out` not written.
+        CogError: the WordNet of the levels or the images cannot be read, or `out` not written.
     """
     if out.is_dir():
         raise CogError(f"{out} is a folder", "name a file with --out, as in --out levels.html")
     taxonomy = load_taxonomy(levels.recipe["wordnet"])
     try:
-        thumbnails = _sample_pictures(levels, images, out.parent, progress) if images else {}
+        thumbnails = _sample_images(levels, images, out.parent, progress) if images else {}
         data = explorer_data(levels, taxonomy, thumbnails)
         write_text(out, render("levels_page.html", explorer=data, cog_version=cog_version()))
     except OSError as error:
@@ -104,7 +104,7 @@ def write_explorer(levels: Levels, out: Path, images: Path | None, progress: Pro
     return out
 
 
-def _sample_pictures(
+def _sample_images(
     levels: Levels, images: Path, beside: Path, progress: Progress
 ) -> dict[str, tuple[str, ...]]:
     """Thumbnails of the concepts in levels and of the seen ones."""

@@ -1,6 +1,6 @@
 """Figures for papers: the charts of the page as SVG or PNG files, made without a browser.
 
-In: `PageData`. Out: a file a figure, of the first probe and the most pictures a class.
+In: `PageData`. Out: a file a figure, of the first probe and the most images a class.
 """
 
 from __future__ import annotations

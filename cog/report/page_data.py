@@ -4,7 +4,7 @@ In: a runs folder, levels. Out: values for JSON (`PageData`), each number as the
 
 - Columns with few distinct values are kept as these and a code a row: 16,200 rows of results are
   a few megabytes, and a page reads them at once.
-- Accuracies by concept and trials are those of the most pictures a class (`all` where it is
+- Accuracies by concept and trials are those of the most images a class (`all` where it is
   there); by concept they are means over seeds, to four decimals.
 """
 
@@ -26,10 +26,10 @@ from cog.results.cells import finished_cells
 from cog.results.files import is_table, read_results
 from cog.results.mixing import refuse_mixed, where
 from cog.results.summary import SETTING, Z95, seen_more, summary, with_ranks
-from cog.results.table import KEY, Notice, dataset_order, shots_order, tidy
-from cog.storage import Place
+from cog.results.table import KEY, Notify, dataset_order, shots_order, tidy
+from cog.storage import StoragePath
 
-Cell = tuple[Place, dict[str, Any]]
+KeptCell = tuple[StoragePath, dict[str, Any]]
 """the file of a cell's accuracies by concept, and what the cell holds"""
 CONCEPT_COLUMNS = ("wnid", "name", "level", "similarity", "nearest_name", "lcs_name")
 
@@ -40,7 +40,7 @@ class PageData:
 
     `results`: a row a cell. `table`: its summary, with `place` (IN-1K, L1, …), `more` (whether
     the model saw more than ImageNet-1K), `rank` among the complete models,
-    `pictures` a class, and `low` and `high`, 95 % about the mean from seeds and test pictures.
+    `pictures` a class, and `low` and `high`, 95 % about the mean from seeds and test images.
     `concepts`, `classes`: of levels.csv, and accuracies by concept in its order; empty, and `why`
     told, where there are none. `trials`: by model, dataset, probe and solver.
     """
@@ -54,22 +54,22 @@ class PageData:
 
 
 def read_page_data(
-    runs: Place,
+    runs: StoragePath,
     levels: Levels,
-    notice: Notice | None = None,
+    notify: Notify | None = None,
     conditions: Sequence[str] = (),
 ) -> PageData:
     """Everything below `runs` that a page shows, joined with levels.
 
-    `runs` may be a results.csv, for a page without concepts and trials. `notice` is told which
+    `runs` may be a results.csv, for a page without concepts and trials. `notify` is told which
     cells and files are left out, and why. `conditions` choose rows, as in
     `cog.results.mixing.where`.
 
     Raises:
         CogError: no results there, or results of different protocols, levels or splits.
     """
-    notice = notice or (lambda _: None)
-    results, cells = _results_and_cells(runs, notice, conditions)
+    notify = notify or (lambda _: None)
+    results, cells = _results_and_cells(runs, notify, conditions)
     refuse_mixed(results)
     table = _table(results)
     own = levels.fingerprint[:16]
@@ -80,7 +80,7 @@ def read_page_data(
         told = others[0] or "that are not told"
         why = f"The results are of levels {told}, the levels given are {own}: see --levels."
     else:
-        classes = _classes(cells, concepts["wnid"], notice)
+        classes = _classes(cells, concepts["wnid"], notify)
         why = "" if classes else "There are no accuracies by concept beside the results."
     return PageData(results, table, concepts if classes else concepts[:0], classes,
                     _trials(cells), why)  # fmt: skip
@@ -127,8 +127,8 @@ def _plain(value: Any) -> Any:
 def _table(results: pd.DataFrame) -> pd.DataFrame:
     """The summary with what a page needs beside it."""
     table = with_ranks(summary(results))
-    pictures = results.assign(pictures=results["n_train"] / results["n_classes"])
-    mean = pictures.groupby(list(SETTING), as_index=False)["pictures"].mean()
+    images = results.assign(pictures=results["n_train"] / results["n_classes"])
+    mean = images.groupby(list(SETTING), as_index=False)["pictures"].mean()
     table = table.merge(mean, on=list(SETTING), how="left", validate="one_to_one")
     few = pd.to_numeric(table["shots"], errors="coerce")
     return table.assign(
@@ -141,12 +141,12 @@ def _table(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _results_and_cells(
-    runs: Place, notice: Notice, conditions: Sequence[str]
-) -> tuple[pd.DataFrame, list[Cell]]:
-    """The results, and those of their cells that have the most pictures a class."""
+    runs: StoragePath, notify: Notify, conditions: Sequence[str]
+) -> tuple[pd.DataFrame, list[KeptCell]]:
+    """The results, and those of their cells that have the most images a class."""
     if is_table(runs):
         return where(read_results(runs), conditions), []
-    cells = finished_cells(runs, notice=notice)
+    cells = finished_cells(runs, notify=notify)
     results = where(tidy(cell["row"] for cell in cells.values()), conditions)
     keys = set(results[list(KEY)].itertuples(index=False, name=None))
     most = max(results["shots"], key=shots_order)
@@ -158,7 +158,9 @@ def _results_and_cells(
     ]
 
 
-def _classes(cells: Sequence[Cell], wnids: pd.Series[str], notice: Notice) -> list[dict[str, Any]]:
+def _classes(
+    cells: Sequence[KeptCell], wnids: pd.Series[str], notify: Notify
+) -> list[dict[str, Any]]:
     """Mean top-1 by model, probe and solver for each of `wnids`; None where it was not tested."""
     position = {wnid: place for place, wnid in enumerate(wnids)}
     sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(position))))
@@ -169,7 +171,7 @@ def _classes(cells: Sequence[Cell], wnids: pd.Series[str], notice: Notice) -> li
         try:
             rows = list(_class_rows(path))
         except (KeyError, TypeError, ValueError):
-            notice(f"{path} is cut short, or no table of classes: left out")
+            notify(f"{path} is cut short, or no table of classes: left out")
             continue
         both = sums[row["model"], row["probe"], row["solver"]]
         for wnid, n_test, top1 in rows:
@@ -182,7 +184,7 @@ def _classes(cells: Sequence[Cell], wnids: pd.Series[str], notice: Notice) -> li
     ]
 
 
-def _class_rows(path: Place) -> Iterator[tuple[str, int, float]]:
+def _class_rows(path: StoragePath) -> Iterator[tuple[str, int, float]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -197,7 +199,7 @@ def _means(total: Any, count: Any) -> list[float | None]:
     return [None if math.isnan(mean) else mean for mean in means.tolist()]
 
 
-def _trials(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def _trials(cells: Sequence[KeptCell]) -> list[dict[str, Any]]:
     """Trials of learning rate and weight decay; `chosen` are those that the row has."""
     found: dict[tuple[str, ...], dict[str, list[Any]]] = defaultdict(
         lambda: {"lr": [], "wd": [], "top1": [], "seed": [], "chosen": []}

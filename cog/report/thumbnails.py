@@ -1,4 +1,4 @@
-"""Sample pictures of concepts, small enough to lie beside a page by the thousand."""
+"""Sample images of concepts, small enough to lie beside a page by the thousand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cog.images.decoding import Unreadable
-from cog.images.find import find_pictures
+from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
 from cog.images.preprocess import Preprocess
 from cog.progress import Progress
@@ -20,23 +20,23 @@ from cog.storage import clear_partial, write_bytes
 
 SIDE = 96  # pixels
 SAMPLES = 3  # a concept
-TRIES = 9  # pictures of a concept that are looked at, should some be unreadable
+TRIES = 9  # images of a concept that are looked at, should some be unreadable
 SQUARE = Preprocess(resize=SIDE, crop=SIDE)
 
 
 def make_thumbnails(
     root: Path, wnids: Sequence[str], folder: Path, progress: Progress
 ) -> dict[str, tuple[str, ...]]:
-    """JPEG squares of the first pictures of each wnid that can be read, written into `folder`.
+    """JPEG squares of the first images of each wnid that can be read, written into `folder`.
 
     Gives wnid → their URLs relative to the folder that `folder` is in, of those that have any.
     What is there already stays, so that a run that was cut off goes on.
 
     Raises:
-        CogError: no pictures of these wnids under `root`, or a disk error while reading them.
+        CogError: no images of these wnids under `root`, or a disk error while reading them.
         OSError: `folder` cannot be written.
     """
-    listing = find_pictures(root, wnids)
+    listing = find_images(root, wnids)
     rows = {
         wnid: np.arange(min(len(paths), TRIES)) for wnid, paths in listing.paths.items() if paths
     }
@@ -55,7 +55,7 @@ def make_thumbnails(
         pool.shutdown(wait=True, cancel_futures=True)
     missing = sum(not found.get(wnid) for wnid in wnids)
     if missing:
-        progress.note(f"{missing:,} of {len(wnids):,} concepts have no picture in {root}")
+        progress.notify(f"{missing:,} of {len(wnids):,} concepts have no image in {root}")
     return {wnid: names for wnid, names in found.items() if names}
 
 
@@ -66,7 +66,7 @@ def _thumbnails(images: ImageList, rows: Sequence[int], folder: Path) -> list[st
         if len(names) == SAMPLES:
             break
         wnid = images.wnids[images.labels[row]]
-        # A picture's own name may hold anything; a digest is safe in any URL and file system.
+        # An image's own name may hold anything; a digest is safe in any URL and file system.
         name = f"{wnid}-{hashlib.sha256(images.paths[row].encode()).hexdigest()[:10]}.jpg"
         if not (folder / name).exists():
             try:
@@ -78,7 +78,7 @@ def _thumbnails(images: ImageList, rows: Sequence[int], folder: Path) -> list[st
 
 
 def _squeeze(data: bytes) -> bytes:
-    """An encoded picture as a small square JPEG."""
+    """An encoded image as a small square JPEG."""
     pixels = SQUARE.load(data).permute(1, 2, 0).numpy()
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=80)

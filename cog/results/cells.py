@@ -9,16 +9,16 @@ from types import NoneType
 from typing import Any
 
 from cog.errors import CogError
-from cog.results.table import COLUMNS, KEY, NUMBERS, Notice
-from cog.storage import Place, write_text
+from cog.results.table import COLUMNS, KEY, NUMBERS, Notify
+from cog.storage import StoragePath, write_text
 
 
-def write_cell(path: Place, cell: Mapping[str, Any]) -> None:
+def write_cell(path: StoragePath, cell: Mapping[str, Any]) -> None:
     """Write one finished cell: `hashes`, its `row` of the results, and every `trial`."""
     write_text(path, json.dumps(cell, indent=1, allow_nan=False) + "\n")
 
 
-def read_cell(path: Place) -> dict[str, Any] | None:
+def read_cell(path: StoragePath) -> dict[str, Any] | None:
     """The cell at `path`, or None where there is none that can be read."""
     try:
         cell = json.loads(path.read_text(encoding="utf-8"))
@@ -28,15 +28,15 @@ def read_cell(path: Place) -> dict[str, Any] | None:
 
 
 def finished_cells(
-    runs: Place, protocol: str | None = None, notice: Notice | None = None
-) -> dict[Place, dict[str, Any]]:
+    runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
+) -> dict[StoragePath, dict[str, Any]]:
     """The finished cells below the folder `runs` by file: those that are results.
 
     Args:
         runs: the folder of `cog evaluate --out`.
         protocol: cells of others are left out; without it, those of all but the most frequent one
             (of equals, the last by name).
-        notice: who is told of each cell that is left out, by the name of its file, and why.
+        notify: who is told of each cell that is left out, by the name of its file, and why.
 
     Raises:
         CogError: no cells there that can be used.
@@ -51,8 +51,8 @@ def finished_cells(
             problems[path] = f"is of protocol {row['protocol']}, not {protocol}"
     problems |= _twice({path: row for path, row in rows.items() if path not in problems})
     for path, problem in sorted(problems.items(), key=lambda item: str(item[0])):
-        if notice:
-            notice(f"{path} {problem}: left out")
+        if notify:
+            notify(f"{path} {problem}: left out")
     kept = {path: cell for path, cell in cells.items() if path not in problems}
     if not kept:
         found = f": {len(problems)} cannot be used" if problems else ""
@@ -62,10 +62,12 @@ def finished_cells(
     return kept
 
 
-def _read_cells(runs: Place) -> tuple[dict[Place, dict[str, Any]], dict[Place, str]]:
+def _read_cells(
+    runs: StoragePath,
+) -> tuple[dict[StoragePath, dict[str, Any]], dict[StoragePath, str]]:
     """The cells below a folder by file, and what is wrong with the other files."""
     cells, problems = {}, {}
-    paths: list[Place] = list(runs.glob("*/cells/*.json"))
+    paths: list[StoragePath] = list(runs.glob("*/cells/*.json"))
     for path in sorted(paths, key=str):
         cell = read_cell(path)
         if cell is None:
@@ -105,9 +107,9 @@ def _odd_value(row: Mapping[str, Any]) -> str | None:
     return "has no top1" if top1 is None or not 0 <= top1 <= 100 else None
 
 
-def _twice(rows: Mapping[Place, Mapping[str, Any]]) -> dict[Place, str]:
+def _twice(rows: Mapping[StoragePath, Mapping[str, Any]]) -> dict[StoragePath, str]:
     """The files that have the key of another, and which that is."""
-    files: dict[tuple[Any, ...], list[Place]] = {}
+    files: dict[tuple[Any, ...], list[StoragePath]] = {}
     for path, row in rows.items():
         files.setdefault(tuple(row[name] for name in KEY), []).append(path)
     return {

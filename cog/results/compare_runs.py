@@ -42,7 +42,7 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """What `compare_runs` found."""
 
     numbers: pd.DataFrame
@@ -73,18 +73,18 @@ class Comparison:
         return pd.concat(parts, ignore_index=True)[list(self.numbers.columns)]
 
 
-def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
+def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> RunComparison:
     """Compare two tables of results number by number; `second` minus `first`.
 
     Rows are matched by `KEY`; a number is the mean top-1 over the seeds that both have. It is
 
     - equal, if it is the same to the last bit for every seed;
     - within noise, if |difference| ≤ √(a² + b²): a is the half width of the paired t interval at
-      95 % over the seeds (0 with one seed), b joins the bootstrap intervals over test pictures,
+      95 % over the seeds (0 with one seed), b joins the bootstrap intervals over test images,
       `top1_low` and `top1_high`, on the sides where the two numbers face each other;
     - more than noise otherwise, and so is every difference where nothing tells the noise.
 
-    b takes the two sets of test pictures for independent. They mostly are the same ones, so that
+    b takes the two sets of test images for independent. They mostly are the same ones, so that
     the noise is told too large rather than too small. Nothing is corrected for how many numbers
     are compared. Source of b: Newcombe, Statistics in Medicine 17 (1998) 873, method 10, which
     squares and adds such sides; there of Wilson's intervals.
@@ -109,7 +109,7 @@ def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
         _rows_beyond(second, first).assign(verdict=ONLY_SECOND),
     ]
     missing = pd.concat([part for part in lacking if len(part)] or lacking[:1], ignore_index=True)
-    return Comparison(_numbers(both), missing, _causes(both), len(both))
+    return RunComparison(_numbers(both), missing, _causes(both), len(both))
 
 
 def rename_models(
@@ -152,7 +152,7 @@ def _numbers(both: pd.DataFrame) -> pd.DataFrame:
     difference = grouped["difference"].mean()
     seeds = grouped["difference"].size()
     spread = _seed_noise(grouped["difference"].std().to_numpy(), seeds.to_numpy())
-    noise = np.hypot(spread, _picture_noise(means, (difference > 0).to_numpy()))
+    noise = np.hypot(spread, _image_noise(means, (difference > 0).to_numpy()))
     equal = grouped["equal"].all().to_numpy()
     within = difference.abs().to_numpy() <= noise + _ROUNDING
     verdict = np.select([equal, within], [EQUAL, WITHIN], MORE)
@@ -173,8 +173,8 @@ def _seed_noise(deviation: Floats, seeds: NDArray[np.integer]) -> Floats:
     return half
 
 
-def _picture_noise(means: pd.DataFrame, rises: NDArray[np.bool_]) -> Floats:
-    """How far two numbers may come to meet within their intervals over pictures; 0 if untold."""
+def _image_noise(means: pd.DataFrame, rises: NDArray[np.bool_]) -> Floats:
+    """How far two numbers may come to meet within their intervals over images; 0 if untold."""
     sides = {}
     for run in ("first", "second"):
         down = means[f"top1_{run}"] - means[f"top1_low_{run}"]

@@ -20,12 +20,12 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     `significant`. Rows that the baseline has not are left out.
 
     - With p and q the shares that the model and the baseline get right, log_odds_ratio is
-      ln(p / (1 − p)) − ln(q / (1 − q)); 0 and 1 are taken for half a picture more or less.
+      ln(p / (1 − p)) − ln(q / (1 − q)); 0 and 1 are taken for half an image more or less.
     - error = √(error² + baseline's error²), as if the two were independent. They share the test
-      pictures, and mostly fail on the same ones: the true error is smaller, this one is careful.
+      images, and mostly fail on the same ones: the true error is smaller, this one is careful.
     - significant: |difference| > t · error, with t the 97.5 % quantile of Student's distribution
       for the degrees of freedom of Welch and Satterthwaite: few seeds tell little of their spread,
-      test pictures count as infinitely many (then t is 1.96). Missing where the error is not known.
+      test images count as infinitely many (then t is 1.96). Missing where the error is not known.
       Source: Welch, Biometrika 34 (1947) 28.
 
     Raises:
@@ -67,7 +67,7 @@ def _t95(table: pd.DataFrame) -> pd.Series[float]:
 
 
 def _log_odds(top1: pd.Series[float], n_test: pd.Series[float]) -> pd.Series[float]:
-    """ln(p / (1 − p)) of percents; p is kept half a test picture from 0 and 1."""
+    """ln(p / (1 − p)) of percents; p is kept half a test image from 0 and 1."""
     half = 50 / n_test
     share = top1.clip(half, 100 - half) / 100
     return pd.Series(np.log(share / (1 - share)), index=top1.index)
@@ -78,7 +78,7 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
 
     Columns: probe, solver, shots, model; `in1k` and `far`, its top-1 there; `level`, which that is;
     `points`, in1k − far; `percent`, of in1k; `error` of the points, from both errors, which are
-    independent: the pictures are others. Models without one of the two are left out.
+    independent: the images are others. Models without one of the two are left out.
 
     Raises:
         CogError: no model has results on in1k and on a level.

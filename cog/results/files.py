@@ -10,27 +10,31 @@ import pandas as pd
 
 from cog.errors import CogError
 from cog.results.cells import finished_cells
-from cog.results.table import COLUMNS, KEY, NUMBERS, Notice, _tidy, tidy
-from cog.storage import Place, write_text
+from cog.results.table import COLUMNS, KEY, NUMBERS, Notify, _tidy, tidy
+from cog.storage import StoragePath, write_text
 
 
-def fold(runs: Place, protocol: str | None = None, notice: Notice | None = None) -> pd.DataFrame:
+def fold(
+    runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
+) -> pd.DataFrame:
     """Every finished cell below the folder `runs` as one table, a row a cell, in a fixed order.
 
     Args and errors are those of `finished_cells`.
     """
-    return tidy(cell["row"] for cell in finished_cells(runs, protocol, notice).values())
+    return tidy(cell["row"] for cell in finished_cells(runs, protocol, notify).values())
 
 
-def write_results(runs: Place, protocol: str | None = None, notice: Notice | None = None) -> Place:
+def write_results(
+    runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
+) -> StoragePath:
     """Fold the cells below `runs` into `runs/results.csv`; gives its path."""
     path = runs / "results.csv"
-    write_text(path, as_csv(fold(runs, protocol, notice)))
+    write_text(path, as_csv(fold(runs, protocol, notify)))
     return path
 
 
 def read_results(
-    path: Place, protocol: str | None = None, notice: Notice | None = None
+    path: StoragePath, protocol: str | None = None, notify: Notify | None = None
 ) -> pd.DataFrame:
     """The tidy table of a folder of runs (see `fold`), or of a file that was written from one.
 
@@ -38,7 +42,7 @@ def read_results(
         CogError: nothing there, or no table of results.
     """
     if not is_table(path):
-        return fold(path, protocol, notice)
+        return fold(path, protocol, notify)
     if not path.is_file():
         raise CogError(f"no file {path}", "give a folder of runs, or its results.csv")
     try:
@@ -57,7 +61,7 @@ def read_results(
         ) from error
 
 
-def is_table(path: Place) -> bool:
+def is_table(path: StoragePath) -> bool:
     """Whether a path is that of a table that was written, by its ending; else it is a folder's."""
     return path.suffix in _READERS
 

@@ -62,7 +62,7 @@ def notes_of_protocol(results: pd.DataFrame) -> list[str]:
 
 
 def refuse_mixed(results: pd.DataFrame) -> None:
-    """Refuse to put results of different protocols, recipes, levels or test pictures together.
+    """Refuse to put results of different protocols, recipes, levels or test images together.
 
     Raises:
         CogError: which columns differ, with which values of which models; the hint leaves out
@@ -92,7 +92,7 @@ def _mixed(results: pd.DataFrame) -> list[tuple[str, str, Shares]]:
     found = []
     for where_it_is, column, rows in places:
         shares = _shares(rows, column)
-        if column == "shots_validation":  # not set where all pictures train
+        if column == "shots_validation":  # not set where all images train
             shares = [share for share in shares if share[0]]
         if len(shares) > 1:
             found.append((where_it_is, column, shares))

@@ -31,7 +31,7 @@ def ranking_sheets(summary: pd.DataFrame) -> list[Sheet]:
     """The place of each model on each dataset."""
     table = with_ranks(summary)
     texts = table["rank"].astype("string").fillna(ABSENT)
-    note = "Place by mean top-1 among complete models, 1 is best."
+    note = "StoragePath by mean top-1 among complete models, 1 is best."
     return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
 
 
@@ -49,7 +49,7 @@ def difference_sheets(summary: pd.DataFrame, baseline: str) -> list[Sheet]:
         for row in _rows(table)
     ]
     note = (
-        f"Top-1 less that of {baseline}, in points ± the error from seeds and test pictures, and "
+        f"Top-1 less that of {baseline}, in points ± the error from seeds and test images, and "
         "(the log-odds ratio); bold: more than noise at 95 %."
     )
     return _grids(table.assign(text=texts, bold=table["significant"]), note)
@@ -62,7 +62,7 @@ def drop_sheets(summary: pd.DataFrame) -> list[Sheet]:
         CogError: no model has both (see `drop`).
     """
     losses = drop(summary)
-    note = "Top-1 in percent; points ± their error from seeds and test pictures."
+    note = "Top-1 in percent; points ± their error from seeds and test images."
     sheets = []
     for fit, table in losses.groupby(list(FIT), sort=False):
         level = table["level"].iloc[0]
@@ -132,8 +132,8 @@ def _marks(group: pd.DataFrame) -> tuple[dict[str, str], tuple[str, ...]]:
 
 def _title(fit: Any) -> str:
     probe, solver, shots = fit
-    pictures = {"all": "all pictures", 1: "1 picture a class"}
-    return f"{probe}-{solver}, {pictures.get(shots, f'{shots} pictures a class')}"
+    images = {"all": "all images", 1: "1 image a class"}
+    return f"{probe}-{solver}, {images.get(shots, f'{shots} images a class')}"
 
 
 def _with_error(text: str, error: float) -> str:

@@ -5,7 +5,7 @@ solver × shots (`summary`), and what is derived from them. Accuracies and diffe
 percent points.
 
 - One table holds rows of one kind: `refuse_mixed` says what differs and how to choose.
-- The error of a mean top-1 joins both of its sources, the seeds and the draw of test pictures.
+- The error of a mean top-1 joins both of its sources, the seeds and the draw of test images.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `SETTING`; `seeds`, how many; `top1` and `top5`, means; `se`, the standard error of
     top1 over seeds, s / √n, NaN for one seed; `low` and `high`, the means of the ends of the 95 %
-    intervals over test pictures; `error`; `complete`, whether all seeds had all classes;
+    intervals over test images; `error`; `complete`, whether all seeds had all classes;
     `seen_data`, `family`, `parameters`, `dim`, `n_test`; `seconds`, of all seeds; `feature_bytes`.
 
     error = √(se² + se_test²) with se_test = (high − low) / (2 · 1.96): one standard error of top1
-    from both the seeds and the draw of test pictures, which all seeds share. A term that is not
+    from both the seeds and the draw of test images, which all seeds share. A term that is not
     known (one seed; no interval) counts as 0; NaN where neither is.
     """
     complete = results["complete"].fillna(False).astype(bool)

@@ -35,7 +35,7 @@ TEXT = (
 )  # fmt: skip
 NUMBERS = tuple(name for name in COLUMNS if name not in (*TEXT, "shots", "complete"))
 
-Notice = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def dataset_order(dataset: str) -> tuple[int, int, str]:
 
 
 def shots_order(shots: int | str) -> float:
-    """What a number of pictures a class is sorted by: `all` comes last."""
+    """What a number of images a class is sorted by: `all` comes last."""
     return float("inf") if shots == "all" else float(shots)
 
 

@@ -1,4 +1,4 @@
-"""Lists of concepts and picture counts: the bundled ones and the user's own."""
+"""Lists of concepts and image counts: the bundled ones and the user's own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_wnids(source: Source) -> tuple[str, ...]:
         return _distinct(_column(DATA / BUNDLED[str(source)]), str(source))
     path = Path(source)
     if path.is_dir():
-        return _distinct(picture_places(path), str(path))
+        return _distinct(image_places(path), str(path))
     if not path.exists():
         hint = unknown_name("list", str(source), BUNDLED).hint
         raise CogError(
@@ -56,7 +56,7 @@ def list_name(source: Source) -> str:
 
 
 def read_counts(source: str | Path) -> dict[str, int]:
-    """Pictures per wnid, from a CSV with the columns wnid and images; `in21k` is bundled.
+    """Images per wnid, from a CSV with the columns wnid and images; `in21k` is bundled.
 
     Raises CogError for a missing column, and for a number that is none, with its line.
     """
@@ -66,9 +66,9 @@ def read_counts(source: str | Path) -> dict[str, int]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _counts(csv.DictReader(file, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CogError(f"cannot read the picture counts {str(path)!r}: {error}", hint) from error
+        raise CogError(f"cannot read the image counts {str(path)!r}: {error}", hint) from error
     except ValueError as error:
-        raise CogError(f"{str(path)!r} is not a table of picture counts: {error}", hint) from error
+        raise CogError(f"{str(path)!r} is not a table of image counts: {error}", hint) from error
 
 
 def _counts(rows: csv.DictReader[str]) -> dict[str, int]:
@@ -79,12 +79,12 @@ def _counts(rows: csv.DictReader[str]) -> dict[str, int]:
     for row in rows:
         wnid, images = ((row[name] or "").strip() for name in ("wnid", "images"))
         if not images.isdecimal():
-            raise ValueError(f"line {rows.line_num} gives {wnid or 'nothing'} {images!r} pictures")
+            raise ValueError(f"line {rows.line_num} gives {wnid or 'nothing'} {images!r} images")
         counts[wnid.lower()] = int(images)
     return counts
 
 
-def picture_places(root: Path) -> dict[str, Path]:
+def image_places(root: Path) -> dict[str, Path]:
     """wnid → its folder or tar under `root`; a folder goes before a tar of the same name."""
     places: dict[str, Path] = {}
     for entry in sorted(root.iterdir(), key=lambda entry: (entry.suffix == ".tar", entry.name)):

@@ -1,4 +1,4 @@
-"""Information content: how much it says of a picture that it shows a concept.
+"""Information content: how much it says of an image that it shows a concept.
 
 In: a taxonomy and a corpus. Out: float64[n], one number a synset, in nats.
 

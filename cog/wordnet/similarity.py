@@ -36,9 +36,9 @@ from cog.wordnet.measures import Floats, Measure, Terms, find_measure, subsumer_
 from cog.wordnet.pairs import height, pair_terms
 from cog.wordnet.subsumers import (
     NO_SUBSUMER,
-    Rows,
+    CommonRows,
+    common_rows,
     distance_rows,
-    make_rows,
     rank_subsumers,
     subsumer_rows,
 )
@@ -124,7 +124,7 @@ def _nearest_of_block(
     taxonomy: Taxonomy, ic: Floats, concepts: Ints, block: Ints, measure: Measure, rule: str
 ) -> Nearest:
     """`nearest` for some of the seen synsets; concepts with equal terms are computed once."""
-    rows = make_rows(taxonomy, concepts, block)
+    rows = common_rows(taxonomy, concepts, block)
     informative = measure.kind == "information"
     own = ic[concepts] if informative else np.zeros(len(concepts))
     alike = np.stack([rows.row[concepts], rows.lift[concepts], own])
@@ -147,7 +147,7 @@ Matrices = Callable[[Ints], tuple[Terms, Ints]]
 
 
 def _information_matrices(
-    taxonomy: Taxonomy, ic: Floats, rows: Rows, block: Ints, rule: str
+    taxonomy: Taxonomy, ic: Floats, rows: CommonRows, block: Ints, rule: str
 ) -> Matrices:
     order = rank_subsumers(taxonomy, ic, rows.columns, rule)
     subsumers = subsumer_rows(taxonomy, rows, order)[:, np.searchsorted(rows.columns, block)]
@@ -166,7 +166,9 @@ def _information_matrices(
     return matrices
 
 
-def _path_matrices(taxonomy: Taxonomy, ic: Floats, rows: Rows, block: Ints, rule: str) -> Matrices:
+def _path_matrices(
+    taxonomy: Taxonomy, ic: Floats, rows: CommonRows, block: Ints, rule: str
+) -> Matrices:
     distances = distance_rows(taxonomy, rows)[:, np.searchsorted(rows.columns, block)]
 
     def matrices(concepts: Ints) -> tuple[Terms, Ints]:
@@ -177,7 +179,9 @@ def _path_matrices(taxonomy: Taxonomy, ic: Floats, rows: Rows, block: Ints, rule
     return matrices
 
 
-def _depth_matrices(taxonomy: Taxonomy, ic: Floats, rows: Rows, block: Ints, rule: str) -> Matrices:
+def _depth_matrices(
+    taxonomy: Taxonomy, ic: Floats, rows: CommonRows, block: Ints, rule: str
+) -> Matrices:
     places = np.searchsorted(rows.columns, block)
     order = rank_subsumers(taxonomy, ic, rows.columns, rule)
     subsumers = subsumer_rows(taxonomy, rows, order)[:, places]

@@ -28,7 +28,7 @@ _FAR = -(1 << 20)  # minus the edges between two synsets that nothing is above
 
 
 @dataclass(frozen=True)
-class Rows:
+class CommonRows:
     """Which row each synset has, and what the rows are made from; c columns, r rows."""
 
     columns: Ints
@@ -43,7 +43,7 @@ class Rows:
     """synset → the columns under it, and the edges of the shortest way up from each"""
 
 
-def make_rows(taxonomy: Taxonomy, concepts: Ints, seen: Ints) -> Rows:
+def common_rows(taxonomy: Taxonomy, concepts: Ints, seen: Ints) -> CommonRows:
     """The rows that `concepts` and `seen` need."""
     ways = taxonomy.ways_up(seen)
     columns = np.array(sorted(ways), np.int32)
@@ -62,7 +62,7 @@ def make_rows(taxonomy: Taxonomy, concepts: Ints, seen: Ints) -> Rows:
         else:
             row[i] = len(owners)
             owners.append(i)
-    return Rows(columns, row, lift, np.array(owners, np.int32), under)
+    return CommonRows(columns, row, lift, np.array(owners, np.int32), under)
 
 
 def rank_subsumers(taxonomy: Taxonomy, ic: Floats, nodes: Ints, rule: str) -> Ints:
@@ -81,7 +81,7 @@ def rank_subsumers(taxonomy: Taxonomy, ic: Floats, nodes: Ints, rule: str) -> In
     return deepest_last
 
 
-def subsumer_rows(taxonomy: Taxonomy, rows: Rows, order: Ints) -> Ints:
+def subsumer_rows(taxonomy: Taxonomy, rows: CommonRows, order: Ints) -> Ints:
     """The best subsumer of each row's synset and each column: positions int32[r, c], or −1.
 
     `order`: the columns from the worst subsumer to the best.
@@ -98,7 +98,7 @@ def subsumer_rows(taxonomy: Taxonomy, rows: Rows, order: Ints) -> Ints:
     return np.append(order, np.int32(NO_SUBSUMER))[ranks]
 
 
-def distance_rows(taxonomy: Taxonomy, rows: Rows) -> Floats:
+def distance_rows(taxonomy: Taxonomy, rows: CommonRows) -> Floats:
     """Edges of the shortest way between each row's synset and each column; float64[r, c], or inf.
 
     The way goes up to a synset above both, and down.

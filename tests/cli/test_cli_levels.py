@@ -62,20 +62,20 @@ def test_every_filter_has_its_switch(tmp_path):
     assert f"{21841 - 999} eligible" in said
 
 
-def test_own_seen_universe_and_pictures(tmp_path):
-    """Another benchmark: 12 of 50 concepts have two pictures or more, in four levels of three."""
+def test_own_seen_universe_and_images(tmp_path):
+    """Another benchmark: 12 of 50 concepts have two images or more, in four levels of three."""
     for number, wnid in enumerate(SMALL):
-        folder = tmp_path / "pictures" / wnid
+        folder = tmp_path / "images" / wnid
         folder.mkdir(parents=True)
         for k in range(1 + (number < 12)):
             (folder / f"{k}.png").touch()
     (tmp_path / "seen.txt").write_text("n02084071\nn02121620\n")
-    pictures, out = tmp_path / "pictures", tmp_path / "out"
-    words = ["--seen", tmp_path / "seen.txt", "--universe", pictures, "--images", pictures,
+    images, out = tmp_path / "images", tmp_path / "out"
+    words = ["--seen", tmp_path / "seen.txt", "--universe", images, "--images", images,
              "--min-images", 2, "--n-levels", 4, "--size", 3, "--spacing", "adjacent"]  # fmt: skip
     status, said = cog("build-levels", *words, "--out", out)
     assert status == 0
-    assert "-38 fewer than 2 pictures" in said
+    assert "-38 fewer than 2 images" in said
     built = read_levels(out)
     assert set(built.table["wnid"]) == set(SMALL[:12])
     assert set(built.table["images"]) == {2}
@@ -158,7 +158,7 @@ def test_the_example_of_explain_is_in_a_level():
     [
         ("--min-images", 5, "--no-min-images"),
         ("--exclude", "official", "--no-exclusions"),
-        ("--images", "pictures", "--counts", "counts.csv"),
+        ("--images", "images", "--counts", "counts.csv"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(words, tmp_path):

@@ -130,9 +130,9 @@ def test_a_file_without_concepts_is_refused(wordnet: Taxonomy, tmp_path: Path) -
     (tmp_path / "empty.txt").write_text("# nothing\n")
     with pytest.raises(CogError, match="no concept in"):
         read_side(wordnet, str(tmp_path / "empty.txt"))
-    (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(CogError, match="cannot read"):
-        read_side(wordnet, str(tmp_path / "picture.png"))
+        read_side(wordnet, str(tmp_path / "image.png"))
 
 
 def test_spread_of_equal_and_of_no_finite_values() -> None:

@@ -14,7 +14,7 @@ from cog.cli.store import store as store_command
 from cog.errors import CogError
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.features.store.verify import find_stores, repair, summarise, verify
-from cog.storage import Place, Url, files_below, write_bytes, write_text
+from cog.storage import StoragePath, Url, files_below, write_bytes, write_text
 from tests.features.test_store import FINGERPRINT, change_attributes, content, fill, make
 
 PREPROCESS = {"resize": 16, "mean": [0.5, 0.5, 0.5]}
@@ -22,9 +22,9 @@ MADE_FROM = FINGERPRINT | {"format": FORMAT, "preprocess": PREPROCESS, "rows": 1
 
 
 @pytest.fixture(params=["folder", "url"])
-def runs(request, tmp_path) -> Place:
+def runs(request, tmp_path) -> StoragePath:
     """A folder of runs: two models with two stores each, one of them with a chunk missing."""
-    root: Place = tmp_path / "runs"
+    root: StoragePath = tmp_path / "runs"
     if request.param == "url":
         pytest.importorskip("fsspec")
         root = Url(f"memory://{uuid.uuid4().hex}/runs")
@@ -43,7 +43,7 @@ def runs(request, tmp_path) -> Place:
     return root
 
 
-def path_of(runs: Place, model: str = "dino", name: str = "cog_l1-train") -> Place:
+def path_of(runs: StoragePath, model: str = "dino", name: str = "cog_l1-train") -> StoragePath:
     return runs / model / "features" / f"{name}.zarr"
 
 
@@ -57,7 +57,7 @@ def run(*arguments: object, **options) -> tuple[int, str]:
     return done.return_value or 0, done.output
 
 
-def flip(file: Place, byte: int = 3) -> None:
+def flip(file: StoragePath, byte: int = 3) -> None:
     data = bytearray(file.read_bytes())
     data[byte] ^= 1
     write_bytes(file, bytes(data))
@@ -165,7 +165,7 @@ FAULTS = {
 }  # fmt: skip
 
 
-def _made_from(path: Place, **changes: object) -> None:
+def _made_from(path: StoragePath, **changes: object) -> None:
     fingerprint = FeatureStore.open(path).fingerprint
     change_attributes(path, fingerprint=fingerprint | changes)
 

@@ -1,4 +1,4 @@
-"""Checking a copy of the pictures: what is missing, short, damaged, odd; going on with a report."""
+"""Checking a copy of the images: what is missing, short, damaged, odd; going on with a report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import cog.datasets.check.check
 from cog.cli.check_data import check_data as command
 from cog.datasets.check.check import DataCheck, check_data
 from cog.datasets.check.report import HEADER
-from cog.datasets.find import Pictures
+from cog.datasets.find import DatasetOptions
 from cog.errors import CogError
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
@@ -46,7 +46,7 @@ def draw(seed: int, kind: str = "JPEG", mode: str = "RGB") -> bytes:
 
 @pytest.fixture
 def files(levels: Levels) -> dict[str, bytes]:
-    """Six good pictures of every concept of both levels."""
+    """Six good images of every concept of both levels."""
     wnids = (*levels.wnids(1), *levels.wnids(2))
     return {
         f"{wnid}/{wnid}_{number}.JPEG": draw(10 * place + number)
@@ -67,7 +67,7 @@ def found(result: DataCheck) -> set[tuple[str, str]]:
 
 
 def check(root: Path, levels: Levels, **options: object) -> DataCheck:
-    return check_data(Pictures(root), levels, RECIPE, **options)  # type: ignore[arg-type]
+    return check_data(DatasetOptions(root), levels, RECIPE, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("decode", [False, True])
@@ -85,7 +85,7 @@ def test_a_sound_copy_has_nothing_to_tell(
 
 
 def spoil(files: dict[str, bytes], wnids: tuple[str, ...]) -> dict[str, bytes]:
-    """One concept missing, one short, one with pictures of every fault."""
+    """One concept missing, one short, one with images of every fault."""
     missing, short, faulty = wnids[:3]
     changed = {path: data for path, data in files.items() if not path.startswith(missing)}
     for number in (1, 2):
@@ -132,7 +132,7 @@ def test_every_fault_is_found_in_every_source(
     source: str, decode: bool, files: dict[str, bytes], levels: Levels, tmp_path: Path
 ) -> None:
     wnids = levels.wnids(1)
-    root = SOURCES[source](tmp_path / "pictures", spoil(files, wnids))
+    root = SOURCES[source](tmp_path / "images", spoil(files, wnids))
     result = check(root, levels, decode=decode)
     assert found(result) == expected(wnids, decode)
     assert not result.sound
@@ -167,7 +167,7 @@ def test_only_the_chosen_levels_are_checked(
     files: dict[str, bytes], levels: Levels, tmp_path: Path
 ) -> None:
     root = write(tmp_path / "a", spoil(files, levels.wnids(1)))
-    result = check_data(Pictures(root, only=("L2",)), levels, RECIPE)
+    result = check_data(DatasetOptions(root, only=("L2",)), levels, RECIPE)
     assert result.sound
     assert [part.dataset for part in result.parts] == ["cog_l2"]
 
@@ -182,7 +182,7 @@ def test_a_folder_in_capitals_is_told(
     assert found(result) == {("missing", wnid)}
 
 
-def test_listed_pictures_must_be_there(
+def test_listed_images_must_be_there(
     files: dict[str, bytes], levels: Levels, tmp_path: Path
 ) -> None:
     root = write(tmp_path / "a", files)
@@ -198,15 +198,15 @@ def test_listed_pictures_must_be_there(
     wnid = levels.wnids(1)[0]
     (root / wnid / f"{wnid}_0.JPEG").rename(root / wnid / f"{wnid}_0.jpg")
     (root / wnid / f"{wnid}_4.JPEG").unlink()
-    pictures = Pictures(root, split=tmp_path / "split.pkl")
-    result = check_data(pictures, levels, RECIPE)
+    images = DatasetOptions(root, split=tmp_path / "split.pkl")
+    result = check_data(images, levels, RECIPE)
     assert found(result) == {
         ("renamed", f"{wnid}/{wnid}_0.JPEG"),
         ("absent", f"{wnid}/{wnid}_4.JPEG"),
     }
     assert not result.sound
     (root / wnid / f"{wnid}_4.JPEG").write_bytes(draw(99))
-    assert check_data(pictures, levels, RECIPE).sound  # a renamed picture is found by evaluate too
+    assert check_data(images, levels, RECIPE).sound  # a renamed image is found by evaluate too
 
 
 def test_in1k_is_checked_too(files: dict[str, bytes], levels: Levels, tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_in1k_is_checked_too(files: dict[str, bytes], levels: Levels, tmp_path: 
     own = {f"{wnid}/{wnid}_1.JPEG": draw(place) for place, wnid in enumerate(levels.seen[:3])}
     write(tmp_path / "in1k" / "train", own)
     write(tmp_path / "in1k" / "val", own | {next(iter(own)): b"broken"})
-    pictures = Pictures(root, in1k=tmp_path / "in1k", only=("in1k",))
-    result = check_data(pictures, levels, RECIPE, decode=True)
+    images = DatasetOptions(root, in1k=tmp_path / "in1k", only=("in1k",))
+    result = check_data(images, levels, RECIPE, decode=True)
     counts = result.counts
     assert counts["in1k", "missing"] == len(levels.seen) - 3
     assert counts["in1k-test", "unreadable"] == 1
@@ -234,7 +234,7 @@ def rows_of(report: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The classes whose pictures were looked at."""
+    """The classes whose images were looked at."""
     seen: list[str] = []
     whole = cog.datasets.check.check._check
 
@@ -278,7 +278,7 @@ def test_what_changed_is_checked_again(
     looked_at.clear()
     check(root, levels, report=report)
     assert looked_at == []
-    (root / wnid / "new.JPEG").write_bytes(b"no picture")
+    (root / wnid / "new.JPEG").write_bytes(b"no image")
     assert check(root, levels, report=report).sound  # its bytes were not read
     assert looked_at == [wnid]
     looked_at.clear()
@@ -318,7 +318,7 @@ def test_the_command_tells_and_exits_with_1(
     result = run(root, *options, "--decode", "--report", report, "--only", "L1")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("cog_l1     2 of 3 classes, 12 pictures decoded: ")
+    assert lines[0].startswith("cog_l1     2 of 3 classes, 12 images decoded: ")
     for text in ("1 missing", "1 short", "2 unreadable", "2 odd", "2 duplicate"):
         assert text in lines[0]
     assert f"  short      {wnids[1]}: 4 of 5" in lines
@@ -327,6 +327,6 @@ def test_the_command_tells_and_exits_with_1(
     result = run(root, *options, "--only", "L2")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "cog_l2     3 of 3 classes, 18 pictures: nothing to tell",
+        "cog_l2     3 of 3 classes, 18 images: nothing to tell",
         "sound",
     ]

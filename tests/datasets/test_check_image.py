@@ -1,4 +1,4 @@
-"""What is said of odd pictures, drawn one of each kind."""
+"""What is said of odd images, drawn one of each kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cog.datasets.check.image import check_picture
+from cog.datasets.check.image import check_image
 
 
 def noise(height: int = 40, width: int = 60) -> Image.Image:
@@ -62,9 +62,9 @@ ODD: dict[str, tuple[str, Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_odd_pictures_are_told_with_what_becomes_of_them(kind: str) -> None:
+def test_odd_images_are_told_with_what_becomes_of_them(kind: str) -> None:
     name, draw, expected = ODD[kind]
-    (found,) = check_picture(name, draw())
+    (found,) = check_image(name, draw())
     assert found.finding == "odd"
     assert expected in found.detail
     assert found.detail.endswith("RGB")
@@ -92,30 +92,30 @@ PLAIN: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_nothing_is_said_of_plain_pictures(kind: str) -> None:
+def test_nothing_is_said_of_plain_images(kind: str) -> None:
     name, draw = PLAIN[kind]
-    assert check_picture(name, draw()) == []
+    assert check_image(name, draw()) == []
 
 
-def test_several_things_may_be_odd_of_one_picture() -> None:
+def test_several_things_may_be_odd_of_one_image() -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
     data = encode(noise(20, 20).convert("CMYK"), "JPEG", exif=exif)
-    details = [found.detail for found in check_picture("a.png", data)]
+    details = [found.detail for found in check_image("a.png", data)]
     assert [detail.split()[0].strip(",") for detail in details] == ["tiny", "CMYK", "EXIF", "wrong"]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
-def test_cut_off_pictures_are_unreadable(kind: str) -> None:
+def test_cut_off_images_are_unreadable(kind: str) -> None:
     data = encode(noise(), kind)
     for cut in (b"", data[:5], data[: len(data) // 2]):
-        (found,) = check_picture("a.jpg", cut)
+        (found,) = check_image("a.jpg", cut)
         assert found.finding == "unreadable"
         assert found.detail
 
 
-def test_text_and_far_too_large_pictures_are_unreadable() -> None:
-    (found,) = check_picture("a.jpg", b"<html>not found</html>")
-    assert found == ("unreadable", "not a picture in a known format")
-    (found,) = check_picture("a.png", flat(1, 2000))
+def test_text_and_far_too_large_images_are_unreadable() -> None:
+    (found,) = check_image("a.jpg", b"<html>not found</html>")
+    assert found == ("unreadable", "not an image in a known format")
+    (found,) = check_image("a.png", flat(1, 2000))
     assert found.finding == "unreadable"

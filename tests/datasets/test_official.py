@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cog.datasets.find import Pictures, find_datasets
+from cog.datasets.find import DatasetOptions, find_datasets
 from cog.datasets.official_pickles import (
     MAPPING_FILE,
     SPLIT_FILE,
@@ -22,11 +22,11 @@ from cog.datasets.official_pickles import (
     refuse_another_mapping,
     totals_note,
 )
-from cog.datasets.splits import split_pictures, write_split
+from cog.datasets.splits import split_images, write_split
 from cog.errors import CogError
 from cog.levels.files import read_levels
 from cog.recipe import Recipe
-from tests.datasets.test_splits import RECIPE, WNIDS, classes, make_pictures
+from tests.datasets.test_splits import RECIPE, WNIDS, classes, make_images
 
 FORMS: dict[str, Any] = {
     "unicode": np.array,
@@ -42,7 +42,7 @@ def names_of(wnid: str, numbers: range, folder: bool = True) -> list[str]:
 
 
 def table(form: Any = np.array, folder: bool = True) -> dict[str, dict[str, Any]]:
-    """Three test and four training pictures of each class, out of order."""
+    """Three test and four training images of each class, out of order."""
     return {
         wnid: {
             "train": form(names_of(wnid, range(6, 2, -1), folder)),
@@ -59,7 +59,7 @@ def dump(path: Path, value: Any, protocol: int = 4) -> Path:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pictures(tmp_path_factory.mktemp("pictures"))
+    return make_images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -85,46 +85,46 @@ def test_pickles_of_both_numpys_are_read(module: str, tmp_path: Path) -> None:
 
 def test_the_pickle_is_the_split(root: Path, tmp_path: Path) -> None:
     file = dump(tmp_path / SPLIT_FILE, table())
-    split = split_pictures(root, WNIDS, RECIPE, tests=file)
+    split = split_images(root, WNIDS, RECIPE, tests=file)
     assert split.kind == "official"
     for wnid in WNIDS:
         assert classes(split.test)[wnid] == names_of(wnid, range(3))
         assert classes(split.train)[wnid] == names_of(wnid, range(3, 7))
-    again = split_pictures(root, WNIDS, RECIPE, tests=tmp_path)  # the folder that it is in
+    again = split_images(root, WNIDS, RECIPE, tests=tmp_path)  # the folder that it is in
     assert again.train.fingerprint == split.train.fingerprint
     write_split(split, tmp_path / "out", "cog_l1")
-    text = split_pictures(root, WNIDS, RECIPE, tests=tmp_path / "out" / "test")
+    text = split_images(root, WNIDS, RECIPE, tests=tmp_path / "out" / "test")
     assert text.test.fingerprint == split.test.fingerprint
 
 
 def test_the_training_list_is_cut_as_the_recipe_says(root: Path, tmp_path: Path) -> None:
     file = dump(tmp_path / SPLIT_FILE, table())
     recipe = Recipe(test_per_class=3, min_train=1, max_train=2)
-    split = split_pictures(root, WNIDS, recipe, tests=file)
+    split = split_images(root, WNIDS, recipe, tests=file)
     for wnid in WNIDS:
         assert len(classes(split.train)[wnid]) == 2
         assert set(classes(split.train)[wnid]) < set(names_of(wnid, range(3, 7)))
 
 
-def test_listed_pictures_that_are_absent_or_called_otherwise(tmp_path: Path) -> None:
-    root = make_pictures(tmp_path / "pictures")
+def test_listed_images_that_are_absent_or_called_otherwise(tmp_path: Path) -> None:
+    root = make_images(tmp_path / "images")
     file = dump(tmp_path / SPLIT_FILE, table())
-    before = split_pictures(root, WNIDS, RECIPE, tests=file)
+    before = split_images(root, WNIDS, RECIPE, tests=file)
     folder = root / WNIDS[0]
     (folder / f"{WNIDS[0]}_1.JPEG").rename(folder / f"{WNIDS[0].upper()}_1.jpg")
     (folder / f"{WNIDS[0]}_4.JPEG").rename(folder / f"{WNIDS[0]}_4.webp")
-    split = split_pictures(root, WNIDS, RECIPE, tests=file)
+    split = split_images(root, WNIDS, RECIPE, tests=file)
     assert split.notes == (
-        "1 listed test pictures differ from the list in case or extension: "
+        "1 listed test images differ from the list in case or extension: "
         f"{WNIDS[0]}/{WNIDS[0]}_1.JPEG is {WNIDS[0]}/{WNIDS[0].upper()}_1.jpg",
-        "1 listed training pictures differ from the list in case or extension: "
+        "1 listed training images differ from the list in case or extension: "
         f"{WNIDS[0]}/{WNIDS[0]}_4.JPEG is {WNIDS[0]}/{WNIDS[0]}_4.webp",
     )
     assert before.notes == ()
     assert [len(images) for images in (split.train, split.test)] == [16, 12]
     (folder / f"{WNIDS[0]}_4.webp").unlink()
-    with pytest.raises(CogError, match=r"1 listed training pictures are not in.*_4\.JPEG"):
-        split_pictures(root, WNIDS, Recipe(test_per_class=3, min_train=1), tests=file)
+    with pytest.raises(CogError, match=r"1 listed training images are not in.*_4\.JPEG"):
+        split_images(root, WNIDS, Recipe(test_per_class=3, min_train=1), tests=file)
 
 
 class Calls:
@@ -248,7 +248,7 @@ def test_a_mapping_beside_the_split_must_be_that_of_the_levels(tmp_path: Path) -
     file = dump(tmp_path / SPLIT_FILE, table())
     for split in (file, tmp_path):
         with pytest.raises(CogError, match="mapping of other levels: L1: 1 only in the file"):
-            find_datasets(Pictures(tmp_path, split=split), read_levels(), Recipe())
+            find_datasets(DatasetOptions(tmp_path, split=split), read_levels(), Recipe())
 
 
 def test_totals_are_those_of_the_official_levels() -> None:
@@ -258,5 +258,5 @@ def test_totals_are_those_of_the_official_levels() -> None:
         assert totals_note(levels.wnids(number), total, 50_000) == ""
         note = totals_note(levels.wnids(number), total - 3, 50_000)
         assert f"{total:,} and 50,000" in note
-        assert f"{total - 3:,} pictures" in note
+        assert f"{total - 3:,} images" in note
     assert totals_note(WNIDS, 1, 1) == ""

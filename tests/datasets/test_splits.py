@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cog.datasets.splits import Split, split_pictures, write_split
+from cog.datasets.splits import Split, split_images, write_split
 from cog.errors import CogError
 from cog.images.image_list import ImageList
 from cog.recipe import Recipe
@@ -19,7 +19,7 @@ SIZES = dict(zip(WNIDS, (7, 9, 14, 30), strict=True))
 RECIPE = Recipe(test_per_class=3, min_train=4, max_train=10)
 
 
-def make_pictures(root: Path, sizes: dict[str, int] = SIZES) -> Path:
+def make_images(root: Path, sizes: dict[str, int] = SIZES) -> Path:
     for wnid, size in sizes.items():
         (root / wnid).mkdir(parents=True)
         for number in range(size):
@@ -29,7 +29,7 @@ def make_pictures(root: Path, sizes: dict[str, int] = SIZES) -> Path:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pictures(tmp_path_factory.mktemp("pictures"))
+    return make_images(tmp_path_factory.mktemp("images"))
 
 
 def classes(images: ImageList) -> dict[str, list[str]]:
@@ -65,7 +65,7 @@ def assert_holds(split: Split, recipe: Recipe, sizes: dict[str, int]) -> None:
 
 
 def test_seeded_split_has_the_sizes_asked_for(root: Path) -> None:
-    split = split_pictures(root, WNIDS, RECIPE)
+    split = split_images(root, WNIDS, RECIPE)
     assert_holds(split, RECIPE, SIZES)
     assert split.kind == "seeded"
     assert split.left_out == ()
@@ -84,30 +84,30 @@ def test_any_recipe_that_fits_is_kept(
     root: Path, n_test: int, low: int, more: int, seed: int
 ) -> None:
     recipe = Recipe(test_per_class=n_test, min_train=low, max_train=low + more, split_seed=seed)
-    assert_holds(split_pictures(root, WNIDS, recipe), recipe, SIZES)
+    assert_holds(split_images(root, WNIDS, recipe), recipe, SIZES)
 
 
 def test_a_class_is_split_alike_whatever_the_others_are(root: Path) -> None:
-    whole, part = (split_pictures(root, wnids, RECIPE) for wnids in (WNIDS, WNIDS[1:]))
+    whole, part = (split_images(root, wnids, RECIPE) for wnids in (WNIDS, WNIDS[1:]))
     for one, other in ((whole.train, part.train), (whole.test, part.test)):
         for wnid in WNIDS[1:]:
             assert classes(one)[wnid] == classes(other)[wnid]
-    again = split_pictures(root, WNIDS[::-1], RECIPE)
+    again = split_images(root, WNIDS[::-1], RECIPE)
     assert again.train.fingerprint == whole.train.fingerprint
     assert again.test.fingerprint == whole.test.fingerprint
 
 
 def test_another_seed_is_another_split(root: Path) -> None:
     other = Recipe(test_per_class=3, min_train=4, max_train=10, split_seed=1)
-    prints = {split_pictures(root, WNIDS, r).test.fingerprint for r in (RECIPE, other)}
+    prints = {split_images(root, WNIDS, r).test.fingerprint for r in (RECIPE, other)}
     assert len(prints) == 2
 
 
-def test_every_picture_has_the_same_chance_to_test(root: Path) -> None:
+def test_every_image_has_the_same_chance_to_test(root: Path) -> None:
     times: Counter[str] = Counter()
     for seed in range(300):
         recipe = Recipe(test_per_class=3, min_train=4, split_seed=seed)
-        times.update(split_pictures(root, WNIDS[:2], recipe).test.paths)
+        times.update(split_images(root, WNIDS[:2], recipe).test.paths)
     for wnid in WNIDS[:2]:
         expected = 300 * 3 / SIZES[wnid]
         counts = [times[f"{wnid}/{wnid}_{number}.JPEG"] for number in range(SIZES[wnid])]
@@ -117,12 +117,12 @@ def test_every_picture_has_the_same_chance_to_test(root: Path) -> None:
 def test_short_and_missing_classes_are_listed(root: Path) -> None:
     recipe, wnids = Recipe(test_per_class=3, min_train=5, max_train=10), (*WNIDS, "n00000009")
     with pytest.raises(CogError) as caught:
-        split_pictures(root, wnids, recipe)
+        split_images(root, wnids, recipe)
     assert "2 of 5 classes" in caught.value.what
     assert "n00000005: 7/8, n00000009: 0/8" in caught.value.what
     for option in ("--allow-missing", "--test-per-class", "--min-train"):
         assert option in caught.value.hint
-    split = split_pictures(root, wnids, recipe, allow_missing=True)
+    split = split_images(root, wnids, recipe, allow_missing=True)
     assert split.left_out == ("n00000005", "n00000009")
     assert split.train.wnids == split.test.wnids == WNIDS[1:]
     assert set(split.train.labels.tolist()) == {0, 1, 2}
@@ -130,17 +130,17 @@ def test_short_and_missing_classes_are_listed(root: Path) -> None:
 
 def test_one_class_is_too_few(root: Path) -> None:
     with pytest.raises(CogError, match="two classes or more, found 1"):
-        split_pictures(root, WNIDS[:1], RECIPE)
+        split_images(root, WNIDS[:1], RECIPE)
     recipe = Recipe(test_per_class=10, min_train=10, max_train=10)
     with pytest.raises(CogError, match="two classes or more, found 1"):
-        split_pictures(root, WNIDS, recipe, allow_missing=True)
+        split_images(root, WNIDS, recipe, allow_missing=True)
 
 
 @pytest.mark.parametrize("sizes", [(0, 1, 1), (1, 0, 1), (1, 3, 2)])
 def test_sizes_that_no_split_can_have(sizes: tuple[int, int, int], root: Path) -> None:
     n_test, low, high = sizes
     with pytest.raises(CogError, match="min-train"):
-        split_pictures(root, WNIDS, Recipe(test_per_class=n_test, min_train=low, max_train=high))
+        split_images(root, WNIDS, Recipe(test_per_class=n_test, min_train=low, max_train=high))
 
 
 def test_official_lists_are_the_test_set_and_the_rest_trains(root: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_official_lists_are_the_test_set_and_the_rest_trains(root: Path, tmp_pat
     tests = lists(
         tmp_path / "lists", {"L1.txt": official(WNIDS), "L2.txt": other, "README.txt": ["Lists."]}
     )
-    split = split_pictures(root, WNIDS, RECIPE, tests=tests)
+    split = split_images(root, WNIDS, RECIPE, tests=tests)
     assert split.kind == "official-test"
     assert sorted(split.test.paths) == sorted(line.split()[0] for line in official(WNIDS))
     assert {wnid: len(paths) for wnid, paths in classes(split.train).items()} == {
@@ -159,16 +159,16 @@ def test_official_lists_are_the_test_set_and_the_rest_trains(root: Path, tmp_pat
 
 def test_lists_that_do_not_fit_are_refused(root: Path, tmp_path: Path) -> None:
     tests = lists(tmp_path / "a", {"L1.txt": official(WNIDS)})
-    with pytest.raises(CogError, match=r"L1\.txt line 3: expected a picture and label 0"):
-        split_pictures(root, WNIDS[1:], RECIPE, tests=tests)
+    with pytest.raises(CogError, match=r"L1\.txt line 3: expected an image and label 0"):
+        split_images(root, WNIDS[1:], RECIPE, tests=tests)
     for number, line in enumerate(("n00000005/a.JPEG", "n00000005/a.JPEG x", "n00000005/a b")):
         tests = lists(tmp_path / f"b{number}", {"L1.txt": [line]})
-        with pytest.raises(CogError, match="line 1: expected a picture and label 0"):
-            split_pictures(root, WNIDS, RECIPE, tests=tests)
+        with pytest.raises(CogError, match="line 1: expected an image and label 0"):
+            split_images(root, WNIDS, RECIPE, tests=tests)
     absent = [f"n00000022/no{number}.JPEG 1" for number in range(30)]
     tests = lists(tmp_path / "c", {"L1.txt": official(WNIDS), "more.txt": absent[:5]})
-    with pytest.raises(CogError, match="5 listed test pictures are not in") as caught:
-        split_pictures(root, WNIDS, Recipe(min_train=1), tests=tests)
+    with pytest.raises(CogError, match="5 listed test images are not in") as caught:
+        split_images(root, WNIDS, Recipe(min_train=1), tests=tests)
     assert "n00000022/no0.JPEG" in caught.value.what
 
 
@@ -176,15 +176,15 @@ def test_classes_without_test_list_are_short(root: Path, tmp_path: Path) -> None
     lines = [line for line in official(WNIDS) if WNIDS[1] not in line]
     tests = lists(tmp_path / "lists", {"L1.txt": lines})
     with pytest.raises(CogError, match=f"{WNIDS[1]}: in no test list"):
-        split_pictures(root, WNIDS, RECIPE, tests=tests)
-    split = split_pictures(root, WNIDS, RECIPE, tests=tests, allow_missing=True)
+        split_images(root, WNIDS, RECIPE, tests=tests)
+    split = split_images(root, WNIDS, RECIPE, tests=tests, allow_missing=True)
     assert split.left_out == (WNIDS[1],)
 
 
 def test_a_folder_without_lists_says_where_they_are(root: Path, tmp_path: Path) -> None:
-    write_split(split_pictures(root, WNIDS, RECIPE), tmp_path, "cog_l1")
+    write_split(split_images(root, WNIDS, RECIPE), tmp_path, "cog_l1")
     with pytest.raises(CogError, match="no test lists") as caught:
-        split_pictures(root, WNIDS, RECIPE, tests=tmp_path)
+        split_images(root, WNIDS, RECIPE, tests=tmp_path)
     assert str(tmp_path / "test") in caught.value.hint
 
 
@@ -193,9 +193,9 @@ def test_a_written_split_comes_back_whole(
     missing: tuple[str, ...], root: Path, tmp_path: Path
 ) -> None:
     wnids = (*WNIDS, *missing)
-    first = split_pictures(root, wnids, RECIPE, allow_missing=True)
+    first = split_images(root, wnids, RECIPE, allow_missing=True)
     write_split(first, tmp_path, "cog_l3")
-    again = split_pictures(root, wnids, RECIPE, tests=tmp_path / "test", allow_missing=True)
+    again = split_images(root, wnids, RECIPE, tests=tmp_path / "test", allow_missing=True)
     assert again.kind == "official-test"
     assert again.test.fingerprint == first.test.fingerprint
     assert again.train.fingerprint == first.train.fingerprint
@@ -204,7 +204,7 @@ def test_a_written_split_comes_back_whole(
 
 
 def test_an_equal_split_is_not_written_again(root: Path, tmp_path: Path) -> None:
-    split = split_pictures(root, WNIDS, RECIPE)
+    split = split_images(root, WNIDS, RECIPE)
     write_split(split, tmp_path, "cog_l1")
     before = {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))}
     assert [p.name for p in before if p.is_file()] == ["cog_l1.txt"] * 2

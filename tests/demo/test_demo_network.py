@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import RidgeClassifier
 
-from cog.demo.drawing import draw, looks_of
+from cog.demo.drawing import appearances_of, draw
 from cog.demo.network import make_network, train, vary
 from cog.images.preprocess import Preprocess
 from cog.levels.build import build_levels
@@ -24,21 +24,21 @@ def same(one, other):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Makes pictures uint8[m, 3, 64, 64] of concepts and their labels."""
+    """Makes images uint8[m, 3, 64, 64] of concepts and their labels."""
     taxonomy = load_taxonomy()
     ic, _ = load_information(taxonomy)
 
     def make(wnids, per_class, first=0):
-        looks = looks_of(taxonomy, ic, wnids, seed=0)
-        pictures = np.stack(
+        appearances = appearances_of(taxonomy, ic, wnids, seed=0)
+        images = np.stack(
             [
-                draw(look, [int(wnid[1:]), number])
-                for wnid, look in looks.items()
+                draw(appearance, [int(wnid[1:]), number])
+                for wnid, appearance in appearances.items()
                 for number in range(first, first + per_class)
             ]
         )
         labels = np.repeat(np.arange(len(wnids)), per_class)
-        return torch.tensor(pictures).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
+        return torch.tensor(images).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
 
     return make
 
@@ -51,37 +51,35 @@ def test_shape_size_and_mode():
 
 
 def test_a_seed_decides_the_network_and_its_training(drawn):
-    pictures, labels = drawn(("n02110958", "n02951358"), 40)
+    images, labels = drawn(("n02110958", "n02951358"), 40)
     state = torch.get_rng_state()
     networks = [make_network(seed) for seed in (5, 5, 6)]
     assert same(networks[0], networks[1])
     assert not same(networks[0], networks[2])
     losses = [
-        train(network, pictures, labels, NORMALISE, seed=1, epochs=1) for network in networks[:2]
+        train(network, images, labels, NORMALISE, seed=1, epochs=1) for network in networks[:2]
     ]
     assert losses[0] == losses[1]
     assert same(networks[0], networks[1])
     assert not same(networks[0], make_network(5))
     assert not any(part.training for part in networks[0].modules())
-    unseeded = (pictures, labels, NORMALISE)
+    unseeded = (images, labels, NORMALISE)
     train(networks[0], *unseeded, seed=1, epochs=1)
     train(networks[1], *unseeded, seed=2, epochs=1)
     assert not same(networks[0], networks[1])
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_fewer_pictures_than_a_batch_are_enough(drawn):
-    pictures, labels = drawn(("n02110958", "n02951358"), 4)
+def test_fewer_images_than_a_batch_are_enough(drawn):
+    images, labels = drawn(("n02110958", "n02951358"), 4)
     told, threads = [], torch.get_num_threads()
-    loss = train(
-        make_network(0), pictures, labels, NORMALISE, seed=0, epochs=2, advance=told.append
-    )
+    loss = train(make_network(0), images, labels, NORMALISE, seed=0, epochs=2, advance=told.append)
     assert told == [1, 1]
     assert torch.get_num_threads() == threads
     assert 0 < loss < 2
 
 
-def test_varied_pictures_keep_their_content():
+def test_varied_images_keep_their_content():
     """Mirroring and shifting move every value; light and tint change each channel linearly."""
     x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     y = vary(x, torch.Generator().manual_seed(1))

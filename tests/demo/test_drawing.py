@@ -1,4 +1,4 @@
-"""Looks follow the tree; pictures follow looks; a seed decides the rest."""
+"""Looks follow the tree; images follow looks; a seed decides the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cog.demo.drawing import draw, look_of, looks_of, write_pictures
+from cog.demo.drawing import appearance_of, appearances_of, draw, write_images
 from cog.errors import CogError
 from cog.wordnet.information_content import load_information
 from cog.wordnet.similarity import similarity
@@ -24,7 +24,9 @@ def world():
 
 
 def mean_distance(world, a, b, seeds=range(100)):
-    return np.mean([look_of(*world, a, s).distance(look_of(*world, b, s)) for s in seeds])
+    return np.mean(
+        [appearance_of(*world, a, s).distance(appearance_of(*world, b, s)) for s in seeds]
+    )
 
 
 def test_near_concepts_look_alike(world):
@@ -43,7 +45,7 @@ def test_distance_of_looks_follows_lin(world):
         lin = similarity(taxonomy, ic, a, b)[0]
         squares = []
         for seed in range(150):
-            x, y = look_of(*world, one, seed), look_of(*world, other, seed)
+            x, y = appearance_of(*world, one, seed), appearance_of(*world, other, seed)
             for part in ("shape", "colour", "texture"):
                 squares.extend((getattr(x, part) - getattr(y, part)) ** 2)
         # 2,550 squares of normal numbers: the standard error of their mean is 2.8 percent
@@ -52,57 +54,61 @@ def test_distance_of_looks_follows_lin(world):
 
 def test_a_look_is_its_own(world):
     """It depends on the seed and on nothing else that is drawn."""
-    look = look_of(*world, PUG, 3)
-    assert looks_of(*world, [FERN, PUG], 3)[PUG].distance(look) == 0
-    assert look_of(*world, PUG, 4).distance(look) > 0
-    assert look.distance(look_of(*world, FERN, 3)) == look_of(*world, FERN, 3).distance(look)
+    appearance = appearance_of(*world, PUG, 3)
+    assert appearances_of(*world, [FERN, PUG], 3)[PUG].distance(appearance) == 0
+    assert appearance_of(*world, PUG, 4).distance(appearance) > 0
+    assert appearance.distance(appearance_of(*world, FERN, 3)) == appearance_of(
+        *world, FERN, 3
+    ).distance(appearance)
 
 
 def test_unknown_and_uncounted_concepts_are_refused(world):
     taxonomy, ic = world
     with pytest.raises(CogError, match="n99999999"):
-        look_of(taxonomy, ic, "n99999999", 0)
+        appearance_of(taxonomy, ic, "n99999999", 0)
     outside = taxonomy.wnids[int(np.flatnonzero(np.isinf(ic))[0])]
     with pytest.raises(CogError, match=outside):
-        look_of(taxonomy, ic, outside, 0)
+        appearance_of(taxonomy, ic, outside, 0)
 
 
 @pytest.mark.parametrize("size", [16, 64])
-def test_a_picture_is_decided_by_look_and_seed(world, size):
-    look = look_of(*world, PUG, 0)
-    picture = draw(look, 1, size)
-    assert picture.shape == (size, size, 3)
-    assert picture.dtype == np.uint8
-    assert np.array_equal(picture, draw(look, 1, size))
-    assert not np.array_equal(picture, draw(look, 2, size))
-    assert not np.array_equal(picture, draw(look_of(*world, TABBY, 0), 1, size))
+def test_a_image_is_decided_by_look_and_seed(world, size):
+    appearance = appearance_of(*world, PUG, 0)
+    image = draw(appearance, 1, size)
+    assert image.shape == (size, size, 3)
+    assert image.dtype == np.uint8
+    assert np.array_equal(image, draw(appearance, 1, size))
+    assert not np.array_equal(image, draw(appearance, 2, size))
+    assert not np.array_equal(image, draw(appearance_of(*world, TABBY, 0), 1, size))
 
 
 def test_every_pattern_and_outline_can_be_drawn(world):
-    """Looks of many seeds meet every choice; none gives an empty or a broken picture."""
-    looks = [look_of(*world, wnid, seed) for seed in range(20) for wnid in (PUG, CANOE, FERN)]
-    assert {look.pattern for look in looks} == set(range(8))
-    assert {look.lobes for look in looks} == {0, 2, 3, 4, 5, 6, 8, 11}
-    assert all(draw(look, 0, 32).std() > 5 for look in looks)
+    """Looks of many seeds meet every choice; none gives an empty or a broken image."""
+    appearances = [
+        appearance_of(*world, wnid, seed) for seed in range(20) for wnid in (PUG, CANOE, FERN)
+    ]
+    assert {appearance.pattern for appearance in appearances} == set(range(8))
+    assert {appearance.lobes for appearance in appearances} == {0, 2, 3, 4, 5, 6, 8, 11}
+    assert all(draw(appearance, 0, 32).std() > 5 for appearance in appearances)
 
 
 def test_drawing_leaves_the_global_generator_alone(world):
     np.random.seed(0)
     expected = np.random.RandomState(0).random()
-    draw(look_of(*world, PUG, 0), 0)
+    draw(appearance_of(*world, PUG, 0), 0)
     assert np.random.random() == expected
 
 
-def test_written_pictures(world, tmp_path):
-    """Folders as --images takes them, the same bytes again, other numbers other pictures."""
-    looks = looks_of(*world, [PUG, CANOE], 0)
-    write_pictures(tmp_path / "a", looks, 3, 0)
-    write_pictures(tmp_path / "b", {PUG: looks[PUG]}, 2, 0, first=1)
+def test_written_images(world, tmp_path):
+    """Folders as --images takes them, the same bytes again, other numbers other images."""
+    appearances = appearances_of(*world, [PUG, CANOE], 0)
+    write_images(tmp_path / "a", appearances, 3, 0)
+    write_images(tmp_path / "b", {PUG: appearances[PUG]}, 2, 0, first=1)
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
     assert [str(file.parent) for file in files] == sorted([PUG, CANOE] * 3)
     assert len({(tmp_path / "a" / file).read_bytes() for file in files}) == 6
     for number in (1, 2):
         name = f"{PUG}/{PUG}_{number}.JPEG"
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    with Image.open(tmp_path / "a" / files[0]) as picture:
-        assert (picture.format, picture.size, picture.mode) == ("JPEG", (64, 64), "RGB")
+    with Image.open(tmp_path / "a" / files[0]) as image:
+        assert (image.format, image.size, image.mode) == ("JPEG", (64, 64), "RGB")

@@ -1,4 +1,4 @@
-"""From pictures to results.csv as users run it: what comes out, interrupted, refused."""
+"""From images to results.csv as users run it: what comes out, interrupted, refused."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from cog.errors import CogError
 from cog.recipe import Recipe
 from cog.results.cells import read_cell
 from cog.results.table import COLUMNS
-from tests.support.runs import draw_pictures, run_cog
+from tests.support.runs import draw_images, run_cog
 
 QUICK = Recipe(trials=3, epochs=4)
 
 
 @pytest.fixture
-def options(pictures, levels_folder, tmp_path):
-    """Options of `cog.evaluate` for the small pictures."""
+def options(images, levels_folder, tmp_path):
+    """Options of `cog.evaluate` for the small images."""
     return {
-        "images": pictures,
+        "images": images,
         "levels": levels_folder,
         "out": tmp_path / "runs",
         "test_per_class": 4,
@@ -77,7 +77,7 @@ def test_k_nn_and_the_nearest_mean_come_with_it(options, plug_in, wnids):
     counts = table.groupby(["probe", "shots"], sort=False).size().to_dict()
     assert counts == {
         ("logreg", 2): 4, ("logreg", "all"): 4,  # two data sets, two seeds
-        ("knn", 2): 4, ("knn", "all"): 2,  # with all pictures a seed decides next to nothing
+        ("knn", 2): 4, ("knn", "all"): 2,  # with all images a seed decides next to nothing
         ("ncm", 2): 4, ("ncm", "all"): 2,
     }  # fmt: skip
     assert (table["top1"] > 60).all()
@@ -86,7 +86,7 @@ def test_k_nn_and_the_nearest_mean_come_with_it(options, plug_in, wnids):
     assert (ncm["seed_decides"] == "nothing").all()
     assert (table["top1_low"] <= table["top1"]).all()
     assert (table["top1"] <= table["top1_high"]).all()
-    assert np.allclose(table["mean_class"], table["top1"])  # as many test pictures in each class
+    assert np.allclose(table["mean_class"], table["top1"])  # as many test images in each class
 
 
 def test_accuracies_of_the_classes_lie_beside_the_cell(options, plug_in, wnids):
@@ -103,7 +103,7 @@ def test_where_few_shots_validate_is_part_of_a_result(options, plug_in):
     asked = options | {"shots": (4,)}
     beside = cog.evaluate(f"{plug_in}:load", **asked)
     within = cog.evaluate(f"{plug_in}:load", **asked | {"shots_validation": "within"})
-    assert list(beside["n_validation"]) == [3, 3]  # a fifth of 8 pictures, of 3 classes
+    assert list(beside["n_validation"]) == [3, 3]  # a fifth of 8 images, of 3 classes
     assert list(within["n_validation"]) == [3, 3]
     assert set(within["shots_validation"]) == {"within"}
     assert list(within["n_train"]) == [12, 12]
@@ -111,11 +111,11 @@ def test_where_few_shots_validate_is_part_of_a_result(options, plug_in):
     assert read_cell(cell)["row"]["shots_validation"] == "within"
 
 
-def test_pictures_that_say_nothing_give_chance(options, plug_in, tmp_path, wnids):
-    images = draw_pictures(tmp_path / "grey", wnids, 54, alike=True)
+def test_images_that_say_nothing_give_chance(options, plug_in, tmp_path, wnids):
+    images = draw_images(tmp_path / "grey", wnids, 54, alike=True)
     table = cog.evaluate(f"{plug_in}:load", **options | {"images": images, "test_per_class": 30})
-    chance, pictures = 100 / 3, 90
-    sigma = 100 * np.sqrt(1 / 3 * 2 / 3 / pictures)
+    chance, images = 100 / 3, 90
+    sigma = 100 * np.sqrt(1 / 3 * 2 / 3 / images)
     assert (abs(table["top1"] - chance) < 3 * sigma).all()
 
 
@@ -161,11 +161,11 @@ def test_two_models_under_one_name_are_refused(options, plug_in):
     assert set(table["model"]) == {"twice"}
 
 
-def test_another_picture_list_is_refused(options, plug_in, tmp_path, pictures):
+def test_another_image_list_is_refused(options, plug_in, tmp_path, images):
     cog.evaluate(f"{plug_in}:load", **options)
-    fewer = shutil.copytree(pictures, tmp_path / "fewer")
+    fewer = shutil.copytree(images, tmp_path / "fewer")
     next(fewer.glob("*/*_11.png")).unlink()
-    for function in ("load", "another"):  # another model must not be compared on other pictures
+    for function in ("load", "another"):  # another model must not be compared on other images
         with pytest.raises(CogError, match="is of another split of cog_l"):
             cog.evaluate(f"{plug_in}:{function}", **options | {"images": fewer})
     shutil.rmtree(options["out"] / "splits")
@@ -191,8 +191,8 @@ def test_a_training_script_keeps_its_network_and_its_random_state(options):
     assert model.name == "epoch3"
 
 
-def test_missing_classes_stop_or_are_marked(options, plug_in, tmp_path, pictures, wnids):
-    images = shutil.copytree(pictures, tmp_path / "some")
+def test_missing_classes_stop_or_are_marked(options, plug_in, tmp_path, images, wnids):
+    images = shutil.copytree(images, tmp_path / "some")
     shutil.rmtree(images / wnids[0])
     done = run_cog(
         *arguments(options | {"images": images}, "--model", f"{plug_in}:load"), cwd=tmp_path
@@ -206,8 +206,8 @@ def test_missing_classes_stop_or_are_marked(options, plug_in, tmp_path, pictures
     assert list(table["complete"]) == [n == 3 for n in table["n_classes"]]
 
 
-def test_unreadable_pictures_are_named_and_counted(options, plug_in, tmp_path, wnids):
-    images = draw_pictures(tmp_path / "many", wnids, 60)
+def test_unreadable_images_are_named_and_counted(options, plug_in, tmp_path, wnids):
+    images = draw_images(tmp_path / "many", wnids, 60)
     bad = images / wnids[0] / f"{wnids[0]}_7.png"
     bad.write_bytes(bad.read_bytes()[:40])
     models = [f"{plug_in}:load", f"{plug_in}:another"]
@@ -255,21 +255,21 @@ def test_dry_run_prints_the_plan_and_writes_nothing(options, plug_in, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "cog_l2" in done.stdout
     assert "cells: 0 of 2 done" in done.stdout
-    assert "pictures: 72 to decode" in done.stdout
+    assert "images: 72 to decode" in done.stdout
     assert "in1k is left out" in done.stderr
     assert not options["out"].exists()
 
 
-def test_extract_then_evaluate_reads_no_picture_again(options, plug_in, tmp_path, pictures):
-    images = shutil.copytree(pictures, tmp_path / "copy")
+def test_extract_then_evaluate_reads_no_image_again(options, plug_in, tmp_path, images):
+    images = shutil.copytree(images, tmp_path / "copy")
     common = arguments(options | {"images": images}, "--model", f"{plug_in}:load")
     of_probes = ("--probe", "logreg", "--solver", "lbfgs", "--seeds", "22")
     without_probe = [argument for argument in common[1:] if argument not in of_probes]
     done = run_cog("extract", *without_probe, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(".zarr") == 4
-    for picture in images.glob("*/*.png"):
-        picture.write_bytes(b"")
+    for image in images.glob("*/*.png"):
+        image.write_bytes(b"")
     done = run_cog(*common, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (options["out"] / "results.csv").exists()
@@ -318,7 +318,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(options, plug_in, tmp_path,
 BAD_INPUT = {
     "no such folder": (["--images", "nowhere"], "no folder nowhere"),
     "unknown level": (["--only", "L7"], "unknown dataset 'l7'"),
-    "in1k without its pictures": (["--only", "in1k"], "in1k was asked for"),
+    "in1k without its images": (["--only", "in1k"], "in1k was asked for"),
     "unknown probe": (["--probe", "logrek"], "unknown probe 'logrek'"),
     "unknown solver": (["--solver", "adam"], "unknown solver 'adam'"),
     "unknown precision": (["--precision", "fp17"], "unknown precision 'fp17'"),
@@ -351,8 +351,8 @@ def test_an_edited_plug_in_is_another_model(options, plug_in, tmp_path):
         cog.evaluate(f"{mine}:load", **options)
 
 
-def test_a_mended_picture_is_read_again(options, plug_in, tmp_path, wnids):
-    images = draw_pictures(tmp_path / "some", wnids, 12)
+def test_a_mended_image_is_read_again(options, plug_in, tmp_path, wnids):
+    images = draw_images(tmp_path / "some", wnids, 12)
     bad = images / wnids[0] / f"{wnids[0]}_7.png"
     whole = bad.read_bytes()
     bad.write_bytes(b"")

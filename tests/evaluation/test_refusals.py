@@ -94,17 +94,17 @@ def plug_in(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def options(pictures, levels_folder, plug_in):
-    """Options of a plan for the small pictures."""
+def options(images, levels_folder, plug_in):
+    """Options of a plan for the small images."""
     return {
-        "images": pictures, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
+        "images": images, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
         "device": "cpu", "weights": plug_in.with_name("first.pth"),
     }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def features(options, plug_in, tmp_path_factory) -> Path:
-    """A run's features alone: without the lists and run.json, which would refuse other pictures and
+    """A run's features alone: without the lists and run.json, which would refuse other images and
     other models first.
     """
     out = tmp_path_factory.mktemp("features")
@@ -147,7 +147,7 @@ def check_refused(model: str, features: Path, options: dict, fields: set[str]) -
     assert {path: path.read_bytes() for path in features.rglob("*") if path.is_file()} == before
 
 
-def test_another_name_of_a_picture_is_another_list(options, plug_in, features, tmp_path):
+def test_another_name_of_a_image_is_another_list(options, plug_in, features, tmp_path):
     images = shutil.copytree(options["images"], tmp_path / "renamed")
     for folder in images.iterdir():
         first = min(folder.iterdir())

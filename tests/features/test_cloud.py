@@ -12,7 +12,7 @@ import pytest
 import cog
 from cog.errors import CogError
 from cog.features.store.store import FeatureStore
-from cog.storage import Url, create_object, files_below, place, write_text
+from cog.storage import Url, create_object, files_below, storage_path, write_text
 from tests.cli.test_cli_store import flip, run
 from tests.features.test_store import FINGERPRINT, content, fill, make
 from tests.support.runs import run_cog
@@ -136,16 +136,16 @@ def test_the_commands_take_urls(bucket):
 
 
 def test_a_bucket_that_is_not_there_is_an_error(bucket):
-    path = place(f"s3://{uuid.uuid4().hex}/a.zarr")
+    path = storage_path(f"s3://{uuid.uuid4().hex}/a.zarr")
     assert not FeatureStore.is_there(path)
     with pytest.raises(FileNotFoundError, match="bucket does not exist"):
         make(path, 4)
 
 
-def test_a_whole_run_lives_at_a_url(bucket, pictures, levels_folder, plug_in, tmp_path):
-    """Features, cells, splits, unreadable pictures and results are those of a run on disk."""
+def test_a_whole_run_lives_at_a_url(bucket, images, levels_folder, plug_in, tmp_path):
+    """Features, cells, splits, unreadable images and results are those of a run on disk."""
     options = {
-        "images": pictures, "levels": levels_folder, "only": "L1", "test_per_class": 4,
+        "images": images, "levels": levels_folder, "only": "L1", "test_per_class": 4,
         "min_train": 4, "probes": ("ncm",), "seeds": (22,), "batch_size": 4, "chunk_rows": 8,
     }  # fmt: skip
     local = tmp_path / "runs"
@@ -158,7 +158,7 @@ def test_a_whole_run_lives_at_a_url(bucket, pictures, levels_folder, plug_in, tm
     assert chunks
     for name in chunks:
         assert (bucket / "runs" / name).read_bytes() == (local / name).read_bytes()
-    done = run_cog("extract", "--model", f"{plug_in}:load", "--images", pictures, "--only", "L2",
+    done = run_cog("extract", "--model", f"{plug_in}:load", "--images", images, "--only", "L2",
                    "--levels", levels_folder, "--test-per-class", 4, "--min-train", 4,
                    "--out", bucket / "runs", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -67,15 +67,15 @@ killer.join()
 
 
 @pytest.fixture
-def folder(tmp_path, pictures, levels_folder) -> Path:
+def folder(tmp_path, images, levels_folder) -> Path:
     (tmp_path / "mortal.py").write_text(MORTAL)
-    (tmp_path / "pictures").symlink_to(pictures)
+    (tmp_path / "images").symlink_to(images)
     (tmp_path / "levels").symlink_to(levels_folder)
     return tmp_path
 
 
 RUN = (
-    "--images", "pictures", "--levels", "levels", "--test-per-class", 4, "--min-train", 8,
+    "--images", "images", "--levels", "levels", "--test-per-class", 4, "--min-train", 8,
     "--batch-size", 2, "--chunk-rows", 4, "--device", "cpu",
 )  # fmt: skip
 

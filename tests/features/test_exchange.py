@@ -82,7 +82,7 @@ def test_npz(tmp_path, dtype):
     np.testing.assert_allclose(found.x, features.x, rtol=1e-3, atol=1e-3)
 
 
-def test_a_store_without_its_unreadable_pictures(tmp_path):
+def test_a_store_without_its_unreadable_images(tmp_path):
     features = clusters(20, 1)
     found = read_features(store_of(tmp_path / "a.zarr", features, unreadable=3))
     assert len(found.x) == len(found.y) == 19

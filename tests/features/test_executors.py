@@ -30,16 +30,16 @@ from cog.images.preprocess import Preprocess
 from cog.models.model import Model
 from cog.progress import Silent
 from cog.recipe import Recipe
-from tests.support.runs import WNIDS, draw_pictures
+from tests.support.runs import WNIDS, draw_images
 
 SCRIPT = Path(cog.__file__).parents[1] / "examples" / "slurm_array.sh"
 
 
 @pytest.fixture
-def options(pictures, levels_folder):
-    """Options of a plan for the small pictures, in chunks of few rows."""
+def options(images, levels_folder):
+    """Options of a plan for the small images, in chunks of few rows."""
     return {
-        "images": pictures, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
+        "images": images, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
         "probes": ("logreg",), "solver": "lbfgs", "seeds": (22, 37), "batch_size": 2,
         "chunk_rows": 3, "workers": 1, "recipe": Recipe(trials=3, epochs=4),
     }  # fmt: skip
@@ -51,7 +51,7 @@ class Listener(Silent):
     def __init__(self):
         self.said = []
 
-    def note(self, text):
+    def notify(self, text):
         self.said.append(text)
 
 
@@ -214,14 +214,14 @@ def test_a_worker_makes_its_own_chunks_and_no_others(options, plug_in, tmp_path)
     listener = Listener()
     make_all_features(plan, listener, Share(1, 3))
     made = {int(path.parent.name) for path in tmp_path.glob("*/features/*/features/c/*/0")}
-    assert made == {1, 4, 7}  # of 8 chunks of training pictures; of 4 of test pictures
+    assert made == {1, 4, 7}  # of 8 chunks of training images; of 4 of test images
     assert "16 chunks of other workers are not made yet" in listener.said[-1]
 
 
 def test_chunks_are_enough_for_all_workers(options, plug_in, tmp_path):
     del options["chunk_rows"]
     options["batch_size"] = 1
-    for workers, chunks in ((1, 8), (3, 24)):  # of 24 pictures
+    for workers, chunks in ((1, 8), (3, 24)):  # of 24 images
         out = tmp_path / str(workers)
         plan = make_plan(f"{plug_in}:load", out=out, device="cpu", **options)
         make_all_features(plan, Silent(), Share(0, workers))
@@ -230,7 +230,7 @@ def test_chunks_are_enough_for_all_workers(options, plug_in, tmp_path):
 
 
 def test_a_worker_forgets_only_its_own_mended_chunks(options, plug_in, tmp_path):
-    images = draw_pictures(tmp_path / "pictures", WNIDS, 54)
+    images = draw_images(tmp_path / "images", WNIDS, 54)
     options |= {"images": images, "chunk_rows": 6, "test_per_class": 10}
     first = make_plan(f"{plug_in}:load", out=tmp_path / "out", device="cpu", **options)
     train = first.datasets[0].lists[0]

@@ -37,7 +37,7 @@ def hungry(most, **of_error) -> Model:
     return Model(Hungry(most, **of_error), preprocess=SMALL, name="hungry")
 
 
-def pictures(rows=23):
+def images(rows=23):
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (rows, 3, 16, 16), generator=generator, dtype=torch.uint8)
 
@@ -46,9 +46,9 @@ def pictures(rows=23):
 def test_halved_batches_give_the_same_rows_in_order(most):
     said: list[str] = []
     forward = Forward(hungry(most), note=said.append)
-    expected = embed(hungry(1000), pictures())
+    expected = embed(hungry(1000), images())
     for _ in range(2):
-        np.testing.assert_allclose(forward(pictures()), expected, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(forward(images()), expected, rtol=1e-5, atol=1e-7)
     assert len(said) == 1
     assert "hungry runs out of memory on a batch of 23" in said[0]
     assert forward.fits is not None
@@ -68,26 +68,26 @@ def test_halved_batches_give_the_same_rows_in_order(most):
 )
 def test_what_a_lack_of_memory_looks_like(error, text):
     forward = Forward(hungry(4, error=error, text=text))
-    assert forward(pictures(8)).shape == (8, 8)
+    assert forward(images(8)).shape == (8, 8)
     assert forward.fits == 4
 
 
 def test_a_batch_of_one_that_fails_is_an_error_with_a_hint():
     with pytest.raises(OutOfMemory, match="hungry runs out of memory on a batch of 1") as caught:
-        Forward(hungry(0))(pictures(8))
+        Forward(hungry(0))(images(8))
     assert "--device" in caught.value.hint
 
 
 def test_other_errors_are_not_tried_again():
     model = hungry(4, text="size of tensor a (3) must match the size of tensor b (4)")
     with pytest.raises(CogError, match="hungry fails on a batch of 8: RuntimeError: size"):
-        Forward(model)(pictures(8))
+        Forward(model)(images(8))
     assert model.network.seen == [8]
 
 
 def test_enough_memory_leaves_the_batch_whole():
     model = hungry(1000)
-    assert np.array_equal(Forward(model)(pictures()), embed(model, pictures()))
+    assert np.array_equal(Forward(model)(images()), embed(model, images()))
     assert model.network.seen == [23, 23]
 
 

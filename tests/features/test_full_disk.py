@@ -68,10 +68,10 @@ def small_disk(folder: Path, size: str) -> Iterator[Disk]:
 
 
 @pytest.fixture(scope="module")
-def options(pictures, levels_folder):
-    """Options of a plan for the small pictures, in chunks of few rows."""
+def options(images, levels_folder):
+    """Options of a plan for the small images, in chunks of few rows."""
     return {
-        "images": pictures, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
+        "images": images, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
         "batch_size": 2, "chunk_rows": 3, "workers": 1,
     }  # fmt: skip
 

@@ -21,7 +21,7 @@ from cog.errors import CogError
 from cog.features.store.store import FeatureStore
 from cog.storage import (
     ABANDONED_SECONDS,
-    Place,
+    StoragePath,
     Url,
     files_below,
     partial_name,
@@ -34,7 +34,7 @@ OTHER = FINGERPRINT | {"model": "xyz"}
 
 
 def make(
-    path: Place,
+    path: StoragePath,
     rows: int,
     dim: int = 3,
     chunk_rows: int = 4,
@@ -68,13 +68,13 @@ def fill(
             store.write_chunk(chunk, x[rows], readable[rows], reasons)
 
 
-def content(path: Place) -> dict[str, bytes]:
+def content(path: StoragePath) -> dict[str, bytes]:
     """Every file of a store."""
     return {name: (path / name).read_bytes() for name in files_below(path)}
 
 
 @pytest.fixture(params=["folder", "url"])
-def path(request, tmp_path) -> Place:
+def path(request, tmp_path) -> StoragePath:
     """Where a store may be: a folder on disk, or a URL (of memory)."""
     if request.param == "folder":
         return tmp_path / "a.zarr"
@@ -337,7 +337,7 @@ def test_only_an_empty_store_of_something_else_makes_room(path):
     assert FeatureStore.open(path).done_chunks() == [0, 2]
 
 
-def test_a_mended_picture_takes_its_reason_away(path):
+def test_a_mended_image_takes_its_reason_away(path):
     store = make(path, 10)
     x, readable = np.ones((10, 3), np.float32), np.ones(10, bool)
     readable[5] = False
@@ -446,7 +446,7 @@ def test_killed_at_forty_moments_it_ends_as_one_that_was_not(tmp_path):
 # --- stores of other versions ------------------------------------------------------------------
 
 
-def change_attributes(path: Place, **changes: object) -> None:
+def change_attributes(path: StoragePath, **changes: object) -> None:
     """Other attributes of a store; None takes one away."""
     group = json.loads((path / "zarr.json").read_text())
     attributes = group["attributes"] | changes

@@ -1,4 +1,4 @@
-"""The choice of a decoder, and how many times a picture is decoded and resized."""
+"""The choice of a decoder, and how many times an image is decoded and resized."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def jpeg(seed: int) -> bytes:
 
 @pytest.fixture
 def images(tmp_path: Path) -> ImageList:
-    """Seven pictures, of which the fourth is damaged."""
+    """Seven images, of which the fourth is damaged."""
     (tmp_path / WNID).mkdir()
     paths = tuple(f"{WNID}/{row}.jpg" for row in range(7))
     for row, path in enumerate(paths):
-        (tmp_path / path).write_bytes(b"no picture" if row == 3 else jpeg(row))
+        (tmp_path / path).write_bytes(b"no image" if row == 3 else jpeg(row))
     return ImageList(str(tmp_path), "folder", paths, np.zeros(7, np.int64), (WNID,), "train")
 
 

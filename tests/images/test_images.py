@@ -1,4 +1,4 @@
-"""Lists of pictures from folders, tars and the layouts of ImageNet-1K."""
+"""Lists of images from folders, tars and the layouts of ImageNet-1K."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from scipy.io import savemat
 
 from cog.datasets.imagenet1k import in1k_lists
 from cog.errors import CogError
-from cog.images.find import find_pictures
+from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
-from cog.images.listing import is_picture
+from cog.images.listing import is_image
 from cog.images.sources import IMAGE_SOURCES
 
 WNIDS = ("n00000011", "n00000022", "n00000033")
@@ -85,8 +85,8 @@ def make_shards(root: Path, files: dict[str, bytes] = FILES) -> Path:
 
 
 def make_list(root: Path, files: dict[str, bytes] = FILES) -> Path:
-    make_folder(root / "pictures", files)
-    lines = [f"pictures/{path} {path.partition('/')[0]}\n" for path, _ in shuffled(files)]
+    make_folder(root / "images", files)
+    lines = [f"images/{path} {path.partition('/')[0]}\n" for path, _ in shuffled(files)]
     (root / "all.txt").write_text("# made by hand\n\n" + "".join(lines))
     return root / "all.txt"
 
@@ -145,14 +145,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def everything(root: Path, wnids: tuple[str, ...] = WNIDS) -> ImageList:
-    listing = find_pictures(root, wnids)
+    listing = find_images(root, wnids)
     rows = {wnid: np.arange(len(listing.paths[wnid])) for wnid in wnids}
     return choose(listing, rows, "train")
 
 
 @pytest.mark.parametrize("source", IMAGE_SOURCES)
 def test_every_source_lists_and_reads_the_same(source: str, tmp_path: Path) -> None:
-    images = everything(MAKERS[source](tmp_path / "pictures", FILES))
+    images = everything(MAKERS[source](tmp_path / "images", FILES))
     assert images.source == source
     assert images.paths == tuple(sorted(FILES))
     assert images.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -180,7 +180,7 @@ def test_fingerprint_tells_what_is_trained_on_and_not_where_it_lies(tmp_path: Pa
 
 
 @pytest.mark.parametrize("source", ["folder", "tar", "nested"])
-def test_what_is_no_picture_is_left_out(source: str, tmp_path: Path) -> None:
+def test_what_is_no_image_is_left_out(source: str, tmp_path: Path) -> None:
     extra = {
         f"{WNIDS[0]}/{name}": b"?"
         for name in (
@@ -198,30 +198,30 @@ def test_what_is_no_picture_is_left_out(source: str, tmp_path: Path) -> None:
     }
     empty = {f"{WNIDS[2]}/readme.txt": b"?"}
     only = {path: data for path, data in FILES.items() if WNIDS[2] not in path}
-    root = MAKERS[source](tmp_path / "pictures", only | extra | kept | empty)
+    root = MAKERS[source](tmp_path / "images", only | extra | kept | empty)
     assert set(everything(root).paths) == set(only) | set(kept)
-    listing = find_pictures(root, WNIDS)
+    listing = find_images(root, WNIDS)
     assert listing.paths[WNIDS[2]] == ()
     assert bool(listing.notes) == (source != "folder")
 
 
 @pytest.mark.parametrize("name", ["jpeg", ".jpeg", "x.jpg.txt", "x.", "x.mp4"])
-def test_names_that_are_no_pictures(name: str) -> None:
-    assert not is_picture(name)
+def test_names_that_are_no_images(name: str) -> None:
+    assert not is_image(name)
 
 
 def test_the_source_with_more_of_the_classes_is_taken(tmp_path: Path) -> None:
     make_tars(tmp_path)
     make_folder(tmp_path, {f"{WNIDS[0]}/a.JPEG": b"a"})
-    assert find_pictures(tmp_path, WNIDS).source == "tar"
-    assert find_pictures(tmp_path, WNIDS[:1]).source == "folder"  # of equals, the first
+    assert find_images(tmp_path, WNIDS).source == "tar"
+    assert find_images(tmp_path, WNIDS[:1]).source == "folder"  # of equals, the first
 
 
 def test_no_root_and_nothing_in_it_are_errors(tmp_path: Path) -> None:
     with pytest.raises(CogError, match="no folder"):
-        find_pictures(tmp_path / "nowhere", WNIDS)
+        find_images(tmp_path / "nowhere", WNIDS)
     with pytest.raises(CogError, match="none of the 3 classes"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="such names are only possible on POSIX")
@@ -229,10 +229,10 @@ def test_names_that_a_list_cannot_hold_are_refused(tmp_path: Path) -> None:
     (tmp_path / WNIDS[0]).mkdir()
     (tmp_path / WNIDS[0] / "a\nb.jpg").write_bytes(b"")
     with pytest.raises(CogError, match="line breaks"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
 
 
-def test_a_vanished_picture_is_an_error_and_not_an_unreadable_picture(tmp_path: Path) -> None:
+def test_a_vanished_image_is_an_error_and_not_an_unreadable_image(tmp_path: Path) -> None:
     images = everything(make_folder(tmp_path))
     (tmp_path / images.paths[4]).unlink()
     with pytest.raises(CogError, match=images.paths[4]):
@@ -253,7 +253,7 @@ def test_members_are_named_as_in_a_folder(prefix: str, tmp_path: Path) -> None:
 def test_members_that_lead_out_of_the_tar_are_refused(name: str, tmp_path: Path) -> None:
     make_tar(tmp_path / f"{WNIDS[0]}.tar", [("ok.jpg", b"1"), (name, b"2")])
     with pytest.raises(CogError, match="leads out") as caught:
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     assert name in caught.value.what
 
 
@@ -261,13 +261,13 @@ def test_double_and_linked_members_are_refused(tmp_path: Path) -> None:
     path = tmp_path / f"{WNIDS[0]}.tar"
     make_tar(path, [("x.jpg", b"1"), ("./x.jpg", b"2")])
     with pytest.raises(CogError, match=r"x\.jpg \(more than once\)"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     link = tarfile.TarInfo("link.jpg")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/hosts"
     with tarfile.open(path, "w") as archive:
         archive.addfile(link)
     with pytest.raises(CogError, match=r"link\.jpg \(not a plain file\)"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
 
 
 @pytest.mark.parametrize("damage", ["cut data", "cut between", "bad header", "packed", "garbage"])
@@ -286,7 +286,7 @@ def test_damaged_tars_are_refused(damage: str, tmp_path: Path) -> None:
     }
     path.write_bytes(changed.get(damage, data))
     with pytest.raises(CogError, match="not a whole, uncompressed tar"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
 
 
 def test_images_import_nothing_heavy() -> None:
@@ -344,7 +344,7 @@ def write_devkit(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("val", ["folders", "devkit", "packed devkit", "Kaggle"])
-def test_every_layout_of_in1k_gives_the_same_pictures(val: str, tmp_path: Path) -> None:
+def test_every_layout_of_in1k_gives_the_same_images(val: str, tmp_path: Path) -> None:
     split = in1k_lists(make_in1k(tmp_path, val), WNIDS)
     assert split.kind == "official"
     assert split.left_out == ()
@@ -369,13 +369,13 @@ def test_in1k_takes_tars_to_train(tmp_path: Path) -> None:
     assert in1k_lists(root, WNIDS).train.fingerprint == expected
 
 
-def test_in1k_without_labels_or_with_pictures_that_have_none(tmp_path: Path) -> None:
+def test_in1k_without_labels_or_with_images_that_have_none(tmp_path: Path) -> None:
     with pytest.raises(CogError, match="labels are not there"):
         in1k_lists(make_in1k(tmp_path / "a", "flat"), WNIDS)
     root = make_in1k(tmp_path / "b", "devkit")
     for name in ("ILSVRC2012_val_00000010.JPEG", "holiday.jpg"):
         (root / "val" / name).write_bytes(b"")
-    with pytest.raises(CogError, match="2 of 11 pictures") as caught:
+    with pytest.raises(CogError, match="2 of 11 images") as caught:
         in1k_lists(root, WNIDS, allow_missing=True)
     assert "holiday.jpg" in caught.value.what
 
@@ -409,18 +409,18 @@ def test_a_place_that_cannot_be_listed_is_an_error(
 
     source = replace(IMAGE_SOURCES["folder"], find=forbid)
     monkeypatch.setitem(IMAGE_SOURCES, "folder", source)
-    with pytest.raises(CogError, match=r"cannot list the pictures.*Permission denied"):
-        find_pictures(make_folder(tmp_path), WNIDS)
+    with pytest.raises(CogError, match=r"cannot list the images.*Permission denied"):
+        find_images(make_folder(tmp_path), WNIDS)
 
 
 def test_a_root_of_folders_and_tars_is_refused_unless_one_form_has_all(tmp_path: Path) -> None:
     make_folder(tmp_path)
     make_tars(tmp_path)
-    assert find_pictures(tmp_path, WNIDS).source == "folder"
+    assert find_images(tmp_path, WNIDS).source == "folder"
     for path in (tmp_path / WNIDS[2]).iterdir():
         path.unlink()
     (tmp_path / WNIDS[2]).rmdir()
     (tmp_path / f"{WNIDS[0]}.tar").unlink()
     (tmp_path / f"{WNIDS[1]}.tar").unlink()
     with pytest.raises(CogError, match="holds 2 of the classes as folders and 1 others as tars"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)

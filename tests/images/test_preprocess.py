@@ -135,14 +135,14 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)
-def test_lossless_pictures_come_out_as_pillow_gives_them(kind: str) -> None:
+def test_lossless_images_come_out_as_pillow_gives_them(kind: str) -> None:
     pixels = decode(LOSSLESS[kind])
     assert pixels.dtype == torch.uint8
     np.testing.assert_array_equal(pixels.numpy(), as_pillow(LOSSLESS[kind]))
 
 
 @pytest.mark.parametrize("kind", LOSSY)
-def test_lossy_pictures_come_out_as_pillow_gives_them(kind: str) -> None:
+def test_lossy_images_come_out_as_pillow_gives_them(kind: str) -> None:
     ours, theirs = decode(LOSSY[kind]).numpy().astype(int), as_pillow(LOSSY[kind]).astype(int)
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() <= JPEG_TOLERANCE
@@ -164,7 +164,7 @@ def test_plain_jpegs_do_not_need_pillow(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_damaged_pictures_are_unreadable_with_the_same_reason_each_time(kind: str) -> None:
+def test_damaged_images_are_unreadable_with_the_same_reason_each_time(kind: str) -> None:
     reasons = set()
     for _ in range(2):
         with pytest.raises(Unreadable) as caught:
@@ -176,7 +176,7 @@ def test_damaged_pictures_are_unreadable_with_the_same_reason_each_time(kind: st
     assert "0x" not in reason
 
 
-def test_far_too_large_pictures_are_refused_unread() -> None:
+def test_far_too_large_images_are_refused_unread() -> None:
     header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"")
     place = LOSSY["baseline"].index(b"\xff\xc0")
@@ -304,7 +304,7 @@ def test_the_decoder_pillow_does_without_torchvision(monkeypatch: pytest.MonkeyP
             decode(DAMAGED[kind], "pillow")
 
 
-def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:
+def test_a_image_of_the_right_size_is_left_as_it_is() -> None:
     pixels = decode(LOSSLESS["RGB"])
     assert torch.equal(Preprocess(resize=(61, 85), crop=None).pixels(pixels), pixels)
 

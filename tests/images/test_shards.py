@@ -14,10 +14,10 @@ import pytest
 
 import cog.images.archive_index
 import cog.images.sources.tars
-from cog.datasets.check.sound import find_sound_pictures
+from cog.datasets.check.sound import find_sound_images
 from cog.datasets.imagenet1k import in1k_lists
 from cog.errors import CogError
-from cog.images.find import find_pictures
+from cog.images.find import find_images
 from cog.images.image_list import read_bytes
 from cog.images.listing import Listing
 from tests.images.test_images import (
@@ -74,7 +74,7 @@ def contents(root: Path) -> dict[str, bytes]:
 def test_an_index_is_built_once_and_again_when_the_tar_changes(
     source: str, tmp_path: Path, scans: list[str], expected: str
 ) -> None:
-    root = MAKERS[source](tmp_path / "pictures", FILES)
+    root = MAKERS[source](tmp_path / "images", FILES)
     assert everything(root).fingerprint == expected
     built = len(scans)
     scans.clear()
@@ -141,10 +141,10 @@ def test_an_index_of_nothing_and_of_odd_names(tmp_path: Path) -> None:
     names = ["é.jpg", "a b.jpg", "x\x85y.jpg", "z\u2028.jpg"]  # what splitlines would cut
     make_tar(tmp_path / f"{WNIDS[1]}.tar", [(name, name.encode()) for name in names])
     for _ in range(2):
-        listing = find_pictures(tmp_path, WNIDS)
+        listing = find_images(tmp_path, WNIDS)
         assert listing.paths[WNIDS[0]] == ()
         assert listing.paths[WNIDS[1]] == tuple(f"{WNIDS[1]}/{name}" for name in sorted(names))
-        assert listing.notes == ("1 entries of the tar files are no pictures of a class",)
+        assert listing.notes == ("1 entries of the tar files are no images of a class",)
 
 
 def test_a_tar_that_shrank_since_it_was_listed_is_an_error(tmp_path: Path) -> None:
@@ -159,12 +159,12 @@ def test_a_tar_that_shrank_since_it_was_listed_is_an_error(tmp_path: Path) -> No
 
 
 def test_a_tar_of_tars_is_given_itself_or_its_folder(tmp_path: Path, expected: str) -> None:
-    root = make_nested(tmp_path / "pictures")
+    root = make_nested(tmp_path / "images")
     tar = next(root.glob("*.tar"))
     assert everything(root).fingerprint == everything(tar).fingerprint == expected
     assert contents(tar) == dict(sorted(FILES.items()))
     assert everything(tar).source == "nested"
-    assert find_pictures(tar, (*WNIDS, "n00000044")).paths["n00000044"] == ()
+    assert find_images(tar, (*WNIDS, "n00000044")).paths["n00000044"] == ()
 
 
 @pytest.mark.parametrize("fault", ["cut inside", "hostile", "twice", "garbage", "packed"])
@@ -182,10 +182,10 @@ def test_a_tar_of_tars_with_a_fault_is_refused(fault: str, tmp_path: Path) -> No
     make_tar(outer, members, "w:gz" if fault == "packed" else "w")
     words = {"hostile": "leads out", "twice": "more than once", "packed": "uncompressed tar"}
     with pytest.raises(CogError, match=words.get(fault, "not a whole")) as caught:
-        find_pictures(outer, WNIDS)
+        find_images(outer, WNIDS)
     assert fault != "packed" or "gunzip" in caught.value.hint
     if fault in ("cut inside", "hostile", "garbage"):  # the fault of one class
-        listing, damaged = find_sound_pictures(outer, WNIDS)
+        listing, damaged = find_sound_images(outer, WNIDS)
         assert list(damaged) == [WNIDS[1]]
         assert listing.paths[WNIDS[1]] == ()
         assert len(listing.paths[WNIDS[2]]) == 3
@@ -201,7 +201,7 @@ def test_what_is_sound_can_be_read_beside_what_is_not(source: str, tmp_path: Pat
         make_tar(root, [(path.name, path.read_bytes()) for path in sorted(tars.iterdir())])
     else:
         root = tars
-    listing, damaged = find_sound_pictures(root, WNIDS)
+    listing, damaged = find_sound_images(root, WNIDS)
     assert list(damaged) == [WNIDS[0]]
     images = all_of(listing)
     assert {path: read_bytes(images, row) for row, path in enumerate(images.paths)} == {
@@ -219,7 +219,7 @@ def all_of(listing: Listing):
 
 
 def samples(label: Callable[[str, str], list[tuple[str, bytes]]]) -> list[tuple[str, bytes]]:
-    """Members of a shard: for each picture what `label` makes of its number and path, before it."""
+    """Members of a shard: for each image what `label` makes of its number and path, before it."""
     members = []
     for number, (path, data) in enumerate(sorted(FILES.items())):
         key = f"{number:08}"
@@ -264,39 +264,39 @@ def test_every_way_to_tell_the_class_in_a_shard(form: str, tmp_path: Path, expec
     assert [read_bytes(images, row) for row in range(9)] == [FILES[p] for p in sorted(FILES)]
 
 
-def test_labels_after_the_picture_and_keys_with_folders(tmp_path: Path, expected: str) -> None:
+def test_labels_after_the_image_and_keys_with_folders(tmp_path: Path, expected: str) -> None:
     members = []
     for path, data in sorted(FILES.items()):
         members += [(f"./{path[:-5]}.jpg", data), (f"./{path[:-5]}.txt", b"a caption")]
     make_tar(tmp_path / "train-000.tar", members)
     assert everything(tmp_path).fingerprint == expected
-    assert find_pictures(tmp_path, WNIDS).notes  # the captions
+    assert find_images(tmp_path, WNIDS).notes  # the captions
 
 
 def test_a_class_that_cannot_be_known_is_refused(tmp_path: Path) -> None:
     make_tar(tmp_path / "s-0.tar", samples(lambda key, path: [("KEY.cls", b"3")]))
     with pytest.raises(CogError, match=r"class of 00000000\.jpg.*cannot be known") as caught:
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     assert "synsets.txt" in caught.value.hint
     (tmp_path / "synsets.txt").write_text("n00000011\nn00000022\n")  # has no index 3
     with pytest.raises(CogError, match="cannot be known"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     for text, word in (("n00000011\nn00000011\n", "twice"), ("tench\n", "no wnid")):
         (tmp_path / "synsets.txt").write_text(text)
         with pytest.raises(CogError, match=word):
-            find_pictures(tmp_path, WNIDS)
+            find_images(tmp_path, WNIDS)
     (tmp_path / "synsets.txt").write_text("".join(f"{w}\n" for w in ("n00000001", *WNIDS)))
-    assert len(find_pictures(tmp_path, WNIDS).paths[WNIDS[2]]) == 9  # another list, another index
+    assert len(find_images(tmp_path, WNIDS).paths[WNIDS[2]]) == 9  # another list, another index
 
 
 def test_hostile_and_repeated_shards_are_refused(tmp_path: Path) -> None:
     root = make_shards(tmp_path / "a")
     (root / "train-0002.tar").write_bytes((root / "train-0001.tar").read_bytes())
-    with pytest.raises(CogError, match="4 pictures are more than once"):
-        find_pictures(root, WNIDS)
+    with pytest.raises(CogError, match="4 images are more than once"):
+        find_images(root, WNIDS)
     make_tar(root / "train-0002.tar", [(f"../{WNIDS[0]}_9.jpg", b"1")])
     with pytest.raises(CogError, match="leads out"):
-        find_pictures(root, WNIDS)
+        find_images(root, WNIDS)
     link = tarfile.TarInfo(f"{WNIDS[0]}_9.jpg")
     link.type, link.linkname = tarfile.LNKTYPE, "/etc/hosts"
     device = tarfile.TarInfo(f"{WNIDS[0]}_8.jpg")
@@ -305,13 +305,13 @@ def test_hostile_and_repeated_shards_are_refused(tmp_path: Path) -> None:
         archive.addfile(link)
         archive.addfile(device)
     with pytest.raises(CogError, match=r"2 members of .*not a plain file"):
-        find_pictures(root, WNIDS)
+        find_images(root, WNIDS)
 
 
-def test_shards_of_other_classes_are_no_pictures_of_these(tmp_path: Path) -> None:
+def test_shards_of_other_classes_are_no_images_of_these(tmp_path: Path) -> None:
     root = make_shards(tmp_path / "a")
     with pytest.raises(CogError, match="none of the 1 classes"):
-        find_pictures(root, ["n00000044"])
+        find_images(root, ["n00000044"])
 
 
 # Parquet
@@ -355,11 +355,11 @@ def test_parquet_rows_without_path_label_or_bytes(tmp_path: Path) -> None:
     ]
     write_rows(tmp_path / "a.parquet", rows)
     with pytest.raises(CogError, match=r"class of a-0-0\.jpg"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     (tmp_path / "synsets.txt").write_text("\n".join(WNIDS))
     assert contents(tmp_path) == {f"{WNIDS[0]}/b.jpg": b"", f"{WNIDS[1]}/a-0-0.jpg": b"1"}
-    assert find_pictures(tmp_path, WNIDS).notes == (
-        "1 entries of the parquet files are no pictures of a class",
+    assert find_images(tmp_path, WNIDS).notes == (
+        "1 entries of the parquet files are no images of a class",
     )
 
 
@@ -368,21 +368,21 @@ def test_parquet_that_is_no_export_or_damaged_or_unreadable(
 ) -> None:
     write_rows(tmp_path / "a.parquet", [{"img": b"1", "label": 1}])
     with pytest.raises(CogError, match="has the columns img, label"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really PAR1")
     with pytest.raises(CogError, match="not a whole Parquet file"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(CogError, match="needs pyarrow") as caught:
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     assert "imagenet-cog[parquet]" in caught.value.hint
 
 
 def test_scattered_and_compressed_parquet_is_said(tmp_path: Path) -> None:
     files = {f"{w}/{w}_{n}.JPEG": b"%d" % n for w in WNIDS for n in range(400)}
     root = make_parquet(tmp_path / "a", files, "snappy", rows_a_group=10)
-    assert "scattered over row groups" in find_pictures(root, WNIDS).notes[0]
-    assert find_pictures(make_parquet(tmp_path / "b", files), WNIDS).notes == ()
+    assert "scattered over row groups" in find_images(root, WNIDS).notes[0]
+    assert find_images(make_parquet(tmp_path / "b", files), WNIDS).notes == ()
 
 
 # Lists
@@ -396,7 +396,7 @@ def test_lists_of_labels(tmp_path: Path, expected: str) -> None:
     make_folder(tmp_path, {"x/1 2.jpg": b"12"})
     (tmp_path / "other.txt").write_text("x/1 2.jpg\t2\n")
     with pytest.raises(CogError, match="cannot be known"):
-        find_pictures(tmp_path / "other.txt", WNIDS)
+        find_images(tmp_path / "other.txt", WNIDS)
     (tmp_path / "synsets.txt").write_text("\n".join(WNIDS))
     assert contents(tmp_path / "other.txt") == {f"{WNIDS[2]}/1 2.jpg": b"12"}
 
@@ -405,18 +405,18 @@ def test_lists_of_labels(tmp_path: Path, expected: str) -> None:
 def test_lines_that_no_list_has(line: str, tmp_path: Path) -> None:
     (tmp_path / "all.txt").write_text(f"\n{line}\n")
     with pytest.raises(CogError, match="line 2"):
-        find_pictures(tmp_path / "all.txt", WNIDS)
+        find_images(tmp_path / "all.txt", WNIDS)
 
 
-def test_a_listed_picture_that_is_gone_or_twice(tmp_path: Path) -> None:
+def test_a_listed_image_that_is_gone_or_twice(tmp_path: Path) -> None:
     file = make_list(tmp_path / "a")
     images = everything(file)
-    (file.parent / "pictures" / images.paths[0]).unlink()
+    (file.parent / "images" / images.paths[0]).unlink()
     with pytest.raises(CogError, match="cannot read"):
         read_bytes(images, 0)
     file.write_text(file.read_text() + file.read_text())
-    with pytest.raises(CogError, match="9 pictures are more than once"):
-        find_pictures(file, WNIDS)
+    with pytest.raises(CogError, match="9 images are more than once"):
+        find_images(file, WNIDS)
 
 
 # ImageNet-1K
@@ -444,8 +444,8 @@ def test_in1k_takes_shards_by_the_split_in_their_names(form: str, tmp_path: Path
 def test_a_stream_of_zeros_is_no_tar_of_anything(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(bytes(10_240))
     with pytest.raises(CogError, match="none of the 3 classes"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)
     with io.BytesIO() as nothing:
         (tmp_path / "a.tar").write_bytes(nothing.getvalue())
     with pytest.raises(CogError, match="not a whole"):
-        find_pictures(tmp_path, WNIDS)
+        find_images(tmp_path, WNIDS)

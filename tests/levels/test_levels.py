@@ -112,7 +112,7 @@ class TestDefault:
                 "seen": 999,  # n04399382 is in ImageNet-1K, but not in ImageNet-21K
                 "ancestors of seen concepts": 761,
                 "persons": 2827,
-                "fewer than 782 pictures": 10414,
+                "fewer than 782 images": 10414,
                 "not leaves of the universe": 1624,
                 "excluded by list": 70,
             },
@@ -157,18 +157,18 @@ class TestDefault:
             return int(((official[order] == windows) & (windows > 0)).sum())
 
         names = np.argsort(np.argsort([ranking.taxonomy.names[i] for i in concepts]))
-        pictures = ranking.eligibility.pictures[concepts]
+        images = ranking.eligibility.image_counts[concepts]
         assert agreement(ranking.taxonomy.depth[concepts]) == 4973
         assert agreement(concepts) == 4967
         assert agreement(names) == 4965
-        assert max(agreement(pictures), agreement(-pictures)) == 4969
+        assert max(agreement(images), agreement(-images)) == 4969
         places_of, wanted = (
             Counter(zip(value.tolist(), levels.tolist(), strict=True))
             for levels in (windows, official)
         )
         assert sum(n for (_, level), n in (places_of & wanted).items() if level) == 4998
 
-    def test_pictures_are_those_of_the_counts(self, default):
+    def test_images_are_those_of_the_counts(self, default):
         counts = read_counts("in21k")
         images = dict(zip(default.table["wnid"], default.table["images"], strict=True))
         assert images == {wnid: counts[wnid] for wnid in images}
@@ -201,7 +201,7 @@ class TestFilters:
         [
             ({"drop_seen_ancestors": False}, "ancestors of seen concepts"),
             ({"drop_persons": False}, "persons"),
-            ({"min_images": None}, "fewer than 782 pictures"),
+            ({"min_images": None}, "fewer than 782 images"),
             ({"leaves_only": False}, "not leaves of the universe"),
             ({"exclude": None}, "excluded by list"),
         ],
@@ -215,7 +215,7 @@ class TestFilters:
         assert len(one_off.concepts) > len(all_on.concepts)
         assert set(all_on.concepts) <= set(one_off.concepts)
 
-    def test_pictures_on_disk_go_before_the_table(self, tmp_path, taxonomy):
+    def test_images_on_disk_go_before_the_table(self, tmp_path, taxonomy):
         wnids = SMALL[:4]
         for number, wnid in enumerate(wnids):
             (tmp_path / wnid).mkdir()
@@ -227,7 +227,7 @@ class TestFilters:
 
     def test_unknown_counts_are_not_taken_for_zero(self, taxonomy):
         strange = ("n00001740", *SMALL)  # entity has no count in ImageNet-21K
-        with pytest.raises(CogError, match=r"no picture count for 1 concepts.*n00001740"):
+        with pytest.raises(CogError, match=r"no image count for 1 concepts.*n00001740"):
             choose_eligible(taxonomy, LevelsRecipe(universe=strange))
         assert len(
             choose_eligible(taxonomy, LevelsRecipe(universe=strange, min_images=None)).concepts
@@ -238,8 +238,8 @@ class TestFilters:
         file.write_text("wnid,images\n" + "".join(f"{wnid},{9}\n" for wnid in SMALL[:10]))
         recipe = LevelsRecipe(universe=SMALL, seen=SEEN, counts=str(file), min_images=9)
         removed = choose_eligible(taxonomy, recipe).removed
-        assert len(removed[f"no picture count in {file}"]) == 40
-        assert len(removed["fewer than 9 pictures"]) == 0
+        assert len(removed[f"no image count in {file}"]) == 40
+        assert len(removed["fewer than 9 images"]) == 0
 
     @pytest.mark.parametrize("name", ["seen", "universe", "eligible", "exclude"])
     def test_unknown_wnids_are_told_with_their_file(self, tmp_path, taxonomy, name):
@@ -285,7 +285,7 @@ class TestOtherBenchmarks:
         assert built.report == build_levels(replace(alone, universe=SMALL)).report
         assert np.isfinite(built.table["similarity"]).all()
 
-    def test_unknown_picture_counts_stay_unknown(self):
+    def test_unknown_image_counts_stay_unknown(self):
         built = build_levels(eligible=("n00001740", *SMALL), seen=SEEN, size=51, n_levels=1)
         assert built.table.set_index("wnid")["images"].isna().sum() == 1
 

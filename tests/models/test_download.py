@@ -126,7 +126,7 @@ def leave_half(server: Server) -> None:
 
 def test_a_file_is_fetched_once_and_checked(server, cache):
     said: list[str] = []
-    path = fetch([server.url], "dino/net.pth", sha256=SHA256, notice=said.append)
+    path = fetch([server.url], "dino/net.pth", sha256=SHA256, notify=said.append)
     assert path == cache / "dino" / "net.pth" == cached("dino/net.pth")
     assert path.read_bytes() == CONTENT
     assert names(cache) == ["net.pth"]
@@ -138,7 +138,7 @@ def test_a_file_is_fetched_once_and_checked(server, cache):
 def test_a_dropped_connection_goes_on_where_it_stopped(server):
     server.drops = 2
     said: list[str] = []
-    assert fetch([server.url], sha256=SHA256[:8], notice=said.append).read_bytes() == CONTENT
+    assert fetch([server.url], sha256=SHA256[:8], notify=said.append).read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={len(CONTENT) // 2}-", f"bytes={len(CONTENT) * 3 // 4}-"]
     assert sum("going on" in line for line in said) == 2
 

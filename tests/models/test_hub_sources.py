@@ -35,7 +35,7 @@ from cog.models.sources.from_torch_hub import from_torch_hub
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def pictures(count: int, size: int) -> torch.Tensor:
+def images(count: int, size: int) -> torch.Tensor:
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
@@ -173,7 +173,7 @@ def test_a_repository_gives_its_network_and_its_preprocessing(hub, form, revisio
     name = f"me/net@{revision}" if revision else "me/net"
     model = from_hf_hub(name, None, True, notices.append)
     network.reset_classifier(0)
-    x = pictures(2, 96)
+    x = images(2, 96)
     assert torch.equal(model.embed(x), network(x).detach())
     assert model.preprocess == Preprocess(128, 96, "bilinear", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
     assert model.name.startswith("hf-hub-me-net")
@@ -404,7 +404,7 @@ def clip(name: str, **options) -> nn.Module:
 
 
 def embedding(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """open_clip's own, where the picture's tokens do not come beside it (CoCa)."""
+    """open_clip's own, where the image's tokens do not come beside it (CoCa)."""
     with torch.no_grad():
         found = network.encode_image(x, normalize=False)
     return found[0] if isinstance(found, tuple) else found
@@ -425,7 +425,7 @@ def test_open_clip_s_file_gives_its_image_embedding(tmp_path, name, form):
     notices: list[str] = []
     model = from_open_clip(f"{name}/laion2b_s1", path, True, notices.append)
     size = model.preprocess.shape[1]
-    x = pictures(2, size)
+    x = images(2, size)
     wanted = embedding(reference, x)
     assert not torch.allclose(wanted.norm(dim=1), torch.ones(2))
     assert torch.equal(model.embed(x), wanted)
@@ -503,7 +503,7 @@ def test_the_tag_decides_about_quick_gelu(tmp_path):
     assert alike(plain, quick)
     torch.save(plain.state_dict(), tmp_path / "w.pt")
     notices: list[str] = []
-    x = pictures(2, 32)
+    x = images(2, 32)
     for name, reference in (("laion2b_s1", plain), ("openai", quick)):
         model = from_open_clip(f"tiny-vit/{name}", tmp_path / "w.pt", True, notices.append)
         assert torch.equal(model.embed(x), embedding(reference, x))
@@ -530,7 +530,7 @@ def test_open_clip_s_preprocessing_is_its_own(tmp_path, monkeypatch, mode, inter
     assert float((found - wanted).abs().max()) < 2.01 / 255 / min(TAG["std"])
 
 
-def test_padded_pictures_are_refused(monkeypatch):
+def test_padded_images_are_refused(monkeypatch):
     tag = TAG | {"resize_mode": "longest"}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED["tiny-vit"], "laion2b_s1", tag)
     with pytest.raises(CogError, match="32 × 32, resize mode longest") as caught:
@@ -709,7 +709,7 @@ def test_a_classifier_is_taken_off_and_told(tmp_path):
     model = from_torch_hub(f"{folder}:classifier", None, True, True, notices.append)
     assert model.dim == 6
     assert notices[1:] == ["the last layer, a classifier of 1000 classes, is taken off"]
-    x = pictures(2, 224)
+    x = images(2, 224)
     assert torch.equal(model.embed(x), model.network[0](x).detach())
     odd = from_torch_hub(f"{folder}:side_branch", None, True, True, notices.append)
     assert odd.dim == 1000

@@ -62,7 +62,7 @@ class Returns(nn.Module):
         return self.function(x)
 
 
-def pictures(count: int = 4, size: int = 8) -> torch.Tensor:
+def images(count: int = 4, size: int = 8) -> torch.Tensor:
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
@@ -71,8 +71,8 @@ def pictures(count: int = 4, size: int = 8) -> torch.Tensor:
 
 def test_features_are_those_of_the_network_in_eval_mode():
     network = Net()
-    found = Model(network, preprocess=SMALL).embed(pictures())
-    assert torch.equal(found, network.eval()(pictures()))
+    found = Model(network, preprocess=SMALL).embed(images())
+    assert torch.equal(found, network.eval()(images()))
     assert found.dtype == torch.float32
     assert not found.requires_grad
 
@@ -83,9 +83,9 @@ def test_each_part_is_left_in_its_mode_even_after_an_error():
     before = {name: part.training for name, part in network.named_modules()}
     statistics = network.norm.running_mean.clone()
     model = Model(network, preprocess=SMALL)
-    model.embed(pictures())
+    model.embed(images())
     with pytest.raises(CogError):
-        model.embed(pictures() * torch.nan)
+        model.embed(images() * torch.nan)
     assert {name: part.training for name, part in network.named_modules()} == before
     assert torch.equal(network.norm.running_mean, statistics)
     assert torch.is_grad_enabled()
@@ -109,9 +109,9 @@ def test_the_size_of_a_feature_is_measured_once():
         (lambda x: x.mean((0, 2, 3))[None], r"float32\[1, 3\]"),
     ],
 )
-def test_an_output_that_is_no_vector_a_picture_is_refused(function, found):
+def test_an_output_that_is_no_vector_a_image_is_refused(function, found):
     with pytest.raises(CogError, match=f"and got {found}") as caught:
-        Model(Returns(function), preprocess=SMALL).embed(pictures())
+        Model(Returns(function), preprocess=SMALL).embed(images())
     assert "mean" in caught.value.hint
 
 
@@ -122,18 +122,18 @@ def test_features_that_are_not_finite_are_refused_and_counted(value):
         features[1, 0] = value
         return features
 
-    with pytest.raises(CogError, match="features of 1 of 4 pictures hold NaN or infinity"):
-        Model(Returns(forward), preprocess=SMALL).embed(pictures())
+    with pytest.raises(CogError, match="features of 1 of 4 images hold NaN or infinity"):
+        Model(Returns(forward), preprocess=SMALL).embed(images())
 
 
-def test_an_input_that_is_no_batch_of_prepared_pictures_is_refused():
+def test_an_input_that_is_no_batch_of_prepared_images_is_refused():
     model = Model(Net(), preprocess=SMALL)
-    for x in (pictures()[0], pictures()[:, :1], (pictures() * 9).to(torch.uint8)):
+    for x in (images()[0], images()[:, :1], (images() * 9).to(torch.uint8)):
         with pytest.raises(CogError, match="normalise"):
             model.embed(x)
 
 
-def test_a_network_that_does_not_take_its_own_pictures_is_named():
+def test_a_network_that_does_not_take_its_own_images_is_named():
     with pytest.raises(CogError, match=r"Net fails on float32\[1, 3, 2, 2\]: RuntimeError"):
         _ = Model(Net(), preprocess=Preprocess(2, 2)).dim
 
@@ -147,7 +147,7 @@ def test_what_is_no_network_is_refused():
 
 def test_reduced_precision_comes_out_as_float32():
     model = Model(Net().bfloat16(), preprocess=SMALL)
-    assert model.embed(pictures().bfloat16()).dtype == torch.float32
+    assert model.embed(images().bfloat16()).dtype == torch.float32
     assert len(model.fingerprint) == 64
 
 
@@ -197,10 +197,10 @@ def test_where_a_part_lies_in_memory_is_not_in_the_fingerprint():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_torchscript_networks_are_models_too():
     def script(seed):
-        return torch.jit.trace(Net(seed).eval(), pictures())
+        return torch.jit.trace(Net(seed).eval(), images())
 
     scripted = Model(script(0).train(), preprocess=SMALL)
-    assert torch.allclose(scripted.embed(pictures()), Net().eval()(pictures()), atol=1e-6)
+    assert torch.allclose(scripted.embed(images()), Net().eval()(images()), atol=1e-6)
     assert scripted.network.training
     assert scripted.fingerprint == Model(script(0), preprocess=SMALL).fingerprint
     frozen = [Model(torch.jit.freeze(script(seed).eval()), preprocess=SMALL) for seed in (0, 0, 1)]
@@ -340,11 +340,11 @@ def test_an_official_file_gives_the_features_of_the_reference(tmp_path, resnet, 
     else:
         torch.save(tensors, path, _use_new_zipfile_serialization=form == "zip")
     notices: list[str] = []
-    model = load_model(name, weights=path, notice=notices.append)
+    model = load_model(name, weights=path, notify=notices.append)
     path.unlink()  # 100 MB
     assert model.name == name
     assert model.dim == find_row(name).dim == 2048
-    x = pictures(2, 224)
+    x = images(2, 224)
     torch.testing.assert_close(model.embed(x), pooled(resnet, x), atol=1e-5, rtol=1e-5)
     assert model.preprocess == Preprocess(224, 224, "bicubic")
     count = sum(parameter.numel() for parameter in model.network.parameters())
@@ -375,7 +375,7 @@ def test_a_weights_file_that_is_not_there(tmp_path, spec):
 
 def test_an_alias_says_what_it_means(tmp_path):
     notices: list[str] = []
-    model = load_model("dino", pretrained=False, notice=notices.append)
+    model = load_model("dino", pretrained=False, notify=notices.append)
     assert notices == ["dino means dino_resnet50"]
     assert model.name == "dino_resnet50"
 
@@ -430,7 +430,7 @@ def official(tmp_path) -> tuple[Path, nn.Module]:
 def test_timm_weights_give_timm_s_features(official):
     path, network = official
     model = load_model("timm:resnet10t", weights=path)
-    x = pictures(2, 176)
+    x = images(2, 176)
     with torch.no_grad():
         wanted = network.forward_head(network.forward_features(x), pre_logits=True)
     assert torch.equal(model.embed(x), wanted)
@@ -469,7 +469,7 @@ def test_timm_s_own_renaming_is_applied(tmp_path):
     torch.save({"model": authors}, tmp_path / "w.pth")
     model = load_model("timm:convnext_atto", weights=tmp_path / "w.pth")
     network.reset_classifier(0)
-    x = pictures(1, 64)
+    x = images(1, 64)
     assert torch.equal(model.embed(x), network(x).detach())
 
 
@@ -527,7 +527,7 @@ def test_torchvision_weights_give_the_features_before_the_classifier(tmp_path):
         network = torchvision.models.resnet18(weights=None).eval()
     torch.save(network.state_dict(), tmp_path / "w.pth")
     model = load_model("torchvision:resnet18@IMAGENET1K_V1", weights=tmp_path / "w.pth")
-    x = pictures(2, 224)
+    x = images(2, 224)
     torch.testing.assert_close(model.embed(x), pooled(network, x), atol=1e-5, rtol=1e-5)
     assert model.name == "torchvision-resnet18-IMAGENET1K_V1"
     assert model.preprocess == Preprocess(256, 224, "bilinear")
@@ -657,7 +657,7 @@ def load(weights=None):
         (lambda x: x.mean((2, 3)), set()),
         (lambda x: x.mean((2, 3)) - x.mean((0, 2, 3)), {"independence of the batch"}),
         (lambda x: x.mean((2, 3)) + torch.rand(1), {"determinism", "independence of the batch"}),
-        (lambda x: x.mean((2, 3)) * 0 + 1, {"different pictures, different features"}),
+        (lambda x: x.mean((2, 3)) * 0 + 1, {"different images, different features"}),
         (lambda x: x, {"output"}),
     ],
 )

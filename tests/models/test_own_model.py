@@ -32,8 +32,8 @@ def example():
 
 
 def prepared(model, name: str) -> torch.Tensor:
-    picture = torch.from_numpy(np.array(sklearn_datasets.load_sample_image(name)))
-    return model.preprocess.normalise(model.preprocess.pixels(picture.permute(2, 0, 1))[None])
+    image = torch.from_numpy(np.array(sklearn_datasets.load_sample_image(name)))
+    return model.preprocess.normalise(model.preprocess.pixels(image.permute(2, 0, 1))[None])
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -61,9 +61,9 @@ def test_preprocessing_is_near_pillow_s(example):
     """256 to 224 by Pillow and torchvision: at most two grey levels apart, and seldom."""
     model = load_model(f"{EXAMPLE}:load")
     array = np.array(sklearn_datasets.load_sample_image("china.jpg"))
-    picture = Image.fromarray(array)
-    short = 256 / min(picture.size)
-    small = picture.resize([int(side * short) for side in picture.size], Image.Resampling.BICUBIC)
+    image = Image.fromarray(array)
+    short = 256 / min(image.size)
+    small = image.resize([int(side * short) for side in image.size], Image.Resampling.BICUBIC)
     left, top = (round((side - 224) / 2) for side in small.size)
     wanted = np.array(small.crop((left, top, left + 224, top + 224))).astype(int)
     found = model.preprocess.pixels(torch.from_numpy(array).permute(2, 0, 1))

@@ -56,7 +56,7 @@ def quick_or_long(quick: tuple[str, ...]) -> list[Any]:
     return [pytest.param(name, marks=() if name in quick else pytest.mark.long) for name in LAYOUTS]
 
 
-def pictures(shape: tuple[int, ...], count: int = 2) -> torch.Tensor:
+def images(shape: tuple[int, ...], count: int = 2) -> torch.Tensor:
     return torch.randn(count, *shape, generator=torch.Generator().manual_seed(5))
 
 
@@ -73,7 +73,7 @@ def test_the_published_file_gives_the_features_that_it_means(entry, tmp_path):
         clusters = {"clusters": igpt_clusters().tolist()}
         (tmp_path / "preprocessor_config.json").write_text(json.dumps(clusters))
     model = load_model(name, weights=path)
-    x = pictures(model.preprocess.shape)
+    x = images(model.preprocess.shape)
     with torch.no_grad():
         expected = layout.features(x)
     found = model.embed(x)
@@ -251,8 +251,8 @@ SQUASHED = ("siglip_vitb16", "siglip2_vitb16", "pe_core_vitb16")
 
 
 @pytest.mark.parametrize("row", [row for row in ZOO.values() if row.loadable], ids=lambda r: r.name)
-def test_pictures_are_prepared_as_the_reference_does(row, real_pictures):
-    """torchvision's transforms on Pillow pictures: the usual pipeline of the field."""
+def test_images_are_prepared_as_the_reference_does(row, real_images):
+    """torchvision's transforms on Pillow images: the usual pipeline of the field."""
     side = SIDES.get(row.name, 224)
     mean, std = STATISTICS.get(row.name, IMAGENET)
     bicubic = transforms.InterpolationMode.BICUBIC
@@ -262,7 +262,7 @@ def test_pictures_are_prepared_as_the_reference_does(row, real_pictures):
          transforms.Normalize(mean, std)]
     )  # fmt: skip
     preprocess = zoo_source.preprocess_of(row)
-    for data in real_pictures:
+    for data in real_images:
         with Image.open(io.BytesIO(data)) as image:
             expected = reference(image.convert("RGB"))
         found = preprocess.normalise(preprocess.load(data)[None])[0]
@@ -285,7 +285,7 @@ def test_quirks_repeat_the_published_mistakes():
     quirky = untrained("clip", official_quirks=True)
     assert quirky.preprocess.mean == IMAGENET[0]
     right, quirky = untrained("simclrv2"), untrained("simclrv2", official_quirks=True)
-    x = pictures((3, 224, 224), 1)
+    x = images((3, 224, 224), 1)
     assert quirky.preprocess.mean == IMAGENET[0]
     assert right.fingerprint != quirky.fingerprint
     assert not torch.allclose(right.embed(x), quirky.embed(x), rtol=1e-3)
@@ -299,7 +299,7 @@ def test_quirks_of_a_model_without_any_are_refused():
 
 
 def test_pools_of_a_transformer():
-    x = pictures((3, 224, 224), 2)
+    x = images((3, 224, 224), 2)
     model = untrained("dino_vits16")
     tokens = model.network.network.eval().forward_features(x).detach()
     pools = {pool: untrained("dino_vits16", pool=pool) for pool in ("cls", "avg", "cls+avg")}
@@ -317,7 +317,7 @@ def test_several_layers_in_a_row():
     """DINO's probe: class tokens of the last blocks, each after the final norm."""
     model = untrained("dino_vits16", pool="last4:cls")
     assert (model.dim, model.name) == (4 * 384, "dino_vits16-last4-cls")
-    network, x, outcomes = model.network.network.eval(), pictures((3, 224, 224), 1), []
+    network, x, outcomes = model.network.network.eval(), images((3, 224, 224), 1), []
     hooks = [
         block.register_forward_hook(lambda *call: outcomes.append(call[2]))
         for block in network.blocks[-4:]
@@ -336,7 +336,7 @@ def test_several_layers_in_a_row():
 
 def test_registers_and_distillation_tokens_are_no_patches():
     model = untrained("deit_small_distilled", pool="avg")
-    x = pictures((3, 224, 224), 1)
+    x = images((3, 224, 224), 1)
     tokens = model.network.network.eval().forward_features(x).detach()
     assert tokens.shape[1] == 198
     assert torch.allclose(model.embed(x), tokens[:, 2:].mean(1), atol=1e-6)
@@ -362,7 +362,7 @@ def test_restricted_licences_are_said_when_the_weights_load(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save(LAYOUTS["swav_resnet50"]().content, path)
     said: list[str] = []
-    load_model("swav", weights=path, notice=said.append)
+    load_model("swav", weights=path, notify=said.append)
     assert any("CC-BY-NC-4.0" in line for line in said)
     assert any("swav means swav_resnet50" in line for line in said)
 
@@ -389,7 +389,7 @@ def test_a_moved_default_would_be_seen():
         if key.startswith("module.base_encoder.") and "head" not in key
     }
     network.eval().load_state_dict(tensors, strict=True)
-    x = pictures((3, 224, 224), 1)
+    x = images((3, 224, 224), 1)
     with torch.no_grad():
         assert not torch.allclose(network(x), content.features(x), rtol=0.01)
 

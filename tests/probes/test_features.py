@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from cog.probes.features import make_pictures
-from tests.support.probe_data import clusters, pictures, tensors
+from cog.probes.features import unit_features
+from tests.support.probe_data import clusters, features, tensors
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_unit_rows(dtype):
     x = np.array([[3, 4], [0, 0], [1e-4, 0], [6e4, 6e4]], dtype)
     x.flags.writeable = False
-    rows, labels = make_pictures(x, np.arange(4), "cpu").take(torch.arange(4))
+    rows, labels = unit_features(x, np.arange(4), "cpu").take(torch.arange(4))
     assert rows.dtype == torch.float32
     half = math.sqrt(0.5)
     expected = torch.tensor([[0.6, 0.8, 1], [0, 0, 1], [1, 0, 1], [half, half, 1]])
@@ -26,7 +26,7 @@ def test_unit_rows(dtype):
 
 def test_the_array_is_read_where_it_lies():
     data = clusters()
-    part = pictures(data)
+    part = features(data)
     assert part.source.data_ptr() == data.train_x.ctypes.data
     assert part.only(np.array([5])).source is part.source
 
@@ -34,7 +34,7 @@ def test_the_array_is_read_where_it_lies():
 def test_only_some_rows():
     data = clusters()
     x, y = tensors(data)
-    part = pictures(data).only(np.array([7, 3, 11]))
+    part = features(data).only(np.array([7, 3, 11]))
     assert len(part) == 3
     rows, labels = part.take(torch.tensor([2, 0]))
     torch.testing.assert_close(rows, x[[11, 7]])
@@ -46,7 +46,7 @@ def test_blocks_are_all_rows_in_order(monkeypatch, size):
     monkeypatch.setattr("cog.probes.features.CPU_BLOCK", size)
     data = clusters()
     x, y = tensors(data)
-    blocks = list(pictures(data).blocks(n_classes=6))
+    blocks = list(features(data).blocks(n_classes=6))
     torch.testing.assert_close(torch.cat([rows for rows, _ in blocks]), x)
     assert torch.cat([labels for _, labels in blocks]).tolist() == y.tolist()
     assert max(len(labels) for _, labels in blocks) == min(size, 120)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from cog.probes.data import ProbeData
-from cog.probes.features import make_pictures
+from cog.probes.features import unit_features
 from cog.probes.knn import _ranks, knn
 from cog.probes.metrics import label_ranks
 from cog.probes.sampling import validation_split
@@ -27,7 +27,7 @@ def theirs(x, y, k):
 def test_votes_are_scikit_learn_s(k):
     data = clusters(spread=2.0)
     known, asked = (
-        make_pictures(x, y, "cpu")
+        unit_features(x, y, "cpu")
         for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y))
     )
     (ranks,) = _ranks(known, asked, [k], data.n_classes, 0.07, lambda done: None)
@@ -39,8 +39,8 @@ def test_votes_are_scikit_learn_s(k):
 
 def test_one_pass_serves_all_k():
     data = clusters()
-    known = make_pictures(data.train_x, data.train_y, "cpu")
-    asked = make_pictures(data.test_x, data.test_y, "cpu")
+    known = unit_features(data.train_x, data.train_y, "cpu")
+    asked = unit_features(data.test_x, data.test_y, "cpu")
     calls = []
     together = _ranks(known, asked, [1, 5, 20], data.n_classes, 0.07, calls.append)
     for k, ranks in zip([1, 5, 20], together, strict=True):
@@ -49,7 +49,7 @@ def test_one_pass_serves_all_k():
     assert calls == [90] * 4
 
 
-def test_k_is_chosen_on_the_validation_pictures():
+def test_k_is_chosen_on_the_validation_images():
     data = clusters(spread=2.0)
     result = knn(data, settings("exact"))
     train, validation = validation_split(data.train_y, 0.2, 22)
@@ -62,16 +62,16 @@ def test_k_is_chosen_on_the_validation_pictures():
     assert result.top1 == pytest.approx(100 * final.score(data.test_x, data.test_y))
 
 
-def test_few_pictures_offer_few_k():
+def test_few_images_offer_few_k():
     result = knn(clusters(n_train=12), settings("exact"))
     assert [trial["k"] for trial in result.trials] == [1, 5]
 
 
-def test_a_picture_is_its_own_nearest_neighbour():
+def test_a_image_is_its_own_nearest_neighbour():
     """Random labels can be known by heart only."""
     data = clusters(n_train=200, d=20)
     y = np.random.default_rng(1).integers(0, 6, 200)
-    same = make_pictures(data.train_x, y, "cpu")
+    same = unit_features(data.train_x, y, "cpu")
     (ranks,) = _ranks(same, same, [1], 6, 0.07, lambda done: None)
     assert (ranks == 0).all()
 
@@ -79,14 +79,14 @@ def test_a_picture_is_its_own_nearest_neighbour():
 def test_classes_without_a_vote_come_last_by_their_index():
     x = np.array([[1, 0], [0, 1], [1, 0.1]], np.float32)
     data = ProbeData(x, np.array([2, 4, 4]), x[:1].repeat(5, 0), np.arange(5), n_classes=5)
-    known = make_pictures(data.train_x, data.train_y, "cpu")
-    asked = make_pictures(data.test_x, data.test_y, "cpu")
+    known = unit_features(data.train_x, data.train_y, "cpu")
+    asked = unit_features(data.test_x, data.test_y, "cpu")
     (nearest, two) = _ranks(known, asked, [1, 2], 5, 0.07, lambda done: None)
     assert nearest.tolist() == [1, 2, 0, 3, 4]
     assert two.tolist() == [2, 3, 0, 4, 1]
 
 
-def test_k_is_judged_by_an_even_share_of_many_validation_pictures():
+def test_k_is_judged_by_an_even_share_of_many_validation_images():
     data = clusters(n_train=600, spread=2.0)
     few = replace(QUICK, knn_validation=50)
     result = knn(data, settings("exact", recipe=few))

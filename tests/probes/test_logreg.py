@@ -15,7 +15,7 @@ from cog.probes import PROBES, SOLVERS
 from cog.probes.lbfgs import fit_lbfgs
 from cog.probes.logreg import estimate_seconds, logreg
 from cog.probes.sampling import few_shot, validation_split
-from tests.support.probe_data import QUICK, assert_same, clusters, pictures, settings
+from tests.support.probe_data import QUICK, assert_same, clusters, features, settings
 
 SOLVER = pytest.mark.parametrize("solver", SOLVERS["logreg"])
 
@@ -152,8 +152,8 @@ def test_relabelled_classes_relabel_predictions(solver):
     assert first == pytest.approx(second, abs=4)
 
     start = torch.zeros(6, 13)
-    one = fit_lbfgs(pictures(data), 1e-3, start, 1e-10, 1000).layer
-    other = fit_lbfgs(pictures(renamed), 1e-3, start, 1e-10, 1000).layer
+    one = fit_lbfgs(features(data), 1e-3, start, 1e-10, 1000).layer
+    other = fit_lbfgs(features(renamed), 1e-3, start, 1e-10, 1000).layer
     torch.testing.assert_close(other[names], one, atol=1e-4, rtol=1e-4)
 
 
@@ -183,7 +183,7 @@ def test_shuffled_labels_give_chance(solver):
     """The mean over shuffles and seeds: what is common to all of them would not average out.
 
     The start of a single seed may by itself be off chance on these clusters (that of 22 gives
-    22 %), and the pictures of a cluster go wrong together.
+    22 %), and the images of a cluster go wrong together.
     """
     data, few = clusters(n_test=300), replace(QUICK, trials=1, epochs=5, lbfgs_decays=(1e-3,))
     rng = np.random.default_rng(3)
@@ -204,7 +204,7 @@ def test_identical_train_and_test_are_near_100(solver):
 
 
 @SOLVER
-def test_nothing_is_chosen_on_test_pictures(solver):
+def test_nothing_is_chosen_on_test_images(solver):
     data, other = clusters(), clusters(seed=9)
     first, second = (
         logreg(each, settings(solver))
@@ -221,8 +221,8 @@ def test_few_shot_trains_on_the_shots(solver, shots, n_train):
     assert (result.n_train, result.n_validation) == (n_train, 24)
 
 
-def test_few_shot_uses_no_other_training_picture():
-    """Neither validation nor undrawn pictures reach the final fit of a single trial."""
+def test_few_shot_uses_no_other_training_image():
+    """Neither validation nor undrawn images reach the final fit of a single trial."""
     data, one = clusters(), replace(QUICK, trials=1)
     train, _ = validation_split(data.train_y, one.validation_share, 22)
     drawn = few_shot(data.train_y, 2, train, 22)

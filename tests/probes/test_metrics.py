@@ -121,8 +121,8 @@ def test_ranks_and_labels_that_do_not_fit(function, ranks, labels, message):
 
 
 @pytest.mark.parametrize(("hits", "k", "level"), [(30, 1, 0.95), (57, 5, 0.95), (20, 2, 0.5)])
-def test_interval_is_that_of_drawing_the_pictures_anew(hits, k, level):
-    """Quantiles of 20,000 bootstrap samples of 60 pictures; a picture is 1.67 points."""
+def test_interval_is_that_of_drawing_the_images_anew(hits, k, level):
+    """Quantiles of 20,000 bootstrap samples of 60 images; an image is 1.67 points."""
     ranks = np.random.default_rng(1).permutation([k - 1] * hits + [k] * (60 - hits))
     drawn = np.random.default_rng(2).choice(ranks, (20_000, 60))
     percents = 100 * (drawn < k).mean(axis=1)
@@ -138,7 +138,7 @@ def test_interval_lies_around_the_accuracy(ranks, k):
     assert low <= narrow_low <= narrow_high <= high
 
 
-def test_interval_narrows_as_pictures_grow():
+def test_interval_narrows_as_images_grow():
     ranks = np.array([0, 0, 1, 3])
     widths = [np.ptp(bootstrap_interval(np.tile(ranks, n))) for n in (25, 100, 400)]
     assert widths[0] / widths[1] == pytest.approx(2, rel=0.1)

@@ -15,7 +15,7 @@ from cog.probes.data import ProbeData
 from cog.probes.mlp import _fit, _moments, _start, mlp
 from cog.probes.ridge import ridge
 from cog.probes.sgd import batches
-from tests.support.probe_data import QUICK, clusters, pictures, settings, tensors
+from tests.support.probe_data import QUICK, clusters, features, settings, tensors
 
 SMALL = replace(QUICK, mlp_epochs=6, mlp_least_steps=0)
 SETTINGS = settings("adamw", recipe=SMALL)
@@ -28,7 +28,7 @@ def with_recipe(**change):
 def test_equals_torch_s_modules_and_optimiser():
     """The same start and the same batches give the outputs of the obvious loop."""
     data, rate = clusters(), 0.01
-    part, (x, y) = pictures(data), tensors(data)
+    part, (x, y) = features(data), tensors(data)
     scaled = torch.tensor(StandardScaler().fit_transform(x[:, :-1].numpy()))
     start = _start(part, 32, 6, seed=22)
     modules = torch.nn.Sequential(
@@ -59,18 +59,18 @@ def test_moments_are_scikit_learn_s(monkeypatch):
     monkeypatch.setattr("cog.probes.features.CPU_BLOCK", 7)
     data = clusters()
     scaler = StandardScaler().fit(tensors(data)[0][:, :-1].numpy())
-    mean, variance = _moments(pictures(data))
+    mean, variance = _moments(features(data))
     np.testing.assert_allclose(mean, scaler.mean_)
     np.testing.assert_allclose(variance, scaler.var_)
 
 
 def test_start_is_that_of_torch_linear():
-    weights = _start(pictures(clusters(d=100)), 400, 300, seed=22).weights
+    weights = _start(features(clusters(d=100)), 400, 300, seed=22).weights
     assert [tuple(each.shape) for each in weights] == [(400, 100), (400,), (300, 400), (300,)]
     for each, inputs in zip(weights, (100, 100, 400, 400), strict=True):
         assert each.detach().abs().max() <= 1 / math.sqrt(inputs)
         assert each.detach().std() == pytest.approx(1 / math.sqrt(3 * inputs), rel=0.1)
-    again, other = (_start(pictures(clusters(d=100)), 400, 300, seed).weights for seed in (22, 37))
+    again, other = (_start(features(clusters(d=100)), 400, 300, seed).weights for seed in (22, 37))
     assert all(torch.equal(a, b) for a, b in zip(weights, again, strict=True))
     assert not torch.equal(weights[0], other[0])
 
@@ -84,8 +84,8 @@ def test_learns_what_no_linear_layer_can():
     assert ridge(data, settings("exact")).top1 < 70
 
 
-def test_few_pictures_are_given_enough_steps():
-    part = pictures(clusters())  # two batches an epoch
+def test_few_images_are_given_enough_steps():
+    part = features(clusters())  # two batches an epoch
     calls = []
     _fit(part, 0.01, 6, with_recipe(mlp_least_steps=25), calls.append)
     assert len(calls) == 13
@@ -107,6 +107,6 @@ def test_a_number_that_never_varies_stays_out():
     data = clusters()
     widened = [np.c_[x, np.zeros(len(x), "f4")] for x in (data.train_x, data.test_x)]
     more = replace(data, train_x=widened[0], test_x=widened[1])
-    network = _start(pictures(more), 32, 6, seed=22)
+    network = _start(features(more), 32, 6, seed=22)
     assert network.scale[-1] == 1
     assert mlp(more, SETTINGS).top1 > 50

@@ -13,7 +13,7 @@ from sklearn.preprocessing import normalize
 
 from cog.probes.metrics import label_ranks
 from cog.probes.ncm import class_sums, ncm
-from tests.support.probe_data import clusters, pictures, settings
+from tests.support.probe_data import clusters, features, settings
 
 SETTINGS = settings("exact")
 
@@ -29,7 +29,7 @@ def test_ranks_are_those_of_cosines_to_scikit_learn_s_centroids():
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")  # it wants deviations too
-def test_of_one_picture_a_class_it_is_scikit_learn_s_nearest_centroid():
+def test_of_one_image_a_class_it_is_scikit_learn_s_nearest_centroid():
     """A single unit feature is its own mean, so scaling the mean changes nothing."""
     data = clusters(n_train=6)
     theirs = NearestCentroid().fit(normalize(data.train_x), data.train_y)
@@ -49,14 +49,14 @@ def test_the_seed_matters_only_for_shots():
     assert runs[1][0] != runs[1][1]
 
 
-def test_many_pictures_of_a_class_do_not_favour_it():
+def test_many_images_of_a_class_do_not_favour_it():
     data = clusters(spread=1.0)
     again = np.concatenate([np.arange(120), *[np.flatnonzero(data.train_y == 2)] * 5])
     more = replace(data, train_x=data.train_x[again], train_y=data.train_y[again])
     assert ncm(more, SETTINGS).ranks.tolist() == ncm(data, SETTINGS).ranks.tolist()
 
 
-def test_a_class_without_pictures_comes_last():
+def test_a_class_without_images_comes_last():
     data = clusters()
     there = data.train_y != 1
     result = ncm(replace(data, train_x=data.train_x[there], train_y=data.train_y[there]), SETTINGS)
@@ -68,7 +68,7 @@ def test_a_class_without_pictures_comes_last():
 def test_sums_of_classes(block, monkeypatch):
     monkeypatch.setattr("cog.probes.features.CPU_BLOCK", block)
     data = clusters()
-    sums, counts = class_sums(pictures(data), n_classes=7)
+    sums, counts = class_sums(features(data), n_classes=7)
     x = normalize(data.train_x.astype(np.float64))
     for label in range(7):
         own = data.train_y == label

@@ -34,7 +34,7 @@ def fit(probe, data, progress=None, within=False, **change):
 
 
 def right_alike(first, second):
-    """The share of test pictures that both get right or both get wrong."""
+    """The share of test images that both get right or both get wrong."""
     return np.mean((first.ranks == 0) == (second.ranks == 0))
 
 
@@ -79,7 +79,7 @@ def test_same_seed_same_bits_whatever_the_global_generators(probe):
 
 @PROBE
 def test_relabelled_classes_relabel_predictions(probe, monkeypatch):
-    """With the same pictures to validate on, for their draw depends on the number of a class.
+    """With the same images to validate on, for their draw depends on the number of a class.
 
     The start of the perceptron is not relabelled: its accuracy may move by 4 points.
     """
@@ -142,7 +142,7 @@ def test_identical_train_and_test_are_near_100(probe):
 
 
 @PROBE
-def test_nothing_is_chosen_on_test_pictures(probe):
+def test_nothing_is_chosen_on_test_images(probe):
     data, other = clusters(), clusters(seed=9)
     first, second = (
         fit(probe, each)
@@ -153,7 +153,7 @@ def test_nothing_is_chosen_on_test_pictures(probe):
 
 
 @PROBE
-def test_each_test_picture_is_judged_alone(probe):
+def test_each_test_image_is_judged_alone(probe):
     data = clusters()
     some = np.random.default_rng(2).permutation(90)[:20]
     few = fit(probe, replace(data, test_x=data.test_x[some], test_y=data.test_y[some]))
@@ -186,7 +186,7 @@ def test_few_shot_validates_within_the_shots_if_told_so(probe):
 
 @PROBE
 @pytest.mark.parametrize("within", [False, True])
-def test_few_shot_looks_at_no_other_training_picture(probe, within):
+def test_few_shot_looks_at_no_other_training_image(probe, within):
     """Those that are neither drawn nor validated on may be anything."""
     data = clusters()
     train, validation = validation_split(data.train_y, 0.2, 22)
@@ -231,7 +231,7 @@ def test_more_classes_than_rows(probe):
     result = fit(probe, replace(data, train_y=data.train_y // 2))
     assert result.n_train == 8
     assert (result.ranks < 20).all()
-    assert (result.ranks[data.test_y >= 4] > 0).all()  # no picture was ever of these
+    assert (result.ranks[data.test_y >= 4] > 0).all()  # no image was ever of these
 
 
 @PROBE
@@ -260,7 +260,7 @@ def test_one_class_cannot_be_learnt_from(probe):
 
 
 @VALIDATED
-def test_single_pictures_leave_nothing_to_validate_on(probe):
+def test_single_images_leave_nothing_to_validate_on(probe):
     with pytest.raises(CogError, match="to validate on, found none"):
         fit(probe, clusters(n_train=6))
 
@@ -286,14 +286,14 @@ def test_nan_is_never_right(column):
 
 def test_features_are_looked_at_once_for_all_probes(monkeypatch):
     """Seeds, shots and probes of a data set share what was checked and made of it."""
-    calls, make = [], sys.modules["cog.probes.rows"].make_pictures
+    calls, make = [], sys.modules["cog.probes.rows"].unit_features
     monkeypatch.setattr(
-        "cog.probes.rows.make_pictures", lambda *args: calls.append(args[2]) or make(*args)
+        "cog.probes.rows.make_images", lambda *args: calls.append(args[2]) or make(*args)
     )
     data = clusters()
     for probe in PROBES:
         for shots in (None, 2):
             fit(probe, data, shots=shots)
-    assert calls == ["cpu", "cpu"]  # training and test pictures
+    assert calls == ["cpu", "cpu"]  # training and test images
     fit("ncm", replace(data, n_classes=7))  # other data is looked at anew
     assert len(calls) == 4

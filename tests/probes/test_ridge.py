@@ -12,17 +12,17 @@ from sklearn.preprocessing import normalize
 
 from cog.probes.ridge import _decompose, ridge
 from cog.probes.sampling import validation_split
-from tests.support.probe_data import QUICK, clusters, pictures, settings, tensors
+from tests.support.probe_data import QUICK, clusters, features, settings, tensors
 
 
 @pytest.mark.parametrize("penalty", [1e-8, 1e-4, 1e-1, 10.0])
 @pytest.mark.parametrize("d", [12, 200])
 def test_layer_is_scikit_learn_s(penalty, d):
-    """Also where there are more numbers than pictures."""
+    """Also where there are more numbers than images."""
     data = clusters(d=d)
     x, _ = tensors(data)
     theirs = Ridge(alpha=120 * penalty, solver="svd").fit(x[:, :-1], np.eye(6)[data.train_y])
-    layer = _decompose(pictures(data), 6).layer(penalty)
+    layer = _decompose(features(data), 6).layer(penalty)
     expected = torch.tensor(np.c_[theirs.coef_, theirs.intercept_])
     torch.testing.assert_close(layer, expected, rtol=1e-6, atol=1e-8)
 
@@ -35,7 +35,7 @@ def test_float32_features_far_from_their_mean_lose_no_digits(penalty):
     data = type(data)(x, data.train_y, x, data.train_y, 6)
     unit = normalize(x.astype(np.float64)).astype(np.float32).astype(np.float64)
     theirs = Ridge(alpha=3000 * penalty, solver="svd").fit(unit, np.eye(6)[data.train_y])
-    layer = _decompose(pictures(data, torch.float32), 6).layer(penalty)
+    layer = _decompose(features(data, torch.float32), 6).layer(penalty)
     expected = np.c_[theirs.coef_, theirs.intercept_]
     assert np.abs(layer.numpy() - expected).max() < 1e-2 * np.abs(expected).max()
 
@@ -56,22 +56,22 @@ def test_predictions_are_those_of_scikit_learn_s_classifier():
 
 
 def test_bias_is_not_penalised():
-    """Under a huge penalty every picture is given the shares of the classes."""
+    """Under a huge penalty every image is given the shares of the classes."""
     data = clusters()
-    layer = _decompose(pictures(data), 6).layer(1e12)
+    layer = _decompose(features(data), 6).layer(1e12)
     torch.testing.assert_close(layer[:, -1], torch.full((6,), 1 / 6, dtype=torch.float64))
     assert layer[:, :-1].abs().max() < 1e-9
 
 
-def test_a_class_without_pictures_comes_last():
-    layer = _decompose(pictures(clusters()), n_classes=8).layer(1e-3)
+def test_a_class_without_images_comes_last():
+    layer = _decompose(features(clusters()), n_classes=8).layer(1e-3)
     assert layer[:6].isfinite().all()
     assert (layer[6:, -1] == -torch.inf).all()
 
 
 @pytest.mark.parametrize(("shots", "times"), [(None, 2), (3, 1)])
 def test_decomposes_once_for_all_penalties(shots, times, monkeypatch):
-    """And once for search and final fit where these have the same pictures."""
+    """And once for search and final fit where these have the same images."""
     calls, module = [], sys.modules["cog.probes.ridge"]
     monkeypatch.setattr(module, "_decompose", lambda *args: calls.append(1) or _decompose(*args))
     ridge(clusters(), settings("exact", shots))

@@ -24,7 +24,7 @@ def test_share_of_a_class(n, validating):
 
 @pytest.mark.parametrize("n", range(2, 7))
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_both_sides_keep_a_picture(n, share):
+def test_both_sides_keep_a_image(n, share):
     train, validation = validation_split(np.zeros(n, np.int64), share, seed=22)
     assert len(train) >= 1
     assert len(validation) >= 1
@@ -99,7 +99,7 @@ def test_shots_are_no_continuation_of_the_validation_draw():
     assert validation.tolist() != few_shot(labels, 20, np.arange(100), seed=22).tolist()
 
 
-def test_every_picture_is_drawn_as_often():
+def test_every_image_is_drawn_as_often():
     labels = np.zeros(10, np.int64)
     counts = sum(np.bincount(validation_split(labels, 0.2, s)[1], minlength=10) for s in range(500))
     assert (abs(counts - 100) < 4 * np.sqrt(500 * 0.2 * 0.8)).all()

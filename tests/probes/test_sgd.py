@@ -26,7 +26,7 @@ from cog.probes.sgd import (
     start_heads,
     train,
 )
-from tests.support.probe_data import QUICK, clusters, pictures, settings, tensors
+from tests.support.probe_data import QUICK, clusters, features, settings, tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -73,7 +73,7 @@ def test_equals_torch_s_linear_layer_and_optimiser(dtype):
         rate = lr * 0.5 * (1 + math.cos(math.pi * epoch / QUICK.epochs))  # after the epoch
         optimiser.param_groups[0]["lr"] = rate
 
-    (ours,) = fit_sgd(pictures(data, dtype), [lr], [wd], data.n_classes, QUICK, seed=22)
+    (ours,) = fit_sgd(features(data, dtype), [lr], [wd], data.n_classes, QUICK, seed=22)
     theirs = torch.cat([linear.weight, linear.bias[:, None]], dim=1).detach()
     torch.testing.assert_close(ours, theirs)
     assert (ours - start).abs().max() > 0.1
@@ -82,7 +82,7 @@ def test_equals_torch_s_linear_layer_and_optimiser(dtype):
 @pytest.mark.parametrize(("dtype", "highest_lr"), [(torch.float64, 100.0), (torch.float32, 30.0)])
 def test_one_head_equals_many(dtype, highest_lr):
     data = clusters()
-    part = pictures(data, dtype)
+    part = features(data, dtype)
     lrs, wds = [0.1, 1.0, 7.0, highest_lr], [1e-4, 1e-12, 1e-3, 1e-6]
     together = fit_sgd(part, lrs, wds, data.n_classes, QUICK, seed=22)
     for lr, wd, layer in zip(lrs, wds, together, strict=True):
@@ -92,7 +92,7 @@ def test_one_head_equals_many(dtype, highest_lr):
 
 def test_a_diverging_head_is_nan_and_disturbs_no_other():
     data = clusters()
-    part = pictures(data, torch.float32)
+    part = features(data, torch.float32)
     layers = fit_sgd(part, [100.0, 1.0], [1e3, 1e-6], data.n_classes, QUICK, seed=22)
     (alone,) = fit_sgd(part, [1.0], [1e-6], data.n_classes, QUICK, seed=22)
     assert layers[0].isnan().all()
@@ -100,7 +100,7 @@ def test_a_diverging_head_is_nan_and_disturbs_no_other():
 
 
 def test_same_seed_same_bits():
-    part = pictures(clusters(), torch.float32)
+    part = features(clusters(), torch.float32)
     first, again = (fit_sgd(part, [1.0], [0.0], 6, QUICK, seed=22) for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, fit_sgd(part, [1.0], [0.0], 6, QUICK, seed=37))
@@ -108,7 +108,7 @@ def test_same_seed_same_bits():
 
 def test_epochs_in_two_goes_are_those_of_one():
     """Velocity, rates and batches go on where they were."""
-    part = pictures(clusters(), torch.float32)
+    part = features(clusters(), torch.float32)
     heads = start_heads(part, [1.0, 3.0], [1e-4, 1e-6], 6, seed=22)
     train(heads, part, QUICK, 22, range(4))
     heads = heads.only([1])
@@ -120,7 +120,7 @@ def test_epochs_in_two_goes_are_those_of_one():
 @pytest.mark.parametrize("products", PRODUCTS)
 def test_rounded_products_are_near_full_ones(products):
     """And the precision of other float32 products is left as it was."""
-    part, before = pictures(clusters(), torch.float32), torch.get_float32_matmul_precision()
+    part, before = features(clusters(), torch.float32), torch.get_float32_matmul_precision()
     full = fit_sgd(part, [1.0, 3.0], [1e-4, 1e-4], 6, QUICK, seed=22)
     found = fit_sgd(part, [1.0, 3.0], [1e-4, 1e-4], 6, replace(QUICK, products=products), seed=22)
     assert found.dtype == torch.float32
@@ -194,7 +194,7 @@ def test_a_recorded_step_is_the_step(monkeypatch, recordable):
 
 def test_all_run_to_the_end_unless_told_otherwise():
     data = clusters(n_train=240)
-    part = pictures(data, torch.float32)
+    part = features(data, torch.float32)
     tried = [{"lr": lr, "wd": 1e-6} for lr in (0.1, 1.0, 10.0)]
     found = race(part, part, 6, settings(), tried)
     layers = fit_sgd(part, [0.1, 1.0, 10.0], [1e-6] * 3, 6, QUICK, seed=22)
@@ -204,7 +204,7 @@ def test_all_run_to_the_end_unless_told_otherwise():
 
 def test_stages_keep_the_best():
     """Rates from hopeless to good: the hopeless go first, and stages past the end are none."""
-    part = pictures(clusters(n_train=240), torch.float32)
+    part = features(clusters(n_train=240), torch.float32)
     stages = ((2, 0.5), (5, 0.5), (QUICK.epochs, 0.1), (99, 0.1))
     recipe = replace(QUICK, sgd_early_stop=True, sgd_stages=stages)
     rates = (1e-6, 3.0, 1e-5, 2.0)
@@ -216,7 +216,7 @@ def test_stages_keep_the_best():
 
 def test_percent_right_is_that_of_the_ranks():
     """Ties and diverged heads included."""
-    part = pictures(clusters(), torch.float32)
+    part = features(clusters(), torch.float32)
     generator = torch.Generator().manual_seed(0)
     layers = torch.randn(4, 6, 13, generator=generator)
     layers[1, :, :-1] = 0  # every row has the outputs of the biases

@@ -117,64 +117,64 @@ def test_an_unknown_wnid_is_refused(official, taxonomy):
 
 
 @pytest.fixture
-def few_pictures(tmp_path, pictures) -> Path:
-    """Four of each concept; of the first, one that is no picture and one with an odd name."""
+def few_images(tmp_path, images) -> Path:
+    """Four of each concept; of the first, one that is no image and one with an odd name."""
     root = tmp_path / "pictures"
-    for folder in sorted(pictures.iterdir()):
+    for folder in sorted(images.iterdir()):
         (root / folder.name).mkdir(parents=True)
         for path in sorted(folder.iterdir())[:4]:
             (root / folder.name / path.name).write_bytes(path.read_bytes())
     first = min(root.iterdir())
     paths = sorted(first.iterdir())
-    paths[0].write_bytes(b"no picture")
+    paths[0].write_bytes(b"no image")
     paths[1].rename(first / 'a #1 "ü" 100%.png')
     return root
 
 
-def test_thumbnails_are_squares_of_readable_pictures(tmp_path, few_pictures, wnids):
+def test_thumbnails_are_squares_of_readable_images(tmp_path, few_images, wnids):
     folder = tmp_path / "out" / "thumbs"
-    found = make_thumbnails(few_pictures, [*wnids, "n00001740"], folder, Silent())
+    found = make_thumbnails(few_images, [*wnids, "n00001740"], folder, Silent())
     assert found.keys() == set(wnids)
     for wnid, urls in found.items():
         assert len(urls) == 3
         for url in urls:
             assert re.fullmatch(rf"thumbs/{wnid}-[0-9a-f]+\.jpg", url)
-            with Image.open(folder.parent / url) as picture:
-                assert (picture.size, picture.format) == ((SIDE, SIDE), "JPEG")
+            with Image.open(folder.parent / url) as image:
+                assert (image.size, image.format) == ((SIDE, SIDE), "JPEG")
     assert len(list(folder.iterdir())) == 3 * len(wnids)
 
 
-def test_thumbnails_show_their_concept(tmp_path, few_pictures, wnids):
-    """Every class of the drawn pictures has a hue of its own."""
-    found = make_thumbnails(few_pictures, wnids, tmp_path / "thumbs", Silent())
+def test_thumbnails_show_their_concept(tmp_path, few_images, wnids):
+    """Every class of the drawn images has a hue of its own."""
+    found = make_thumbnails(few_images, wnids, tmp_path / "thumbs", Silent())
     for wnid, urls in found.items():
-        source = next(iter(sorted((few_pictures / wnid).glob("n*_1?.png")))).open("rb")
-        with source, Image.open(source) as picture:
-            expected = np.asarray(picture.convert("RGB")).mean((0, 1))
+        source = next(iter(sorted((few_images / wnid).glob("n*_1?.png")))).open("rb")
+        with source, Image.open(source) as image:
+            expected = np.asarray(image.convert("RGB")).mean((0, 1))
         for url in urls:
-            with Image.open(tmp_path / url) as picture:
-                np.testing.assert_allclose(np.asarray(picture).mean((0, 1)), expected, atol=12)
+            with Image.open(tmp_path / url) as image:
+                np.testing.assert_allclose(np.asarray(image).mean((0, 1)), expected, atol=12)
 
 
-def test_thumbnails_go_on_where_they_were_cut_off(tmp_path, few_pictures, wnids):
+def test_thumbnails_go_on_where_they_were_cut_off(tmp_path, few_images, wnids):
     folder = tmp_path / "thumbs"
-    first = make_thumbnails(few_pictures, wnids, folder, Silent())
+    first = make_thumbnails(few_images, wnids, folder, Silent())
     paths = sorted(folder.iterdir())
     paths[0].unlink()
     before = {path: path.stat().st_mtime_ns for path in paths[1:]}
     (folder / ".half.jpg.partial").touch()
-    assert make_thumbnails(few_pictures, wnids, folder, Silent()) == first
+    assert make_thumbnails(few_images, wnids, folder, Silent()) == first
     assert paths[0].exists()
     assert {path: path.stat().st_mtime_ns for path in paths[1:]} == before
 
 
-def test_the_command_writes_a_page_and_says_where(tmp_path, levels_folder, few_pictures):
+def test_the_command_writes_a_page_and_says_where(tmp_path, levels_folder, few_images):
     out = tmp_path / "there" / "levels.html"
-    words = ["levels", "explore", levels_folder, "--out", out, "--images", few_pictures]
+    words = ["levels", "explore", levels_folder, "--out", out, "--images", few_images]
     done = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [str(out)]
-    assert "of 1,006 concepts have no picture" in done.stderr
+    assert "of 1,006 concepts have no image" in done.stderr
     embedded = re.search(r'id="explorer-data">(.*?)</script>', out.read_text(), re.DOTALL)
     assert embedded is not None
     thumbnails = json.loads(embedded[1])["thumbnails"]

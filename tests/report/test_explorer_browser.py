@@ -244,8 +244,8 @@ def test_hostile_names_are_text(go, hostile_page):
     assert page.locator(".explorer img").count() == 0
 
 
-def test_pictures_are_shown(go, tmp_path, small, pictures):
-    page = go(write_explorer(small, tmp_path / "l.html", pictures, Silent()))
+def test_images_are_shown(go, tmp_path, small, images):
+    page = go(write_explorer(small, tmp_path / "l.html", images, Silent()))
     page.locator("[role=option]").first.click()
     images = page.locator("#explorer-detail img")
     assert images.count() == 3

@@ -129,7 +129,7 @@ def test_figures_are_files_that_can_be_read(made, tmp_path):
     assert all(name in shown for name in best)
 
 
-def test_the_command_writes_page_and_pictures(made, tmp_path):
+def test_the_command_writes_page_and_images(made, tmp_path):
     command = [str(made.runs), "--out", str(tmp_path / "page.html"), "--png", str(tmp_path / "png")]
     done = CliRunner().invoke(report, command, catch_exceptions=False)
     assert done.exit_code == 0
@@ -137,8 +137,8 @@ def test_the_command_writes_page_and_pictures(made, tmp_path):
     assert files[0] == str(tmp_path / "page.html")
     assert len(files) == 13  # no baseline: no figures of differences
     for file in files[1:]:
-        with open(file, "rb") as picture:  # noqa: PTH123
-            assert picture.read(8) == b"\x89PNG\r\n\x1a\n"
+        with open(file, "rb") as image:  # noqa: PTH123
+            assert image.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
 def test_a_baseline_that_is_no_model_is_refused(made, tmp_path):

@@ -70,7 +70,7 @@ def test_noise_of_seeds_is_the_paired_t_interval():
 
 @pytest.mark.parametrize(("top1", "verdict"), [(54.9, WITHIN), (55.1, MORE), (45.9, WITHIN),
                                                (44.9, MORE), (50.0, EQUAL)])  # fmt: skip
-def test_noise_of_pictures_is_of_the_sides_that_face_each_other(top1, verdict):
+def test_noise_of_images_is_of_the_sides_that_face_each_other(top1, verdict):
     """Up: √(4² + 3²) = 5; down: √(3² + 4²) = 5 with the ends the other way round."""
     one = made(("a",), datasets=("in1k",), seeds=(22,))[0] | {"top1": 50.0}
     first = one | ({"top1_low": 47.0, "top1_high": 54.0})
@@ -81,7 +81,7 @@ def test_noise_of_pictures_is_of_the_sides_that_face_each_other(top1, verdict):
         assert number["noise"] == pytest.approx(5.0)
 
 
-def test_seeds_and_pictures_join_and_constant_shifts_have_no_noise_of_seeds():
+def test_seeds_and_images_join_and_constant_shifts_have_no_noise_of_seeds():
     first = made(("a",))
     numbers = compare_runs(tidy(first), tidy(changed(first, by=0.5))).numbers
     assert numbers["noise"].to_numpy() == pytest.approx(np.hypot(0.4, 0.4))

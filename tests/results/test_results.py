@@ -108,7 +108,7 @@ def test_a_bad_cell_is_told_by_name_and_left_out(tmp_path, problem):
     bad = tmp_path / "model-0" / "cells" / "bad.json"
     bad.write_text(BAD_CELLS[problem])
     told = []
-    assert list(fold(tmp_path, notice=told.append)["seed"]) == [22, 37]
+    assert list(fold(tmp_path, notify=told.append)["seed"]) == [22, 37]
     assert len(told) == 1
     assert str(bad) in told[0]
     assert problem in told[0]
@@ -119,7 +119,7 @@ def test_of_two_cells_with_one_key_neither_is_taken(tmp_path):
     copy = tmp_path / "copy" / "cells" / "x.json"
     write_cell(copy, {"hashes": {}, "row": row(seed=37, top1=3.0), "trials": []})
     told = []
-    assert list(fold(tmp_path, notice=told.append)["seed"]) == [22]
+    assert list(fold(tmp_path, notify=told.append)["seed"]) == [22]
     assert len(told) == 2
     assert all(str(copy) in text and "--37.json" in text for text in told)
 

@@ -150,11 +150,11 @@ def test_a_difference_to_a_baseline_by_hand():
 
 
 def test_one_seed_leaves_the_normal_limit_and_two_noisy_ones_widen_it():
-    """At 2.5 errors: more than noise if they are of pictures, not if they are of two seeds."""
+    """At 2.5 errors: more than noise if they are of images, not if they are of two seeds."""
     frame = summary(table_of(("a", "b"), datasets=("in1k",), seeds=(22,)))
-    of_pictures = frame.assign(top1=[70.0, 70 + 2.5 * 2**0.5], se=np.nan, error=1.0, seeds=1)
-    of_seeds = of_pictures.assign(se=1.0, seeds=2)
-    for table, significant in ((of_pictures, True), (of_seeds, False)):
+    of_images = frame.assign(top1=[70.0, 70 + 2.5 * 2**0.5], se=np.nan, error=1.0, seeds=1)
+    of_seeds = of_images.assign(se=1.0, seeds=2)
+    for table, significant in ((of_images, True), (of_seeds, False)):
         rows = against(table, "a")
         assert list(rows.loc[rows["model"] == "b", "significant"]) == [significant]
 
@@ -177,7 +177,7 @@ def test_a_name_may_end_like_a_number():
     assert set(where(mixed, ["model!=v1.0"])["model"]) == {"v2", "v3"}
 
 
-def test_odds_of_nothing_and_of_all_are_of_half_a_picture():
+def test_odds_of_nothing_and_of_all_are_of_half_a_image():
     top1 = {"none": 0.0, "half": 50.0, "all": 100.0}
     table = table_of(
         tuple(top1), change=lambda row: {"top1": top1[row["model"]], "n_test": 200}, seeds=(22,)
@@ -457,8 +457,8 @@ def test_a_table_each_for_probes_and_shots_and_gaps_are_shown():
     text = to_markdown(accuracy_sheets(summary(table)))
     titles = re.findall("^### (.*)", text, re.MULTILINE)
     assert titles == [
-        "logreg-sgd, 1 picture a class", "logreg-sgd, 16 pictures a class",
-        "logreg-sgd, all pictures",
+        "logreg-sgd, 1 image a class", "logreg-sgd, 16 images a class",
+        "logreg-sgd, all images",
     ]  # fmt: skip
     assert shown(text).rows[1][4] == "–"
     assert "±" not in shown(text).rows[1][1]

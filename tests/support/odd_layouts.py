@@ -241,7 +241,7 @@ def pycls_tensors(which: str) -> Tensors:
 
 
 def pycls_features(which: str, tensors: Tensors, x: Tensor) -> Tensor:
-    """Of pictures normalised as RGB; the published network is fed BGR."""
+    """Of images normalised as RGB; the published network is fed BGR."""
     silu = functional.silu
     _, stages, _ = EFFICIENTNETS[which]
     x = silu(conv_bn(tensors, "stem.conv", "stem.bn", x[:, [2, 1, 0]], 2))

@@ -27,7 +27,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """`content`: what the file holds; `features`: what prepared pictures [b, 3, h, w] give."""
+    """`content`: what the file holds; `features`: what prepared images [b, 3, h, w] give."""
 
     content: Any
     features: Callable[[Tensor], Tensor]

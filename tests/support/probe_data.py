@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from cog.probes.data import ProbeData, ProbeSettings
-from cog.probes.features import make_pictures
+from cog.probes.features import unit_features
 from cog.recipe import Recipe
 
 QUICK = replace(
@@ -34,8 +34,8 @@ def settings(solver="sgd", shots=None, seed=22, recipe=QUICK):
     return ProbeSettings(solver, shots, seed, recipe, "cpu")
 
 
-def pictures(data, dtype=torch.float64):
-    return make_pictures(data.train_x, data.train_y, "cpu", dtype)
+def features(data, dtype=torch.float64):
+    return unit_features(data.train_x, data.train_y, "cpu", dtype)
 
 
 def tensors(data, dtype=torch.float64):

@@ -1,4 +1,4 @@
-"""Small pictures, levels and a plug-in model that the tests of the whole pipeline share."""
+"""Small images, levels and a plug-in model that the tests of the whole pipeline share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import torch
 import cog
 
 class Colours(torch.nn.Module):
-    """Mean colour of each quarter of the picture."""
+    """Mean colour of each quarter of the image."""
     def __init__(self, seconds=0.0, scale=1.0):
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(scale))
@@ -41,10 +41,8 @@ def broken(): return cog.Model(Colours(scale=float("nan")), preprocess=PREPROCES
 '''
 
 
-def draw_pictures(
-    root: Path, wnids: tuple[str, ...], per_class: int, *, alike: bool = False
-) -> Path:
-    """Folders of pictures whose hue tells the class; `alike`: nothing does."""
+def draw_images(root: Path, wnids: tuple[str, ...], per_class: int, *, alike: bool = False) -> Path:
+    """Folders of images whose hue tells the class; `alike`: nothing does."""
     rng = np.random.default_rng(0)
     for place, wnid in enumerate(wnids):
         (root / wnid).mkdir(parents=True)

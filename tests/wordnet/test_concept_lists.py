@@ -1,4 +1,4 @@
-"""Lists of concepts in all their forms, and pictures counted on disk."""
+"""Lists of concepts in all their forms, and images counted on disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from cog.errors import CogError
-from cog.levels.eligible import count_pictures
+from cog.levels.eligible import count_images
 from cog.wordnet.concept_lists import read_counts, read_wnids
 
 DOG, CAT, BIRD = "n02084071", "n02121620", "n01503061"
@@ -67,7 +67,7 @@ def test_binary_files_are_refused(tmp_path):
     [
         ("", "no column wnid and no column images"),
         ("a,b\n1,2\n", "no column wnid and no column images"),
-        ("wnid,pictures\n", "no column images"),
+        ("wnid,images\n", "no column images"),
         (f"wnid,images\n{CAT},1\n{DOG},many\n", f"line 3 gives {DOG} 'many'"),
         (f"wnid,images\n{DOG}\n", "line 2"),
         (f"wnid,images\n{DOG},-1\n", "line 2"),
@@ -76,7 +76,7 @@ def test_binary_files_are_refused(tmp_path):
 def test_a_table_that_counts_nothing_is_refused(tmp_path, text, named):
     file = tmp_path / "counts.csv"
     file.write_text(text)
-    with pytest.raises(CogError, match=f"not a table of picture counts: .*{named}"):
+    with pytest.raises(CogError, match=f"not a table of image counts: .*{named}"):
         read_counts(file)
 
 
@@ -87,7 +87,7 @@ def test_counts_of_a_spreadsheet_are_read(tmp_path):
     assert read_counts(file) == {DOG: 12}
 
 
-def test_pictures_are_counted_in_folders_and_tars(tmp_path):
+def test_images_are_counted_in_folders_and_tars(tmp_path):
     folder = tmp_path / DOG
     (folder / "deeper").mkdir(parents=True)
     for name in ("a.jpg", "b.JPEG", ".hidden"):
@@ -98,14 +98,14 @@ def test_pictures_are_counted_in_folders_and_tars(tmp_path):
     (tmp_path / BIRD).mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "n00000001.txt").touch()
-    assert count_pictures(tmp_path) == {DOG: 2, CAT: 1, BIRD: 0}
+    assert count_images(tmp_path) == {DOG: 2, CAT: 1, BIRD: 0}
     assert read_wnids(tmp_path) == (BIRD, DOG, CAT)
 
 
 def test_a_broken_tar_and_a_missing_folder_are_refused(tmp_path):
     (tmp_path / f"{CAT}.tar").write_bytes(b"not a tar" * 200)
     with pytest.raises(CogError, match="cannot read the tar") as caught:
-        count_pictures(tmp_path)
+        count_images(tmp_path)
     assert len(str(caught.value).splitlines()) == 2  # tarfile's own message has six lines
-    with pytest.raises(CogError, match="no folder of pictures"):
-        count_pictures(tmp_path / "none")
+    with pytest.raises(CogError, match="no folder of images"):
+        count_images(tmp_path / "none")

@@ -1,12 +1,12 @@
-"""Is the copy of the pictures complete and sound? Which classes are missing, short or damaged.
+"""Is the copy of the images complete and sound? Which classes are missing, short or damaged.
 
-Comes in: the root of the pictures, the levels. Goes out: a `DataCheck`; a report in CSV.
+Comes in: the root of the images, the levels. Goes out: a `DataCheck`; a report in CSV.
 
-- Listing tells missing and short classes, damaged tars, and listed pictures that are not there.
-- Pictures of a class with equal sizes are read and compared: duplicates.
-- With `decode`, every picture is read and decoded as for a network: unreadable and odd ones.
+- Listing tells missing and short classes, damaged tars, and listed images that are not there.
+- Images of a class with equal sizes are read and compared: duplicates.
+- With `decode`, every image is read and decoded as for a network: unreadable and odd ones.
 - The report grows by a class at a time (data_report.py); a second run takes up what is checked, and
-  looks again at classes whose pictures changed or could not be read.
+  looks again at classes whose images changed or could not be read.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cog.datasets.check.image import check_picture
+from cog.datasets.check.image import check_image
 from cog.datasets.check.listing import Part, list_parts
 from cog.datasets.check.report import CheckedClass, Finding, add_class, read_report, start_report
-from cog.datasets.find import Pictures
+from cog.datasets.find import DatasetOptions
 from cog.errors import CogError
 from cog.images.image_list import ImageList, read_bytes
 from cog.levels.table import Levels
@@ -40,7 +40,7 @@ RELEASES = {
 
 @dataclass(frozen=True, eq=False)
 class DataCheck:
-    """What a check found; `decoded` if every picture was read."""
+    """What a check found; `decoded` if every image was read."""
 
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...]
@@ -49,7 +49,7 @@ class DataCheck:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong; duplicates, odd and renamed pictures are not."""
+        """Whether nothing is wrong; duplicates, odd and renamed images are not."""
         return not any(finding.finding in WRONG for finding in self.findings)
 
     @property
@@ -68,7 +68,7 @@ class DataCheck:
 
 
 def check_data(
-    pictures: Pictures,
+    options: DatasetOptions,
     levels: Levels,
     recipe: Recipe | None = None,
     *,
@@ -77,13 +77,13 @@ def check_data(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataCheck:
-    """Check the pictures of the chosen levels, and of ImageNet-1K where `pictures.in1k` is given.
+    """Check the images of the chosen levels, and of ImageNet-1K where `images.in1k` is given.
 
     Args:
-        pictures: where they are; with `split`, listed pictures must be there.
+        images: where they are; with `split`, listed images must be there.
         levels: whose concepts are wanted.
-        recipe: how many pictures a class needs, to test and to train.
-        decode: read and decode every picture, not only list them.
+        recipe: how many images a class needs, to test and to train.
+        decode: read and decode every image, not only list them.
         report: a CSV to write, and to go on with if it is there.
         workers: threads; by default one a core.
         progress: told how far it is.
@@ -91,7 +91,7 @@ def check_data(
     Raises:
         CogError: nothing of the classes is there at all, or the report is another file.
     """
-    found = list_parts(pictures, levels, recipe or Recipe())
+    found = list_parts(options, levels, recipe or Recipe())
     units = [unit for part in found.parts for unit in _units(part, decode)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
@@ -99,20 +99,20 @@ def check_data(
     if report is not None:
         start_report(report, found.findings, done)
     progress = progress or Silent()
-    with progress.bar("check", sum(len(unit.rows) for unit in todo), "pictures") as advance:
+    with progress.bar("check", sum(len(unit.rows) for unit in todo), "images") as advance:
         for unit, result in _check_all(todo, workers or os.cpu_count() or 1):
             done[unit.key] = result
             if report is not None:
                 add_class(report, *unit.key, result)
             advance(len(unit.rows))
-    of_pictures = [each for unit in units for each in done[unit.key].findings]
-    findings = (*found.findings, *of_pictures)
+    of_images = [each for unit in units for each in done[unit.key].findings]
+    findings = (*found.findings, *of_images)
     return DataCheck(tuple(found.parts), findings, tuple(found.notes), decode)
 
 
 @dataclass(frozen=True, eq=False)
 class _Unit:
-    """The pictures of one class: what is checked at a time."""
+    """The images of one class: what is checked at a time."""
 
     dataset: str
     wnid: str
@@ -126,13 +126,13 @@ class _Unit:
         return self.dataset, self.wnid
 
     def state(self, decode: bool) -> str:
-        """What the row `checked` says: of which pictures it is, and how they were looked at."""
+        """What the row `checked` says: of which images it is, and how they were looked at."""
         names = "\n".join(self.images.paths[row] for row in self.rows)
         digest = hashlib.sha256(names.encode()).hexdigest()[:12]
         return f"{len(self.rows)} pictures {'decoded' if decode else 'listed'} {digest}"
 
     def is_done(self, checked: dict[tuple[str, str], CheckedClass]) -> bool:
-        """Whether a report has checked these very pictures as well, and could read all."""
+        """Whether a report has checked these very images as well, and could read all."""
         found = checked.get(self.key)
         if found is None or any(each.finding == "unreadable" for each in found.findings):
             return False
@@ -140,7 +140,7 @@ class _Unit:
 
 
 def _units(part: Part, decode: bool) -> Iterator[_Unit]:
-    """The classes of a part that have pictures; their rows lie together."""
+    """The classes of a part that have images; their rows lie together."""
     bounds = np.searchsorted(part.images.labels, np.arange(len(part.images.wnids) + 1))
     for label, wnid in enumerate(part.images.wnids):
         rows = range(int(bounds[label]), int(bounds[label + 1]))
@@ -165,7 +165,7 @@ def _check_all(units: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, Ch
 
 
 def _check(unit: _Unit) -> CheckedClass:
-    """Look at every picture of a class."""
+    """Look at every image of a class."""
     findings = []
     rows_of: dict[int, list[int]] = {}  # by size in bytes
     for row in unit.rows:
@@ -174,7 +174,7 @@ def _check(unit: _Unit) -> CheckedClass:
             if unit.decode:
                 data = read_bytes(unit.images, row)
                 size = len(data)
-                odd = [(each.finding, each.detail) for each in check_picture(path, data)]
+                odd = [(each.finding, each.detail) for each in check_image(path, data)]
             else:
                 size = _size(unit.images, row)
                 odd = [] if size else [("unreadable", "empty file")]
@@ -188,7 +188,7 @@ def _check(unit: _Unit) -> CheckedClass:
 
 
 def _size(images: ImageList, row: int) -> int:
-    """Bytes of a picture, without reading it where that can be."""
+    """Bytes of an image, without reading it where that can be."""
     if images.spans is None:
         return Path(images.root, images.paths[row]).stat().st_size
     container, offset, size = images.spans[row].tolist()
@@ -198,7 +198,7 @@ def _size(images: ImageList, row: int) -> int:
 
 
 def _duplicates(unit: _Unit, alike: Sequence[Sequence[int]]) -> Iterator[Finding]:
-    """Pictures of a class that have the bytes of an earlier one; `alike`: rows of equal size."""
+    """Images of a class that have the bytes of an earlier one; `alike`: rows of equal size."""
     for rows in alike:
         first: dict[bytes, int] = {}
         for row in rows:

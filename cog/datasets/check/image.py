@@ -1,4 +1,4 @@
-"""What is odd about one encoded picture, and what the decoder makes of it."""
+"""What is odd about one encoded image, and what the decoder makes of it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SUFFIX_FORMATS = {
 
 
 class Oddity(NamedTuple):
-    """`finding` is unreadable or odd; `detail` says why, and what becomes of the picture."""
+    """`finding` is unreadable or odd; `detail` says why, and what becomes of the image."""
 
     finding: str
     detail: str
 
 
-def check_picture(name: str, data: bytes) -> list[Oddity]:
-    """What is wrong or odd about an encoded picture of that file name; mostly nothing.
+def check_image(name: str, data: bytes) -> list[Oddity]:
+    """What is wrong or odd about an encoded image of that file name; mostly nothing.
 
     It is decoded as for a network. Safe to call from several threads.
 
-    >>> check_picture("a.jpg", b"")
+    >>> check_image("a.jpg", b"")
     [Oddity(finding='unreadable', detail='empty file')]
     """
     try:
@@ -54,7 +54,7 @@ def _of_size(height: int, width: int) -> Iterator[str]:
 
 
 def _of_content(name: str, data: bytes) -> Iterator[str]:
-    """What the header tells; a plain JPEG, which nearly every picture is, is not opened again."""
+    """What the header tells; a plain JPEG, which nearly every image is, is not opened again."""
     expected = SUFFIX_FORMATS.get(name.rpartition(".")[2].lower())
     frame = jpeg_frame(data)
     if frame is not None and b"Exif\0\0" not in data[:65_536] and b"MPF\0" not in data[:65_536]:

@@ -1,4 +1,4 @@
-"""Which pictures of the chosen datasets are there, and which classes are missing or short."""
+"""Which images of the chosen datasets are there, and which classes are missing or short."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cog.datasets.check.report import Finding
-from cog.datasets.check.sound import find_sound_pictures
-from cog.datasets.find import Pictures, wanted_names
+from cog.datasets.check.sound import find_sound_images
+from cog.datasets.find import DatasetOptions, wanted_names
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.matching import match_listed
 from cog.datasets.official_lists import read_lists
@@ -23,7 +23,7 @@ IN1K_TOTALS = (1_281_167, 50_000)
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """All pictures of a dataset, or of one of its splits, that are there."""
+    """All images of a dataset, or of one of its splits, that are there."""
 
     dataset: str
     n_wanted: int  # classes
@@ -39,25 +39,25 @@ class Listed:
     notes: list[str] = field(default_factory=list)
 
 
-def list_parts(pictures: Pictures, levels: Levels, recipe: Recipe) -> Listed:
-    """List all chosen datasets: their pictures, and what of them is not as it should be.
+def list_parts(options: DatasetOptions, levels: Levels, recipe: Recipe) -> Listed:
+    """List all chosen datasets: their images, and what of them is not as it should be.
 
     Raises:
         CogError: an unknown dataset, or nothing of the classes is there at all.
     """
-    names = wanted_names(pictures, levels)
+    names = wanted_names(options, levels)
     found = Listed()
     if "in1k" in names:
-        _list_in1k(pictures, levels.seen, found)
+        _list_in1k(options, levels.seen, found)
     numbers = [int(name.removeprefix("cog_l")) for name in names if name != "in1k"]
     if numbers:
-        _list_levels(pictures, {number: levels.wnids(number) for number in numbers}, recipe, found)
+        _list_levels(options, {number: levels.wnids(number) for number in numbers}, recipe, found)
     return found
 
 
-def _list_in1k(pictures: Pictures, wnids: Sequence[str], found: Listed) -> None:
-    assert pictures.in1k is not None  # wanted_names saw to it
-    split = in1k_lists(pictures.in1k, wnids, allow_missing=True)
+def _list_in1k(options: DatasetOptions, wnids: Sequence[str], found: Listed) -> None:
+    assert options.in1k is not None  # wanted_names saw to it
+    split = in1k_lists(options.in1k, wnids, allow_missing=True)
     found.notes.extend(split.notes)
     for wnid in split.left_out:
         found.findings.append(Finding("in1k", wnid, "", "missing", "none in train, or none in val"))
@@ -67,16 +67,16 @@ def _list_in1k(pictures: Pictures, wnids: Sequence[str], found: Listed) -> None:
     if len(wnids) == 1000 and totals != IN1K_TOTALS:
         train, test = totals
         found.notes.append(
-            f"in1k has {train:,} pictures to train and {test:,} to test; officially "
+            f"in1k has {train:,} images to train and {test:,} to test; officially "
             f"{IN1K_TOTALS[0]:,} and {IN1K_TOTALS[1]:,}"
         )
 
 
 def _list_levels(
-    pictures: Pictures, levels: dict[int, tuple[str, ...]], recipe: Recipe, found: Listed
+    options: DatasetOptions, levels: dict[int, tuple[str, ...]], recipe: Recipe, found: Listed
 ) -> None:
     wnids = sorted({wnid for own in levels.values() for wnid in own})
-    listing, damaged = find_sound_pictures(pictures.images, wnids)
+    listing, damaged = find_sound_images(options.images, wnids)
     found.notes.extend(listing.notes)
     need = recipe.test_per_class + recipe.min_train
     for number, own in levels.items():
@@ -91,11 +91,11 @@ def _list_levels(
                 found.findings.append(Finding(dataset, wnid, "", "missing", f"0 of {need}"))
             elif have < need:
                 found.findings.append(Finding(dataset, wnid, "", "short", f"{have} of {need}"))
-        for part, lists in zip(("test", "training"), read_lists(pictures.split, own), strict=True):
+        for part, lists in zip(("test", "training"), read_lists(options.split, own), strict=True):
             for wnid, listed in (lists or {}).items():
                 _match(dataset, wnid, part, listed, listing.paths[wnid], found.findings)
     missing = {each.wnid for each in found.findings if each.finding == "missing"}
-    found.notes.extend(_other_case(pictures.images, missing))
+    found.notes.extend(_other_case(options.images, missing))
 
 
 def _match(
@@ -106,10 +106,10 @@ def _match(
     there: Sequence[str],
     findings: list[Finding],
 ) -> None:
-    """Add the listed pictures of a class that are absent or are called otherwise."""
+    """Add the listed images of a class that are absent or are called otherwise."""
     match = match_listed(listed, there)
     for path in match.absent if there else ():  # a class without any is missing, and said to be
-        findings.append(Finding(dataset, wnid, path, "absent", f"a listed {part} picture"))
+        findings.append(Finding(dataset, wnid, path, "absent", f"a listed {part} image"))
     for path, own in match.renamed.items():
         findings.append(Finding(dataset, wnid, path, "renamed", f"is there as {own}"))
 

@@ -1,6 +1,6 @@
 """The report of `cog check-data`: CSV that grows by a class at a time and is gone on with.
 
-A row is a finding; after the findings about a class's pictures comes its row `checked`. What a kill
+A row is a finding; after the findings about a class's images comes its row `checked`. What a kill
 leaves of a class without that row does not count.
 """
 
@@ -16,22 +16,22 @@ from cog.errors import CogError
 from cog.storage import write_text
 
 HEADER = ("dataset", "wnid", "path", "finding", "detail")
-OF_PICTURES = ("unreadable", "odd", "duplicate")  # found by reading them
+OF_IMAGES = ("unreadable", "odd", "duplicate")  # found by reading them
 CHECKED = "checked"
 
 
 class Finding(NamedTuple):
-    """One row: what is wrong or odd about a class, or about one of its pictures."""
+    """One row: what is wrong or odd about a class, or about one of its images."""
 
     dataset: str
     wnid: str
-    path: str  # of the picture; empty for a class
+    path: str  # of the image; empty for a class
     finding: str
     detail: str
 
 
 class CheckedClass(NamedTuple):
-    """A class whose pictures were all looked at: of which state, and what was found."""
+    """A class whose images were all looked at: of which state, and what was found."""
 
     state: str
     findings: tuple[Finding, ...]
@@ -62,7 +62,7 @@ def read_report(file: Path) -> dict[tuple[str, str], CheckedClass]:
         key = finding.dataset, finding.wnid
         if finding.finding == CHECKED:
             checked[key] = CheckedClass(finding.detail, tuple(pending.pop(key, ())))
-        elif finding.finding in OF_PICTURES:
+        elif finding.finding in OF_IMAGES:
             pending.setdefault(key, []).append(finding)
     return checked
 

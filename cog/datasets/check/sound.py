@@ -1,4 +1,4 @@
-"""The pictures that can be listed, where some of the files that hold them are damaged."""
+"""The images that can be listed, where some of the files that hold them are damaged."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from cog.errors import CogError
-from cog.images.find import find_pictures
+from cog.images.find import find_images
 from cog.images.listing import Listing
 from cog.images.sources import IMAGE_SOURCES
 
 ALONE = ("folder", "tar", "nested")  # sources that list one class without reading the others
 
 
-def find_sound_pictures(root: Path, wnids: Sequence[str]) -> tuple[Listing, dict[str, str]]:
-    """What `find_pictures` gives, and why a class has none where its own file is damaged.
+def find_sound_images(root: Path, wnids: Sequence[str]) -> tuple[Listing, dict[str, str]]:
+    """What `find_images` gives, and why a class has none where its own file is damaged.
 
     Raises:
-        CogError: as `find_pictures`, where that is not the fault of single classes.
+        CogError: as `find_images`, where that is not the fault of single classes.
     """
     try:
-        return find_pictures(root, wnids), {}
+        return find_images(root, wnids), {}
     except CogError as error:
         for name in ALONE:
             if IMAGE_SOURCES[name].count(root, wnids):

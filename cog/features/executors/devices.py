@@ -37,7 +37,7 @@ class Device:
 
     place: torch.device | None  # None: wherever a model is
     precision: str
-    note: Callable[[str], None]
+    notify: Callable[[str], None]
     copies: bool = False
     forwards: dict[Model, Forward] = field(default_factory=dict)
 
@@ -49,7 +49,7 @@ class Device:
         """
         if model not in self.forwards:
             placed = self._placed(model)
-            self.forwards[model] = Forward(placed, self.precision, self.note)
+            self.forwards[model] = Forward(placed, self.precision, self.notify)
         return self.forwards[model]
 
     def _placed(self, model: Model) -> Model:
@@ -74,9 +74,9 @@ def devices_for(
     The first uses the models themselves, which are there already; the others have copies.
     """
     if len(places) < 2:
-        return (Device(None, precision, progress.note),)
+        return (Device(None, precision, progress.notify),)
     return tuple(
-        Device(place, precision, progress.note, copies=number > 0)
+        Device(place, precision, progress.notify, copies=number > 0)
         for number, place in enumerate(places)
     )
 

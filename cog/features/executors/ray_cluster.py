@@ -5,7 +5,7 @@ In: a function, what it works on, its pieces. Out: what it gives for each piece,
 - A piece is a Ray task. It asks for one GPU and the cores that go with one, or, in a cluster
   without GPUs, for the cores of a node; Ray starts it where these are free.
 - What a piece works on goes into Ray's object store once, models and plug-ins' code included. The
-  nodes need this package, and see `--out` and the pictures under the same paths (or URLs).
+  nodes need this package, and see `--out` and the images under the same paths (or URLs).
 - A task whose process or node dies is started again, elsewhere if need be. That is sound as every
   piece does only what is missing, and two that do the same write the same bytes.
 """
@@ -27,7 +27,7 @@ from cog.models.sources.from_file import imported_files
 Bundle = TypeVar("Bundle")
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
-Note = Callable[[str], None]
+Notify = Callable[[str], None]
 
 _NODES_NEED = (
     "the same command goes on once that is repaired; the nodes need what this machine has: "
@@ -43,10 +43,10 @@ class Cluster:
     kind: str  # of the tasks' device: cuda | cpu
     cores: int  # of a task
     tasks: int  # that run at once
-    note: Note
+    notify: Notify
 
     @classmethod
-    def connect(cls, device: str, cores: int | None, note: Note) -> Cluster:
+    def connect(cls, device: str, cores: int | None, notify: Notify) -> Cluster:
         """The cluster of RAY_ADDRESS ("auto": this machine's), else one that is started here.
 
         `device`: auto (GPUs where there are any), cuda or cpu. `cores` a task; by default those of
@@ -68,7 +68,7 @@ class Cluster:
                     "start one with `ray start --head`, or unset RAY_ADDRESS to use this machine",
                 ) from error
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return cls(*_requests(nodes, device, cores), note)
+        return cls(*_requests(nodes, device, cores), notify)
 
     def __len__(self) -> int:
         """How many tasks run at once."""
@@ -76,7 +76,7 @@ class Cluster:
 
     def each(
         self,
-        function: Callable[[Bundle, Piece, torch.device, Note], Result],
+        function: Callable[[Bundle, Piece, torch.device, Notify], Result],
         work: Sequence[tuple[Bundle, Sequence[Piece]]],
     ) -> Iterator[Result]:
         """What `function(bundle, piece, device, note)` gives for all pieces, as they are done.
@@ -100,7 +100,7 @@ class Cluster:
                 done, waiting = ray.wait(waiting)
                 result, notes = _got(done[0])
                 for text in notes:
-                    self.note(text)
+                    self.notify(text)
                 yield result
         finally:
             for left in waiting:
@@ -174,7 +174,7 @@ def _sent(bundle: object) -> Any:
 
 
 def _run(
-    function: Callable[[Bundle, Piece, torch.device, Note], Result],
+    function: Callable[[Bundle, Piece, torch.device, Notify], Result],
     bundle: Bundle,
     piece: Piece,
     kind: str,

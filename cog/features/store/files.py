@@ -23,7 +23,7 @@ from zarr.storage import FsspecStore, LocalStore
 
 from cog.errors import CogError
 from cog.storage import (
-    Place,
+    StoragePath,
     Url,
     clear_partial,
     create_object,
@@ -50,7 +50,7 @@ class WholeFiles(LocalStore):
         write_bytes(self.root / key, value.as_numpy_array().data)
 
 
-def open_group(path: Place, mode: Literal["r", "r+"] = "r") -> zarr.Group:
+def open_group(path: StoragePath, mode: Literal["r", "r+"] = "r") -> zarr.Group:
     """The Zarr group of a store; FileNotFoundError where there is none."""
     if isinstance(path, Path) and not path.is_dir():  # Zarr would make a folder to write to
         raise FileNotFoundError(path)
@@ -62,19 +62,19 @@ def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
     return cast("zarr.Array[Any]", group[name])
 
 
-def _zarr_store(path: Place) -> Store:
+def _zarr_store(path: StoragePath) -> Store:
     if isinstance(path, Url):
         return FsspecStore.from_url(str(path), storage_options={"use_listings_cache": False})
     return WholeFiles(path)
 
 
-def is_there(path: Place) -> bool:
+def is_there(path: StoragePath) -> bool:
     """Whether a store, or on disk anything else, is at `path`."""
     return (path / "zarr.json").exists() if isinstance(path, Url) else path.exists()
 
 
 def create_files(
-    path: Place,
+    path: StoragePath,
     labels: NDArray[np.int64],
     dim: int,
     dtype: str,
@@ -116,7 +116,7 @@ def _claim(url: Url, claim: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lay_out(
-    root: Place,
+    root: StoragePath,
     labels: NDArray[np.int64],
     dim: int,
     dtype: str,
@@ -135,7 +135,7 @@ def _lay_out(
 
 
 def _create_array(
-    path: Place, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, fill: Any
+    path: StoragePath, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, fill: Any
 ) -> None:
     """One array with a checksum on every chunk and no compression: features do not compress."""
     with suppress(ContainsArrayError):  # another worker's, and the same
@@ -150,7 +150,7 @@ def _create_array(
         )
 
 
-def remove_files(path: Place) -> None:
+def remove_files(path: StoragePath) -> None:
     """Drop the store at `path`, if there is one; a kill leaves no half of it that could be used.
 
     At a URL, where nothing can be renamed, a mark says so until all is gone.
@@ -168,7 +168,7 @@ def remove_files(path: Place) -> None:
         shutil.rmtree(hidden)
 
 
-def is_store(path: Place) -> bool:
+def is_store(path: StoragePath) -> bool:
     """Whether a store, also one that is half made or half removed, is at `path`."""
     return (path / "zarr.json").exists() or (path / _CLAIM.as_posix()).exists()
 

@@ -1,13 +1,13 @@
 """Features in a Zarr group that a kill cannot leave half right, and that many workers may fill.
 
-In: chunks of features as they are made. Out: the features, labels and readable marks of one picture
+In: chunks of features as they are made. Out: the features, labels and readable marks of one image
 list under one model.
 
 - A store is a folder `NAME.zarr`, on disk or at a URL, with `features` float16 or float32 [m, d]
   (fill NaN), `labels` int64 [m] (fill -1) and `readable` bool [m]. Its attributes hold the number
   of this layout and the fingerprint: what the features were made from. Another is refused.
 - Done is computed: a chunk is done when its file exists, and a store when all its chunks do. A
-  chunk's files are written in this order: why pictures of it are unreadable (if any are:
+  chunk's files are written in this order: why images of it are unreadable (if any are:
   `readable/reasons/CHUNK.json`), `readable`, `features`; each whole or absent (cog/storage.py).
 - No file is shared by two chunks and written after creation: workers with different chunks never
   meet, and two with the same chunk write the same bytes. There are no locks.
@@ -40,7 +40,7 @@ from cog.features.store.files import (
     open_group,
     remove_files,
 )
-from cog.storage import Place, Url, files_below, place, write_text
+from cog.storage import StoragePath, Url, files_below, storage_path, write_text
 
 FORMAT = 1  # raised when the numbers in a store would change, not with the package's version
 _TOO_LARGE = {"float16": 65_520.0, "float32": np.inf}  # rounds to infinity
@@ -50,7 +50,7 @@ _TOO_LARGE = {"float16": 65_520.0, "float32": np.inf}  # rounds to infinity
 class FeatureStore:
     """An open store; `create` or `open` one."""
 
-    path: Place
+    path: StoragePath
     fingerprint: dict[str, Any]
     rows: int
     dim: int
@@ -62,7 +62,7 @@ class FeatureStore:
     @classmethod
     def create(
         cls,
-        path: str | Place,
+        path: str | StoragePath,
         labels: NDArray[np.int64],
         *,
         dim: int,
@@ -77,19 +77,21 @@ class FeatureStore:
         Raises:
             CogError: features of something else are there.
         """
-        path = place(path)
+        path = storage_path(path)
         if not is_there(path):
             create_files(path, labels, dim, dtype, chunk_rows, fingerprint)
         return cls.open(path, fingerprint)
 
     @classmethod
-    def open(cls, path: str | Place, fingerprint: dict[str, Any] | None = None) -> FeatureStore:
+    def open(
+        cls, path: str | StoragePath, fingerprint: dict[str, Any] | None = None
+    ) -> FeatureStore:
         """Open the store at `path`; refuse one whose fingerprint is not the one given.
 
         Raises:
             CogError: nothing to open there, a later layout, or features made from something else.
         """
-        path = place(path)
+        path = storage_path(path)
         try:
             group = open_group(path)
             features = array_of(group, "features")
@@ -122,23 +124,23 @@ class FeatureStore:
             raise _different(self.path, fingerprint, self.fingerprint)
 
     @staticmethod
-    def remove(path: str | Place) -> None:
+    def remove(path: str | StoragePath) -> None:
         """Drop the store at `path`, if there is one; a kill leaves no half of it in its place."""
-        remove_files(place(path))
+        remove_files(storage_path(path))
 
     @staticmethod
-    def is_there(path: str | Place) -> bool:
+    def is_there(path: str | StoragePath) -> bool:
         """Whether there is a store, or on disk anything else, at `path`."""
-        return is_there(place(path))
+        return is_there(storage_path(path))
 
     @classmethod
-    def remove_empty(cls, path: str | Place, fingerprint: dict[str, Any]) -> None:
+    def remove_empty(cls, path: str | StoragePath, fingerprint: dict[str, Any]) -> None:
         """Drop an empty store of something else, and leave one that has this fingerprint.
 
         Raises:
             CogError: the store of something else has chunks.
         """
-        path = place(path)
+        path = storage_path(path)
         if not is_there(path):
             return
         store = cls.open(path)
@@ -205,11 +207,11 @@ class FeatureStore:
         arrays["features"][rows] = values
 
     def forget_chunk(self, chunk: int) -> None:
-        """Make a chunk missing again, with what was said of its unreadable pictures."""
+        """Make a chunk missing again, with what was said of its unreadable images."""
         (self.path / "features" / "c" / str(chunk) / "0").unlink(missing_ok=True)
         self._reasons_file(chunk).unlink(missing_ok=True)
 
-    def _reasons_file(self, chunk: int) -> Place:
+    def _reasons_file(self, chunk: int) -> StoragePath:
         return self.path / "readable" / "reasons" / f"{chunk}.json"
 
     def _arrays_to_write(self) -> dict[str, zarr.Array[Any]]:
@@ -257,7 +259,7 @@ class FeatureStore:
         )
 
     def read(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Features [r, d] in the stored dtype and labels int64 [r] of the r readable pictures.
+        """Features [r, d] in the stored dtype and labels int64 [r] of the r readable images.
 
         Raises:
             CogError: chunks are missing, or a checksum fails.
@@ -290,7 +292,7 @@ class FeatureStore:
         return array_of(open_group(self.path), name).shape
 
     def unreadable(self) -> dict[int, str]:
-        """Row and reason of every unreadable picture in the chunks that are there."""
+        """Row and reason of every unreadable image in the chunks that are there."""
         files = files_below(self.path / "readable" / "reasons")
         old = {row // self.chunk_rows for row in self.old_reasons}
         found: dict[int, str] = {}
@@ -322,7 +324,7 @@ class FeatureStore:
         }
 
 
-def _different(path: Place, asked: dict[str, Any], found: dict[str, Any]) -> CogError:
+def _different(path: StoragePath, asked: dict[str, Any], found: dict[str, Any]) -> CogError:
     """The refusal of features made from something else: it names every differing field."""
     fields = [key for key in sorted({*asked, *found}) if asked.get(key) != found.get(key)]
     shown = "; ".join(f"{key}: asked {asked.get(key)}, found {found.get(key)}" for key in fields)

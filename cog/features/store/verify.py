@@ -1,4 +1,4 @@
-"""What is in feature stores, and whether it is right: every byte read again, without pictures."""
+"""What is in feature stores, and whether it is right: every byte read again, without images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from cog.errors import CogError
 from cog.features.store.files import is_store
 from cog.features.store.store import FORMAT, FeatureStore
-from cog.storage import Place, files_below
+from cog.storage import StoragePath, files_below
 
 PATTERNS = ("*.zarr", "features/*.zarr", "*/features/*.zarr")  # in features/, in a run, in runs/
 
@@ -52,7 +52,7 @@ def _flat(name: str, value: Any) -> list[tuple[str, str]]:
 class Verdict:
     """What `verify` found in one store."""
 
-    path: Place
+    path: StoragePath
     n_chunks: int = 0
     missing: int = 0
     bad: dict[int, str] = field(default_factory=dict)  # chunk to fault: it can be made again
@@ -64,7 +64,7 @@ class Verdict:
         return not self.bad and not self.faults
 
 
-def find_stores(where: Place) -> list[Place]:
+def find_stores(where: StoragePath) -> list[StoragePath]:
     """The store at `where`, or those of a run's folder, or of a folder of runs; sorted.
 
     Raises:
@@ -81,14 +81,14 @@ def find_stores(where: Place) -> list[Place]:
     return sorted(found, key=str)
 
 
-def summarise(path: Place) -> Summary:
+def summarise(path: StoragePath) -> Summary:
     """What the store at `path` holds; reads no features."""
     store = FeatureStore.open(path)
     done, reasons = len(store.done_chunks()), store.unreadable()
     return Summary(store, done, len(reasons), sum(files_below(path).values()))
 
 
-def verify(path: Place, advance: Callable[[int], None] | None = None) -> Verdict:
+def verify(path: StoragePath, advance: Callable[[int], None] | None = None) -> Verdict:
     """Read a whole store again: checksums, marks, reasons, labels, and run.json beside it.
 
     `advance` is told of each chunk. A missing chunk is no fault: extraction goes on with it.
@@ -134,7 +134,7 @@ def _chunk_fault(store: FeatureStore, chunk: int) -> str | None:
         return "features in rows marked unreadable"
     if reasons != unreadable:
         wrong = sorted(reasons ^ unreadable)
-        return f"marks and reasons of unreadable pictures differ in rows {_some(wrong)}"
+        return f"marks and reasons of unreadable images differ in rows {_some(wrong)}"
     return None
 
 

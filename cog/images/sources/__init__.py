@@ -24,7 +24,7 @@ from cog.images.sources.webdataset import count_shards, find_in_shards
 
 @dataclass(frozen=True)
 class ImageSource:
-    """How pictures lie under a root."""
+    """How images lie under a root."""
 
     count: Callable[[Path, Sequence[str]], int]  # wnids that have a place there, cheaply
     find: Callable[[Path, Sequence[str]], Listing]

@@ -1,10 +1,10 @@
-"""Pictures in Parquet files as Hugging Face exports them: `image` {bytes, path} and `label`.
+"""Images in Parquet files as Hugging Face exports them: `image` {bytes, path} and `label`.
 
 - The class of a label is a wnid among the names in the file's own `huggingface` metadata; else the
   wnid in the path, which imagenet-1k has; else a place in the class list beside the files.
 - Where the column of bytes is not compressed, as newer exports have it, the index holds the place
-  of every picture, and one is read as from a tar. To find them, the first listing reads it all.
-- Where it is compressed, a picture costs the unpacking of its row group, and the last few groups
+  of every image, and one is read as from a tar. To find them, the first listing reads it all.
+- Where it is compressed, an image costs the unpacking of its row group, and the last few groups
   are kept: cheap where a file is ordered by class, dear where it is shuffled, and that is said.
 """
 
@@ -26,18 +26,18 @@ from cog.images.archive_index import Members, gather, kept_members, read_span
 from cog.images.class_names import (
     WNID,
     folder_of,
+    image_path,
     no_class,
-    picture_path,
     read_class_list,
     shard_files,
 )
-from cog.images.listing import Listing, is_picture, refuse_unlistable
+from cog.images.listing import Listing, is_image, refuse_unlistable
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-GROUPS_KEPT = 4  # unpacked row groups: of 100 pictures each, by default, about 10 MB
+GROUPS_KEPT = 4  # unpacked row groups: of 100 images each, by default, about 10 MB
 
 
 def count_parquet(root: Path, wnids: Sequence[str]) -> int:
@@ -46,10 +46,10 @@ def count_parquet(root: Path, wnids: Sequence[str]) -> int:
 
 
 def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
-    """The pictures of every wnid, from all files; rows with a label below 0 have no class.
+    """The images of every wnid, from all files; rows with a label below 0 have no class.
 
     Raises:
-        CogError: pyarrow is not installed; a file that is no such export or is damaged; a picture
+        CogError: pyarrow is not installed; a file that is no such export or is damaged; an image
             whose class cannot be known, or one that is there twice.
     """
     folder, files = folder_of(root), shard_files(root, ".parquet")
@@ -67,30 +67,30 @@ def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
 
 
 def read_from_parquet(root: str, file: str, span: NDArray[np.int64] | None) -> bytes:
-    """The bytes of one picture: in place, or (offset below 0) by its row group and row."""
+    """The bytes of one image: in place, or (offset below 0) by its row group and row."""
     assert span is not None
     if span[0] >= 0:
         return read_span(root, file, span)
     path = Path(root, file)
     group = _group(str(path), path.stat().st_mtime_ns, -1 - int(span[0]))
-    return group.picture(int(span[1]))
+    return group.image(int(span[1]))
 
 
 class _Group:
-    """The pictures of one row group, unpacked when the first is asked for, by one thread."""
+    """The images of one row group, unpacked when the first is asked for, by one thread."""
 
     def __init__(self, file: str, number: int) -> None:
         self.file, self.number = file, number
         self.lock = threading.Lock()
-        self.pictures: pa.Array | None = None
+        self.images: pa.Array | None = None
 
-    def picture(self, row: int) -> bytes:
-        """The bytes of one picture."""
+    def image(self, row: int) -> bytes:
+        """The bytes of one image."""
         with self.lock:
-            if self.pictures is None:
+            if self.images is None:
                 with _open(Path(self.file)) as opened:
-                    self.pictures = _bytes_column(opened, self.number)
-        return bytes(self.pictures[row].as_py() or b"")  # no bytes: an empty file
+                    self.images = _bytes_column(opened, self.number)
+        return bytes(self.images[row].as_py() or b"")  # no bytes: an empty file
 
 
 @lru_cache(maxsize=GROUPS_KEPT)
@@ -121,7 +121,7 @@ def _open(file: Path) -> pq.ParquetFile:
 
 
 def _bytes_column(opened: pq.ParquetFile, group: int) -> pa.Array:
-    """The encoded pictures of a row group; OSError if it is damaged."""
+    """The encoded images of a row group; OSError if it is damaged."""
     import pyarrow as pa
 
     try:
@@ -132,7 +132,7 @@ def _bytes_column(opened: pq.ParquetFile, group: int) -> pa.Array:
 
 
 def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
-    """The pictures of one file, as `wnid/file`."""
+    """The images of one file, as `wnid/file`."""
     with _open(file) as opened:
         wnid_of = _wnids_of_labels(opened, file)
         paths: list[str] = []
@@ -146,7 +146,7 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
                     continue
                 told = [] if label is None else [wnid_of.get(label, label)]
                 own = name or f"{file.stem}-{group}-{row}.jpg"
-                path = picture_path([own], told, known)
+                path = image_path([own], told, known)
                 if not path:
                     raise no_class(str(file), own, f"label {label}, no wnid in its path", folder)
                 paths.append(path)
@@ -185,16 +185,16 @@ def _inner_names(kind: Any) -> set[str]:
 
 
 def _rows(opened: pq.ParquetFile, file: Path, group: int) -> Iterator[tuple[str, int | None]]:
-    """Name and label of every row; a name that is no picture's, or leads out, is none."""
+    """Name and label of every row; a name that is no image's, or leads out, is none."""
     table = opened.read_row_group(group, columns=["image.path", "label"])
     names = table.column("image").combine_chunks().field("path").to_pylist()
     for name, label in zip(names, table.column("label").to_pylist(), strict=True):
-        usable = bool(name) and is_picture(name.rpartition("/")[2])
+        usable = bool(name) and is_image(name.rpartition("/")[2])
         yield (name if usable else ""), label
 
 
 def _places(opened: pq.ParquetFile, file: Path, group: int) -> list[tuple[int, int]]:
-    """Offset and size of every picture of a row group in the file; none if it is compressed.
+    """Offset and size of every image of a row group in the file; none if it is compressed.
 
     The bytes are looked for, not computed from the layout of pages: what is found is right.
     """
@@ -206,11 +206,11 @@ def _places(opened: pq.ParquetFile, file: Path, group: int) -> list[tuple[int, i
     first = column.dictionary_page_offset or column.data_page_offset
     raw = read_span(str(file.parent), file.name, np.array([first, column.total_compressed_size]))
     places, start = [], 0
-    for picture in _bytes_column(opened, group):
-        data = picture.as_buffer()
+    for image in _bytes_column(opened, group):
+        data = image.as_buffer()
         place = raw.find(data, start) if data is not None else -1
         if place < 0 and data is not None:
-            place = raw.find(data)  # equal pictures are stored once, in a dictionary
+            place = raw.find(data)  # equal images are stored once, in a dictionary
         if place < 0:
             return []
         places.append((first + place, data.size))
@@ -219,7 +219,7 @@ def _places(opened: pq.ParquetFile, file: Path, group: int) -> list[tuple[int, i
 
 
 def _scattered(listing: Listing) -> str:
-    """What to say of pictures whose row groups must be unpacked once for each of them."""
+    """What to say of images whose row groups must be unpacked once for each of them."""
     packed = visits = 0
     for spans in (listing.spans or {}).values():
         groups = spans[spans[:, 1] < 0][:, :2]
@@ -228,6 +228,6 @@ def _scattered(listing: Listing) -> str:
     if packed < 1000 or visits * 4 < packed:
         return ""
     return (
-        f"{packed:,} pictures are compressed and scattered over row groups by class: each read "
+        f"{packed:,} images are compressed and scattered over row groups by class: each read "
         "unpacks a whole row group; write the files again with compression='none' to read in place"
     )

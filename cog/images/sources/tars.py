@@ -1,7 +1,7 @@
-"""Pictures in one tar a synset, `ROOT/<wnid>.tar`, or in one tar of such tars.
+"""Images in one tar a synset, `ROOT/<wnid>.tar`, or in one tar of such tars.
 
 They are read where they lie and never unpacked; an index (members.py) is built once. By rule:
-entries that are no pictures, and those in sub-folders, are passed over; a picture whose name leads
+entries that are no images, and those in sub-folders, are passed over; an image whose name leads
 out of the tar, that is a link or a device, or that is there twice, makes the tar refused.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from cog.errors import CogError
 from cog.images.archive_index import Members, kept_members, skipped_note
 from cog.images.class_names import WNID, folder_of, shard_files
-from cog.images.listing import Listing, is_picture, refuse_unlistable
+from cog.images.listing import Listing, is_image, refuse_unlistable
 
 
 def count_tars(root: Path, wnids: Sequence[str]) -> int:
@@ -33,7 +33,7 @@ def count_tars(root: Path, wnids: Sequence[str]) -> int:
 
 
 def find_in_tars(root: Path, wnids: Sequence[str]) -> Listing:
-    """The pictures of every wnid, from the headers of its tar.
+    """The images of every wnid, from the headers of its tar.
 
     Raises:
         CogError: a tar that is compressed, damaged or truncated, or has members that cannot be
@@ -55,7 +55,7 @@ def count_nested(root: Path, wnids: Sequence[str]) -> int:
 
 
 def find_in_nested(root: Path, wnids: Sequence[str]) -> Listing:
-    """The pictures of every wnid, from the tars within the tars at `root`.
+    """The images of every wnid, from the tars within the tars at `root`.
 
     Raises:
         CogError: as `find_in_tars`, for the outer tar and for those within; a wnid twice.
@@ -144,7 +144,7 @@ def members_of(
 
 
 def _find(tar: Path, wnid: str, offset: int = 0, size: int | None = None) -> Members:
-    """The pictures in a tar, by name in sorted order, named as in a folder tree.
+    """The images in a tar, by name in sorted order, named as in a folder tree.
 
     That is without ./ or <wnid>/ before them; those in sub-folders are left out, as in a folder.
     """
@@ -152,7 +152,7 @@ def _find(tar: Path, wnid: str, offset: int = 0, size: int | None = None) -> Mem
     for member, _ in members_of(tar, offset, size):
         name = member.name.removeprefix("./").removeprefix(f"{wnid}/")
         nested = "/" in name and not _leads_out(name)
-        if is_picture(name.rpartition("/")[2]) and not nested and not member.isdir():
+        if is_image(name.rpartition("/")[2]) and not nested and not member.isdir():
             found.append((name, member))
         else:
             skipped += not member.isdir()

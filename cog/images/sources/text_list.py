@@ -1,4 +1,4 @@
-"""Pictures named by a plain list: a text file of lines `path wnid` or `path label`.
+"""Images named by a plain list: a text file of lines `path wnid` or `path label`.
 
 Paths are relative to the list's folder and have no spaces around them. A label counts places in the
 class list beside the list (naming.py); it is not needed where the path names the class, as in
@@ -14,8 +14,8 @@ import numpy as np
 
 from cog.errors import CogError
 from cog.images.archive_index import Members, gather
-from cog.images.class_names import no_class, picture_path, read_class_list
-from cog.images.listing import Listing, is_picture
+from cog.images.class_names import image_path, no_class, read_class_list
+from cog.images.listing import Listing, is_image
 
 
 def count_listed(root: Path, wnids: Sequence[str]) -> int:
@@ -24,11 +24,11 @@ def count_listed(root: Path, wnids: Sequence[str]) -> int:
 
 
 def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
-    """The pictures of every wnid that the list `root` names; whether they exist is not asked.
+    """The images of every wnid that the list `root` names; whether they exist is not asked.
 
     Raises:
-        CogError: a line without a picture or its class, a path that leads out of the list's folder,
-            or a picture that is there twice.
+        CogError: a line without an image or its class, a path that leads out of the list's folder,
+            or an image that is there twice.
     """
     folder, known = root.parent, read_class_list(root.parent)
     files, parts = [], []
@@ -38,7 +38,7 @@ def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
                 f"{root} line {number}: {path} leads out of {folder}",
                 "give paths below the list's own folder",
             )
-        name = picture_path([path], [label], known)
+        name = image_path([path], [label], known)
         if not name:
             raise no_class(f"line {number} of {root}", path, f"found {label!r}", folder)
         files.append(folder / path)
@@ -51,15 +51,15 @@ def _lines(file: Path) -> Iterator[tuple[int, str, str]]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise CogError(f"{file} is no text in UTF-8", "give a list of pictures") from error
+        raise CogError(f"{file} is no text in UTF-8", "give a list of images") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         path, *label = line.strip().rsplit(maxsplit=1)
         path = path.removeprefix("./")
-        if len(label) != 1 or not is_picture(path.rpartition("/")[2]):
+        if len(label) != 1 or not is_image(path.rpartition("/")[2]):
             raise CogError(
-                f"{file} line {number}: expected a picture and its class, found {line.strip()!r}",
-                "give lines like `pictures/a.jpg n02084071`",
+                f"{file} line {number}: expected an image and its class, found {line.strip()!r}",
+                "give lines like `images/a.jpg n02084071`",
             )
         yield number, path, label[0]

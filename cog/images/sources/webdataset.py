@@ -1,8 +1,8 @@
-"""Pictures in WebDataset shards: tars of `KEY.jpg` with `KEY.cls` or `KEY.json`, in any order.
+"""Images in WebDataset shards: tars of `KEY.jpg` with `KEY.cls` or `KEY.json`, in any order.
 
 The class is, in this order: a wnid in the .cls or the .json; the wnid in a file name that the .json
 gives, or in the key; an index in the class list beside the shards (naming.py). A shard with a
-picture whose class cannot be known is refused.
+image whose class cannot be known is refused.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cog.images.archive_index import Members, gather, kept_members
-from cog.images.class_names import folder_of, no_class, picture_path, read_class_list
-from cog.images.listing import Listing, is_picture, refuse_unlistable
+from cog.images.class_names import folder_of, image_path, no_class, read_class_list
+from cog.images.listing import Listing, is_image, refuse_unlistable
 from cog.images.sources.tars import first_name, members_of, other_tars, refuse_members
 
 _LABEL_BYTES = 1 << 20  # a larger .cls or .json is no label
@@ -32,10 +32,10 @@ def count_shards(root: Path, wnids: Sequence[str]) -> int:
 
 
 def find_in_shards(root: Path, wnids: Sequence[str]) -> Listing:
-    """The pictures of every wnid, from all shards.
+    """The images of every wnid, from all shards.
 
     Raises:
-        CogError: a damaged shard, members that cannot be read in place, a picture whose class
+        CogError: a damaged shard, members that cannot be read in place, an image whose class
             cannot be known, or one that is there twice.
     """
     folder, shards = folder_of(root), _shards(root)
@@ -51,25 +51,25 @@ def _shards(root: Path) -> list[Path]:
 
 
 def _find(tar: Path, known: Sequence[str], folder: Path) -> Members:
-    """The pictures of one shard, as `wnid/file`."""
-    pictures, labels, skipped = [], dict[str, list[Any]](), 0
+    """The images of one shard, as `wnid/file`."""
+    images, labels, skipped = [], dict[str, list[Any]](), 0
     for member, file in members_of(tar):
         name = member.name.removeprefix("./")
         key, suffix = _key(name)
-        if is_picture(name.rpartition("/")[2]) and not member.isdir():
-            pictures.append((name, member))
+        if is_image(name.rpartition("/")[2]) and not member.isdir():
+            images.append((name, member))
         elif suffix in ("cls", "json") and member.isreg() and member.size <= _LABEL_BYTES:
             labels.setdefault(key, []).append(_label(file, member.offset_data, member.size, suffix))
         else:
             skipped += not member.isdir()
-    refuse_members(tar, pictures)
-    paths = [_path(name, labels.get(_key(name)[0], []), known) for name, _ in pictures]
-    for (name, _), path in zip(pictures, paths, strict=True):
+    refuse_members(tar, images)
+    paths = [_path(name, labels.get(_key(name)[0], []), known) for name, _ in images]
+    for (name, _), path in zip(images, paths, strict=True):
         if not path:
             told = labels.get(_key(name)[0], "no .cls, no .json")
             raise no_class(str(tar), name, f"neither its name nor {str(told)[:200]} says", folder)
     refuse_unlistable(paths, str(tar))
-    spans = [(member.offset_data, member.size) for _, member in pictures]
+    spans = [(member.offset_data, member.size) for _, member in images]
     return Members(paths, np.array(spans, np.int64).reshape(-1, 2), skipped)
 
 
@@ -97,12 +97,10 @@ def _label(file: BinaryIO, offset: int, size: int, suffix: str) -> Any:
 
 
 def _path(name: str, labels: Sequence[Any], known: Sequence[str]) -> str:
-    """`wnid/file` of a picture from its own name and its labels; empty if they do not tell."""
+    """`wnid/file` of an image from its own name and its labels; empty if they do not tell."""
     names, classes = [], []
     for label in labels:
         told = label if isinstance(label, dict) else {"cls": label}
         names += [str(told[field]) for field in _NAMES if told.get(field)]
         classes += [told[field] for field in _CLASSES if told.get(field) is not None]
-    return picture_path(
-        [*(each for each in names if is_picture(each)), name, *names], classes, known
-    )
+    return image_path([*(each for each in names if is_image(each)), name, *names], classes, known)

@@ -43,7 +43,7 @@ _UNEXPANDED = {  # the first stage does not widen, and timm counts its layers fr
 def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     """Names of timm's efficientnet_b1 and b4; a strange name stays as it is.
 
-    pycls feeds BGR pictures, normalised as RGB: the first layer's channels are turned round, so
+    pycls feeds BGR images, normalised as RGB: the first layer's channels are turned round, so
     that the network takes RGB.
     """
     tensors = renamed(state_dict, _name)

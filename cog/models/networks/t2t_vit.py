@@ -1,6 +1,6 @@
 """T2T-ViT_t-14: a vision transformer whose tokens overlap; its blocks are timm's.
 
-Three times the picture, or the map of tokens, is unfolded into overlapping squares; after the first
+Three times the image, or the map of tokens, is unfolded into overlapping squares; after the first
 two a transformer of one head shrinks them to 64 numbers each. Two peculiarities decide the
 features: attention of the token transformers is scaled by the size of their input (147, 576) and
 not of their head, and their shortcut adds the values, not the input.
@@ -84,7 +84,7 @@ class _TokensToToken(nn.Module):
         self.project = nn.Linear(NARROW * 3 * 3, DIM)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures to tokens."""
+        """Images to tokens."""
         tokens = self.attention1(self.soft_split0(x).transpose(1, 2))
         tokens = self.attention2(self.soft_split1(_as_map(tokens)).transpose(1, 2))
         projected: Tensor = self.project(self.soft_split2(_as_map(tokens)).transpose(1, 2))

@@ -26,7 +26,7 @@ SAFE_FILE = "open_clip_model.safetensors"
 
 
 def from_open_clip(
-    name: str, weights: Path | None, pretrained: bool, notice: Callable[[str], None]
+    name: str, weights: Path | None, pretrained: bool, notify: Callable[[str], None]
 ) -> Model:
     """The image embedding of open_clip: with the projection, not of unit length (`encode_image`).
 
@@ -36,7 +36,7 @@ def from_open_clip(
 
     Raises:
         CogError: open_clip is not installed; unknown model or tag; weights that do not fit, no
-            download; pictures padded to a square, which Preprocess does not express.
+            download; images padded to a square, which Preprocess does not express.
     """
     open_clip = _import_open_clip()
     architecture, _, tag = name.partition("/")
@@ -47,9 +47,9 @@ def from_open_clip(
     if weights is not None:
         load_strictly(network, _tensors(network, weights), str(weights))
     if not tag:
-        notice(f"no tag is given: preprocessing and activation are open_clip's for {architecture}")
+        notify(f"no tag is given: preprocessing and activation are open_clip's for {architecture}")
     if record.get("quick_gelu") and not open_clip.get_model_config(architecture).get("quick_gelu"):
-        notice(f"the activation is QuickGELU, as recorded for {tag}")
+        notify(f"the activation is QuickGELU, as recorded for {tag}")
     visual: Any = network.visual
     if getattr(visual, "output_tokens", False):  # CoCa: the tokens go to its decoder of captions
         visual.output_tokens = False
@@ -59,7 +59,7 @@ def from_open_clip(
         name=f"open_clip:{name}",
         seen_data=seen_data_of_tag(tag) if pretrained else "",
     )
-    _ = model.dim  # refuse now a tower that gives no one vector a picture
+    _ = model.dim  # refuse now a tower that gives no one vector an image
     return model
 
 
@@ -169,7 +169,7 @@ def _preprocess(record: dict[str, Any]) -> Preprocess:
         return Preprocess((height, width), None, *rest)
     if mode != "shortest" or height != width:
         raise CogError(
-            f"open_clip prepares pictures for it as {height} × {width}, resize mode {mode}, "
+            f"open_clip prepares images for it as {height} × {width}, resize mode {mode}, "
             "which is neither a square centre crop nor a resize to height × width",
             "load it in a file of your own and give --model file.py:function",
         )

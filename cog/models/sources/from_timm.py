@@ -30,7 +30,7 @@ HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def from_timm(
-    name: str, weights: Path | None, pretrained: bool, notice: Callable[[str], None]
+    name: str, weights: Path | None, pretrained: bool, notify: Callable[[str], None]
 ) -> Model:
     """A network of timm without its classifier, with timm's preprocessing (train-time size).
 
@@ -41,14 +41,14 @@ def from_timm(
     known = weights is None or "." in name  # without a tag a local file may be of any training
     if pretrained and weights is None:
         weights = _published_file(name)
-    model = _load(name, f"timm:{name}", weights, notice)
+    model = _load(name, f"timm:{name}", weights, notify)
     if pretrained and known:
         model.seen_data = seen_data_of_tag(_published_record(name).tag or "")
     return model
 
 
 def from_hf_hub(
-    name: str, weights: Path | None, pretrained: bool, notice: Callable[[str], None]
+    name: str, weights: Path | None, pretrained: bool, notify: Callable[[str], None]
 ) -> Model:
     """A network that was published in timm's layout: a `config.json` and the weights beside it.
 
@@ -67,16 +67,16 @@ def from_hf_hub(
         spec, found = f"hf-hub:{name}", _files_on_hub(repository, revision)
     record = _read_record(found(("config.json",)), f"hf-hub:{name}")
     if weights is not None or not pretrained:
-        return _load(spec, f"hf-hub:{name}", weights, notice)
+        return _load(spec, f"hf-hub:{name}", weights, notify)
     details = record.get("pretrained_cfg", record)
     own_name = details.get("hf_hub_filename")
     weights = found((own_name,) if own_name else HUB_WEIGHTS)
-    model = _load(spec, f"hf-hub:{name}", weights, notice)
+    model = _load(spec, f"hf-hub:{name}", weights, notify)
     model.seen_data = seen_data_of_tag(details.get("tag") or "")
     return model
 
 
-def _load(spec: str, name: str, weights: Path | None, notice: Callable[[str], None]) -> Model:
+def _load(spec: str, name: str, weights: Path | None, notify: Callable[[str], None]) -> Model:
     """What timm makes of `spec`, filled from `weights`, or untrained without.
 
     timm stops checking what it loads when the number of classes is not the checkpoint's: the
@@ -89,7 +89,7 @@ def _load(spec: str, name: str, weights: Path | None, notice: Callable[[str], No
     if weights is not None:
         read_safely(weights)  # timm reads it again: here content that would run code is refused
         overlay = {"file": str(weights), "source": "", "custom_load": False}
-    with seeded(), strict_loading(str(weights), notice):
+    with seeded(), strict_loading(str(weights), notify):
         try:
             network = timm.create_model(
                 spec, pretrained=weights is not None, pretrained_cfg_overlay=overlay or None
@@ -107,17 +107,17 @@ def _load(spec: str, name: str, weights: Path | None, notice: Callable[[str], No
         reset: Any = network.reset_classifier
         reset(0)
     model = Model(network, preprocess=_timm_preprocess(network), name=name)
-    _ = model.dim  # refuse now a network that gives no one vector a picture
+    _ = model.dim  # refuse now a network that gives no one vector an image
     return model
 
 
 @contextmanager
-def strict_loading(where: str, notice: Callable[[str], None]) -> Iterator[None]:
+def strict_loading(where: str, notify: Callable[[str], None]) -> Iterator[None]:
     """Within it, every network that is filled from a state dict is filled strictly.
 
     timm fills its networks deep inside, after its own renaming, and this is the one place where
     that can be checked. A few families timm itself fills loosely: there, tensors that the network
-    has no use for are told to `notice`, and absent ones must be constant (a norm's 1 and 0).
+    has no use for are told to `notify`, and absent ones must be constant (a norm's 1 and 0).
     """
     original = nn.Module.load_state_dict
 
@@ -130,7 +130,7 @@ def strict_loading(where: str, notice: Callable[[str], None]) -> Iterator[None]:
         if misfit.misshapen or (misfit and strict) or untrained:
             raise misfit.error(where)
         if misfit:
-            notice(f"{misfit.error(where).what} (timm allows it for this family)")
+            notify(f"{misfit.error(where).what} (timm allows it for this family)")
         return original(network, tensors, strict=False, assign=assign)
 
     nn.Module.load_state_dict = _checked  # type: ignore[method-assign,assignment]
@@ -231,7 +231,7 @@ def _timm_preprocess(network: nn.Module) -> Preprocess:
     mode = record["crop_mode"]
     if channels != 3 or (height != width and mode != "squash") or mode not in ("center", "squash"):
         raise CogError(
-            f"timm prepares pictures for it as {channels} × {height} × {width}, crop mode {mode}, "
+            f"timm prepares images for it as {channels} × {height} × {width}, crop mode {mode}, "
             "which is not a square centre crop",
             "load it in a file of your own and give --model file.py:function",
         )

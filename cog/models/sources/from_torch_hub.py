@@ -39,7 +39,7 @@ OWN_FILE = "load it in a file of your own and give --model file.py:function"
 
 
 def from_torch_hub(
-    name: str, weights: Path | None, pretrained: bool, trust: bool, notice: Callable[[str], None]
+    name: str, weights: Path | None, pretrained: bool, trust: bool, notify: Callable[[str], None]
 ) -> Model:
     """The network of an entry point, without a last layer of 1000 outputs.
 
@@ -49,42 +49,42 @@ def from_torch_hub(
 
     Raises:
         CogError: no trust; no commit; no download; an entry point that fails or makes no network
-            with one vector a picture; weights that do not fit.
+            with one vector an image; weights that do not fit.
     """
     folder, short_name = _folder(name, trust)
     entry = name.rpartition(":")[2]
-    network = _build(folder, entry, pretrained and weights is None, notice)
+    network = _build(folder, entry, pretrained and weights is None, notify)
     if weights is not None:
         tensors = strip_prefix(read_checkpoint(weights, "state_dict|model|"), ("module.", ""))
         load_strictly(network, tensors, str(weights))
     preprocess = Preprocess()
-    notice(
+    notify(
         "torch.hub records no preprocessing; these are defaults: short side "
         f"{preprocess.resize}, centre crop {preprocess.crop}, {preprocess.interpolation}, "
         "ImageNet's mean and std"
     )
     code = _code_hash(folder, entry)
     model = Model(network, preprocess=preprocess, name=short_name, code=code)
-    return _without_classifier(model, notice) if model.dim == N_CLASSES else model
+    return _without_classifier(model, notify) if model.dim == N_CLASSES else model
 
 
-def _without_classifier(model: Model, notice: Callable[[str], None]) -> Model:
+def _without_classifier(model: Model, notify: Callable[[str], None]) -> Model:
     """The model with what goes into its last layer as the feature, if that layer is one."""
     try:
         inputs = drop_classifier(model.network, N_CLASSES)
     except CogError:
-        notice(f"its {N_CLASSES} numbers come from no last layer: they are taken as they are")
+        notify(f"its {N_CLASSES} numbers come from no last layer: they are taken as they are")
         return model
     features = Model(
         model.network, preprocess=model.preprocess, name=model.name, code=model.code
     )  # another one, since a model's size is measured once
     if features.dim != inputs:
         raise CogError(
-            f"{model.name}: without its last layer expected {inputs} numbers a picture, "
+            f"{model.name}: without its last layer expected {inputs} numbers an image, "
             f"and found {features.dim}",
             OWN_FILE,
         )
-    notice(f"the last layer, a classifier of {N_CLASSES} classes, is taken off")
+    notify(f"the last layer, a classifier of {N_CLASSES} classes, is taken off")
     return features
 
 
@@ -140,7 +140,7 @@ def _fetch_repository(owner: str, repository: str, commit: str) -> Path:
     return folder
 
 
-def _build(folder: Path, entry: str, pretrained: bool, notice: Callable[[str], None]) -> nn.Module:
+def _build(folder: Path, entry: str, pretrained: bool, notify: Callable[[str], None]) -> nn.Module:
     """Run the entry point; untrained, where it cannot be told so, its network is put back."""
     path = folder / "hubconf.py"
     if not path.is_file():
@@ -165,7 +165,7 @@ def _build(folder: Path, entry: str, pretrained: bool, notice: Callable[[str], N
             f"{entry} of {path} makes a {type(network).__name__}, not a network", OWN_FILE
         )
     if pretrained and not told:
-        notice(f"{entry} takes no pretrained=…: its weights are those that it makes or fetches")
+        notify(f"{entry} takes no pretrained=…: its weights are those that it makes or fetches")
     elif not told:
         reinitialise(network)
     return network

@@ -57,7 +57,7 @@ def from_torchvision(name: str, weights: Path | None, pretrained: bool) -> Model
     )
     if model.dim != dim:
         raise CogError(
-            f"{model.name}: expected {dim} numbers a picture, and found {model.dim}",
+            f"{model.name}: expected {dim} numbers an image, and found {model.dim}",
             "load it in a file of your own and give --model file.py:function",
         )
     return model

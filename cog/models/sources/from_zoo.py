@@ -62,7 +62,7 @@ def from_zoo(
     pool: str | None,
     official_quirks: bool,
     trust: bool,
-    notice: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Model:
     """The model of a row: see `cog.models.load_model`.
 
@@ -80,9 +80,9 @@ def from_zoo(
     if not row.head_in_file:
         drop_head(network, row)
     if pretrained:
-        path = weights or published_file(row, notice)
+        path = weights or published_file(row, notify)
         fill_network(network, row, path, row.sha256 if trust else "")
-        _tell(row, path if weights else None, notice)
+        _tell(row, path if weights else None, notify)
     if row.head_in_file:
         drop_head(network, row)
     model = Model(
@@ -94,14 +94,14 @@ def from_zoo(
     )
     if model.dim != row.dim and own_pool:
         raise CogError(
-            f"{row.name}: expected {row.dim} numbers a picture, and found {model.dim}",
+            f"{row.name}: expected {row.dim} numbers an image, and found {model.dim}",
             "report this with the versions of torch, torchvision and timm",
         )
     return model
 
 
 def preprocess_of(row: ZooRow) -> Preprocess:
-    """How the row's pictures are prepared; bicubic for all, as in the benchmark."""
+    """How the row's images are prepared; bicubic for all, as in the benchmark."""
     return Preprocess(row.resize, row.crop, "bicubic", row.mean, row.std)
 
 
@@ -173,11 +173,11 @@ def _clusters(row: ZooRow, path: Path) -> Tensor:
     )
 
 
-def _tell(row: ZooRow, own_file: Path | None, notice: Callable[[str], None]) -> None:
+def _tell(row: ZooRow, own_file: Path | None, notify: Callable[[str], None]) -> None:
     """What a user of the weights should know."""
     if own_file and row.sha256 and not sha256_of(own_file).startswith(row.sha256):
-        notice(f"{own_file} is not, byte for byte, the published file of {row.name}")
+        notify(f"{own_file} is not, byte for byte, the published file of {row.name}")
     if row.restricted:
-        notice(
+        notify(
             f"{row.name}: its licence, {row.licence}, restricts what the weights may be used for"
         )

@@ -30,7 +30,7 @@ from cog.errors import CogError
 from cog.models.zoo import ACCESS, ZooRow
 from cog.storage import write_text
 
-Notice = Callable[[str], None]
+Notify = Callable[[str], None]
 BLOCK = 1 << 20  # bytes read at once
 TRIES = 4  # of one address, each going on where the last stopped
 TIMEOUT_SECONDS = 30
@@ -59,7 +59,7 @@ def hash_prefix(file: str) -> str:
     return found[1] if found else ""
 
 
-def published_file(row: ZooRow, notice: Notice | None = None) -> Path:
+def published_file(row: ZooRow, notify: Notify | None = None) -> Path:
     """The weights of a row of the table, from the cache, fetched if they are not there yet.
 
     Raises:
@@ -70,7 +70,7 @@ def published_file(row: ZooRow, notice: Notice | None = None) -> Path:
         return path
     if row.access != "direct":
         raise no_download(row)
-    return fetch(row.urls, row.cache_file, row.sha256, row.md5, notice)
+    return fetch(row.urls, row.cache_file, row.sha256, row.md5, notify)
 
 
 def no_download(row: ZooRow) -> CogError:
@@ -90,7 +90,7 @@ def fetch(
     file: str = "",
     sha256: str = "",
     md5: str = "",
-    notice: Notice | None = None,
+    notify: Notify | None = None,
 ) -> Path:
     """The path of a published file in the cache, downloaded if it is not there yet.
 
@@ -100,7 +100,7 @@ def fetch(
         sha256: the file's SHA-256 or the start of it; a download that differs is thrown away.
             A file that lies in the cache already is not checked again.
         md5: likewise.
-        notice: told what is fetched from where.
+        notify: told what is fetched from where.
 
     Raises:
         CogError: no address gives the file, with the reason of each; or no place to write.
@@ -115,7 +115,7 @@ def fetch(
             with _own_part(path) as part:
                 if path.is_file():  # another process was quicker
                     return path
-                _download(url, part, notice or (lambda _: None))
+                _download(url, part, notify or (lambda _: None))
                 _check_content(part, sha256, md5)
                 part.replace(path)
             return path
@@ -171,13 +171,13 @@ def _record_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _download(url: str, part: Path, notice: Notice) -> None:
+def _download(url: str, part: Path, notify: Notify) -> None:
     """Fill `part` with the content of an address, going on where it ends."""
     for done in range(TRIES):
         if done:
             time.sleep(WAIT_SECONDS * 2 ** (done - 1))
         try:
-            if _go_on(url, part, notice):
+            if _go_on(url, part, notify):
                 return
             reason: Exception = OSError("the connection ended early")
         except urllib.error.HTTPError as error:
@@ -192,7 +192,7 @@ def _download(url: str, part: Path, notice: Notice) -> None:
     raise reason
 
 
-def _go_on(url: str, part: Path, notice: Notice) -> bool:
+def _go_on(url: str, part: Path, notify: Notify) -> bool:
     """Read what is missing of an address into `part`; false if the connection ended early."""
     known = _what_is_here(url, part)
     start = part.stat().st_size if known else 0
@@ -213,19 +213,19 @@ def _go_on(url: str, part: Path, notice: Notice) -> bool:
         if not partial:  # from the beginning: no ranges, or another file
             _forget(part)
             write_text(_record_of(part), json.dumps(found))
-        _append(answer, part, url, found["size"], notice)
+        _append(answer, part, url, found["size"], notify)
     return not found["size"] or part.stat().st_size == found["size"]
 
 
-def _append(answer: IO[bytes], part: Path, url: str, size: int, notice: Notice) -> None:
+def _append(answer: IO[bytes], part: Path, url: str, size: int, notify: Notify) -> None:
     """Read an answer to its end into `part`, behind what is there; `size`: of the whole, or 0."""
     from tqdm import tqdm
 
     with part.open("ab") as file:
         if start := file.tell():
-            notice(f"going on with {url} at {start / 1e6:,.0f} of {size / 1e6:,.0f} MB")
+            notify(f"going on with {url} at {start / 1e6:,.0f} of {size / 1e6:,.0f} MB")
         else:
-            notice(f"downloading {url}" + (f" ({size / 1e6:,.0f} MB)" if size else ""))
+            notify(f"downloading {url}" + (f" ({size / 1e6:,.0f} MB)" if size else ""))
         with tqdm(
             total=size or None, initial=start, unit="B", unit_scale=True,
             disable=None, leave=False, delay=1,

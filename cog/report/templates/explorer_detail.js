@@ -22,7 +22,7 @@ function makeDetail(model, container, close) {
         "Choose a concept to see where it stands, and why."));
       return;
     }
-    container.append(button(), ...heading(model, node), ...pictures(model, node),
+    container.append(button(), ...heading(model, node), ...images(model, node),
       facts(model, node, nearestOf.get(node) ?? []));
   };
 }
@@ -37,11 +37,11 @@ function heading(model, node) {
   ];
 }
 
-function pictures(model, node) {
+function images(model, node) {
   const strip = (of, caption) => {
     const urls = model.thumbnails[of] ?? [];
     if (!urls.length) return [];
-    return [element("figure", { class: "explorer-pictures" }, ...urls.map((url, at) =>
+    return [element("figure", { class: "explorer-images" }, ...urls.map((url, at) =>
       element("img", { src: url, width: 96, height: 96, loading: "lazy",
         alt: `${model.label[of]}, sample ${at + 1} of ${urls.length}` })),
       element("figcaption", { class: "quiet" }, caption))];
@@ -80,7 +80,7 @@ function conceptFacts(model, row, add) {
   if (lcs[row] >= 0 && nearest[row] >= 0) {
     add("How they meet", meeting(model, node[row], lcs[row], nearest[row]));
   }
-  add("Pictures", images[row] === null ? "unknown" : whole(images[row]));
+  add("Images", images[row] === null ? "unknown" : whole(images[row]));
 }
 
 // Up from the concept to the subsumer and down to the seen one.

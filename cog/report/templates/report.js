@@ -37,14 +37,14 @@ const DASHES = ["", "7 3", "2 2", "9 3 2 3", "14 3", "4 4", "1 3", "9 2 2 2 2 2"
 
 function swatch(at) {
   const space = "http://www.w3.org/2000/svg";
-  const picture = document.createElementNS(space, "svg");
+  const image = document.createElementNS(space, "svg");
   const line = document.createElementNS(space, "line");
   const sizes = { width: 28, height: 10, "aria-hidden": "true" };
-  for (const [name, value] of Object.entries(sizes)) picture.setAttribute(name, value);
+  for (const [name, value] of Object.entries(sizes)) image.setAttribute(name, value);
   const ends = { x1: 0, x2: 28, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": DASHES[at] };
   for (const [name, value] of Object.entries(ends)) line.setAttribute(name, value);
-  picture.append(line);
-  return picture;
+  image.append(line);
+  return image;
 }
 
 const UNITS = {
@@ -93,8 +93,8 @@ function drawCost(models) {
 
 function drawFew(models) {
   if (get("few-shot").hidden) return;
-  drawChart("few_shot", fewRows(models), `Accuracy on ${state.fewPlace} against pictures a class`,
-    [["model", "Model"], ["shots", "Pictures a class"], ["value", "Top-1"], ["low", "Low"], ["high", "High"]]);
+  drawChart("few_shot", fewRows(models), `Accuracy on ${state.fewPlace} against images a class`,
+    [["model", "Model"], ["shots", "Images a class"], ["value", "Top-1"], ["low", "Low"], ["high", "High"]]);
 }
 
 function drawConcepts() {

@@ -83,7 +83,7 @@ const slotOf = (model) => state.slots.indexOf(model) + 1;
 // Those that stand out come last, so that they are drawn above the crowd.
 const crowdFirst = (rows) => rows.sort((a, b) => a.slot - b.slot || a.order - b.order);
 
-// Percents kept half a test picture from 0 and 100, where odds are not finite; as in cog/contrasts.py.
+// Percents kept half a test image from 0 and 100, where odds are not finite; as in cog/contrasts.py.
 const clipped = (row) => Math.min(Math.max(row.top1, 50 / row.n_test), 100 - 50 / row.n_test);
 const logOdds = (row) => Math.log(clipped(row) / (100 - clipped(row)));
 

@@ -16,7 +16,7 @@ from cog.errors import CogError
 from cog.images.image_list import ImageList
 from cog.models.model import Model
 from cog.provenance import versions
-from cog.storage import Place, clear_partial, write_text
+from cog.storage import StoragePath, clear_partial, write_text
 
 RESERVED = (
     "splits",
@@ -27,36 +27,36 @@ RESERVED = (
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class ModelRun:
     """One model and the folder its features and results go to."""
 
-    folder: Place
+    folder: StoragePath
     model: Model
     fingerprint: str  # of the model, taken once: it reads every weight
 
 
-def plan_runs(models: Sequence[Model], out: Place) -> tuple[Run, ...]:
+def plan_model_runs(models: Sequence[Model], out: StoragePath) -> tuple[ModelRun, ...]:
     """A run for each model.
 
     Raises:
         CogError: two models under one name, here or on disk.
     """
-    runs: dict[str, Run] = {}
+    model_runs: dict[str, ModelRun] = {}
     for model in models:
         if model.name in RESERVED:
             raise CogError(f"a run cannot be called {model.name}", "give another --name")
-        if model.name in runs:
+        if model.name in model_runs:
             raise CogError(
                 f"two models are called {model.name}", "give each its own --name, or drop one"
             )
-        runs[model.name] = Run(out / model.name, model, model.fingerprint)
-        _refuse_another(runs[model.name])
-    return tuple(runs.values())
+        model_runs[model.name] = ModelRun(out / model.name, model, model.fingerprint)
+        _refuse_another(model_runs[model.name])
+    return tuple(model_runs.values())
 
 
-def _refuse_another(run: Run) -> None:
+def _refuse_another(model_run: ModelRun) -> None:
     """Refuse a folder that holds the run of another model, or of another preprocessing of it."""
-    path = run.folder / "run.json"
+    path = model_run.folder / "run.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         found, preprocess = str(document["model_fingerprint"]), dict(document["preprocess"])
@@ -64,45 +64,45 @@ def _refuse_another(run: Run) -> None:
         return
     except (ValueError, KeyError, TypeError) as error:
         raise CogError(
-            f"{path} is damaged", f"remove {run.folder}, or give another --out"
+            f"{path} is damaged", f"remove {model_run.folder}, or give another --out"
         ) from error
-    if found == run.fingerprint:
+    if found == model_run.fingerprint:
         return
-    asked = json.loads(json.dumps(run.model.preprocess.describe()))
+    asked = json.loads(json.dumps(model_run.model.preprocess.describe()))
     differ = [f"{key} {preprocess.get(key)}, now {asked[key]}" for key in asked
               if preprocess.get(key) != asked[key]]  # fmt: skip
     raise CogError(
-        f"{run.folder} holds another model under that name "
-        f"({'; '.join([*differ, f'fingerprint {found[:12]}, now {run.fingerprint[:12]}'])})",
+        f"{model_run.folder} holds another model under that name "
+        f"({'; '.join([*differ, f'fingerprint {found[:12]}, now {model_run.fingerprint[:12]}'])})",
         "give another --name or --out, or remove that folder",
     )
 
 
-def write_run(run: Run, settings: Mapping[str, Any]) -> None:
+def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
     """Write run.json: the command, the model, the settings and the versions of a run.
 
     What killed writers left half written beside it goes.
     """
-    if isinstance(run.folder, Path):
-        clear_partial(run.folder.glob("*.partial"))
-        clear_partial(run.folder.glob("c*/*.partial"))  # cells, classes
+    if isinstance(model_run.folder, Path):
+        clear_partial(model_run.folder.glob("*.partial"))
+        clear_partial(model_run.folder.glob("c*/*.partial"))  # cells, classes
     document = {
-        "model": run.model.name,
-        "model_fingerprint": run.fingerprint,
-        "dim": run.model.dim,
-        "preprocess": run.model.preprocess.describe(),
-        "seen_data": run.model.seen_data,
+        "model": model_run.model.name,
+        "model_fingerprint": model_run.fingerprint,
+        "dim": model_run.model.dim,
+        "preprocess": model_run.model.preprocess.describe(),
+        "seen_data": model_run.model.seen_data,
         **settings,
         "versions": versions(),
         "command": shlex.join(sys.argv),
     }
-    write_text(run.folder / "run.json", json.dumps(document, indent=1, default=str) + "\n")
+    write_text(model_run.folder / "run.json", json.dumps(document, indent=1, default=str) + "\n")
 
 
 def record_unreadable(
-    out: Place, dataset: str, lists: Sequence[ImageList], reasons: Sequence[Mapping[int, str]]
+    out: StoragePath, dataset: str, lists: Sequence[ImageList], reasons: Sequence[Mapping[int, str]]
 ) -> None:
-    """Name the unreadable pictures of a dataset: dataset, split, path, reason.
+    """Name the unreadable images of a dataset: dataset, split, path, reason.
 
     `reasons` maps row to reason, for each of the `lists`. They go to `out/unreadable/DATASET.csv`,
     which is this dataset's alone; `out/unreadable.csv` is a fold of those files, rebuilt.
@@ -116,7 +116,7 @@ def record_unreadable(
     if not rows and not part.exists():
         return
     write_text(part, _as_csv(sorted(rows)))
-    parts: list[Place] = list(out.glob("unreadable/*.csv"))
+    parts: list[StoragePath] = list(out.glob("unreadable/*.csv"))
     every = [line for path in sorted(parts, key=str) for line in _lines_of_csv(path)]
     write_text(out / "unreadable.csv", _as_csv([["dataset", "split", "path", "reason"], *every]))
 
@@ -127,5 +127,5 @@ def _as_csv(rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _lines_of_csv(path: Place) -> list[list[str]]:
+def _lines_of_csv(path: StoragePath) -> list[list[str]]:
     return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
