@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+WNID = re.compile(r"n\d{8}")
+"""how a concept is written: n and the offset of a noun synset in WordNet 3.0, eight digits"""
+
+IN1K = "in1k"
+"""what options and results call the dataset of the seen concepts, ImageNet-1K"""
 
 UNSEEN = "IN-1K"
 """the only training data for which the levels hold unseen concepts"""

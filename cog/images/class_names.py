@@ -13,9 +13,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cog.errors import CogError
+from cog.recipe import WNID
 
-WNID = re.compile(r"n\d{8}")
-_ID = re.compile(r"(?P<id>(?P<own>n\d{8})_\d+|ILSVRC2012_(?:val|test)_\d{8})(?:_(?P<wnid>n\d{8}))?")
+_ID = re.compile(
+    rf"(?P<id>(?P<own>{WNID.pattern})_\d+|ILSVRC2012_(?:val|test)_\d{{8}})"
+    rf"(?:_(?P<wnid>{WNID.pattern}))?"
+)
 CLASS_LISTS = ("synsets.txt", "imagenet_synsets.txt", "wnids.txt", "LOC_synset_mapping.txt")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cog.errors import CogError, unknown_name
+from cog.recipe import WNID
 
 DATA = Path(__file__).parent / "data"
 BUNDLED = {  # each file's source and licence: data/README.md
@@ -16,7 +17,6 @@ BUNDLED = {  # each file's source and licence: data/README.md
     "official": "official_concepts.txt",
     "excluded": "excluded.csv",
 }
-WNID = re.compile(r"n\d{8}")
 
 Source = str | Path | Sequence[str]
 

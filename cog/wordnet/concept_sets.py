@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.wordnet.concept_lists import BUNDLED, WNID, read_wnids
+from cog.recipe import WNID
+from cog.wordnet.concept_lists import BUNDLED, read_wnids
 from cog.wordnet.measures import INFINITE
 from cog.wordnet.names import find_concept, senses_of
 from cog.wordnet.taxonomy import Taxonomy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cog.errors import CogError, unknown_name
+from cog.recipe import WNID
 from cog.wordnet.taxonomy import Taxonomy
 
 
@@ -18,7 +19,7 @@ def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
     if senses:
         return senses[0], senses[1:]
     word = _as_lemma(text)
-    if re.fullmatch(r"n\d{8}", word):
+    if WNID.fullmatch(word):
         taxonomy.index(word)  # raises
     if re.fullmatch(r"n\d+", word):
         raise CogError(

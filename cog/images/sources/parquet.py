@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from cog.errors import CogError
 from cog.images.archive_index import Members, gather, kept_members, read_span
 from cog.images.class_names import (
-    WNID,
     folder_of,
     image_path,
     no_class,
@@ -32,6 +31,7 @@ from cog.images.class_names import (
     shard_files,
 )
 from cog.images.listing import Listing, is_image, refuse_unlistable
+from cog.recipe import WNID
 
 if TYPE_CHECKING:
     import pyarrow as pa

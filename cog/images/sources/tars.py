@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.images.archive_index import Members, kept_members, skipped_note
-from cog.images.class_names import WNID, folder_of, shard_files
+from cog.images.class_names import folder_of, shard_files
 from cog.images.listing import Listing, is_image, refuse_unlistable
+from cog.recipe import WNID
 
 
 def count_tars(root: Path, wnids: Sequence[str]) -> int:
