@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cog.cli.options import comma_list, probe_options, run_options
+from cog.cli.options import probe_option, probe_options, run_options
 from cog.errors import CogError
+from cog.probes.settings import Probing
 
 if TYPE_CHECKING:
     from cog.features.executors.share import Share
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="A model to its accuracy per level.")
 @run_options
-@click.option("--probe", "probes", type=comma_list(str), default="logreg,knn,ncm",
-              show_default=True, help="Probes to fit: logreg, knn, ncm, ridge, mlp.")  # fmt: skip
+@probe_option(default=Probing.probes)
 @probe_options
 @click.option("--discard-features/--no-discard-features", default=False, show_default=True,
               help="Drop the features of a dataset once its cells are done.")  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cog.cli.options import comma_list, probe_options
+from cog.cli.options import probe_option, probe_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -16,8 +16,7 @@ _PATH = click.Path(path_type=Path)
 @click.command(short_help="Probes on any features.")
 @click.option("--train", required=True, help="Features to learn from.")
 @click.option("--test", required=True, help="Features to score on.")
-@click.option("--probe", "probes", type=comma_list(str), default="logreg", show_default=True,
-              help="Probes to fit: logreg, knn, ncm, ridge, mlp.")  # fmt: skip
+@probe_option(default=("logreg",))
 @probe_options
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:n] or mps.")
 @click.option("--json", "as_json", is_flag=True, help="One line on stdout: a list of rows.")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from cog.probes.settings import Probing
+from cog.probes.table import PROBES
+from cog.recipe import SEEDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -103,9 +107,28 @@ _RUN_OPTIONS = (
 )  # fmt: skip
 
 
+def probe_option(default: Sequence[str]) -> Callable[[Command], Command]:
+    """The option `--probe`: the kinds of probes to fit, `default` where it is not given."""
+    return click.option(
+        "--probe", "probes", type=comma_list(str), metavar="LIST", default=",".join(default),
+        show_default=True, help=f"Probes to fit: {', '.join(PROBES)}.",
+    )  # fmt: skip
+
+
+def _solvers_help() -> str:
+    """The solvers of each probe that has several."""
+    return " ".join(
+        f"Of {name}: "
+        + " or ".join(f"{solver} ({entry.about})" for solver, entry in probe.solvers.items())
+        + "."
+        for name, probe in PROBES.items()
+        if len(probe.solvers) > 1
+    )
+
+
 _PROBE_OPTIONS = (
-    click.option("--solver", default="sgd", show_default=True,
-                 help="Of logreg: sgd is the official protocol; lbfgs is faster."),
+    click.option("--solver", default=Probing.solver, show_default=True, metavar="NAME",
+                 help=_solvers_help()),
     click.option("--trials-per-round", type=_COUNT,
                  help="SGD trials trained together; 1 is the official order.  [default: 10]"),
     click.option("--sgd-early-stop/--no-sgd-early-stop", default=None,
@@ -114,12 +137,12 @@ _PROBE_OPTIONS = (
                  help="End the path of decays once validation stops rising.  [default: yes]"),
     click.option("--products", metavar="KIND",
                  help="Of SGD's matrices: float32, tf32, bfloat16 or float16.  [default: float32]"),
-    click.option("--shots", type=comma_list(read_shots), default="all", show_default=True,
-                 help="Images a class to train on: all,1,2,4,…"),
+    click.option("--shots", type=comma_list(read_shots), metavar="LIST", default="all",
+                 show_default=True, help="Images a class to train on: all,1,2,4,…"),
     click.option("--shots-validation", default="official", show_default=True,
                  help="Of N shots: official validates on images beside the N, within on some."),
-    click.option("--seeds", type=comma_list(int), default="22,37,45,77,93",
-                 show_default=True, help="Seeds of the probes."),
+    click.option("--seeds", type=comma_list(int), default=",".join(map(str, SEEDS)),
+                 show_default=True, metavar="LIST", help="Seeds of the probes."),
 )  # fmt: skip
 
 

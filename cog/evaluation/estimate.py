@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +32,9 @@ from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList, read_bytes
+from cog.probes.cost import ProbeSize
 from cog.probes.data import ProbeSettings
-from cog.probes.logreg import estimate_seconds
-from cog.recipe import Recipe
+from cog.probes.table import PROBES
 from cog.storage import StoragePath, Url
 
 SECONDS = 10.0  # of measuring, for all models together
@@ -154,49 +153,12 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
     total = 0.0
     alike = Counter((cell.model_run, cell.probe, cell.solver, cell.shots) for cell in todo)
     for (model_run, probe, solver, shots), count in alike.items():
-        rows = len(dataset.split.train)
+        rows, model = len(dataset.split.train), model_run.model
         rows = rows if shots is None else min(rows, shots * dataset.n_classes)
-        dim, device = model_run.model.dim, str(model_run.model.device)
-        if probe == "logreg":
-            settings = ProbeSettings(solver, shots, 0, plan.recipe, device)
-            seconds = estimate_seconds(rows, dim, dataset.n_classes, settings)
-        else:
-            sizes = rows, len(dataset.split.test), dim, dataset.n_classes
-            seconds = operations(probe, *sizes, plan.recipe) / products_a_second(device)
-        total += count * seconds
+        size = ProbeSize(rows, len(dataset.split.test), model.dim, dataset.n_classes)
+        settings = ProbeSettings(solver, shots, 0, plan.recipe, str(model.device))
+        total += count * PROBES[probe].cost(size, settings)
     return total
-
-
-def operations(probe: str, n: int, m: int, d: int, c: int, recipe: Recipe) -> float:
-    """Additions and multiplications of a probe on n training and m test images, roughly.
-
-    Source: the costs that the files of the probes tell.
-
-    >>> f"{operations('knn', 26_000, 1_000, 512, 100, Recipe()):.1e}"
-    '1.4e+11'
-    """
-    held = recipe.validation_share * n
-    fits = len(recipe.mlp_rates) + 1
-    return {
-        "knn": 2.0 * d * ((n - held) * min(held, recipe.knn_validation) + n * m),
-        "ncm": 2.0 * d * (n + m * c),
-        "ridge": 2 * (2.0 * n * d**2 + 9.0 * d**3)
-        + 2.0 * held * d * c * len(recipe.ridge_penalties),
-        "mlp": 6.0 * n * recipe.mlp_hidden * (d + c) * recipe.mlp_epochs * fits,
-    }[probe]
-
-
-@cache
-def products_a_second(device: str) -> float:
-    """Additions and multiplications a second of a float32 matrix product there, measured."""
-    device = "cpu" if device.startswith("mps") else device
-    x = torch.rand(1024, 1024, device=device)
-    best = float("inf")
-    for _ in range(3):
-        begun = time.perf_counter()
-        float((x @ x).sum())  # waits for the device
-        best = min(best, time.perf_counter() - begun)
-    return 2 * 1024**3 / best
 
 
 def _still_to_make(

@@ -16,10 +16,10 @@ from cog.features.forward import pick_device
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
-from cog.probes import PROBES, SEED_DECIDES
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.metrics import bootstrap_interval, mean_per_class, per_class_top1
 from cog.probes.settings import Probing
+from cog.probes.table import PROBES
 from cog.progress import Progress, percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
@@ -36,6 +36,9 @@ def outcome(
     seeds is a spread of: where that is the search alone, the interval is the error to look at.
     """
     low, high = bootstrap_interval(result.ranks)
+    entry = PROBES[probe].solvers[solver]
+    of_recipe = {"trials_per_round": None, "products": "float32"}
+    of_recipe |= {name: getattr(recipe, name) for name in entry.recipe_columns}
     return {
         "top1": result.top1,
         "top5": result.top5,
@@ -47,9 +50,8 @@ def outcome(
         "n_validation": result.n_validation,
         "n_test": len(data.test_y),
         "dim": data.train_x.shape[1],
-        "seed_decides": SEED_DECIDES[probe, solver],
-        "trials_per_round": recipe.trials_per_round if solver == "sgd" else None,
-        "products": recipe.products if solver == "sgd" else "float32",
+        "seed_decides": entry.seed_decides,
+        **of_recipe,
         "seconds": result.seconds,
     }
 
@@ -75,8 +77,8 @@ def probe_features(
     for probe, solver, shots, seed in probing.results():
         settings = ProbeSettings(solver, shots, seed, recipe, device, probing.shots_validation)
         shots_name: int | str = "all" if shots is None else shots
-        told = progress(f"{probe} {shots_name} seed {seed}") if progress else None
-        result = PROBES[probe](data, settings, told)
+        watch = progress(f"{probe} {shots_name} seed {seed}") if progress else unwatched
+        result = PROBES[probe].fit(data, settings, watch)
         key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
         yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
 
@@ -111,7 +113,7 @@ def probe_cells(
             f"{model_run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
         )
         with progress.bar(label, 100, "%") as advance:
-            result = PROBES[cell.probe](data, settings, percent_of(advance))
+            result = PROBES[cell.probe].fit(data, settings, percent_of(advance))
         for note in result.notes:
             progress.notify(f"{label}: {note}")
         row = _row(plan, dataset, cell) | outcome(

@@ -15,10 +15,14 @@ from cog.recipe import Recipe
 
 Features = NDArray[np.float16] | NDArray[np.float32]
 
-Progress = Callable[[int, int], None]
-"""called with (done, total) after each trial and after the final fit"""
+OnProgress = Callable[[int, int], None]
+"""called with (done, total), in steps of the probe's own, the last time when all is done"""
 
 _BLOCK = 65_536  # rows looked at together, so that checking needs little memory
+
+
+def unwatched(done: int, total: int) -> None:
+    """Do nothing: the `OnProgress` of a fit that nobody watches."""
 
 
 @dataclass(frozen=True)

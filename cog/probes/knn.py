@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.cost import ProbeSize, seconds_for
+from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import output_ranks
@@ -34,7 +35,7 @@ from cog.probes.search import SCORE, Trial, best_trial
 ASKED_AT_ONCE = 1024  # images whose neighbours are sought together
 
 
-def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
+def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
     """Choose k on validation images, then classify the test images.
 
     `progress` is called with (done, total) in images whose neighbours were sought.
@@ -48,20 +49,17 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     recipe = settings.recipe
     judged = rows.validation[:: math.ceil(len(rows.validation) / recipe.knn_validation)]
     total = len(judged) + len(test)
-
-    def tell(before: int) -> Callable[[int], None]:
-        return lambda done: progress(before + done, total) if progress else None
-
     choices = [k for k in recipe.knn_neighbours if k <= len(rows.search)]
     search_on, validation = train.only(rows.search), train.only(judged)
     ranks_of = partial(_ranks, n_classes=data.n_classes, temperature=recipe.knn_temperature)
-    found = ranks_of(search_on, validation, choices, tell=tell(0))
+    found = ranks_of(search_on, validation, choices, progress=lambda done: progress(done, total))
     trials: list[Trial] = [
         {"k": k, SCORE: percent_within(ranks, 1)} for k, ranks in zip(choices, found, strict=True)
     ]
     k = int(best_trial(trials)["k"])
-    final = train.only(rows.final)
-    (ranks,) = ranks_of(final, test, [k], tell=tell(len(judged)))
+    (ranks,) = ranks_of(
+        train.only(rows.final), test, [k], progress=lambda done: progress(len(judged) + done, total)
+    )
     return ProbeResult(
         ranks=ranks,
         hyper={"k": k},
@@ -72,25 +70,33 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     )
 
 
+def cost(size: ProbeSize, settings: ProbeSettings) -> float:
+    """Seconds of a fit, roughly: the cosines of its search and of the test images."""
+    recipe = settings.recipe
+    held = recipe.validation_share * size.n_train
+    pairs = (size.n_train - held) * min(held, recipe.knn_validation) + size.n_train * size.n_test
+    return seconds_for(2.0 * size.dim * pairs, settings)
+
+
 def _ranks(
     known: UnitFeatures,
     asked: UnitFeatures,
     choices: Sequence[int],
     n_classes: int,
     temperature: float,
-    tell: Callable[[int], None],
+    progress: Callable[[int], None],
 ) -> list[NDArray[np.int64]]:
-    """For each k the place of the right class of every image that is asked for."""
+    """For each k the rank of the right class of every image in `asked`."""
     ranks = torch.empty(len(choices), len(asked), dtype=torch.int64)
-    for places in torch.split(torch.arange(len(asked)), ASKED_AT_ONCE):
-        x, y = asked.take(places.to(asked.rows.device))
+    for indices in torch.split(torch.arange(len(asked)), ASKED_AT_ONCE):
+        x, y = asked.take(indices.to(asked.rows.device))
         cosine, classes = _nearest(known, x, max(choices))
         weights = torch.exp(cosine / temperature)
         for row, k in zip(ranks, choices, strict=True):
             votes = x.new_zeros(len(x), n_classes)
             votes.scatter_add_(1, classes[:, :k], weights[:, :k])
-            row[places] = output_ranks(votes, y).cpu()
-        tell(int(places[-1]) + 1)
+            row[indices] = output_ranks(votes, y).cpu()
+        progress(int(indices[-1]) + 1)
     return list(ranks.numpy())
 
 

@@ -32,7 +32,8 @@ import torch
 from torch import Tensor
 
 from cog.errors import CogError, unknown_name
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.cost import ProbeSize, seconds_of
+from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.halving import percent_right, race
 from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
@@ -60,7 +61,7 @@ class _Found:
 
 
 def logreg(
-    data: ProbeData, settings: ProbeSettings, progress: Progress | None = None
+    data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched
 ) -> ProbeResult:
     """Choose hyper-parameters on validation images, fit once more, score the test images.
 
@@ -80,7 +81,7 @@ def logreg(
         train.only(rows.validation),
         data.n_classes,
         settings,
-        progress or (lambda done, total: None),
+        progress,
     )
     layer = found.refit(train.only(rows.final))
     if not layer.isfinite().all():
@@ -89,8 +90,7 @@ def logreg(
             "narrow the ranges of the recipe's lr and wd",
         )
     ranks = layer_ranks(layer, test)
-    if progress:
-        progress(found.total, found.total)
+    progress(found.total, found.total)
     return ProbeResult(
         ranks=ranks,
         hyper={name: found.best[name] for name in ("lr", "wd") if name in found.best},
@@ -107,7 +107,7 @@ def _by_sgd(
     validation: UnitFeatures,
     n_classes: int,
     settings: ProbeSettings,
-    progress: Progress,
+    progress: OnProgress,
 ) -> _Found:
     """The official search; the final fit starts anew."""
     recipe, seed = settings.recipe, settings.seed
@@ -165,7 +165,7 @@ def _by_lbfgs(
     validation: UnitFeatures,
     n_classes: int,
     settings: ProbeSettings,
-    progress: Progress,
+    progress: OnProgress,
 ) -> _Found:
     """The path of optima from strong to weak decay; the final fit starts from the chosen one."""
     recipe = settings.recipe
@@ -203,37 +203,20 @@ def _error(percent: float, count: int) -> float:
 _SOLVERS = {"sgd": _by_sgd, "lbfgs": _by_lbfgs}
 
 
-def estimate_seconds(n_rows: int, dim: int, n_classes: int, settings: ProbeSettings) -> float:
-    """Seconds that one probe will take, roughly: a few steps on random data times their number.
-
-    Args:
-        n_rows: training images.
-        dim: feature size.
-        n_classes: classes.
-        settings: their solver, recipe and device are used.
-    """
-    recipe = settings.recipe
-    size = min(recipe.batch_size if settings.solver == "sgd" else ROWS_MEASURED, n_rows)
-    x = np.random.default_rng(0).random((size, dim), np.float32)
-    features = unit_features(x, np.arange(size) % n_classes, work_device(settings))
-    if settings.solver == "sgd":
+def cost(size: ProbeSize, settings: ProbeSettings) -> float:
+    """Seconds of a fit, roughly: a few steps on random data are timed, and multiplied."""
+    recipe, solver, n_rows = settings.recipe, settings.solver, size.n_train
+    some = min(recipe.batch_size if solver == "sgd" else ROWS_MEASURED, n_rows)
+    x = np.random.default_rng(0).random((some, size.dim), np.float32)
+    features = unit_features(x, np.arange(some) % size.n_classes, work_device(settings))
+    if solver == "sgd":
         few = dataclasses.replace(recipe, epochs=STEPS_MEASURED)  # of one batch each
         heads = min(recipe.trials_per_round, recipe.trials)
         lrs, wds = [1.0] * heads, [0.0] * heads
-        fit = _measured(lambda: fit_sgd(features, lrs, wds, n_classes, few, settings.seed)) / heads
+        fit = seconds_of(lambda: fit_sgd(features, lrs, wds, size.n_classes, few, settings.seed))
         searched = n_rows if settings.shots else n_rows * (1 - recipe.validation_share)
-        steps = recipe.trials * math.ceil(searched / size) + math.ceil(n_rows / size)
-        return fit / STEPS_MEASURED * steps * recipe.epochs
-    layer = torch.zeros(n_classes, dim + 1)
-    block = _measured(lambda: objective(layer, features, 0.0))
-    return block * (n_rows / size) * EVALUATIONS_A_DECAY * (len(recipe.lbfgs_decays) + 1)
-
-
-def _measured(work: Callable[[], object]) -> float:
-    """Seconds of the faster of two goes; the first also warms up."""
-    seconds = []
-    for _ in range(2):
-        begun = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
+        steps = recipe.trials * math.ceil(searched / some) + math.ceil(n_rows / some)
+        return fit / heads / STEPS_MEASURED * steps * recipe.epochs
+    layer = torch.zeros(size.n_classes, size.dim + 1)
+    block = seconds_of(lambda: objective(layer, features, 0.0))
+    return block * (n_rows / some) * EVALUATIONS_A_DECAY * (len(recipe.lbfgs_decays) + 1)

@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from cog.errors import CogError
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.cost import ProbeSize, seconds_for
+from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import image_ranks
@@ -36,7 +37,7 @@ from cog.probes.search import SCORE, Trial, best_trial
 from cog.probes.sgd import batches
 
 
-def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
+def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
     """Choose the learning rate on validation images, fit once more, score the test images.
 
     Raises:
@@ -51,11 +52,10 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
     total = 100 * (len(rates) + 1)
 
     def fit(features: UnitFeatures, rate: float, before: int) -> _Network:
-        def tell(share: float) -> None:
-            if progress:
-                progress(int(100 * (before + share)), total)
+        def on_epoch(share: float) -> None:
+            progress(int(100 * (before + share)), total)
 
-        return _fit(features, rate, data.n_classes, settings, tell)
+        return _fit(features, rate, data.n_classes, settings, on_epoch)
 
     trials: list[Trial] = []
     for rate in rates:
@@ -73,6 +73,14 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
         n_validation=len(rows.validation),
         seconds=time.perf_counter() - begun,
     )
+
+
+def cost(size: ProbeSize, settings: ProbeSettings) -> float:
+    """Seconds of a fit, roughly: the products of all epochs of all rates and of the final fit."""
+    recipe = settings.recipe
+    an_image = 6.0 * recipe.mlp_hidden * (size.dim + size.n_classes)
+    images = size.n_train * recipe.mlp_epochs * (len(recipe.mlp_rates) + 1)
+    return seconds_for(an_image * images, settings)
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ def _fit(
     rate: float,
     n_classes: int,
     settings: ProbeSettings,
-    tell: Callable[[float], None],
+    on_epoch: Callable[[float], None],
 ) -> _Network:
     recipe, device = settings.recipe, features.source.device
     network = _start(features, recipe.mlp_hidden, n_classes, settings.seed)
@@ -112,7 +120,7 @@ def _fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-        tell((epoch + 1) / epochs)
+        on_epoch((epoch + 1) / epochs)
     return network
 
 

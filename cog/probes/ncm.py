@@ -17,13 +17,14 @@ import time
 import torch
 from torch import Tensor
 
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.cost import ProbeSize, seconds_for
+from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.ranks import image_ranks
 from cog.probes.rows import final_rows, prepared
 
 
-def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = None) -> ProbeResult:
+def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
     """Classify the test images by the nearest mean of a class.
 
     Raises:
@@ -39,8 +40,7 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
         return (x[:, :-1] @ means.T).masked_fill(counts == 0, -torch.inf)
 
     ranks = image_ranks(cosine, test, data.n_classes)
-    if progress:
-        progress(1, 1)
+    progress(1, 1)
     return ProbeResult(
         ranks=ranks,
         hyper={},
@@ -49,6 +49,11 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: Progress | None = No
         n_validation=0,
         seconds=time.perf_counter() - begun,
     )
+
+
+def cost(size: ProbeSize, settings: ProbeSettings) -> float:
+    """Seconds of a fit, roughly: sums of the training images, cosines of the test images."""
+    return seconds_for(2.0 * size.dim * (size.n_train + size.n_test * size.n_classes), settings)
 
 
 def class_sums(features: UnitFeatures, n_classes: int) -> tuple[Tensor, Tensor]:

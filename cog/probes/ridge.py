@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, Progress
+from cog.probes.cost import ProbeSize, seconds_for
+from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ncm import class_sums
@@ -32,7 +33,7 @@ from cog.probes.search import SCORE, Trial, best_trial
 
 
 def ridge(
-    data: ProbeData, settings: ProbeSettings, progress: Progress | None = None
+    data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched
 ) -> ProbeResult:
     """Choose the penalty on validation images, fit once more, score the test images.
 
@@ -49,14 +50,12 @@ def ridge(
     for penalty in penalties:
         ranks = layer_ranks(searching.layer(penalty), judge_on)
         trials.append({"penalty": penalty, SCORE: percent_within(ranks, 1)})
-        if progress:
-            progress(len(trials), len(penalties) + 1)
+        progress(len(trials), len(penalties) + 1)
     best = best_trial(trials)["penalty"]
     same = np.array_equal(rows.final, rows.search)
     final = searching if same else _decompose(train.only(rows.final), data.n_classes)
     ranks = layer_ranks(final.layer(best), test)
-    if progress:
-        progress(len(penalties) + 1, len(penalties) + 1)
+    progress(len(penalties) + 1, len(penalties) + 1)
     return ProbeResult(
         ranks=ranks,
         hyper={"penalty": best},
@@ -65,6 +64,14 @@ def ridge(
         n_validation=len(validation),
         seconds=time.perf_counter() - begun,
     )
+
+
+def cost(size: ProbeSize, settings: ProbeSettings) -> float:
+    """Seconds of a fit, roughly: two decompositions, and scores of the validation images."""
+    recipe = settings.recipe
+    decomposition = 2.0 * size.n_train * size.dim**2 + 9.0 * size.dim**3
+    scores = 2.0 * recipe.validation_share * size.n_train * size.dim * size.n_classes
+    return seconds_for(2 * decomposition + scores * len(recipe.ridge_penalties), settings)
 
 
 @dataclass(frozen=True)

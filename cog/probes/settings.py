@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cog.errors import CogError, unknown_name
-from cog.probes import PROBES, SOLVERS
+from cog.probes.table import PROBES
 from cog.recipe import SEEDS
 
-FREE = ("knn", "ncm")  # fitted beside logreg; with all images a seed decides next to nothing
 VALIDATIONS = ("official", "within")
 RECIPE_OPTIONS = ("trials_per_round", "sgd_early_stop", "products", "lbfgs_early_stop")
 """fields of the recipe that are options of the commands"""
@@ -22,9 +21,11 @@ RECIPE_OPTIONS = ("trials_per_round", "sgd_early_stop", "products", "lbfgs_early
 class Probing:
     """Which probes a run fits on the features."""
 
-    probes: tuple[str, ...] = ("logreg", *FREE)
-    solver: str = "sgd"
-    shots: tuple[int | None, ...] = (None,)  # images a class to train on; None: all
+    probes: tuple[str, ...] = ("logreg", "knn", "ncm")
+    solver: str = PROBES["logreg"].official_solver
+    """for the probes that have it; the others take their own"""
+    shots: tuple[int | None, ...] = (None,)
+    """images a class to train on; None for all"""
     shots_validation: str = "official"
     seeds: tuple[int, ...] = SEEDS
 
@@ -33,26 +34,26 @@ class Probing:
         for probe in self.probes:
             if probe not in PROBES:
                 raise unknown_name("probe", probe, PROBES)
-        known = [solver for probe in PROBES for solver in SOLVERS[probe]]
+        known = [solver for probe in PROBES.values() for solver in probe.solvers]
         if self.solver not in known:
             raise unknown_name("solver", self.solver, known)
         if self.shots_validation not in VALIDATIONS:
             raise unknown_name("shots validation", self.shots_validation, VALIDATIONS)
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
-                raise CogError(f"a seed of {seed}", "give --seeds from 0 up to 4294967295")
+                raise CogError(
+                    f"expected seeds from 0 to 4294967295, found {seed}", "give other --seeds"
+                )
 
     def solver_of(self, probe: str) -> str:
-        """The solver asked for where the probe has it, else the probe's own."""
-        return self.solver if self.solver in SOLVERS[probe] else SOLVERS[probe][0]
+        """The solver asked for where the probe has it, else the probe's official one."""
+        entry = PROBES[probe]
+        return self.solver if self.solver in entry.solvers else entry.official_solver
 
     def results(self) -> Iterator[tuple[str, str, int | None, int]]:
-        """Probe, solver, shots and seed of every result.
-
-        With all images, k-NN and the nearest mean are fitted for the first seed alone.
-        """
+        """Probe, solver, shots and seed of every result to come."""
         for probe in self.probes:
             for shots in self.shots:
-                once = probe in FREE and shots is None
+                once = PROBES[probe].first_seed_alone and shots is None
                 for seed in self.seeds[:1] if once else self.seeds:
                     yield probe, self.solver_of(probe), shots, seed

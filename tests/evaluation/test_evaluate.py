@@ -323,7 +323,7 @@ BAD_INPUT = {
     "unknown solver": (["--solver", "adam"], "unknown solver 'adam'"),
     "unknown precision": (["--precision", "fp17"], "unknown precision 'fp17'"),
     "unknown device": (["--device", "tpu"], "unknown device 'tpu'"),
-    "a seed below 0": (["--seeds=-1"], "a seed of -1"),
+    "a seed below 0": (["--seeds=-1"], "found -1"),
     "a name that is taken": (["--name", "splits"], "cannot be called splits"),
     "too many names": (["--name", "a", "--name", "b"], "2 names for 1 models"),
     "out is a file": (["--out", "file"], "file"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,15 +10,13 @@ import pytest
 import torch
 
 from cog.errors import CogError
-from cog.probes import PROBES, SOLVERS
 from cog.probes.lbfgs import fit_lbfgs
-from cog.probes.logreg import estimate_seconds, logreg
+from cog.probes.logreg import logreg
 from cog.probes.sampling import few_shot, validation_split
+from cog.probes.table import PROBES
 from tests.support.probe_data import QUICK, assert_same, clusters, features, settings
 
-SOLVER = pytest.mark.parametrize("solver", SOLVERS["logreg"])
-
-
+SOLVER = pytest.mark.parametrize("solver", PROBES["logreg"].solvers)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -80,8 +77,7 @@ def test_heads_that_do_not_fit_train_in_turn(monkeypatch):
     """With the same result, and a note."""
     recipe = replace(QUICK, trials=5, trials_per_round=5)
     whole = logreg(clusters(), settings(recipe=recipe))
-    module = sys.modules["cog.probes.logreg"]  # the package has the function under that name
-    monkeypatch.setattr(module, "free_memory", lambda device: 2 * 12 * 6 * (13 + 64))
+    monkeypatch.setattr("cog.probes.logreg.free_memory", lambda device: 2 * 12 * 6 * (13 + 64))
     parts = logreg(clusters(), settings(recipe=recipe))
     assert whole.notes == ()
     assert parts.notes == ("2 of 5 heads fit in memory, so they train in turn",)
@@ -301,17 +297,3 @@ def test_unknown_solver():
     with pytest.raises(CogError, match="unknown solver 'sdg'") as caught:
         logreg(clusters(), settings("sdg"))
     assert "sgd" in caught.value.hint
-
-
-# Tables and estimates
-
-
-def test_every_probe_has_solvers():
-    assert SOLVERS.keys() == PROBES.keys()
-    assert PROBES["logreg"] is logreg
-
-
-@SOLVER
-def test_estimate_grows_with_the_work(solver):
-    small, large = (estimate_seconds(n, 32, 10, settings(solver)) for n in (500, 100_000))
-    assert 0 < small < large

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,21 +14,23 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cog.errors import CogError
-from cog.probes import PROBES, SOLVERS
+from cog.probes.data import unwatched
+from cog.probes.features import unit_features
 from cog.probes.metrics import label_ranks
 from cog.probes.ranks import output_ranks
 from cog.probes.rows import rows_to_fit
 from cog.probes.sampling import few_shot, validation_split
+from cog.probes.table import PROBES
 from tests.support.probe_data import QUICK, assert_same, clusters, settings
 
 PROBE = pytest.mark.parametrize("probe", PROBES)
 VALIDATED = pytest.mark.parametrize("probe", [probe for probe in PROBES if probe != "ncm"])
 
 
-def fit(probe, data, progress=None, within=False, **change):
+def fit(probe, data, progress=unwatched, within=False, **change):
     """The probe with the last of its solvers, which is the quick one."""
-    chosen = settings(SOLVERS[probe][-1], **change)
-    return PROBES[probe](
+    chosen = settings([*PROBES[probe].solvers][-1], **change)
+    return PROBES[probe].fit(
         data, replace(chosen, shots_validation="within" if within else "official"), progress
     )
 
@@ -86,7 +88,7 @@ def test_relabelled_classes_relabel_predictions(probe, monkeypatch):
     data, names = clusters(n_train=600, n_test=600), np.array([3, 5, 0, 1, 4, 2])
     renamed = replace(data, train_y=names[data.train_y], test_y=names[data.test_y])
     rows = rows_to_fit(data.train_y, settings())
-    module = sys.modules[PROBES[probe].__module__]
+    module = importlib.import_module(f"cog.probes.{probe}")
     monkeypatch.setattr(module, "rows_to_fit", lambda *_: rows, raising=False)
     first, second = fit(probe, data), fit(probe, renamed)
     assert first.top1 > 50
@@ -164,7 +166,7 @@ def test_each_test_image_is_judged_alone(probe):
 def test_blocks_of_any_size_say_the_same(probe, monkeypatch):
     first = fit(probe, clusters())
     monkeypatch.setattr("cog.probes.features.CPU_BLOCK", 7)
-    monkeypatch.setattr(sys.modules["cog.probes.knn"], "ASKED_AT_ONCE", 11)
+    monkeypatch.setattr("cog.probes.knn.ASKED_AT_ONCE", 11)
     second = fit(probe, clusters())
     assert first.hyper == second.hyper
     assert right_alike(first, second) > 0.98
@@ -286,9 +288,10 @@ def test_nan_is_never_right(column):
 
 def test_features_are_looked_at_once_for_all_probes(monkeypatch):
     """Seeds, shots and probes of a data set share what was checked and made of it."""
-    calls, make = [], sys.modules["cog.probes.rows"].unit_features
+    calls = []
     monkeypatch.setattr(
-        "cog.probes.rows.make_images", lambda *args: calls.append(args[2]) or make(*args)
+        "cog.probes.rows.unit_features",
+        lambda *args: calls.append(args[2]) or unit_features(*args),
     )
     data = clusters()
     for probe in PROBES:

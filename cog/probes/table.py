@@ -1,0 +1,120 @@
+"""Every probe there is, one entry each: the rest of the program learns of a probe from here alone.
+
+In: nothing. Out: `PROBES`, which these read when they need it:
+- the command line, for its choices and its help;
+- the plan, for the solver and the seeds of each result;
+- the dry run, for the cost of a fit;
+- results.csv, for the columns of hyper-parameters (`hyper_columns`).
+
+To add a probe: a file beside this one with the functions of `Fit` and `Cost`, and its entry here.
+The file is imported when one of them is first called: torch takes seconds, `cog --help` has 0.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cog.probes.cost import ProbeSize
+    from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings
+
+    Fit = Callable[[ProbeData, ProbeSettings, OnProgress], ProbeResult]
+    """fits on the training images and ranks the classes of the test images"""
+    Cost = Callable[[ProbeSize, ProbeSettings], float]
+    """seconds of one fit, its search included, roughly"""
+
+
+@dataclass(frozen=True)
+class Solver:
+    """One way to fit a probe."""
+
+    seed_decides: str
+    """what the spread over seeds is a spread of; of N shots, also which images are drawn"""
+    about: str = ""
+    """for the help, where a probe has several"""
+    recipe_columns: tuple[str, ...] = ()
+    """fields of the recipe that only this solver uses and that results.csv shows"""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the program knows of one kind of probe."""
+
+    fit: Fit
+    cost: Cost
+    solvers: Mapping[str, Solver]
+    """by name, the official one first"""
+    columns: tuple[str, ...] = ()
+    """the hyper-parameters in `ProbeResult.hyper`; each is a column of numbers in results.csv"""
+    first_seed_alone: bool = False
+    """with all images a seed decides next to nothing: only the first one is fitted"""
+
+    @property
+    def official_solver(self) -> str:
+        """The name of the first solver."""
+        return next(iter(self.solvers))
+
+
+def _late(module: str, function: str) -> Callable[..., Any]:
+    """A function of a file beside this one, which is imported when the function is called."""
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(f"cog.probes.{module}"), function)(*arguments)
+
+    return call
+
+
+PROBES: dict[str, Probe] = {
+    "logreg": Probe(
+        fit=_late("logreg", "logreg"),
+        cost=_late("logreg", "cost"),
+        solvers={
+            "sgd": Solver(
+                seed_decides="validation split, trials, start, batches",
+                about="the official protocol",
+                recipe_columns=("trials_per_round", "products"),
+            ),
+            "lbfgs": Solver(seed_decides="validation split", about="faster"),
+        },
+        columns=("lr", "wd"),
+    ),
+    "knn": Probe(
+        fit=_late("knn", "knn"),
+        cost=_late("knn", "cost"),
+        solvers={"exact": Solver(seed_decides="validation split")},
+        columns=("k",),
+        first_seed_alone=True,
+    ),
+    "ncm": Probe(
+        fit=_late("ncm", "ncm"),
+        cost=_late("ncm", "cost"),
+        solvers={"exact": Solver(seed_decides="nothing")},
+        first_seed_alone=True,
+    ),
+    "ridge": Probe(
+        fit=_late("ridge", "ridge"),
+        cost=_late("ridge", "cost"),
+        solvers={"exact": Solver(seed_decides="validation split")},
+        columns=("penalty",),
+    ),
+    "mlp": Probe(
+        fit=_late("mlp", "mlp"),
+        cost=_late("mlp", "cost"),
+        solvers={"adamw": Solver(seed_decides="validation split, start, batches")},
+        columns=("lr",),
+    ),
+}
+
+
+def hyper_columns() -> tuple[str, ...]:
+    """The columns of hyper-parameters that results.csv has: those of all probes, each once.
+
+    Call it where the columns are needed and do not keep what it gives: `PROBES` may grow.
+
+    >>> hyper_columns()
+    ('lr', 'wd', 'k', 'penalty')
+    """
+    return tuple(dict.fromkeys(name for probe in PROBES.values() for name in probe.columns))
