@@ -55,7 +55,7 @@ def test_a_worker_counts_its_share(plan):
 def test_what_is_saved_is_what_chunks_have_in_common(plan):
     """One model lacks the odd chunks, the other the even ones: each image is decoded once."""
     for run, worker in zip(plan.model_runs, (0, 1), strict=True):
-        make_all_features(replace(plan, runs=(run,)), Silent(), Share(worker, 2))
+        make_all_features(replace(plan, model_runs=(run,)), Silent(), Share(worker, 2))
     found = estimated(plan, probes=False)
     assert sum(found.rows) == 72
     assert (found.to_decode, found.decodes_saved) == (72, 0)
@@ -64,7 +64,7 @@ def test_what_is_saved_is_what_chunks_have_in_common(plan):
 def test_stores_of_other_chunks_are_filled_in_passes_of_their_own(plan):
     for run, chunk_rows in zip(plan.model_runs, (8, 12), strict=True):
         extraction = replace(plan.extraction, chunk_rows=chunk_rows)
-        one = replace(plan, runs=(run,), extraction=extraction)
+        one = replace(plan, model_runs=(run,), extraction=extraction)
         make_all_features(one, Silent(), Share(8, 9))  # none of their chunks: the stores alone
     found = estimated(plan, probes=False)
     assert (found.to_decode, found.decodes_saved) == (144, 0)
