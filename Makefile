@@ -1,9 +1,13 @@
-# Every target works on a fresh machine: it makes .venv itself. PYTHON chooses the interpreter (3.11 or newer).
+# Every target works on a fresh machine: it makes .venv itself. PYTHON chooses the interpreter (3.11 or newer),
+# EXTRAS what is installed beside the requirements (test-core in place of test: without optional extras).
 PYTHON ?= python3
+EXTRAS ?= test,check
+WORKERS ?= auto
 BIN = .venv/bin
 READY = .venv/.ready
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo test test-long check bench
+.PHONY: demo test test-long lint check bench
 
 demo: $(READY)
 	$(BIN)/cog demo
@@ -11,15 +15,19 @@ demo: $(READY)
 	mkdir -p examples/demo && cp cog-demo/figures/accuracy.svg cog-demo/figures/concepts.svg examples/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not long"
+	$(PYTEST) -m "not long"
 
 test-long: $(READY)
-	$(BIN)/python -m pytest -m long
+	$(PYTEST) -m long
 
-check: $(READY)
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The quick tests under coverage; [coverage:report] in setup.cfg has the floor.
+check: lint
+	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered
 
 bench: $(READY)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
@@ -27,5 +35,5 @@ bench: $(READY)
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[test,check]'
+	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	touch $(READY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,9 @@ print(cog.__file__, official_folder(), cog.read_levels().fingerprint, sep="\\n")
 
 def call(*words: object, cwd: Path) -> str:
     done = subprocess.run(
-        [sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
-    )
+        [sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -41,7 +43,8 @@ def clone(tmp_path_factory) -> Path:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / part, symlinks=True, ignore=ignore)
         else:
             shutil.copy(source, folder / part)
     return folder
@@ -71,7 +74,7 @@ def found(place: Path, cwd: Path) -> tuple[Path, Path, str]:
 
 def test_clone(clone, tmp_path):
     package, levels, fingerprint = found(clone, tmp_path)
-    assert (package, levels) == (clone / "cog", clone / "levels")
+    assert (package, levels) == (clone / "cog", clone / "cog" / "official_levels")
     assert fingerprint == read_levels().fingerprint
 
 
@@ -79,7 +82,7 @@ def test_editable(clone, tmp_path):
     (tmp_path / "built").mkdir()
     wheel = build(clone, "editable", tmp_path / "built")
     package, levels, fingerprint = found(install(wheel, tmp_path / "site"), tmp_path)
-    assert (package, levels) == (clone / "cog", clone / "levels")
+    assert (package, levels) == (clone / "cog", clone / "cog" / "official_levels")
     assert fingerprint == read_levels().fingerprint
 
 

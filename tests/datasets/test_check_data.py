@@ -144,7 +144,7 @@ def test_every_fault_is_found_in_every_source(
 def test_parquet_whose_sizes_are_not_known_is_read(
     files: dict[str, bytes], levels: Levels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("test_images.WNIDS", (*levels.wnids(1), *levels.wnids(2)))
+    monkeypatch.setattr("tests.images.test_images.WNIDS", (*levels.wnids(1), *levels.wnids(2)))
     root = make_parquet(tmp_path / "a", spoil(files, levels.wnids(1)), "snappy")
     assert found(check(root, levels)) == expected(levels.wnids(1), decode=False)
 

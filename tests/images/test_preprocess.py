@@ -333,7 +333,7 @@ def test_a_decoding_thread_starts_no_threads(decoder: str) -> None:
         return threads() - before
 
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(started).result() == 0
+        assert pool.submit(started).result() <= 0  # one of an earlier test may end meanwhile
 
 
 def test_describe_tells_every_field() -> None:

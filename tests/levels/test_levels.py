@@ -24,7 +24,7 @@ from cog.levels.explain import explain_concept
 from cog.levels.files import official_folder, read_levels, write_levels
 from cog.levels.recipe import LevelsRecipe, read_recipe
 from cog.levels.table import Levels, lines_sha256
-from cog.wordnet.concept_lists import read_counts, read_wnids
+from cog.wordnet.concept_lists import DATA, read_counts, read_wnids
 from cog.wordnet.information_content import information_content
 from cog.wordnet.similarity import nearest
 from cog.wordnet.taxonomy import load_taxonomy
@@ -569,7 +569,7 @@ def test_moved_concepts_are_those_that_differ(small):
 
 
 def test_exclusions_each_have_their_evidence():
-    path = Path(read_levels.__code__.co_filename).parent / "data" / "excluded.csv"
+    path = DATA / "excluded.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [sum(row["evidence"] == kind for row in rows) for kind in ("certain", "likely")] == [
