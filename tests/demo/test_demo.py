@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import resource
-
 import pandas as pd
 import pytest
 
+from tests.support.processor_time import child_seconds
 from tests.support.runs import run_cog
-
-
-def cpu_seconds() -> float:
-    """Of all child processes so far; wall time would also count what others do on the machine."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.long
 def test_the_demo_gives_six_datasets_for_two_models(tmp_path):
-    start = cpu_seconds()
+    start = child_seconds()
     done = run_cog("demo", "--out", "here", cwd=tmp_path)
-    seconds = cpu_seconds() - start
+    seconds = child_seconds() - start
     assert done.returncode == 0, done.stderr
     assert "synthetic" in done.stderr
     table = pd.read_csv(tmp_path / "here" / "results.csv")
