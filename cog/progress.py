@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+Notify = Callable[[str], None]
+"""a function that takes one line for the user"""
+
 
 class Progress(Protocol):
     """Anything with these three methods can watch a run."""
@@ -43,8 +46,8 @@ class Silent:
 class Notifying(Silent):
     """Watches, and passes on what is said in lines."""
 
-    def __init__(self, notify: Callable[[str], None]) -> None:
-        """`note` takes the lines."""
+    def __init__(self, notify: Notify) -> None:
+        """`notify` takes the lines."""
         self._notify = notify
 
     def notify(self, text: str) -> None:

@@ -11,6 +11,9 @@ WNID = re.compile(r"n\d{8}")
 IN1K = "in1k"
 """what options and results call the dataset of the seen concepts, ImageNet-1K"""
 
+LEVEL = "cog_l"
+"""what they call the dataset of a level, with its number behind: cog_l1, cog_l2, …"""
+
 UNSEEN = "IN-1K"
 """the only training data for which the levels hold unseen concepts"""
 
@@ -71,3 +74,13 @@ class Recipe:
 
 
 SEEDS = (22, 37, 45, 77, 93)  # public code: the five seeds of every probe
+
+
+def level_number(dataset: str) -> int | None:
+    """The number of the level that a dataset is; None for any other dataset.
+
+    >>> level_number("cog_l3"), level_number("in1k")
+    (3, None)
+    """
+    number = dataset.removeprefix(LEVEL)
+    return int(number) if number != dataset and number.isdecimal() else None

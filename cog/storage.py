@@ -12,6 +12,8 @@ that joins, reads and lists, and writes through this module, does not ask which 
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import platform
 import re
@@ -19,14 +21,17 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cog.errors import CogError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LONGEST_NAME = 120  # bytes are 255 at most on common file systems, and suffixes are added
 
@@ -165,6 +170,22 @@ def write_bytes(path: StoragePath, data: bytes | memoryview) -> None:
         if isinstance(error, OSError):  # a full disk is told without a name, else the partial one
             error.filename = str(path)
         raise
+
+
+def rows_as_csv(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as CSV, lines ended by a newline alone; None is an empty field.
+
+    >>> rows_as_csv([["model", "top1"], ["a,b", None]])
+    'model,top1\\n"a,b",\\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def table_as_csv(table: pd.DataFrame) -> str:
+    """A table as CSV without its index, lines ended by a newline alone; missing is empty."""
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def create_object(url: Url, data: bytes) -> bool:

@@ -70,8 +70,8 @@ def compare(
         cog compare runs runs --rename checkpoint1=checkpoint2
     """
     from cog.results.compare_runs import compare_runs, rename_models
-    from cog.results.files import as_csv, read_results
-    from cog.storage import storage_path, write_text
+    from cog.results.files import read_results
+    from cog.storage import storage_path, table_as_csv, write_text
 
     if tolerance is not None and tolerance != tolerance:
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
@@ -92,7 +92,7 @@ def compare(
     for line in _lines(found, tolerance):
         click.echo(line, err=to_stdout)
     if csv_file is not None:
-        text = as_csv(found.table())
+        text = table_as_csv(found.table())
         click.echo(text, nl=False) if to_stdout else write_text(csv_file, text)
     lacking = len(found.missing) > 0 and not allow_missing
     context.exit(1 if len(found.moved(tolerance)) or lacking or left_out else 0)

@@ -164,11 +164,11 @@ def _contrasts(summary: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
 def _text(found: pd.DataFrame, view: str, baseline: str, style: str) -> str:
     """A view as CSV, Markdown or LaTeX."""
     from cog.results import paper_tables as sheets
-    from cog.results.files import as_csv
     from cog.results.markup import FORMATS
+    from cog.storage import table_as_csv
 
     if style == "csv":
-        return as_csv(_table(found, view, baseline))
+        return table_as_csv(_table(found, view, baseline))
     summary = _summary(found)
     if view in ("baseline", "drop"):
         _contrasts(summary, view, baseline)  # tells what is left out

@@ -22,11 +22,12 @@ import numpy as np
 import pandas as pd
 
 from cog.levels.table import Levels
+from cog.progress import Notify
 from cog.results.cells import finished_cells
 from cog.results.files import is_table, read_results
 from cog.results.mixing import refuse_mixed, where
 from cog.results.summary import SETTING, Z95, seen_more, summary, with_ranks
-from cog.results.table import KEY, Notify, dataset_order, shots_order, tidy
+from cog.results.table import KEY, dataset_order, shots_order, tidy
 from cog.storage import StoragePath
 
 KeptCell = tuple[StoragePath, dict[str, Any]]

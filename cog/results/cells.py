@@ -9,7 +9,8 @@ from types import NoneType
 from typing import Any
 
 from cog.errors import CogError
-from cog.results.table import COLUMNS, KEY, NUMBERS, Notify
+from cog.progress import Notify
+from cog.results.table import COLUMNS, KEY, NUMBERS
 from cog.storage import StoragePath, write_text
 
 

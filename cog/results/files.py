@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from cog.errors import CogError
+from cog.progress import Notify
 from cog.results.cells import finished_cells
-from cog.results.table import COLUMNS, KEY, NUMBERS, Notify, _tidy, tidy
-from cog.storage import StoragePath, write_text
+from cog.results.table import COLUMNS, KEY, NUMBERS, _tidy, tidy
+from cog.storage import StoragePath, table_as_csv, write_text
 
 
 def fold(
@@ -29,7 +30,7 @@ def write_results(
 ) -> StoragePath:
     """Fold the cells below `runs` into `runs/results.csv`; gives its path."""
     path = runs / "results.csv"
-    write_text(path, as_csv(fold(runs, protocol, notify)))
+    write_text(path, table_as_csv(fold(runs, protocol, notify)))
     return path
 
 
@@ -81,11 +82,6 @@ def _numbers(texts: pd.Series[str]) -> pd.Series[Any]:
 def _read_parquet(file: io.BytesIO) -> pd.DataFrame:
     _need_pyarrow()
     return pd.read_parquet(file, engine="pyarrow")
-
-
-def as_csv(table: pd.DataFrame) -> str:
-    """A table as CSV, lines ended by a newline alone."""
-    return table.to_csv(index=False, lineterminator="\n")
 
 
 def as_parquet(table: pd.DataFrame) -> bytes:

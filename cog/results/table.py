@@ -10,7 +10,7 @@ In: cells/*.json, or a table that was written before. Out: a table, CSV, Parquet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -34,8 +34,6 @@ TEXT = (
     "torch_version", "timm_version",
 )  # fmt: skip
 NUMBERS = tuple(name for name in COLUMNS if name not in (*TEXT, "shots", "complete"))
-
-Notify = Callable[[str], None]
 
 
 def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

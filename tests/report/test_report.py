@@ -17,9 +17,10 @@ from cog.levels.files import read_levels
 from cog.report.build import default_out
 from cog.report.figures import figures, level_means, write_figures
 from cog.report.page_data import columns, read_page_data
-from cog.results.files import as_csv, read_results
+from cog.results.files import read_results
 from cog.results.summary import ranking, summary, wide
 from cog.results.table import tidy
+from cog.storage import table_as_csv
 from tests.support.report_pages import MODELS, SEEDS, held, made_page, table_of
 from tests.support.result_rows import made_rows, write_runs
 
@@ -96,7 +97,7 @@ def test_results_of_several_protocols_are_refused(tmp_path):
 
 def test_a_file_of_results_is_enough(tmp_path, made):
     path = tmp_path / "results.csv"
-    path.write_text(as_csv(tidy(made_rows(["one"]))), encoding="utf-8")
+    path.write_text(table_as_csv(tidy(made_rows(["one"]))), encoding="utf-8")
     data = read_page_data(path, made.levels)
     assert len(data.results) == 30
     assert data.trials == []

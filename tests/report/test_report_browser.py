@@ -9,9 +9,10 @@ from cog.levels.files import read_levels
 from cog.report.build import write_page
 from cog.report.page_data import read_page_data
 from cog.results.differences import against
-from cog.results.files import as_csv, read_results
+from cog.results.files import read_results
 from cog.results.summary import wide
 from cog.results.table import tidy
+from cog.storage import table_as_csv
 from tests.support.browser import opened
 from tests.support.report_pages import MODELS, made_page
 from tests.support.result_rows import ODD_NAMES, SEEDS, SHOTS, made_rows
@@ -260,7 +261,7 @@ def test_sixteen_thousand_rows_are_drawn_in_two_seconds(tmp_path, page):
     """60 models × 6 datasets × 9 shots × 5 seeds; the best of five, for the machine may be busy."""
     rows = made_rows([f"model {place}" for place in range(60)], shots=SHOTS, seeds=SEEDS)
     results = tmp_path / "results.csv"
-    results.write_text(as_csv(tidy(rows)), encoding="utf-8")
+    results.write_text(table_as_csv(tidy(rows)), encoding="utf-8")
     assert len(read_results(results)) == 16_200
     levels = read_levels()
     path = write_page(read_page_data(results, levels), levels, tmp_path / "report.html")
@@ -286,7 +287,7 @@ def test_chosen_models_have_a_key_though_they_stand_out_nowhere_else(page):
 def test_models_stand_out_though_none_has_every_level(tmp_path, page):
     results = tmp_path / "results.csv"
     rows = made_rows(("a", "b"), datasets=("in1k",), seeds=SEEDS)
-    results.write_text(as_csv(tidy(rows)), encoding="utf-8")
+    results.write_text(table_as_csv(tidy(rows)), encoding="utf-8")
     levels = read_levels()
     path = write_page(read_page_data(results, levels), levels, tmp_path / "report.html")
     page.goto(path.as_uri())

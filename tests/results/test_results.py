@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from cog.errors import CogError
 from cog.results.cells import read_cell, write_cell
-from cog.results.files import as_csv, as_parquet, fold, read_results, write_results
+from cog.results.files import as_parquet, fold, read_results, write_results
 from cog.results.summary import wide
 from cog.results.table import COLUMNS, tidy
+from cog.storage import table_as_csv
 from tests.support.result_rows import ODD_NAMES, made_rows, write_runs
 
 
@@ -71,7 +72,7 @@ def test_folding_does_not_depend_on_the_order_of_files(tmp_path):
         path = tmp_path / "b" / f"m{turn * 7 % 11}" / "cells" / f"{-turn % 5}-{turn}.json"
         write_cell(path, {"hashes": {}, "row": row_of_cell, "trials": []})
     pd.testing.assert_frame_equal(fold(tmp_path / "b"), first)
-    assert as_csv(first) == as_csv(tidy(rows[::-1]))
+    assert table_as_csv(first) == table_as_csv(tidy(rows[::-1]))
     assert set(first["model"]) == set(ODD_NAMES)
 
 
@@ -156,10 +157,10 @@ ROWS = st.fixed_dictionaries(
 def test_a_table_that_was_written_and_read_is_the_same(tmp_path_factory, rows):
     folder = tmp_path_factory.getbasetemp()
     table = tidy(rows)
-    (folder / "results.csv").write_bytes(as_csv(table).encode())
+    (folder / "results.csv").write_bytes(table_as_csv(table).encode())
     again = read_results(folder / "results.csv")
     pd.testing.assert_frame_equal(again, table, check_exact=True)
-    assert as_csv(again).encode() == (folder / "results.csv").read_bytes()
+    assert table_as_csv(again).encode() == (folder / "results.csv").read_bytes()
     (folder / "results.parquet").write_bytes(as_parquet(table))
     pd.testing.assert_frame_equal(read_results(folder / "results.parquet"), table, check_exact=True)
 
@@ -170,9 +171,9 @@ def test_a_table_that_was_written_and_read_is_the_same(tmp_path_factory, rows):
         ("model,in1k\na,50\n", "without its key"),
         ("", "No columns"),
         ("model,top1\na,1,2,3\nb\n", "no table"),
-        (as_csv(tidy([row()]))[:-60], "no table|without"),
-        (as_csv(tidy([row()])).replace(",50.0,", ",fifty,"), "fifty"),
-        (as_csv(tidy([row()])).replace(",all,", ",many,"), "many"),
+        (table_as_csv(tidy([row()]))[:-60], "no table|without"),
+        (table_as_csv(tidy([row()])).replace(",50.0,", ",fifty,"), "fifty"),
+        (table_as_csv(tidy([row()])).replace(",all,", ",many,"), "many"),
     ],
 )
 def test_a_file_that_is_no_table_of_results_is_refused(tmp_path, text, said):
