@@ -1,12 +1,14 @@
-"""How long it takes to rank ImageNet-21K against ImageNet-1K: cog, and NLTK on the same machine.
+"""How long it takes to rank ImageNet-21K against ImageNet-1K: cog and NLTK on the same machine.
 
     python benchmarks/similarity.py [--wordnet DIR] [--sample 100 | --full]
 
 Both do what `cog build-levels` needs: Lin similarity of each of 21,841 concepts to the nearest of
 1,000 seen ones, with the official subsumer rule and corpus, after reading WordNet. NLTK runs on a
-seeded random sample of the concepts unless --full, and its time is scaled up by their number; the
-line says so. Values must agree to 1e-9. `build_levels_seconds` is the whole command, process start
-included. Prints one JSON line.
+seeded random sample of the concepts unless --full, and the benchmark scales its time up by their
+number; the printed line says so. Values must agree to 1e-9. `build_levels_seconds` is the whole
+command with the start of its process. `pair_over_row` is the time of a pair by sets of ancestors
+over that of a pair by whole rows, both of Lin's measure. Prints one JSON line, and ends with status
+1 where a time is above its limit in LIMITS.
 """
 
 from __future__ import annotations
@@ -30,11 +32,17 @@ import numpy as np
 from cog.wordnet.concept_lists import read_wnids
 from cog.wordnet.information_content import load_information
 from cog.wordnet.measures import MEASURES, SUBSUMERS
-from cog.wordnet.similarity import nearest
+from cog.wordnet.similarity import nearest, similarity
 from cog.wordnet.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).parents[1]
 REPEATS = 3
+PAIRS = 5000
+LIMITS = {  # seconds of the best run on one core
+    "load": 0.15,
+    "build_levels": 2.0,
+    **{name: 1.0 if measure.informative else 5.0 for name, measure in MEASURES.items()},
+}
 
 
 def oracle_tool() -> Any:
@@ -59,7 +67,10 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def time_cog() -> tuple[dict[str, float], dict[str, float]]:
-    """(seconds of each step and measure, wnid → the official similarity)."""
+    """(seconds of each step and measure, wnid → the official similarity).
+
+    "pairs" are PAIRS random pairs by Lin's measure.
+    """
     times: dict[str, float] = {}
     times["load"], taxonomy = seconds(load_taxonomy)
     times["information"], (ic, _) = seconds(lambda: load_information(taxonomy))
@@ -72,7 +83,19 @@ def time_cog() -> tuple[dict[str, float], dict[str, float]]:
             )
             if (name, rule) == ("lin", "deepest"):
                 values = dict(zip(read_wnids("in21k"), best.value.tolist(), strict=True))
+    a, b = np.random.default_rng(22).choice(concepts, (2, PAIRS))
+    times["pairs"], _ = seconds(lambda: similarity(taxonomy, ic, a, b))
     return times, values
+
+
+def above_limit(times: dict[str, float]) -> list[str]:
+    """What took longer than its limit; measures of either rule have the limit of their name."""
+    limits = {name: LIMITS.get(name.partition(" ")[0]) for name in times}
+    return [
+        f"{name}: {times[name]:.2f} s, above the limit of {limit} s"
+        for name, limit in limits.items()
+        if limit is not None and times[name] > limit
+    ]
 
 
 def time_build_levels() -> float:
@@ -129,14 +152,17 @@ def main() -> None:
     total = ours["load"] + ours["information"] + ours["lin deepest"]
     times = len(every) / len(wnids)
     scaled = prepared + ranked * times
+    in_rows = ours["lin deepest"] / (len(every) * len(read_wnids("in1k")))
+    ours["build_levels"] = time_build_levels()
     record = {
         "benchmark": "similarity: in21k against in1k, lin, deepest subsumer",
-        "build_levels_seconds": round(time_build_levels(), 3),
+        "build_levels_seconds": round(ours["build_levels"], 3),
         "cog_seconds": round(total, 3),
         "nltk_seconds": round(scaled, 1),
         "nltk_seconds_most_informative": round(prepared + own_rule * times, 1),
         "nltk_how": "measured" if options.full else f"scaled up from {len(wnids)} random concepts",
         "ratio": round(scaled / total),
+        "pair_over_row": round(ours["pairs"] / PAIRS / in_rows),
         "concepts": len(every),
         "largest_difference": difference,
         "cog_seconds_each": {name: round(value, 3) for name, value in ours.items()},
@@ -147,6 +173,8 @@ def main() -> None:
         },
     }
     print(json.dumps(record))
+    if slow := above_limit(ours):
+        raise SystemExit("\n".join(slow))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python examples/own_measure.py
 
-A measure is a formula over the terms of its kind (cog/wordnet/measures.py says which) and goes
-wherever the name of one goes. To have it on the command line too, add it to `MEASURES` there.
+A measure is a formula over the terms of its kind; cog/wordnet/measures.py lists them. Functions
+take a `Measure` where they take a name. For the command line, add it to `MEASURES` in that file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def faith(same: NDArray[Any], ic_a: Floats, ic_b: Floats, ic_s: Floats) -> Float
     return np.divide(ic_s, whole, out=np.zeros(whole.shape), where=whole > 0)
 
 
-FAITH = Measure(faith, "information", "{ic_s} / ({ic_a} + {ic_b} − {ic_s})")
+FAITH = Measure(faith, "information", "FaITH", "{ic_s} / ({ic_a} + {ic_b} − {ic_s})")
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from cog.cli.similarity import MeasureOption
+
 _BUILD_OPTIONS = (
     click.option("--seen", metavar="FILE|DIR|in1k",
                  help="Seen concepts: a list, or a folder of images.  [default: in1k]"),
@@ -35,9 +37,10 @@ _BUILD_OPTIONS = (
                  help="Concepts in a level.  [default: 1000]"),
     click.option("--spacing", metavar="even|adjacent",
                  help="Spread the levels over the ranking, or not.  [default: even]"),
-    click.option("--measure", help="lin, resnik, jcn, path, wup or lch.  [default: lin]"),
+    click.option("--measure", cls=MeasureOption, help="[default: lin]"),
     click.option("--subsumer", metavar="deepest|most-informative",
-                 help="The common ancestor of lin, resnik, jcn.  [default: deepest]"),
+                 help="The common ancestor, for measures by information content.  "
+                      "[default: deepest]"),
     click.option("--wordnet", metavar="bundled|nltk|DIR", help="[default: bundled]"),
 )  # fmt: skip
 

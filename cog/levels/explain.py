@@ -53,7 +53,7 @@ def explain_concept(text: str, levels: Levels) -> Placement:
     ranking = _rank_again(recipe, levels)
     taxonomy, ic = ranking.taxonomy, ranking.ic
     node, others = find_concept(taxonomy, text)
-    outside = find_measure(recipe.measure).kind == "information" and not np.isfinite(ic[node])
+    outside = find_measure(recipe.measure).informative and not np.isfinite(ic[node])
     if outside:
         ic = information_content(taxonomy, [*corpus_members(ranking.eligibility), node])
     rules = (recipe.measure, recipe.subsumer)

@@ -21,16 +21,10 @@ from cog.progress import Progress
 from cog.provenance import cog_version
 from cog.report.render import render
 from cog.storage import write_text
+from cog.wordnet.measures import find_measure
 from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
 
 THUMBNAILS = "levels-thumbnails"  # the folder beside the page
-MEASURE_NAMES = {  # where a measure is named after people
-    "lin": "Lin",
-    "resnik": "Resnik",
-    "jcn": "Jiang–Conrath",
-    "wup": "Wu–Palmer",
-    "lch": "Leacock–Chodorow",
-}
 
 
 def explorer_data(
@@ -55,7 +49,7 @@ def explorer_data(
     place = {taxonomy.wnids[node]: at for at, node in enumerate(nodes.tolist())} | {"": -1}
     groups = [*map(levels.wnids, levels.numbers), levels.seen]
     return {
-        "measure": MEASURE_NAMES.get(levels.recipe["measure"], levels.recipe["measure"]),
+        "measure": find_measure(levels.recipe["measure"]).title,
         "eligible": levels.report["eligible"],
         "levels": list(levels.numbers),
         "nodes": _node_columns(levels, taxonomy, nodes),
@@ -151,7 +145,7 @@ def _counts_below(
     taxonomy: Taxonomy, nodes: NDArray[np.int32], groups: Sequence[Sequence[str]]
 ) -> list[list[int]]:
     """For each group of wnids: how many of them lie at or below each node, each counted once."""
-    ways = taxonomy.ways_up(nodes.tolist())
+    ways = taxonomy.distances_up(nodes.tolist())
     counts = []
     for group in groups:
         count = dict.fromkeys(nodes.tolist(), 0)

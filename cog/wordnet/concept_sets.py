@@ -1,24 +1,19 @@
-"""Concepts and sets of concepts as people write them, and how a set of similarities is spread.
+"""Concepts and sets of concepts as people write them.
 
-In: a text (a concept, a file of concepts, a bundled list). Out: a `Side` of a comparison. In:
-similarities. Out: their `Spread`: quartiles, mean, histogram.
+In: a text (a concept, a file of concepts, a bundled list). Out: a `Side` of a comparison.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.recipe import WNID
 from cog.wordnet.concept_lists import BUNDLED, read_wnids
-from cog.wordnet.measures import INFINITE
 from cog.wordnet.names import find_concept, senses_of
 from cog.wordnet.taxonomy import Taxonomy
 
@@ -30,87 +25,71 @@ class Side:
     text: str
     """what the user wrote"""
     concepts: tuple[int, ...]
-    """positions in the taxonomy, each once"""
+    """indices in the taxonomy, each once"""
     is_set: bool
     notes: tuple[str, ...]
-    """choices made for the user: the senses of ambiguous words"""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How values are spread; `infinite` of them (jcn of equal information, lch where no way leads)
-    are counted and otherwise left out."""
-
-    count: int
-    infinite: int
-    mean: float | None
-    """None if all are infinite"""
-    quartiles: tuple[float, ...]
-    """minimum, 25 %, median, 75 %, maximum, linearly between values; empty if all are infinite"""
-    edges: tuple[float, ...]
-    """[bins + 1]"""
-    histogram: tuple[int, ...]
-    """[bins]"""
+    """what the user did not say, such as which sense of a word we took"""
 
 
 def read_side(taxonomy: Taxonomy, text: str) -> Side:
     """A bundled list (in1k, in21k, official, excluded), a file of concepts, or one concept.
 
-    A file holds a concept a line: a wnid, a synset name or a word; of a CSV the column `wnid`,
-    or else the first. Raises `CogError` for a name that is unknown, for an empty file, and for
-    what looks like a file and is none.
+    A file holds a concept a line: a wnid, a synset name or a word. Of a CSV with a header we take
+    the column `wnid`, of any other the first. Raises `CogError` for an unknown name, for an empty
+    file, and for a text that looks like a file where there is none.
     """
     if text in BUNDLED:
         return set_of(taxonomy, text, read_wnids(text))
     if Path(text).is_file():
         side = set_of(taxonomy, text, _read_file(Path(text)))
         if senses_of(taxonomy, text):
-            note = f"{text}: took the file of this name, not the word; for that, give its wnid"
+            note = f"{text}: took the file of this name; for the word, give its wnid"
             return replace(side, notes=(note, *side.notes))
         return side
     if _looks_like_a_file(text) and not senses_of(taxonomy, text):
-        found = "is a folder, not a file" if Path(text).is_dir() else "is not there"
+        found = "is a folder, not a file" if Path(text).is_dir() else "does not exist"
         raise CogError(
             f"expected a file of concepts, but {text!r} {found}",
             "give a file with one wnid, synset name or word a line",
         )
     concept, others = find_concept(taxonomy, text)
-    notes = (_sense_note(taxonomy, text, concept, others),) if others else ()
-    return Side(text, (concept,), False, notes)
+    if not others:
+        return Side(text, (concept,), False, ())
+    note = (
+        f"{text}: took its first sense, {taxonomy.names[concept]} ({taxonomy.wnids[concept]});"
+        f" others: {', '.join(taxonomy.names[other] for other in others)}"
+    )
+    return Side(text, (concept,), False, (note,))
 
 
 def set_of(taxonomy: Taxonomy, text: str, names: Sequence[str]) -> Side:
-    """The set of the concepts that `names` mean; `text` is what to call it.
+    """The set of the concepts `names`; `text` is what messages call it.
 
-    Raises `CogError` that says how many of them are unknown.
+    Raises `CogError` that counts the unknown names.
     """
-    found = [senses_of(taxonomy, name) for name in names]
-    unknown = [name for name, senses in zip(names, found, strict=True) if not senses]
+    found = {name: senses_of(taxonomy, name) for name in names}
+    unknown = [name for name in names if not found[name]]
     if unknown:
         try:
             find_concept(taxonomy, unknown[0])
         except CogError as error:
             what = f"{len(unknown)} of the {len(names)} concepts in {text} are unknown: "
-            listed = ", ".join(unknown[:3]) + (", …" if unknown[3:] else "")
-            raise CogError(what + listed, f"for {unknown[0]}: {error.hint}") from error
-    doubtful = [name for name, senses in zip(names, found, strict=True) if senses[1:]]
+            raise CogError(what + _some(unknown, 3), f"for {unknown[0]}: {error.hint}") from error
+    doubtful = [name for name in names if found[name][1:]]
     notes: tuple[str, ...] = ()
     if doubtful:
-        listed = ", ".join(doubtful[:5]) + (", …" if len(doubtful) > 5 else "")
-        notes = (f"{text}: {len(doubtful)} words have several senses, took the first: {listed}",)
-    return Side(text, tuple(dict.fromkeys(senses[0] for senses in found)), True, notes)
+        several = f"{len(doubtful)} words have several senses, took the first"
+        notes = (f"{text}: {several}: {_some(doubtful, 5)}",)
+    concepts = dict.fromkeys(senses[0] for senses in found.values())
+    return Side(text, tuple(concepts), True, notes)
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _looks_like_a_file(text: str) -> bool:
     return "/" in text or bool(re.search(r"\.[a-z]{2,5}$", text.strip().lower()))
-
-
-def _sense_note(taxonomy: Taxonomy, text: str, concept: int, others: Iterable[int]) -> str:
-    listed = ", ".join(taxonomy.names[other] for other in others)
-    return (
-        f"{text}: took its first sense, {taxonomy.names[concept]} ({taxonomy.wnids[concept]});"
-        f" others: {listed}"
-    )
 
 
 def _read_file(path: Path) -> list[str]:
@@ -130,31 +109,3 @@ def _read_file(path: Path) -> list[str]:
     if not names:
         raise CogError(f"no concept in {str(path)!r}", "give one concept a line, as in n02084071")
     return [name.split()[0] if WNID.match(name.lower()) else name for name in names]
-
-
-def spread(values: NDArray[np.float64], bins: int = 10) -> Spread:
-    """How `values` (at least one) are spread.
-
-    >>> spread(np.array([0.0, 1.0, 1.0, 2.0, INFINITE]), bins=2)  # doctest: +ELLIPSIS
-    Spread(count=5, infinite=1, mean=1.0, quartiles=(0.0, 0.75, 1.0, 1.25, 2.0), ...
-    """
-    finite = values[np.abs(values) < INFINITE]
-    histogram, edges = _histogram(finite, bins)
-    return Spread(
-        len(values),
-        len(values) - len(finite),
-        float(finite.mean()) if len(finite) else None,
-        tuple(np.quantile(finite, (0, 0.25, 0.5, 0.75, 1)).tolist()) if len(finite) else (),
-        edges,
-        histogram,
-    )
-
-
-def _histogram(values: NDArray[np.float64], bins: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """(counts, edges); one bin if all values are equal, none if there are none."""
-    if not len(values):
-        return (), ()
-    if values.min() == values.max():
-        return (len(values),), (float(values[0]),) * 2
-    counts, edges = np.histogram(values, bins)
-    return tuple(counts.tolist()), tuple(edges.tolist())

@@ -1,7 +1,7 @@
 """Reading noun hierarchies: the bundled table, an NLTK corpus, or a WordNet dict folder.
 
-What comes out is a `Nouns`: plain lists and arrays, from which cog/wordnet/taxonomy.py makes a
-`Taxonomy`. The format of the dict folder's files is described in WordNet's manual page wndb(5WN).
+Out: a `Nouns`, plain lists and arrays, from which taxonomy.py makes a `Taxonomy`. WordNet's manual
+page wndb(5WN) describes the files of a dict folder.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Lemmas:
     """the synset of each sense"""
 
     def senses(self, word: str) -> tuple[int, ...]:
-        """The synsets of a word, none if there is no such word."""
+        """The synsets of a word; none if the word is unknown."""
         at = bisect_left(self.words, word)
         if self.words[at : at + 1] != (word,):
             return ()
         return tuple(self.nodes[self.starts[at] : self.starts[at + 1]].tolist())
 
     def alike(self, word: str) -> list[str]:
-        """The 50 words that share most letter pairs with `word`; difflib is too slow for all."""
+        """The 50 words that share most letter pairs with `word`; difflib would be too slow."""
         pairs = {word[at : at + 2] for at in range(len(word) - 1)}
 
         def difference(other: str) -> int:
@@ -50,7 +50,7 @@ class Lemmas:
 
 @dataclass(frozen=True)
 class Nouns:
-    """What a source says: n synsets sorted by offset, their names, e edges, and their words."""
+    """What a source holds: n synsets sorted by offset, their names, e edges, and their words."""
 
     offsets: NDArray[np.int32]
     """[n], ascending: the number in the wnid"""
@@ -61,11 +61,13 @@ class Nouns:
     parents: NDArray[np.int32]
     """[e]: the parents of i are parents[parent_starts[i] : parent_starts[i + 1]], ascending"""
     read_lemmas: Callable[[], Lemmas]
-    """called when a word is first looked up"""
+    """reads the words, at the first look-up of one"""
 
 
 def wnids_of(offsets: NDArray[np.int32]) -> tuple[str, ...]:
-    """The wnids of offsets: n and eight digits; digit by digit, five times as fast as one by one.
+    """The wnids of offsets: n and eight digits.
+
+    It fills all wnids digit by digit, which is five times as fast as formatting each.
 
     >>> wnids_of(np.array([1740, 2084071], np.int32))
     ('n00001740', 'n02084071')
@@ -73,14 +75,14 @@ def wnids_of(offsets: NDArray[np.int32]) -> tuple[str, ...]:
     letters = np.full((len(offsets), 10), ord("\n"), np.uint8)
     letters[:, 0] = ord("n")
     rest = offsets
-    for place in range(8, 0, -1):
+    for column in range(8, 0, -1):
         rest, digit = np.divmod(rest, 10)
-        letters[:, place] = digit + ord("0")
+        letters[:, column] = digit + ord("0")
     return tuple(letters.tobytes().decode().split())
 
 
 def read_table(path: Path = TABLE) -> Nouns:
-    """The bundled table (written by tools/make_wordnet_table.py); its words are read on demand."""
+    """The bundled table, which tools/make_wordnet_table.py writes; it reads the words on demand."""
     with np.load(path, allow_pickle=False) as table:
         names = _split(table["names"])
         return Nouns(
@@ -122,7 +124,7 @@ def read_dict_folder(folder: Path) -> Nouns:
     if missing:
         raise CogError(
             f"expected a WordNet dict folder, but {folder} has no {' and no '.join(missing)}",
-            "give the folder with data.noun and index.noun, or --wordnet bundled",
+            "give the folder that holds data.noun and index.noun, or use --wordnet bundled",
         )
     with (
         (folder / "data.noun").open(encoding="utf-8") as data,
@@ -132,19 +134,19 @@ def read_dict_folder(folder: Path) -> Nouns:
 
 
 def read_nltk() -> Nouns:
-    """The nouns of the user's NLTK corpus `wordnet`, unpacked or still in its zip file."""
+    """The nouns of the user's NLTK corpus `wordnet`, unpacked or in its zip file."""
     import nltk
 
-    for place in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+    for resource in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
         try:
-            root = nltk.data.find(place)
+            root = nltk.data.find(resource)
             data, index = (root.join(name) for name in ("data.noun", "index.noun"))
         except (LookupError, OSError):
             continue
         with data.open(encoding="utf-8") as data, index.open(encoding="utf-8") as index:
-            return _read_nouns(data, index, f"NLTK's {place}")
+            return _read_nouns(data, index, f"NLTK's {resource}")
     raise CogError(
-        "expected NLTK's corpus 'wordnet', but it is not on this machine",
+        "expected NLTK's corpus 'wordnet', but this machine does not have it",
         "python -c \"import nltk; nltk.download('wordnet')\", or use --wordnet bundled",
     )
 
@@ -154,12 +156,12 @@ def _read_nouns(data: Iterable[str], index: Iterable[str], source: str) -> Nouns
         synsets = sorted(_parse_data(data))
         senses = sorted(_parse_index(index))
         offsets = np.array([offset for offset, _, _ in synsets], np.int32)
-        place = {offset: i for i, (offset, _, _) in enumerate(synsets)}
-        rows = [sorted({place[parent] for parent in parents}) for _, _, parents in synsets]
+        index_of = {offset: i for i, (offset, _, _) in enumerate(synsets)}
+        rows = [sorted({index_of[parent] for parent in parents}) for _, _, parents in synsets]
         lemmas = Lemmas(
             tuple(word for word, _ in senses),
             _starts(found for _, found in senses),
-            np.array([place[offset] for _, found in senses for offset in found], np.int32),
+            np.array([index_of[offset] for _, found in senses for offset in found], np.int32),
         )
         numbers = dict(senses)
         names = tuple(
@@ -168,7 +170,7 @@ def _read_nouns(data: Iterable[str], index: Iterable[str], source: str) -> Nouns
     except (ValueError, IndexError, KeyError) as error:
         raise CogError(
             f"the WordNet files of {source} contradict their format or each other ({error})",
-            "get them again, or use --wordnet bundled",
+            "download them again, or use --wordnet bundled",
         ) from error
     parents = np.array([parent for row in rows for parent in row], np.int32)
     return Nouns(offsets, names, _starts(rows), parents, lambda: lemmas)

@@ -1,15 +1,15 @@
-"""Information content: how much it says of an image that it shows a concept.
+"""Information content: how much we learn about an image when we hear that it shows a concept.
 
 In: a taxonomy and a corpus. Out: float64[n], one number a synset, in nats.
 
-- The corpus is a set of synsets with all their ancestors, each counted once (the official one:
-  ImageNet-21K and ImageNet-1K, 23,547 synsets), or the counts of a WordNet-Similarity file.
+- The corpus is a set of synsets with all their ancestors, each counted once. The official one,
+  ImageNet-21K and ImageNet-1K, has 23,547 synsets. A WordNet-Similarity file gives counts instead.
 - p(c) = corpus synsets at or under c / corpus synsets; IC(c) = −ln p(c). A synset with several
-  parents counts once for each of its ancestors, never twice for the same.
-- Outside the corpus the information content is +inf: nothing is known.
+  parents counts once for each of its ancestors, never twice for the same one.
+- Outside the corpus the information content is unknown and set to +inf.
 
-Sources: Resnik (IJCAI 1995); the corpus: ImageNet-CoG (ICCV 2021), found again from its lists.
-Cost: one walk over the ancestors of the corpus, about 0.1 s for the official one.
+Sources: Resnik (IJCAI 1995); the corpus: ImageNet-CoG (ICCV 2021), inferred from its lists.
+Cost: one pass over the ancestors of the corpus, about 0.1 s for the official one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
 from cog.wordnet.concept_lists import BUNDLED, read_wnids
+from cog.wordnet.measures import MEASURES
 from cog.wordnet.taxonomy import Taxonomy
 
 IMAGENET = ("in1k", "in21k")
@@ -34,21 +35,22 @@ SOURCES = ("imagenet", "wordnet", *BUNDLED)
 def information_content(taxonomy: Taxonomy, members: Iterable[int]) -> NDArray[np.float64]:
     """IC of every synset, from a corpus of `members` and all their ancestors; float64[n], nats.
 
-    Zero at a single root, never falling from a synset to its child, +inf outside the corpus.
+    It is zero at a single root, never falls from a synset to its child, and is +inf outside the
+    corpus.
     """
-    ways = taxonomy.ways_up(members)
-    visits = np.fromiter(chain.from_iterable(ways.values()), np.int32)
-    return _minus_log(np.bincount(visits, minlength=len(taxonomy)), len(ways))
+    up = taxonomy.distances_up(members)
+    visits = np.fromiter(chain.from_iterable(up.values()), np.int32)
+    return _minus_log(np.bincount(visits, minlength=len(taxonomy)), len(up))
 
 
 def load_information(
     taxonomy: Taxonomy, source: str = "imagenet", concepts: Iterable[int] = ()
 ) -> tuple[NDArray[np.float64], tuple[int, ...]]:
-    """The IC that `source` stands for, and which of `concepts` had to be added to its corpus.
+    """The IC by the corpus `source`, and those of `concepts` that it did not have.
 
     `source`: "imagenet" (the official corpus), "wordnet" (every noun once), a WordNet-Similarity
-    file *.dat (as NLTK reads it), or a list of wnids as `read_wnids` takes it. Concepts outside a
-    corpus of synsets are added to it with their ancestors. Raises `CogError` for an unknown
+    file *.dat (as NLTK reads it), or a list of wnids as `read_wnids` takes it. A corpus of synsets
+    gets the concepts that it did not have, with their ancestors. Raises `CogError` for an unknown
     source, and for a concept that a .dat file never counted.
     """
     asked = tuple(dict.fromkeys(concepts))
@@ -70,10 +72,11 @@ def require_information(
     if len(unknown):
         wnid, name = taxonomy.wnids[unknown[0]], taxonomy.names[unknown[0]]
         others = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        by_edges = ", ".join(key for key, measure in MEASURES.items() if not measure.informative)
         raise CogError(
-            f"no information content for {name} ({wnid}){others}: its corpus never counts it",
-            "take a corpus that has it (imagenet and wordnet add what is asked for), or a measure"
-            " without one: path, wup, lch",
+            f"no information content for {name} ({wnid}){others}: the corpus never counts it",
+            "take a corpus that has it (imagenet and wordnet add it themselves), or a measure that"
+            f" needs none: {by_edges}",
         )
 
 
@@ -84,7 +87,7 @@ def _corpus(taxonomy: Taxonomy, source: str) -> list[int]:
         hint = unknown_name("corpus", source, SOURCES).hint
         raise CogError(
             f"no corpus {source!r} to take the information content from",
-            f"imagenet, wordnet, a WordNet-Similarity file *.dat or a file of wnids ({hint})",
+            f"give imagenet, wordnet, a WordNet-Similarity file *.dat or a file of wnids ({hint})",
         )
     lists = IMAGENET if source == "imagenet" else (source,)
     return [i for name in lists for i in taxonomy.indices(read_wnids(name), name).tolist()]
@@ -93,21 +96,21 @@ def _corpus(taxonomy: Taxonomy, source: str) -> list[int]:
 def _read_counts(taxonomy: Taxonomy, path: Path) -> NDArray[np.float64]:
     """IC from a WordNet-Similarity file: lines `1740n 1915712 ROOT`, after one header line.
 
-    As NLTK reads it: the total is the sum over the lines marked ROOT, a count of 0 is unknown.
+    As NLTK reads it: the total is the sum over the lines marked ROOT; a count of 0 means unknown.
     """
-    place = {int(wnid[1:]): i for i, wnid in enumerate(taxonomy.wnids)}
+    index_of = {int(wnid[1:]): i for i, wnid in enumerate(taxonomy.wnids)}
     counts, total = np.zeros(len(taxonomy)), 0.0
     try:
         lines = path.read_text(encoding="utf-8").splitlines()[1:]
         for fields in (line.split() for line in lines if line.strip()):
             if not fields[0].endswith("n"):  # verbs
                 continue
-            counts[place[int(fields[0][:-1])]] = float(fields[1])
+            counts[index_of[int(fields[0][:-1])]] = float(fields[1])
             total += float(fields[1]) if fields[2:] == ["ROOT"] else 0.0
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise CogError(
             f"cannot read {str(path)!r} as a WordNet-Similarity file of this WordNet: {error!r}",
-            "give an ic-*.dat file made for the same WordNet version, such as NLTK's wordnet_ic",
+            "give an ic-*.dat file for this version of WordNet, such as NLTK's wordnet_ic has",
         ) from error
     if total <= 0:
         raise CogError(
@@ -120,8 +123,8 @@ def _read_counts(taxonomy: Taxonomy, path: Path) -> NDArray[np.float64]:
 def _minus_log(counts: NDArray[Any], total: float) -> NDArray[np.float64]:
     """−ln(counts / total) with the C library's logarithm, once for each distinct count.
 
-    NumPy's own differs in the last bit between processors, and levels.csv holds every bit.
+    NumPy's logarithm differs in the last bit between processors, and levels.csv holds every bit.
     """
-    distinct, place = np.unique(counts, return_inverse=True)
+    distinct, inverse = np.unique(counts, return_inverse=True)
     logs = [-math.log(count / total) + 0.0 if count else math.inf for count in distinct.tolist()]
-    return np.array(logs, np.float64)[place]
+    return np.array(logs, np.float64)[inverse]

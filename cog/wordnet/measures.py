@@ -1,15 +1,17 @@
 """The measures: formulas over two synsets a and b and a synset s above both.
 
-A measure is a function and an entry in `MEASURES`; `similarity` and `nearest` (similarity.py) also
-take a `Measure` of your own (examples/own_measure.py). What a formula is given depends on its kind:
+To add a measure, write its formula and its entry in `MEASURES`; nothing else names a measure.
+`similarity` and `nearest` also take a `Measure` that is not in the table (examples/own_measure.py).
+The kind of a measure says which terms its formula takes:
 
-- "information": `same` (bool, a is b), `ic_a`, `ic_b`, `ic_s` in nats; s by the rule asked for;
-- "path": `distance`, the edges of the shortest way from a to b through a synset above both (inf
+- "information": `same` (bool, a is b), `ic_a`, `ic_b`, `ic_s` in nats; the user chooses the rule
+  for s;
+- "path": `distance`, the edges of the shortest path from a to b through a synset above both (inf
   if there is none), and `height`, the depth of the deepest synset of the taxonomy;
-- "depth": `depth_s`, synsets from the root down to s by the longest way, `distance_a` and
-  `distance_b`, edges between a, b and s by the shortest way.
+- "depth": `depth_s`, the synsets from the root down to s on the longest path, `distance_a` and
+  `distance_b`, the edges of the shortest paths from a and from b to s.
 
-All are arrays that broadcast against each other. Each formula computes in NLTK's order.
+All terms are arrays that broadcast against each other. Each formula computes in NLTK's order.
 Sources: Lin (ICML 1998), Resnik (IJCAI 1995), Jiang and Conrath (ROCLING 1997), Wu and Palmer
 (ACL 1994), Leacock and Chodorow (in Fellbaum, 1998), as NLTK's nltk.corpus.reader.wordnet has them.
 """
@@ -30,29 +32,57 @@ Terms = dict[str, NDArray[Any]]  # name → array, as a formula takes them
 
 INFINITE = 1e300  # NLTK's infinity
 SUBSUMERS = ("deepest", "most-informative")
-KINDS = ("information", "path", "depth")
+RULES = {  # every way to choose s, in words
+    "deepest": "the deepest synset above both",
+    "most-informative": "the most informative synset above both",
+    "meeting": "where the shortest way from a to b turns",
+    "min-depth": "the synset above both whose shortest way to the root is longest",
+}
+SYMBOLS = {  # every term, as a written formula shows it
+    "ic_a": "IC(a)",
+    "ic_b": "IC(b)",
+    "ic_s": "IC(s)",
+    "distance": "edges(a, b)",
+    "height": "height",
+    "depth_s": "depth(s)",
+    "distance_a": "edges(a, s)",
+    "distance_b": "edges(b, s)",
+}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A formula, what it is given, and how it is written."""
+    """A formula, the terms that it takes, and how people read it."""
 
     formula: Callable[..., Floats]
     """called with the terms of its kind as keywords"""
     kind: str
-    """one of KINDS"""
+    """information, path or depth"""
+    title: str
+    """its name in a text: Lin, Wu–Palmer"""
     written: str
     """the formula with the names of its terms in braces"""
+    note: Callable[..., str] = lambda **terms: ""
+    """called with one pair's terms as numbers: why the value is not the formula's, or nothing"""
+
+    @property
+    def informative(self) -> bool:
+        """Whether its terms are information contents."""
+        return self.kind == "information"
 
 
 def lin(same: NDArray[np.bool_], ic_a: Floats, ic_b: Floats, ic_s: Floats) -> Floats:
-    """2·IC(s) / (IC(a) + IC(b)), from 0 to 1; 0 for the root with itself, which says nothing.
+    """2·IC(s) / (IC(a) + IC(b)), from 0 to 1; 0 for the root with itself.
 
     >>> lin(np.array([False]), np.array([2.0]), np.array([4.0]), np.array([1.5]))
     array([0.5])
     """
     total = ic_a + ic_b
     return np.divide(2.0 * ic_s, total, out=np.zeros(total.shape), where=total > 0)
+
+
+def _lin_note(same: float, ic_a: float, ic_b: float, ic_s: float) -> str:
+    return "0, for both are roots, which say nothing" if ic_a + ic_b == 0 else ""
 
 
 def resnik(same: NDArray[np.bool_], ic_a: Floats, ic_b: Floats, ic_s: Floats) -> Floats:
@@ -77,8 +107,15 @@ def jcn(same: NDArray[np.bool_], ic_a: Floats, ic_b: Floats, ic_s: Floats) -> Fl
     return np.where(same, INFINITE, np.where(of_a_root, 0.0, inverse))
 
 
+def _jcn_note(same: float, ic_a: float, ic_b: float, ic_s: float) -> str:
+    if not same and 0 in (ic_a, ic_b):
+        return "0 by NLTK's rule: one is a root, which says nothing"
+    equal = same or ic_a + ic_b - 2 * ic_s == 0
+    return "infinite: nothing tells them apart" if equal else ""
+
+
 def path(distance: Floats, height: Floats) -> Floats:
-    """1 / (distance + 1): 1 for a synset with itself, 0 where no way leads from a to b.
+    """1 / (distance + 1): 1 for a synset with itself, 0 where no path joins a and b.
 
     >>> path(np.array([0.0, 3.0, np.inf]), np.array(19.0))
     array([1.  , 0.25, 0.  ])
@@ -87,29 +124,37 @@ def path(distance: Floats, height: Floats) -> Floats:
 
 
 def lch(distance: Floats, height: Floats) -> Floats:
-    """−ln((distance + 1) / (2·height)); −inf where no way leads from a to b."""
+    """−ln((distance + 1) / (2·height)); −inf where no path joins a and b."""
     return -np.log((distance + 1) / (2.0 * height))
 
 
 def wup(depth_s: Floats, distance_a: Floats, distance_b: Floats) -> Floats:
-    """2·depth(s) / (way from a to the root + way from b to the root), both through s."""
+    """2·depth(s) / (length from a to the root + length from b to the root), both through s."""
     return (2.0 * depth_s) / ((distance_a + depth_s) + (distance_b + depth_s))
 
 
 MEASURES = {
-    "lin": Measure(lin, "information", "2·{ic_s} / ({ic_a} + {ic_b})"),
-    "resnik": Measure(resnik, "information", "{ic_s}"),
-    "jcn": Measure(jcn, "information", "1 / ({ic_a} + {ic_b} − 2·{ic_s})"),
-    "path": Measure(path, "path", "1 / ({distance} + 1)"),
-    "wup": Measure(
-        wup, "depth", "2·{depth_s} / ({distance_a} + {depth_s} + {distance_b} + {depth_s})"
+    "lin": Measure(lin, "information", "Lin", "2·{ic_s} / ({ic_a} + {ic_b})", _lin_note),
+    "resnik": Measure(resnik, "information", "Resnik", "{ic_s}"),
+    "jcn": Measure(
+        jcn, "information", "Jiang–Conrath", "1 / ({ic_a} + {ic_b} − 2·{ic_s})", _jcn_note
     ),
-    "lch": Measure(lch, "path", "−ln(({distance} + 1) / (2·{height}))"),
+    "path": Measure(path, "path", "path", "1 / ({distance} + 1)"),
+    "wup": Measure(
+        wup,
+        "depth",
+        "Wu–Palmer",
+        "2·{depth_s} / ({distance_a} + {depth_s} + {distance_b} + {depth_s})",
+    ),
+    "lch": Measure(lch, "path", "Leacock–Chodorow", "−ln(({distance} + 1) / (2·{height}))"),
 }
 
 
 def find_measure(measure: str | Measure) -> Measure:
-    """The measure of a name; raises `CogError` with the nearest names; a `Measure` stays itself."""
+    """The measure of a name; a `Measure` stays itself.
+
+    Raises `CogError` with the nearest names for one that is not in `MEASURES`.
+    """
     if isinstance(measure, Measure):
         return measure
     if measure not in MEASURES:
@@ -118,9 +163,9 @@ def find_measure(measure: str | Measure) -> Measure:
 
 
 def subsumer_rule(measure: Measure, subsumer: str) -> str:
-    """How `measure` chooses s: as asked where it goes by information, else as NLTK defines it.
+    """How to choose s, a key of RULES: `subsumer` for "information", else as NLTK defines it.
 
-    Raises `CogError` for a rule that does not exist.
+    Raises `CogError` for a `subsumer` that is not one of SUBSUMERS.
     """
     if subsumer not in SUBSUMERS:
         raise unknown_name("subsumer rule", subsumer, SUBSUMERS)

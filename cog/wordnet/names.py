@@ -23,7 +23,7 @@ def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
         taxonomy.index(word)  # raises
     if re.fullmatch(r"n\d+", word):
         raise CogError(
-            f"{text!r} is no noun synset of WordNet",
+            f"{text!r} is not a noun synset of WordNet",
             f"a wnid is n and eight digits, as in n02084071; this one has {len(word) - 1}",
         )
     named = re.fullmatch(r"(.+)\.n\.\d+", word)

@@ -1,17 +1,20 @@
 """How alike two concepts are, and which of a set of seen concepts is nearest to one.
 
-In: a taxonomy, an information content (information.py), positions of synsets, a measure's name.
+In: a taxonomy, an information content (information_content.py), indices of synsets, a measure.
 Out: float64[p] for p pairs (`similarity`), or for each of k concepts the best of the seen ones
 with its value and the synset above both (`nearest`).
 
-- The subsumer s of a pair is chosen among all synsets above both. For lin, resnik and jcn:
+- The subsumer s of a pair is one of the synsets above both. For measures by information content,
   "deepest" takes the greatest `max_depth`, ties the first by name (NLTK's
-  `lowest_common_hypernyms()[0]`; the benchmark's rule); "most-informative" the greatest
-  information content (NLTK's rule for these measures). The others choose as NLTK does: path and
-  lch where the shortest way turns, wup by the greatest `min_depth`.
+  `lowest_common_hypernyms()[0]`; the benchmark's rule); "most-informative" takes the greatest
+  information content (NLTK's rule for these measures). The other kinds choose as NLTK does: by
+  the shortest path between a and b ("path"), or by the greatest `min_depth` ("depth").
 - Pairs: ancestors as sets, the best of those in common, then the formula on whole arrays.
-- A concept against a set: rows.py gives the subsumers and distances to all seen synsets as whole
-  matrices, then the formula, then its maximum. Equal rows are computed once.
+- A concept against a set: subsumers.py gives the subsumers and distances to all seen synsets as
+  whole matrices, then comes the formula, then its maximum. Equal rows are computed once.
+- Both share the order of subsumers, NLTK's exception (subsumers.py) and the terms (`terms_of` in
+  pairs.py). They differ in how they find what two synsets have in common: as sets for a pair, as
+  rows for a set: microseconds against nanoseconds a pair. Tests compare them bit by bit.
 - Ties go to the seen synset that is first by wnid.
 
 Cost: ImageNet-21K against ImageNet-1K, 21.8 million pairs, takes a fraction of a second
@@ -25,26 +28,21 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.wordnet.information_content import information_content as information_content
 from cog.wordnet.information_content import require_information
-from cog.wordnet.measures import MEASURES as MEASURES
-from cog.wordnet.measures import SUBSUMERS as SUBSUMERS
 from cog.wordnet.measures import Floats, Measure, Terms, find_measure, subsumer_rule
-from cog.wordnet.pairs import height, pair_terms
+from cog.wordnet.pairs import pair_terms, terms_of
 from cog.wordnet.subsumers import (
     NO_SUBSUMER,
     CommonRows,
     common_rows,
     distance_rows,
+    prefer_first,
     rank_subsumers,
     subsumer_rows,
 )
-from cog.wordnet.taxonomy import Taxonomy
-
-Ints = NDArray[np.int32]
+from cog.wordnet.taxonomy import Ints, Taxonomy
 
 _SEEN_AT_ONCE, _CONCEPTS_AT_ONCE = 1024, 512  # a matrix of float64 this large stays in the cache
 
@@ -56,9 +54,9 @@ class Nearest:
     value: Floats
     """[k], the similarity"""
     seen: Ints
-    """[k], position in the taxonomy"""
+    """[k], index in the taxonomy"""
     subsumer: Ints
-    """[k], position in the taxonomy; −1 where nothing is above both"""
+    """[k], index in the taxonomy; −1 where nothing is above both"""
 
 
 def similarity(
@@ -71,8 +69,8 @@ def similarity(
 ) -> Floats:
     """The similarity of p pairs of synsets; float64[p].
 
-    `ic` float64[n]; `a`, `b` positions [p]. `subsumer` matters for lin, resnik and jcn alone.
-    Raises `CogError` for an unknown measure or rule, or a synset that `ic` knows nothing of.
+    `ic` float64[n]; `a`, `b` indices [p]. `subsumer` matters for measures by information content.
+    Raises `CogError` for an unknown measure or rule, and for a synset with an infinite `ic`.
     """
     chosen = find_measure(measure)
     terms, _ = pair_terms(taxonomy, ic, a, b, chosen, subsumer)
@@ -89,7 +87,7 @@ def nearest(
 ) -> Nearest:
     """For each of k concepts the seen synset most similar to it; ties: the first by wnid.
 
-    `ic` float64[n]; `concepts` [k] and `seen` are positions. The concept is the first of the pair.
+    `ic` float64[n]; `concepts` [k] and `seen` are indices. The concept is the first of the pair.
     Raises `CogError` like `similarity`, and when `seen` is empty.
     """
     chosen = find_measure(measure)
@@ -97,7 +95,7 @@ def nearest(
     concepts, seen = np.asarray(concepts, np.int32), np.unique(np.asarray(seen, np.int32))
     if not len(seen):
         raise CogError("expected at least one seen concept, found none", "give a list of wnids")
-    if chosen.kind == "information":
+    if chosen.informative:
         require_information(taxonomy, ic, [*concepts, *seen])
     blocks = (seen[start : start + _SEEN_AT_ONCE] for start in range(0, len(seen), _SEEN_AT_ONCE))
     best = reduce(
@@ -105,8 +103,8 @@ def nearest(
         (_nearest_of_block(taxonomy, ic, concepts, block, chosen, rule) for block in blocks),
     )
     if rule == "meeting":
-        _, turns = pair_terms(taxonomy, ic, concepts, best.seen, chosen, subsumer)
-        return Nearest(best.value, best.seen, turns)
+        _, above = pair_terms(taxonomy, ic, concepts, best.seen, chosen, subsumer)
+        return Nearest(best.value, best.seen, above)
     return best
 
 
@@ -125,15 +123,14 @@ def _nearest_of_block(
 ) -> Nearest:
     """`nearest` for some of the seen synsets; concepts with equal terms are computed once."""
     rows = common_rows(taxonomy, concepts, block)
-    informative = measure.kind == "information"
-    own = ic[concepts] if informative else np.zeros(len(concepts))
+    own = ic[concepts] if measure.informative else np.zeros(len(concepts))
     alike = np.stack([rows.row[concepts], rows.lift[concepts], own])
     _, first, group = np.unique(alike, axis=1, return_index=True, return_inverse=True)
-    terms_of = _TERMS[measure.kind](taxonomy, ic, rows, block, rule)
+    terms_with_block = _terms_with_block(taxonomy, ic, rows, block, measure.kind, rule)
     parts = []
     for start in range(0, max(1, len(first)), _CONCEPTS_AT_ONCE):
         part = concepts[first[start : start + _CONCEPTS_AT_ONCE]]
-        terms, s = terms_of(part)
+        terms, s = terms_with_block(part)
         values = np.broadcast_to(measure.formula(**terms), s.shape)
         best = (np.arange(len(part)), values.argmax(axis=1))  # the first of equals: block is sorted
         parts.append((values[best], block[best[1]], s[best]))
@@ -141,68 +138,35 @@ def _nearest_of_block(
     return Nearest(value, seen, above)
 
 
-# What pairs.pair_terms gives for pairs, for all pairs of concepts [k] with a block of seen synsets
-# [b]: terms that broadcast to [k, b], and subsumers [k, b]. One function for each kind of measure.
-Matrices = Callable[[Ints], tuple[Terms, Ints]]
+def _terms_with_block(
+    taxonomy: Taxonomy, ic: Floats, rows: CommonRows, block: Ints, kind: str, rule: str
+) -> Callable[[Ints], tuple[Terms, Ints]]:
+    """A function: k concepts → the terms with each of b seen synsets, and the subsumers, [k, b].
 
+    The same as `pair_terms` for all these pairs, but for "meeting", where no subsumer is looked
+    for: its terms need none, and `nearest` finds those of the best pairs.
+    """
+    in_block = np.searchsorted(rows.columns, block)
+    if rule == "meeting":
+        subsumers = np.full((len(rows.owners), len(block)), NO_SUBSUMER, np.int32)
+    else:
+        order = rank_subsumers(taxonomy, ic, rows.columns, rule)
+        subsumers = subsumer_rows(taxonomy, rows, order)[:, in_block]
+    if kind != "information":
+        edges = np.pad(distance_rows(taxonomy, rows), ((0, 0), (0, 1)), constant_values=np.inf)
+        column = np.full(len(taxonomy) + 1, -1, np.int32)  # of each synset; NO_SUBSUMER: the inf
+        column[rows.columns] = np.arange(len(rows.columns))
 
-def _information_matrices(
-    taxonomy: Taxonomy, ic: Floats, rows: CommonRows, block: Ints, rule: str
-) -> Matrices:
-    order = rank_subsumers(taxonomy, ic, rows.columns, rule)
-    subsumers = subsumer_rows(taxonomy, rows, order)[:, np.searchsorted(rows.columns, block)]
-    ic_of_subsumers = np.append(ic, 0.0)[subsumers]
+    def distances(one: Ints, other: Ints) -> Floats:
+        return edges[rows.row[one], column[other]] + rows.lift[one]
 
-    def matrices(concepts: Ints) -> tuple[Terms, Ints]:
-        row = rows.row[concepts]
-        terms = {
-            "same": concepts[:, None] == block,
-            "ic_a": ic[concepts, None],
-            "ic_b": ic[None, block],
-            "ic_s": ic_of_subsumers[row],
-        }
-        return terms, subsumers[row]
-
-    return matrices
-
-
-def _path_matrices(
-    taxonomy: Taxonomy, ic: Floats, rows: CommonRows, block: Ints, rule: str
-) -> Matrices:
-    distances = distance_rows(taxonomy, rows)[:, np.searchsorted(rows.columns, block)]
-
-    def matrices(concepts: Ints) -> tuple[Terms, Ints]:
-        distance = distances[rows.row[concepts]] + rows.lift[concepts, None]
-        none = np.full(distance.shape, NO_SUBSUMER, np.int32)  # found for the best pairs, later
-        return {"distance": distance, "height": height(taxonomy)}, none
-
-    return matrices
-
-
-def _depth_matrices(
-    taxonomy: Taxonomy, ic: Floats, rows: CommonRows, block: Ints, rule: str
-) -> Matrices:
-    places = np.searchsorted(rows.columns, block)
-    order = rank_subsumers(taxonomy, ic, rows.columns, rule)
-    subsumers = subsumer_rows(taxonomy, rows, order)[:, places]
-    distances = np.pad(distance_rows(taxonomy, rows), ((0, 0), (0, 1)), constant_values=np.inf)
-    seen_rows = rows.row[block]
-
-    def matrices(concepts: Ints) -> tuple[Terms, Ints]:
+    def terms(concepts: Ints) -> tuple[Terms, Ints]:
         s = subsumers[rows.row[concepts]]
-        for at, i in enumerate(concepts.tolist()):  # NLTK prefers the concept itself among equals
-            if i in rows.under:
-                below = np.isin(places, rows.under[i][0])
-                s[at, below & (taxonomy.min_depth[s[at]] == taxonomy.min_depth[i])] = i
-        column = np.where(s == NO_SUBSUMER, -1, np.searchsorted(rows.columns, s))
-        row, lift = rows.row[concepts, None], rows.lift[concepts, None]
-        return {
-            "depth_s": taxonomy.depth[s] + 1.0,
-            "distance_a": distances[row, column] + lift,
-            "distance_b": distances[seen_rows, column],
-        }, s
+        if rule == "min-depth":
+            for at, i in enumerate(concepts.tolist()):
+                if i in rows.under:
+                    is_above = np.isin(in_block, rows.under[i][0])
+                    s[at] = prefer_first(taxonomy, i, s[at], is_above)
+        return terms_of(taxonomy, ic, kind, concepts[:, None], block[None], s, distances), s
 
-    return matrices
-
-
-_TERMS = {"information": _information_matrices, "path": _path_matrices, "depth": _depth_matrices}
+    return terms

@@ -1,9 +1,9 @@
 """The noun hierarchy of WordNet as arrays.
 
 In: the bundled table, an NLTK corpus or a WordNet dict folder (cog/wordnet/files.py).
-Out: a `Taxonomy`: n synsets sorted by wnid; everywhere else in this package a synset is its
-position in that order. Edges are hypernyms and instance hypernyms, as NLTK's `max_depth`,
-`lowest_common_hypernyms` and the information content of the benchmark take them.
+Out: a `Taxonomy`: n synsets sorted by wnid. Everywhere else in this package a synset is its
+index in that order. Edges are hypernyms and instance hypernyms, as in NLTK's `max_depth` and
+`lowest_common_hypernyms` and in the information content of the benchmark.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from cog.errors import CogError, unknown_name
 from cog.wordnet.files import Lemmas, Nouns, read_dict_folder, read_nltk, read_table, wnids_of
 
+Ints = NDArray[np.int32]
+
 
 @dataclass(frozen=True)
 class Taxonomy:
@@ -29,16 +31,16 @@ class Taxonomy:
     """[n], sorted"""
     names: tuple[str, ...]
     """[n], as NLTK names them: dog.n.01"""
-    parent_starts: NDArray[np.int32] = field(repr=False)
+    parent_starts: Ints = field(repr=False)
     """[n + 1]"""
-    parents: NDArray[np.int32] = field(repr=False)
+    parents: Ints = field(repr=False)
     """[e]: the parents of i are parents[parent_starts[i] : parent_starts[i + 1]]"""
     depth: NDArray[np.int16] = field(repr=False)
-    """[n]: edges on the longest way to a root, NLTK's `max_depth`"""
+    """[n]: edges on the longest path to a root, NLTK's `max_depth`"""
     min_depth: NDArray[np.int16] = field(repr=False)
-    """[n]: edges on the shortest way to a root, NLTK's `min_depth`"""
+    """[n]: edges on the shortest path to a root, NLTK's `min_depth`"""
     nouns: Nouns = field(repr=False)
-    """what was read; for its words"""
+    """the source, which has the words"""
 
     def __len__(self) -> int:
         """The number of synsets."""
@@ -46,13 +48,13 @@ class Taxonomy:
 
     @cached_property
     def lemmas(self) -> Lemmas:
-        """The words, read when first asked for."""
+        """The words; read at the first use."""
         return self.nouns.read_lemmas()
 
     @cached_property
-    def _children(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """(starts int32[n + 1], children int32[e]), the edges turned round."""
-        return _turn_round(self.parent_starts, self.parents)
+    def _children(self) -> tuple[Ints, Ints]:
+        """(starts int32[n + 1], children int32[e]): the edges reversed."""
+        return _reverse(self.parent_starts, self.parents)
 
     def __contains__(self, wnid: object) -> bool:
         """Whether there is a synset of this wnid."""
@@ -60,65 +62,65 @@ class Taxonomy:
         return self.wnids[at : at + 1] == (wnid,)
 
     def index(self, wnid: str) -> int:
-        """The position of a wnid; raises `CogError` with the nearest ones if there is none."""
+        """The index of a wnid; raises `CogError` with the nearest ones if there is none."""
         at = bisect_left(self.wnids, wnid)
         if wnid not in self:
             error = unknown_name("wnid", wnid, self.wnids[max(0, at - 20) : at + 20])
-            raise CogError(f"{error.what}: no noun synset of WordNet", error.hint)
+            raise CogError(f"{error.what}: not a noun synset of WordNet", error.hint)
         return at
 
-    def indices(self, wnids: Iterable[str], where: str = "the list given") -> NDArray[np.int32]:
-        """The positions of many wnids, in their order.
+    def indices(self, wnids: Iterable[str], where: str = "the list given") -> Ints:
+        """The indices of many wnids, in their order.
 
-        Raises `CogError` that says how many of them there are not, and `where` they come from.
+        Raises `CogError` that counts the unknown ones and says `where` they come from.
         """
         wnids = tuple(wnids)
         unknown = [wnid for wnid in wnids if wnid not in self]
         if unknown:
             listed = ", ".join(unknown[:3]) + (", …" if unknown[3:] else "")
             raise CogError(
-                f"{len(unknown)} of the {len(wnids)} wnids in {where} are unknown, no noun synsets"
-                f" of WordNet: {listed}",
-                "take them out, or give the WordNet that they are from with --wordnet",
+                f"{len(unknown)} of the {len(wnids)} wnids in {where} are not noun synsets of"
+                f" WordNet: {listed}",
+                "remove them, or name the WordNet that has them with --wordnet",
             )
         return np.array([bisect_left(self.wnids, wnid) for wnid in wnids], np.int32)
 
-    def parents_of(self, i: int) -> NDArray[np.int32]:
+    def parents_of(self, i: int) -> Ints:
         """The hypernyms and instance hypernyms of synset i."""
         return self.parents[self.parent_starts[i] : self.parent_starts[i + 1]]
 
-    def children_of(self, i: int) -> NDArray[np.int32]:
+    def children_of(self, i: int) -> Ints:
         """The synsets that have i as a parent."""
         starts, children = self._children
         return children[starts[i] : starts[i + 1]]
 
-    def ancestors(self, i: int) -> NDArray[np.int32]:
+    def ancestors(self, i: int) -> Ints:
         """Synset i and everything above it, sorted."""
         return self.with_ancestors([i])
 
-    def descendants(self, i: int) -> NDArray[np.int32]:
+    def descendants(self, i: int) -> Ints:
         """Synset i and everything below it, sorted."""
         return _reach(np.array([i], np.int32), *self._children)
 
-    def with_ancestors(self, members: Iterable[int]) -> NDArray[np.int32]:
+    def with_ancestors(self, members: Iterable[int]) -> Ints:
         """The members and everything above them, each once, sorted."""
         return _reach(np.fromiter(members, np.int32), self.parent_starts, self.parents)
 
-    def ways_up(self, members: Iterable[int]) -> dict[int, dict[int, int]]:
-        """Each synset at or above the members → its ancestors and the edges of the shortest way.
+    def distances_up(self, members: Iterable[int]) -> dict[int, dict[int, int]]:
+        """Each synset at or above the members → each ancestor and the edges of the shortest path.
 
         Parents come before their children; each synset is its own ancestor, 0 edges away.
         """
         nodes = self.with_ancestors(members)
         starts, parents = self.parent_starts.tolist(), self.parents.tolist()
-        ways: dict[int, dict[int, int]] = {}
+        distances: dict[int, dict[int, int]] = {}
         for i in nodes[np.argsort(self.depth[nodes], kind="stable")].tolist():
             own = {i: 0}
             for parent in parents[starts[i] : starts[i + 1]]:
-                for ancestor, edges in ways[parent].items():
+                for ancestor, edges in distances[parent].items():
                     own[ancestor] = min(own.get(ancestor, edges + 1), edges + 1)
-            ways[i] = own
-        return ways
+            distances[i] = own
+        return distances
 
     def is_under(self, i: int, j: int) -> bool:
         """Whether j is i or one of its ancestors."""
@@ -126,10 +128,10 @@ class Taxonomy:
 
 
 def load_taxonomy(source: str = "bundled") -> Taxonomy:
-    """The noun hierarchy from `source`: "bundled" (WordNet 3.0), "nltk", or a dict folder.
+    """The noun hierarchy of `source`: "bundled" (WordNet 3.0), "nltk", or a dict folder.
 
-    Raises `CogError` for a folder without WordNet's files, a missing NLTK corpus, or a hierarchy
-    that has a cycle.
+    Raises `CogError` for a folder without WordNet's files, for a missing NLTK corpus, and for a
+    hierarchy that has a cycle.
     """
     if source == "bundled":
         return make_taxonomy(read_table())
@@ -139,20 +141,20 @@ def load_taxonomy(source: str = "bundled") -> Taxonomy:
 
 
 def make_taxonomy(nouns: Nouns) -> Taxonomy:
-    """The `Taxonomy` of what a source says; raises `CogError` that names a cycle."""
+    """The `Taxonomy` of the nouns of a source; raises `CogError` that names a cycle."""
     wnids = wnids_of(nouns.offsets)
-    starts, children = _turn_round(nouns.parent_starts, nouns.parents)
-    waiting = np.diff(nouns.parent_starts)  # parents that have no depth yet
+    starts, children = _reverse(nouns.parent_starts, nouns.parents)
+    waiting = np.diff(nouns.parent_starts)  # how many parents have no depth yet
     depth = np.full(len(wnids), -1, np.int16)
     min_depth = np.where(waiting == 0, 0, np.iinfo(np.int16).max).astype(np.int16)
     level, steps = np.flatnonzero(waiting == 0), 0
-    while len(level):  # the synsets whose last parent has got its depth just now
+    while len(level):  # the synsets whose last parent got its depth in the step before
         depth[level] = steps
         below = _row_items(level, starts, children)
         above = np.repeat(min_depth[level], starts[level + 1] - starts[level])
         np.minimum.at(min_depth, below, above + np.int16(1))
         np.subtract.at(waiting, below, 1)
-        done = np.zeros(len(wnids), bool)  # np.unique would sort: twice the time of all the rest
+        done = np.zeros(len(wnids), bool)  # np.unique sorts: twice the time of all the rest
         done[below] = waiting[below] == 0
         level, steps = np.flatnonzero(done), steps + 1
     if (depth < 0).any():
@@ -161,7 +163,7 @@ def make_taxonomy(nouns: Nouns) -> Taxonomy:
 
 
 def _cycle_error(nouns: Nouns, wnids: Sequence[str], depth: NDArray[np.int16]) -> CogError:
-    """Walk up from a synset that never lost its last parent, until one comes again."""
+    """The error that names the cycle above a synset without a depth."""
     path = [int(np.flatnonzero(depth < 0)[0])]
     while path[-1] not in path[:-1]:
         start, stop = nouns.parent_starts[path[-1] : path[-1] + 2]
@@ -169,32 +171,26 @@ def _cycle_error(nouns: Nouns, wnids: Sequence[str], depth: NDArray[np.int16]) -
     circle = path[path.index(path[-1]) :]
     return CogError(
         f"expected an acyclic hierarchy, found a cycle: {' → '.join(wnids[i] for i in circle)}",
-        "get these WordNet files again, or use --wordnet bundled",
+        "download these WordNet files again, or use --wordnet bundled",
     )
 
 
-def _turn_round(
-    starts: NDArray[np.int32], items: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Compressed rows of the edges in the other direction."""
+def _reverse(starts: Ints, items: Ints) -> tuple[Ints, Ints]:
+    """Compressed rows of the edges in the opposite direction."""
     owners = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
     counts = np.bincount(items, minlength=len(starts) - 1)
-    turned = owners[np.argsort(items, kind="stable")]
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), turned
+    reversed_items = owners[np.argsort(items, kind="stable")]
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), reversed_items
 
 
-def _row_items(
-    rows: NDArray[np.integer], starts: NDArray[np.int32], items: NDArray[np.int32]
-) -> NDArray[np.int32]:
+def _row_items(rows: NDArray[np.integer], starts: Ints, items: Ints) -> Ints:
     """The items of several compressed rows, one after another."""
     lengths = starts[rows + 1] - starts[rows]
     shift = np.repeat(starts[rows] - np.cumsum(lengths) + lengths, lengths)
     return items[shift + np.arange(len(shift), dtype=np.int32)]
 
 
-def _reach(
-    members: NDArray[np.int32], starts: NDArray[np.int32], items: NDArray[np.int32]
-) -> NDArray[np.int32]:
+def _reach(members: Ints, starts: Ints, items: Ints) -> Ints:
     """The members and all that can be reached from them, sorted."""
     reached = np.zeros(len(starts) - 1, bool)
     level = np.unique(members)

@@ -75,7 +75,7 @@ def test_own_seen_universe_and_images(tmp_path):
              "--min-images", 2, "--n-levels", 4, "--size", 3, "--spacing", "adjacent"]  # fmt: skip
     status, said = cog("build-levels", *words, "--out", out)
     assert status == 0
-    assert "-38 fewer than 2 images" in said
+    assert "-38 fewer than 2 pictures" in said
     built = read_levels(out)
     assert set(built.table["wnid"]) == set(SMALL[:12])
     assert set(built.table["images"]) == {2}

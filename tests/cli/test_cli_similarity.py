@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from cog.cli.similarity import similarity
 from cog.errors import CogError
+from cog.wordnet.comparison import spread
 from cog.wordnet.concept_lists import read_wnids
-from cog.wordnet.concept_sets import read_side, spread
+from cog.wordnet.concept_sets import read_side
 from cog.wordnet.information_content import load_information
 from cog.wordnet.measures import MEASURES
 from cog.wordnet.similarity import nearest
@@ -166,12 +167,15 @@ def test_a_file_of_the_name_of_a_word_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("dog").write_text("n02084071\n")
-    assert "dog: took the file of this name, not the word" in run("dog", "cat.n.01").stderr
+    assert (
+        "dog: took the file of this name; for the word, give its wnid"
+        in run("dog", "cat.n.01").stderr
+    )
 
 
 @pytest.mark.parametrize("text", ["mine.txt", "no/such/file", "levels.csv"])
 def test_a_file_that_is_not_there_is_told_from_a_word(text: str) -> None:
-    with pytest.raises(CogError, match="is not there"):
+    with pytest.raises(CogError, match="does not exist"):
         run(text, "cat.n.01")
 
 

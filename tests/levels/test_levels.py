@@ -112,7 +112,7 @@ class TestDefault:
                 "seen": 999,  # n04399382 is in ImageNet-1K, but not in ImageNet-21K
                 "ancestors of seen concepts": 761,
                 "persons": 2827,
-                "fewer than 782 images": 10414,
+                "fewer than 782 pictures": 10414,
                 "not leaves of the universe": 1624,
                 "excluded by list": 70,
             },
@@ -201,7 +201,7 @@ class TestFilters:
         [
             ({"drop_seen_ancestors": False}, "ancestors of seen concepts"),
             ({"drop_persons": False}, "persons"),
-            ({"min_images": None}, "fewer than 782 images"),
+            ({"min_images": None}, "fewer than 782 pictures"),
             ({"leaves_only": False}, "not leaves of the universe"),
             ({"exclude": None}, "excluded by list"),
         ],
@@ -238,8 +238,8 @@ class TestFilters:
         file.write_text("wnid,images\n" + "".join(f"{wnid},{9}\n" for wnid in SMALL[:10]))
         recipe = LevelsRecipe(universe=SMALL, seen=SEEN, counts=str(file), min_images=9)
         removed = choose_eligible(taxonomy, recipe).removed
-        assert len(removed[f"no image count in {file}"]) == 40
-        assert len(removed["fewer than 9 images"]) == 0
+        assert len(removed[f"no picture count in {file}"]) == 40
+        assert len(removed["fewer than 9 pictures"]) == 0
 
     @pytest.mark.parametrize("name", ["seen", "universe", "eligible", "exclude"])
     def test_unknown_wnids_are_told_with_their_file(self, tmp_path, taxonomy, name):

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from cog.wordnet.files import Lemmas, Nouns
+from cog.wordnet.measures import MEASURES
 from cog.wordnet.taxonomy import Taxonomy, make_taxonomy
 
 
@@ -37,7 +38,7 @@ def taxonomy_of(parents: list[list[int]], names: list[str] | None = None) -> Tax
 def parent_lists(draw: st.DrawFn, most: int = 12, one_root: bool = True) -> list[list[int]]:
     """The parents of each synset of a random hierarchy; many synsets have several."""
     size = draw(st.integers(2, most))
-    order = draw(st.permutations(range(size)))  # wnids tell nothing of depth
+    order = draw(st.permutations(range(size)))  # so the wnids do not follow the depth
     parents: list[list[int]] = [[] for _ in range(size)]
     for at in range(1, size):
         fewest = 1 if one_root else 0
@@ -85,51 +86,61 @@ class Naive:
             return max(common, key=lambda i: ic[i])
         return max(common, key=self.depth if rule == "deepest" else self.min_depth)
 
-    def value(self, ic: np.ndarray, a: int, b: int, measure: str, rule: str) -> float:
-        """The similarity of one pair, as NLTK defines it."""
-        if measure in ("path", "lch"):
-            distance = self.distance(a, b)
-            if measure == "path":
-                return 1 / (distance + 1)
+    def terms(self, ic: np.ndarray, a: int, b: int, kind: str, rule: str) -> dict[str, float]:
+        """What a formula of a kind takes, as NLTK defines it."""
+        if kind == "path":
             height = max(map(self.depth, range(len(self.parents))))
-            return float(-np.log((distance + 1) / (2.0 * height)))
-        if measure == "wup":
-            return self.wup(ic, a, b)
-        s = self.subsumer(ic, a, b, rule)
-        ic_s = ic[s] if s is not None else 0.0
-        return {"lin": self.lin, "resnik": self.resnik, "jcn": self.jcn}[measure](
-            a == b, ic[a], ic[b], ic_s
-        )
-
-    def wup(self, ic: np.ndarray, a: int, b: int) -> float:
-        s = self.subsumer(ic, a, b, "min-depth")
+            return {"distance": self.distance(a, b), "height": float(height)}
+        s = self.subsumer(ic, a, b, "min-depth" if kind == "depth" else rule)
+        if kind == "information":
+            ic_s = ic[s] if s is not None else 0.0
+            return {"same": a == b, "ic_a": ic[a], "ic_b": ic[b], "ic_s": ic_s}
         if s is None:
-            return 0.0
+            return {"depth_s": 1.0, "distance_a": np.inf, "distance_b": np.inf}
         if a in self.ancestors(b) and self.min_depth(a) == self.min_depth(s):
             s = a
-        depth = self.depth(s) + 1
-        return 2.0 * depth / ((self.distance(a, s) + depth) + (self.distance(b, s) + depth))
+        distances = {"distance_a": self.distance(a, s), "distance_b": self.distance(b, s)}
+        return {"depth_s": self.depth(s) + 1.0, **distances}
 
-    @staticmethod
-    def lin(same: bool, ic_a: float, ic_b: float, ic_s: float) -> float:
-        return 2.0 * ic_s / (ic_a + ic_b) if ic_a + ic_b else 0.0
+    def value(self, ic: np.ndarray, a: int, b: int, measure: str, rule: str) -> float:
+        """The similarity of one pair: as NLTK defines it, or by the formula of another measure."""
+        entry = MEASURES[measure]
+        terms = self.terms(ic, a, b, entry.kind, rule)
+        if measure in NLTK_FORMULAS:
+            return NLTK_FORMULAS[measure](**terms)
+        arrays = {name: np.array([term]) for name, term in terms.items()}
+        return float(entry.formula(**arrays)[0])
 
-    @staticmethod
-    def resnik(same: bool, ic_a: float, ic_b: float, ic_s: float) -> float:
-        return ic_s
 
-    @staticmethod
-    def jcn(same: bool, ic_a: float, ic_b: float, ic_s: float) -> float:
-        if same:
-            return 1e300
-        if ic_a == 0 or ic_b == 0:
-            return 0.0
-        difference = ic_a + ic_b - 2 * ic_s
-        return 1 / difference if difference else 1e300
+def lin(same: bool, ic_a: float, ic_b: float, ic_s: float) -> float:
+    return 2.0 * ic_s / (ic_a + ic_b) if ic_a + ic_b else 0.0
+
+
+def jcn(same: bool, ic_a: float, ic_b: float, ic_s: float) -> float:
+    if same:
+        return 1e300
+    if ic_a == 0 or ic_b == 0:
+        return 0.0
+    difference = ic_a + ic_b - 2 * ic_s
+    return 1 / difference if difference else 1e300
+
+
+def wup(depth_s: float, distance_a: float, distance_b: float) -> float:
+    return 2.0 * depth_s / ((distance_a + depth_s) + (distance_b + depth_s))
+
+
+NLTK_FORMULAS = {
+    "lin": lin,
+    "resnik": lambda same, ic_a, ic_b, ic_s: ic_s,
+    "jcn": jcn,
+    "path": lambda distance, height: 1 / (distance + 1),
+    "lch": lambda distance, height: float(-np.log((distance + 1) / (2.0 * height))),
+    "wup": wup,
+}
 
 
 def naive(taxonomy: Taxonomy, parents: list[list[int]]) -> Naive:
-    """The definitions for a hierarchy, with what they compute remembered."""
+    """The definitions for a hierarchy; a cache remembers their results."""
     double = Naive(parents, taxonomy.names)
     for name in ("ancestors", "depth", "min_depth", "up", "distance"):
         object.__setattr__(double, name, functools.cache(getattr(double, name)))

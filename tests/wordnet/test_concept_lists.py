@@ -67,7 +67,7 @@ def test_binary_files_are_refused(tmp_path):
     [
         ("", "no column wnid and no column images"),
         ("a,b\n1,2\n", "no column wnid and no column images"),
-        ("wnid,images\n", "no column images"),
+        ("wnid,pictures\n", "no column images"),
         (f"wnid,images\n{CAT},1\n{DOG},many\n", f"line 3 gives {DOG} 'many'"),
         (f"wnid,images\n{DOG}\n", "line 2"),
         (f"wnid,images\n{DOG},-1\n", "line 2"),
