@@ -73,6 +73,12 @@ class Recipe:
     mlp_least_steps: int = 300  # where few images make few batches
 
 
+OPTIONS = (
+    "test_per_class", "min_train", "max_train",
+    "trials_per_round", "sgd_early_stop", "lbfgs_early_stop", "products",
+)  # fmt: skip
+"""the fields that are options of the commands and of `cog.evaluate`"""
+
 SEEDS = (22, 37, 45, 77, 93)  # public code: the five seeds of every probe
 
 

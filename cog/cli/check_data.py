@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cog.cli.options import comma_list
+from cog.evaluation.options import read_names
 from cog.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 )
 @click.option(
     "--only",
-    type=comma_list(str),
+    type=read_names,
     default=None,
     metavar="LIST",
     help="Datasets: in1k,L1,…  [default: all]",

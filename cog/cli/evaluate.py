@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cog.cli.options import probe_option, probe_options, run_options
+from cog.cli.options import (
+    SectionCommand,
+    of_output,
+    output_options,
+    probe_options,
+    run_options,
+)
 from cog.errors import CogError
 from cog.probes.settings import Probing
 
@@ -14,17 +20,17 @@ if TYPE_CHECKING:
     from cog.features.executors.share import Share
 
 
-@click.command(short_help="A model to its accuracy per level.")
+@click.command(cls=SectionCommand, short_help="A model to its accuracy per level.")
 @run_options
-@probe_option(default=Probing.probes)
-@probe_options
-@click.option("--discard-features/--no-discard-features", default=False, show_default=True,
-              help="Drop the features of a dataset once its cells are done.")  # fmt: skip
+@probe_options(probes=Probing.probes)
+@output_options
+@of_output("--discard-features/--no-discard-features", default=False,
+           help="Remove the features of a dataset once its cells are done.")  # fmt: skip
 def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **options: Any) -> None:
     """Accuracy of frozen features on ImageNet-1K and on every level, as OUT/results.csv.
 
-    Started again, it goes on where it stopped. Of several workers, each fits the cells of its share
-    whose features are there; the command without --worker then finishes.
+    The same command again goes on where it stopped. Of several workers, each fits the cells of its
+    share whose features are there; the command without --worker then does the rest.
 
     \b
     Example:
@@ -34,17 +40,17 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
     """
     from cog.cli.terminal import Terminal
     from cog.evaluation.evaluate import run_plan
-    from cog.evaluation.plan import make_plan
+    from cog.evaluation.plan import plan_from
     from cog.evaluation.worker import run_share
 
-    share = _share(worker, options)
+    share = _share(worker, options["executor"])
     if share and discard_features:
         raise CogError(
             "a worker does not know when the others are done with the features",
             "give --discard-features to the command without --worker that ends the run",
         )
     with Terminal() as terminal:
-        plan = make_plan(**options, notify=terminal.notify)
+        plan = plan_from(options, terminal.notify)
         if dry_run:
             terminal.plan(plan, share)
             return
@@ -55,10 +61,11 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
         terminal.summary(results, plan.out / "results.csv")
 
 
-@click.command(short_help="The features alone.")
+@click.command(cls=SectionCommand, short_help="The features alone.")
 @run_options
+@output_options
 def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
-    """Make and keep the features alone; `cog evaluate` goes on from them.
+    """Make and keep the features alone; `cog evaluate` then takes them over.
 
     \b
     Example:
@@ -67,12 +74,12 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
     """
     from cog.cli.terminal import Terminal
     from cog.evaluation.evaluate import make_all_features
-    from cog.evaluation.plan import make_plan
+    from cog.evaluation.plan import plan_from
     from cog.features.executors.share import Share
 
-    share = _share(worker, options) or Share()
+    share = _share(worker, options["executor"]) or Share()
     with Terminal() as terminal:
-        plan = make_plan(**options, notify=terminal.notify)
+        plan = plan_from(options, terminal.notify)
         if dry_run:
             terminal.plan(plan, share, probes=False)
             return
@@ -80,13 +87,13 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
             click.echo(store)
 
 
-def _share(worker: str | None, options: dict[str, Any]) -> Share | None:
+def _share(worker: str | None, executor: str) -> Share | None:
     """The share that `--worker` asks for, if it does."""
     from cog.features.executors.share import Share
 
-    if worker and options["executor"] != "here":
+    if worker and executor != "here":
         raise CogError(
-            "--worker and --executor ray both say who does what",
-            "give one: a cluster divides the work itself",
+            "--worker and --executor ray both divide the work",
+            "give one of them: a cluster divides the work itself",
         )
     return Share.read(worker) if worker else None

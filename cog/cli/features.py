@@ -8,18 +8,18 @@ from typing import Any
 
 import click
 
-from cog.cli.options import probe_option, probe_options
+from cog.cli.options import SectionCommand, of_features, of_output, of_probes, probe_options
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(short_help="Probes on any features.")
-@click.option("--train", required=True, help="Features to learn from.")
-@click.option("--test", required=True, help="Features to score on.")
-@probe_option(default=("logreg",))
-@probe_options
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:n] or mps.")
-@click.option("--json", "as_json", is_flag=True, help="One line on stdout: a list of rows.")
+@click.command(cls=SectionCommand, short_help="Probes on any features.")
+@of_features("--train", required=True, help="Features to learn from.")
+@of_features("--test", required=True, help="Features to score on.")
+@probe_options(probes=("logreg",))
+@of_probes("--device", default="auto", help="auto, cpu, cuda[:n] or mps.")
+@of_output("--json/--no-json", "as_json", default=False,
+           help="Print one line: a list of rows.")  # fmt: skip
 def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> None:
     """Fit probes on the features of --train and score them on --test.
 
@@ -32,15 +32,16 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
         cog probe --train a.npz --test b.npz --probe logreg,knn --shots all,1,4 --json
     """
     from cog.cli.terminal import Terminal
+    from cog.evaluation.options import field_names, read_options
     from cog.evaluation.probing import probe_features
     from cog.features.exchange import read_features
     from cog.features.forward import pick_device
-    from cog.probes.settings import RECIPE_OPTIONS, Probing
-    from cog.recipe import Recipe
+    from cog.probes.settings import Probing
+    from cog.recipe import OPTIONS, Recipe
     from cog.storage import storage_path
 
-    changed = {name: value for name in RECIPE_OPTIONS if (value := options.pop(name)) is not None}
-    probing, recipe = Probing(**options), Recipe(**changed)
+    probing = Probing(**read_options(field_names(Probing), options))
+    recipe = Recipe(**read_options(OPTIONS, options))
     rows = []
     with Terminal() as terminal:
         sets = read_features(storage_path(train)), read_features(storage_path(test))

@@ -1,117 +1,162 @@
-"""The options that evaluate and extract share, and how their values are read."""
+"""The options that commands share, and help that lists options by what they are about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
-from cog.recipe import SEEDS
+from cog.recipe import Recipe
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def comma_list(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    """A reader of `22,37` or `L1,L5`: a tuple of what `read` makes of each part, each once."""
-
-    def parts(text: str) -> tuple[Any, ...]:
-        found = tuple(read(part.strip()) for part in text.split(",") if part.strip())
-        if not found:
-            raise ValueError(text)
-        return tuple(dict.fromkeys(found))
-
-    return parts
+Decorator = Callable[[Any], Any]
 
 
-def read_shots(text: str) -> int | None:
-    """`all`, or a number of images a class."""
-    if text == "all":
-        return None
-    shots = int(text)
-    if shots < 1:
-        raise ValueError(text)
-    return shots
+class SectionOption(click.Option):
+    """An option under a title of its own in the help."""
+
+    def __init__(self, *names: Any, section: str, **settings: Any) -> None:
+        """`section`: the title; all else is `click.Option`'s."""
+        super().__init__(*names, **settings)
+        self.section = section
+
+
+class SectionCommand(click.Command):
+    """A command whose help lists its options by their titles."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each title with its own."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                title = getattr(parameter, "section", "Help")
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def section(title: str) -> Callable[..., Decorator]:
+    """`click.option` for options under a title."""
+
+    def option(*names: str, **settings: Any) -> Decorator:
+        return click.option(*names, cls=SectionOption, section=title, show_default=True, **settings)
+
+    return option
+
+
+def together(*options: Decorator) -> Decorator:
+    """One decorator that adds several options, in their order."""
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
+_of_models, _of_data = section("Models"), section("Images and datasets")
+of_features, of_probes, of_output = section("Features"), section("Probes"), section("Output")
+
 where_option = click.option(
     "--where",
     multiple=True,
     metavar="COLUMN=VALUE",
     help="Only these rows; with COLUMN!=VALUE all but these. May be given again.",
 )
-_MODEL_OPTIONS = (
-    click.option("--weights", type=_PATH, help="Read the weights from this file."),
-    click.option("--pretrained/--no-pretrained", default=True, show_default=True,
-                 help="Or untrained, from a fixed seed."),
-    click.option("--pool", metavar="POOL",
-                 help="Tokens that make a transformer's feature: cls, avg or cls+avg; last4:cls "
-                      "those of four layers.  [default: as `cog models show` says]"),
-    click.option("--official-quirks/--no-official-quirks", default=False,
-                 help="Repeat the mistakes of the benchmark's published code."),
-    click.option("--trust-checkpoint/--no-trust-checkpoint", default=False,
-                 help="Run code in weights of a known sha256, or of a torch hub's commit."),
+model_options = together(
+    _of_models("--weights", type=_PATH, help="Read the weights from this file."),
+    _of_models("--pretrained/--no-pretrained", default=True,
+               help="Or untrained, from a fixed seed."),
+    _of_models("--pool", metavar="POOL",
+               help="Tokens that make a transformer's feature: cls, avg or cls+avg; last4:cls "
+                    "those of four layers.  [default: as `cog models show` says]"),
+    _of_models("--official-quirks/--no-official-quirks", default=False,
+               help="Repeat the mistakes of the benchmark's published code."),
+    _of_models("--trust-checkpoint/--no-trust-checkpoint", default=False,
+               help="Run code in weights of a known sha256, or of a torch hub's commit."),
 )  # fmt: skip
-_RUN_OPTIONS = (
-    click.option("--model", multiple=True, required=True, metavar="NAME",
-                 help="A name of `cog models list`, timm:NAME, torchvision:NAME, "
-                      "hf-hub:OWNER/MODEL, open_clip:MODEL/TAG, "
-                      "torch-hub:OWNER/REPO:COMMIT:ENTRY or file.py:function."),
-    click.option("--name", multiple=True, help="What to call the run; one for each --model."),
-    *_MODEL_OPTIONS,
-    click.option("--images", type=_PATH, required=True, metavar="ROOT",
-                 help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
-                      "WebDataset or Parquet shards, or a list."),
-    click.option("--in1k", type=_PATH, metavar="ROOT",
-                 help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
-    click.option("--split", type=_PATH, metavar="DIR|FILE.pkl",
-                 help="Official test lists (lines `wnid/file label`), or the official pickle; "
-                      "without it, a seeded split."),
-    click.option("--levels", type=_PATH, metavar="DIR",
-                 help="Levels made by `cog build-levels`; by default the official ones."),
-    click.option("--only", type=comma_list(str), metavar="LIST",
-                 help="Datasets: in1k,L1,…  [default: all]"),
-    click.option("--test-per-class", type=_COUNT, help="Test images a class.  [default: 50]"),
-    click.option("--min-train", type=_COUNT,
-                 help="Training images that a class needs.  [default: 732]"),
-    click.option("--max-train", type=_COUNT,
-                 help="Training images that are used of a class.  [default: 1300]"),
-    click.option("--allow-missing/--no-allow-missing", default=False, show_default=True,
-                 help="Go on without classes that are missing or short, and mark the rows."),
-    click.option("--device", default="auto", show_default=True, metavar="LIST",
-                 help="auto (all GPUs), cpu, mps, or cuda:0,cuda:2: they divide the chunks."),
-    click.option("--worker", metavar="R/W",
-                 help="Make the share of worker R (from 0) of W, that write to the same --out."),
-    click.option("--executor", default="here", show_default=True,
-                 help="here, or ray: on the Ray cluster of RAY_ADDRESS, else on one of its own."),
-    click.option("--precision", default="fp32", show_default=True,
-                 help="Of the network: fp32, bf16 or fp16."),
-    click.option("--dtype", default="float16", show_default=True,
-                 help="Of the features on disk: float16 or float32."),
-    click.option("--batch-size", type=_COUNT,
-                 help="Images a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
-    click.option("--decoder", default="torchvision", show_default=True,
-                 help="Of JPEGs: torchvision, pillow (resizes too, to the bit) or nvjpeg (GPU)."),
-    click.option("--workers", type=_COUNT, help="Decoding threads.  [default: one a core]"),
-    click.option("--chunk-rows", type=_COUNT,
-                 help="Images a chunk of features.  [default: about a minute of work]"),
-    click.option("--out", default="runs", show_default=True,
-                 help="Where runs and results go: a folder, or s3://BUCKET/FOLDER."),
-    click.option("--dry-run/--no-dry-run", default=False,
-                 help="Print the plan, the disk and the time it expects, and stop."),
+run_options = together(
+    _of_models("--model", multiple=True, required=True, metavar="NAME",
+               help="A name of `cog models list`, timm:NAME, torchvision:NAME, "
+                    "hf-hub:OWNER/MODEL, open_clip:MODEL/TAG, "
+                    "torch-hub:OWNER/REPO:COMMIT:ENTRY or file.py:function. May be given again."),
+    _of_models("--name", multiple=True,
+               help="What to call the model in the results; one for each --model."),
+    model_options,
+    _of_data("--images", type=_PATH, required=True, metavar="ROOT",
+             help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
+                  "WebDataset or Parquet shards, or a list."),
+    _of_data("--in1k", type=_PATH, metavar="ROOT",
+             help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
+    _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",
+             help="Official test lists (lines `wnid/file label`), or the official pickle; "
+                  "without it, a seeded split."),
+    _of_data("--levels", type=_PATH, metavar="DIR",
+             help="Levels made by `cog build-levels`; by default the official ones."),
+    _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,…  [default: all]"),
+    _of_data("--allow-missing/--no-allow-missing", default=False,
+             help="Go on without classes that are missing or short, and mark the rows."),
+    _of_data("--test-per-class", type=_COUNT, metavar="N", default=Recipe.test_per_class,
+             help="Test images per class."),
+    _of_data("--min-train", type=_COUNT, metavar="N", default=Recipe.min_train,
+             help="Training images that a class needs."),
+    _of_data("--max-train", type=_COUNT, metavar="N", default=Recipe.max_train,
+             help="Training images that are used of a class."),
+    of_features("--device", default="auto", metavar="LIST",
+                help="auto (all GPUs), cpu, mps, or cuda:0,cuda:2: they share the work."),
+    of_features("--precision", default="fp32",
+                help="Of the network: fp32, bf16 or fp16."),
+    of_features("--dtype", default="float16",
+                help="Of the features on disk: float16 or float32."),
+    of_features("--batch-size", type=_COUNT, metavar="N",
+                help="Images in a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
+    of_features("--decoder", default="torchvision",
+                help="Of JPEGs: torchvision, pillow (resizes too, to the bit) or nvjpeg (GPU)."),
+    of_features("--workers", type=_COUNT, metavar="N",
+                help="Decoding threads.  [default: one per core]"),
+    of_features("--chunk-rows", type=_COUNT, metavar="N",
+                help="Images in a chunk of features.  [default: about a minute of work]"),
+    of_features("--executor", default="here",
+                help="here, or ray: on the Ray cluster of RAY_ADDRESS, else on one of its own."),
+    of_features("--worker", metavar="R/W",
+                help="Do the share of worker R (from 0) of W workers with the same --out."),
+)  # fmt: skip
+output_options = together(
+    of_output("--out", default="runs",
+              help="Where features and results go: a folder, or s3://BUCKET/FOLDER."),
+    of_output("--dry-run/--no-dry-run", default=False,
+              help="Print the plan, and the disk and time that it needs, and stop."),
 )  # fmt: skip
 
 
-def probe_option(default: Sequence[str]) -> Callable[[Command], Command]:
-    """The option `--probe`: the kinds of probes to fit, `default` where it is not given."""
-    return click.option(
-        "--probe", "probes", type=comma_list(str), metavar="LIST", default=",".join(default),
-        show_default=True, help=f"Probes to fit: {', '.join(PROBES)}.",
+def probe_options(probes: Sequence[str]) -> Decorator:
+    """How probes are fitted; `probes`: those that are fitted by default."""
+    return together(
+        of_probes("--probe", "probes", metavar="LIST", default=",".join(probes),
+                  help=f"Probes to fit: {', '.join(PROBES)}."),
+        of_probes("--solver", default=Probing.solver, metavar="NAME", help=_solvers_help()),
+        of_probes("--shots", default="all", metavar="LIST",
+                  help="Training images per class: all,1,2,4,…"),
+        of_probes("--shots-validation", default=Probing.shots_validation,
+                  metavar="NAME", help="Where N shots validate: official, on images beside the N; "
+                  "within, on some of the N."),
+        of_probes("--seeds", default=",".join(map(str, Probing.seeds)),
+                  metavar="LIST", help="Seeds of the probes."),
+        of_probes("--trials-per-round", type=_COUNT, metavar="N", default=Recipe.trials_per_round,
+                  help="SGD trials trained together; 1 is the official order."),
+        of_probes("--sgd-early-stop/--no-sgd-early-stop", default=Recipe.sgd_early_stop,
+                  help="Stop SGD trials that are behind in their round."),
+        of_probes("--lbfgs-early-stop/--no-lbfgs-early-stop", default=Recipe.lbfgs_early_stop,
+                  help="End the path of decays once validation falls."),
+        of_probes("--products", metavar="KIND", default=Recipe.products,
+                  help="Of SGD's matrices: float32, tf32, bfloat16 or float16."),
     )  # fmt: skip
 
 
@@ -124,44 +169,3 @@ def _solvers_help() -> str:
         for name, probe in PROBES.items()
         if len(probe.solvers) > 1
     )
-
-
-_PROBE_OPTIONS = (
-    click.option("--solver", default=Probing.solver, show_default=True, metavar="NAME",
-                 help=_solvers_help()),
-    click.option("--trials-per-round", type=_COUNT,
-                 help="SGD trials trained together; 1 is the official order.  [default: 10]"),
-    click.option("--sgd-early-stop/--no-sgd-early-stop", default=None,
-                 help="Give up SGD trials that lag behind in their round.  [default: no]"),
-    click.option("--lbfgs-early-stop/--no-lbfgs-early-stop", default=None,
-                 help="End the path of decays once validation stops rising.  [default: yes]"),
-    click.option("--products", metavar="KIND",
-                 help="Of SGD's matrices: float32, tf32, bfloat16 or float16.  [default: float32]"),
-    click.option("--shots", type=comma_list(read_shots), metavar="LIST", default="all",
-                 show_default=True, help="Images a class to train on: all,1,2,4,…"),
-    click.option("--shots-validation", default="official", show_default=True,
-                 help="Of N shots: official validates on images beside the N, within on some."),
-    click.option("--seeds", type=comma_list(int), default=",".join(map(str, SEEDS)),
-                 show_default=True, metavar="LIST", help="Seeds of the probes."),
-)  # fmt: skip
-
-
-def probe_options(command: Command) -> Command:
-    """Add the options that evaluate and probe share."""
-    for option in reversed(_PROBE_OPTIONS):
-        command = option(command)
-    return command
-
-
-def run_options(command: Command) -> Command:
-    """Add the options that evaluate and extract share."""
-    for option in reversed(_RUN_OPTIONS):
-        command = option(command)
-    return command
-
-
-def model_options(command: Command) -> Command:
-    """Add the options of how a model is loaded."""
-    for option in reversed(_MODEL_OPTIONS):
-        command = option(command)
-    return command

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cog.datasets.find import Dataset
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import feature_fingerprint
 from cog.features.settings import Extraction
+from cog.levels.table import Levels
 from cog.probes.settings import Probing
+from cog.recipe import Recipe
 from cog.results.cells import read_cell
 from cog.storage import StoragePath
 
@@ -20,7 +23,7 @@ PROTOCOL = "cog-1"  # raised when a result would change for the same input
 
 @dataclass(frozen=True)
 class Cell:
-    """One result to come, or there: its key, and the hashes of what it is made from."""
+    """One result to come or there: its key, and the hashes of what it is made from."""
 
     model_run: ModelRun
     dataset: str
@@ -55,35 +58,35 @@ class Cell:
         return f"{self.dataset}--{self.probe}-{self.solver}--{self.shots_name}--{self.seed}"
 
     def finished(self) -> dict[str, Any] | None:
-        """The row of the finished cell, if it is the one asked for now."""
+        """The row of the finished cell, if its file is there and has the same hashes."""
         cell = read_cell(self.path)
         return cell["row"] if cell and cell.get("hashes") == self.hashes else None
 
 
-def _hashes(model_run: ModelRun, dataset: Dataset, extraction: Extraction) -> dict[str, str]:
-    """What one model's cells on one dataset are made from, as hashes."""
-    features = [feature_fingerprint(model_run, images, extraction) for images in dataset.lists]
-    return {
-        "split_hash": _hash([images.fingerprint for images in dataset.lists]),
-        "features_hash": _hash(features),
+def list_cells(
+    model_runs: Sequence[ModelRun],
+    datasets: Iterable[Dataset],
+    levels: Levels,
+    extraction: Extraction,
+    probing: Probing,
+    recipe: Recipe,
+) -> Iterator[Cell]:
+    """Every cell of a run: dataset by dataset, model by model, then in the order of `probing`."""
+    shared = {
+        "protocol": PROTOCOL,
+        "recipe_hash": _hash(asdict(recipe)),
+        "levels_hash": levels.fingerprint[:16],
     }
+    for dataset in datasets:
+        split = _hash([images.fingerprint for images in dataset.lists])
+        for model_run in model_runs:
+            features = [feature_fingerprint(model_run, each, extraction) for each in dataset.lists]
+            hashes = shared | {"split_hash": split, "features_hash": _hash(features)}
+            for probe, solver, shots, seed in probing.results():
+                where = {} if shots is None else {"shots_validation": probing.shots_validation}
+                yield Cell(model_run, dataset.name, probe, solver, shots, seed, hashes | where)
 
 
 def _hash(value: Any) -> str:
     """The first 16 hexadecimal digits of the sha256 of a JSON-able value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _cells(
-    model_run: ModelRun, dataset: Dataset, probing: Probing, hashes: dict[str, str]
-) -> list[Cell]:
-    """The cells of one model on one dataset."""
-    return [
-        Cell(model_run, dataset.name, *key, _with_shots(hashes, key[2], probing))
-        for key in probing.results()
-    ]
-
-
-def _with_shots(hashes: dict[str, str], shots: int | None, probing: Probing) -> dict[str, str]:
-    """Where N shots validate is part of what a result is made from."""
-    return hashes if shots is None else hashes | {"shots_validation": probing.shots_validation}

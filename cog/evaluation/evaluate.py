@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -29,8 +28,7 @@ from cog.datasets.find import Dataset
 from cog.datasets.splits import write_split
 from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell
-from cog.evaluation.options import ModelLike
-from cog.evaluation.plan import Plan, make_plan
+from cog.evaluation.plan import Plan
 from cog.evaluation.probing import probe_cells
 from cog.features.executors.devices import devices_for
 from cog.features.executors.ray_cluster import Cluster
@@ -39,47 +37,10 @@ from cog.features.extract import Executor, extract, kind_of
 from cog.features.model_run import ModelRun, record_unreadable, write_model_run
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
-from cog.progress import Notifying, Progress, Silent
+from cog.progress import Notifying, Progress
 from cog.results.files import write_results
 from cog.results.table import tidy
 from cog.storage import StoragePath
-
-
-def evaluate(
-    model: ModelLike | Sequence[ModelLike],
-    *,
-    images: str | Path,
-    progress: Progress | None = None,
-    discard_features: bool = False,
-    **options: Any,
-) -> pd.DataFrame:
-    """Accuracy of frozen features on ImageNet-1K and on every level, one row a cell.
-
-    Takes up what an earlier run with the same `out` finished. Usable inside a training script: the
-    network's mode, its weights and the global random state are left as they were.
-
-    Args:
-        model: a name that `cog.load_model` takes, a `cog.Model`, or several of them.
-        images: folder with `<wnid>/*` or `<wnid>.tar`.
-        progress: who is told how far it is; nobody by default.
-        discard_features: drop a store once its cells are done.
-        options: `in1k`, `split`, `only`, `allow_missing`, `test_per_class`, `min_train`,
-            `max_train` (images); `levels` (folder; the official ones by default); `device`,
-            `precision`, `dtype`, `batch_size`, `workers`, `chunk_rows`, `decoder`, `executor`
-            (features);
-            `probes`, `solver`, `trials_per_round`, `sgd_early_stop`, `lbfgs_early_stop`,
-            `products`, `shots`, `shots_validation`, `seeds` (probes); `weights`, `name`,
-            `pretrained`, `pool`, `official_quirks`, `trust_checkpoint` (models); `out` (folder,
-            "runs"), `recipe`.
-
-    Returns:
-        The cells asked for, with the columns of `cog.results.table.COLUMNS`; accuracies in percent.
-
-    Raises:
-        CogError: whatever stops the run, with what to do about it.
-    """
-    plan = make_plan(model, images=images, **options)
-    return run_plan(plan, progress or Silent(), discard_features)
 
 
 def make_all_features(plan: Plan, progress: Progress, share: Share = ALL) -> list[StoragePath]:

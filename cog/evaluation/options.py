@@ -1,51 +1,93 @@
-"""The options of a run as people give them, sorted to the dataclasses that take them."""
+"""How options are read that may come as text. Imports nothing heavy: `--help` needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from cog.datasets.find import DatasetOptions
-from cog.errors import unknown_name
-from cog.features.settings import Extraction
-from cog.models.model import Model
-from cog.probes.settings import RECIPE_OPTIONS, Probing
+from cog.errors import CogError
 
-ModelLike = str | Path | Model
+Value = TypeVar("Value")
 
 
-_MODEL_OPTIONS = ("weights", "pretrained", "pool", "official_quirks", "trust_checkpoint")
+def read_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names, each once.
+
+    >>> read_names("L1, L5,L1")
+    ('L1', 'L5')
+    """
+    return _read_list(names, str, "names", "L1,L5")
 
 
-def _names(value: str | Sequence[str]) -> tuple[str, ...]:
-    """`L1,L5` or a sequence of names."""
-    return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+def read_seeds(seeds: str | Iterable[int]) -> tuple[int, ...]:
+    """Seeds, each once.
+
+    >>> read_seeds("22,37")
+    (22, 37)
+    """
+    return _read_list(seeds, int, "seeds", "22,37")
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "images": Path,
-    "in1k": Path,
-    "split": Path,
-    "only": _names,
-    "probes": _names,
-    "shots": tuple,
-    "seeds": tuple,
+def read_shots(shots: str | Iterable[int | None]) -> tuple[int | None, ...]:
+    """Numbers of training images per class, each once; None stands for all of them.
+
+    >>> read_shots("all,1,2")
+    (None, 1, 2)
+    """
+
+    def read(text: str) -> int | None:
+        return None if text == "all" else int(text)
+
+    found = _read_list(shots, read, "shots", "all,1,2,4")
+    for number in found:
+        if number is not None and number < 1:
+            raise CogError(
+                f"shots are numbers from 1 up, or all; found {number}", "for example all,1,2,4"
+            )
+    return found
+
+
+def _read_list(
+    given: str | Iterable[Value], read: Callable[[str], Value], what: str, example: str
+) -> tuple[Value, ...]:
+    """The values of a list, each once, in their order."""
+    if not isinstance(given, str):
+        return tuple(dict.fromkeys(given))
+    try:
+        values = [read(part.strip()) for part in given.split(",") if part.strip()]
+    except ValueError:
+        values = []
+    if not values:
+        raise CogError(
+            f"expected {what} with commas between them, found {given!r}", f"for example {example}"
+        )
+    return tuple(dict.fromkeys(values))
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("images", "in1k", "split", "weights"), Path),
+    **dict.fromkeys(("only", "probes"), read_names),
+    "shots": read_shots,
+    "seeds": read_seeds,
 }
+"""how the options are read that may come as text"""
 
 
-def _sort_options(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Options by the dataclass that takes them; paths and lists of names may come as text."""
-    homes = {"datasets": DatasetOptions, "extraction": Extraction, "probing": Probing}
-    names = {home: {field.name for field in fields(kind)} for home, kind in homes.items()}
-    names["recipe"] = {"test_per_class", "min_train", "max_train", *RECIPE_OPTIONS}
-    names["rest"] = {"out", "levels", "recipe", "name", "notice", *_MODEL_OPTIONS}
-    parts: dict[str, dict[str, Any]] = {home: {} for home in names}
-    for key, value in options.items():
-        home = next((home for home, known in names.items() if key in known), None)
-        if home is None:
-            raise unknown_name("option", key, [name for known in names.values() for name in known])
-        if value is not None:
-            parts[home][key] = _READERS.get(key, lambda as_is: as_is)(value)
-    return parts
+def field_names(kind: type[Any]) -> list[str]:
+    """The options that a dataclass holds."""
+    return [field.name for field in fields(kind)]
+
+
+def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that have these names, read; without None, which leaves a default.
+
+    >>> read_options(("only", "split"), {"only": "L1,L5", "split": None, "images": "photos"})
+    {'only': ('L1', 'L5')}
+    """
+    return {
+        name: READERS[name](value) if name in READERS else value
+        for name in names
+        if (value := options.get(name)) is not None
+    }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,19 @@ import torch
 
 from cog.datasets.find import Dataset, DatasetOptions, find_datasets
 from cog.datasets.splits import refuse_another_split
-from cog.errors import CogError
-from cog.evaluation.cells import PROTOCOL, Cell, _cells, _hash, _hashes
-from cog.evaluation.options import ModelLike, _sort_options
-from cog.features.forward import pick_devices
+from cog.evaluation.cells import Cell, list_cells
+from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
+from cog.evaluation.options import field_names, read_options
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features
 from cog.features.settings import Extraction
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
-from cog.models.load import load_model
+from cog.models.load import Wanted
 from cog.models.model import Model
 from cog.probes.settings import Probing
-from cog.recipe import UNSEEN, Recipe
+from cog.progress import Notify
+from cog.recipe import OPTIONS, UNSEEN, Recipe
 from cog.storage import StoragePath, storage_path
 
 
@@ -49,95 +49,67 @@ class Plan:
         return [cell for cell in self.cells_of(dataset) if cell.finished() is None]
 
 
-def make_plan(model: ModelLike | Sequence[ModelLike], **options: Any) -> Plan:
-    """Load the models, find the images, and list the cells; `evaluate` documents the options.
+def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
+    """The plan that the arguments of `cog.evaluate` ask for, by name; None leaves a default.
+
+    `cog.evaluate` and the command line come here: what an option is has one place.
 
     Raises:
-        CogError: an option nobody knows, or anything that would stop the run.
+        CogError: see `make_plan`.
     """
-    parts = _sort_options(options)
-    extraction = Extraction(**parts["extraction"])
-    probing = Probing(**parts["probing"])
-    recipe = replace(parts["rest"].pop("recipe", Recipe()), **parts["recipe"])
-    out = storage_path(parts["rest"].pop("out", "runs"))
-    levels_folder = parts["rest"].pop("levels", None)
-    levels = read_levels(Path(levels_folder) if levels_folder is not None else None)
-    wanted = DatasetOptions(**parts["datasets"])
-    model_runs = plan_model_runs(_load_models(model, extraction, **parts["rest"]), out)
-    datasets = find_datasets(wanted, levels, recipe)
-    for dataset in datasets:
+    model, name = options["model"], options.get("name") or ()
+    load = Wanted(**read_options(field_names(Wanted), options))
+    return make_plan(
+        ModelOptions(
+            (model,) if isinstance(model, str | Path | Model) else tuple(model),
+            load,
+            (name,) if isinstance(name, str) else tuple(name),
+        ),
+        DatasetOptions(**read_options(field_names(DatasetOptions), options)),
+        Extraction(**read_options(field_names(Extraction), options)),
+        Probing(**read_options(field_names(Probing), options)),
+        replace(options.get("recipe") or Recipe(), **read_options(OPTIONS, options)),
+        read_levels(options.get("levels")),
+        storage_path(options.get("out") or "runs"),
+        notify,
+    )
+
+
+def make_plan(
+    models: ModelOptions,
+    datasets: DatasetOptions,
+    extraction: Extraction,
+    probing: Probing,
+    recipe: Recipe,
+    levels: Levels,
+    out: StoragePath,
+    notify: Notify | None = None,
+) -> Plan:
+    """Load the models, find the images, and list the cells; nothing is written.
+
+    `notify` takes what the user should know: how images are prepared, what is left out.
+
+    Raises:
+        CogError: anything that would stop the run.
+    """
+    model_runs = plan_model_runs(load_models(models, extraction, notify), out)
+    found = find_datasets(datasets, levels, recipe)
+    for dataset in found:
         refuse_another_split(dataset.split, out / "splits", dataset.name)
         refuse_other_features(model_runs, dataset.name, dataset.lists, extraction)
-    notify = parts["rest"].get("notice")
     if notify:
-        _tell_of_models(model_runs, notify)
-        for dataset in datasets:
+        _notify_of_models(model_runs, notify)
+        for dataset in found:
             for note in dataset.split.notes:
                 notify(f"{dataset.name}: {note}")
-    if notify and wanted.in1k is None and not wanted.only:
-        notify("in1k is left out: give --in1k ROOT to include it")
-    shared = {
-        "protocol": PROTOCOL,
-        "recipe_hash": _hash(asdict(recipe)),
-        "levels_hash": levels.fingerprint[:16],
-    }
-    cells = tuple(
-        cell
-        for dataset in datasets
-        for model_run in model_runs
-        for cell in _cells(
-            model_run, dataset, probing, shared | _hashes(model_run, dataset, extraction)
-        )
-    )
-    devices = _devices(model, extraction)
-    return Plan(out, model_runs, levels, datasets, cells, extraction, recipe, devices)
+        if datasets.in1k is None and not datasets.only:
+            notify("in1k is left out: give --in1k ROOT to include it")
+    cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
+    devices = pick_own_devices(models, extraction)
+    return Plan(out, model_runs, levels, found, cells, extraction, recipe, devices)
 
 
-def _load_models(
-    model: ModelLike | Sequence[ModelLike],
-    extraction: Extraction,
-    *,
-    name: str | Sequence[str] | None = None,
-    notify: Callable[[str], None] | None = None,
-    **options: Any,
-) -> list[Model]:
-    """Every model asked for, on the device; names go to the models in their order."""
-    specs = [model] if isinstance(model, str | Path | Model) else list(model)
-    names: list[str | None] = [name] if isinstance(name, str) else list(name or [])
-    if names and len(names) != len(specs):
-        raise CogError(
-            f"{len(names)} names for {len(specs)} models", "give one --name for each --model"
-        )
-    if options.get("weights") is not None and len(specs) != 1:
-        raise CogError(
-            f"one weights file for {len(specs)} models", "evaluate the models one by one"
-        )
-    on_cluster = extraction.executor == "ray"  # nodes take the models to their devices themselves
-    device = torch.device("cpu") if on_cluster else pick_devices(extraction.device)[0]
-    loaded = []
-    for spec, called in zip(specs, names or [None] * len(specs), strict=True):
-        if isinstance(spec, Model):  # auto leaves a network where its training script put it
-            where = spec.device if extraction.device == "auto" and not on_cluster else device
-            loaded.append(replace(spec, name=called or spec.name).to(where))
-        else:
-            loaded.append(
-                load_model(str(spec), name=called, device=device, notify=notify, **options)
-            )
-    return loaded
-
-
-def _devices(
-    model: ModelLike | Sequence[ModelLike], extraction: Extraction
-) -> tuple[torch.device, ...]:
-    """The devices that make features; a training script's network is not taken to other GPUs."""
-    specs = [model] if isinstance(model, str | Path | Model) else model
-    own = extraction.device == "auto" and any(isinstance(spec, Model) for spec in specs)
-    if own or extraction.executor == "ray":
-        return ()
-    return pick_devices(extraction.device)
-
-
-def _tell_of_models(model_runs: Sequence[ModelRun], notify: Callable[[str], None]) -> None:
+def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:
     """How each model's images are prepared, and whether the levels are unseen for it."""
     for model_run in model_runs:
         model = model_run.model

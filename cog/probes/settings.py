@@ -13,8 +13,6 @@ from cog.probes.table import PROBES
 from cog.recipe import SEEDS
 
 VALIDATIONS = ("official", "within")
-RECIPE_OPTIONS = ("trials_per_round", "sgd_early_stop", "products", "lbfgs_early_stop")
-"""fields of the recipe that are options of the commands"""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import cog.evaluation.estimate
 from cog.cli.terminal import estimate_lines
 from cog.evaluation.estimate import Estimate, Measured, estimate
 from cog.evaluation.evaluate import executor_for, make_all_features
-from cog.evaluation.plan import make_plan
 from cog.features.executors.share import Share
 from cog.progress import Silent
+from tests.support.runs import make_plan
 
 
 @pytest.fixture

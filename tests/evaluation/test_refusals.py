@@ -13,11 +13,11 @@ import torch
 import cog.features.run_stores
 from cog.errors import CogError
 from cog.evaluation.evaluate import make_all_features
-from cog.evaluation.plan import make_plan
 from cog.features.store.store import FeatureStore
 from cog.progress import Silent
 from cog.recipe import Recipe
 from cog.storage import partial_name
+from tests.support.runs import make_plan
 
 PLUG_IN = """
 import torch

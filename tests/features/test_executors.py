@@ -21,7 +21,6 @@ import cog
 from cog.cli.evaluate import evaluate, extract
 from cog.errors import CogError
 from cog.evaluation.evaluate import make_all_features, run_plan
-from cog.evaluation.plan import make_plan
 from cog.evaluation.worker import run_share
 from cog.features.executors.devices import devices_for, merged
 from cog.features.executors.share import Share
@@ -30,7 +29,7 @@ from cog.images.preprocess import Preprocess
 from cog.models.model import Model
 from cog.progress import Silent
 from cog.recipe import Recipe
-from tests.support.runs import WNIDS, draw_images
+from tests.support.runs import WNIDS, draw_images, make_plan
 
 SCRIPT = Path(cog.__file__).parents[1] / "examples" / "slurm_array.sh"
 

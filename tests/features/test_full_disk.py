@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from cog.evaluation.evaluate import make_all_features
-from cog.evaluation.plan import make_plan
 from cog.progress import Silent
 from tests.features.test_executors import alone, chunk_files
-from tests.support.runs import run_cog
+from tests.support.runs import make_plan, run_cog
 
 # The disk is a tmpfs in a mount namespace of its own: it is gone with the process that holds it.
 HOLD = """

@@ -7,11 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported, as the CLI does
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from cog.evaluation.plan import Plan
 
 # Six concepts that no level of the tests shares: three near ImageNet-1K, three far.
 WNIDS = ("n02085272", "n02087122", "n02109150", "n13001041", "n13862780", "n09436708")
@@ -53,6 +57,13 @@ def draw_images(root: Path, wnids: tuple[str, ...], per_class: int, *, alike: bo
             pixels = (colour + noise).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / wnid / f"{wnid}_{number}.png")
     return root
+
+
+def make_plan(model, **options) -> Plan:
+    """The plan that arguments of `cog.evaluate` ask for."""
+    from cog.evaluation.plan import plan_from
+
+    return plan_from({"model": model, **options})
 
 
 def run_cog(*arguments: object, cwd: Path, **options) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,75 @@
+"""The models of a run: which ones, under which names, loaded how and on which device."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from cog.errors import CogError
+from cog.features.forward import pick_devices
+from cog.features.settings import Extraction
+from cog.models.load import Wanted, load_model
+from cog.models.model import Model
+from cog.progress import Notify
+
+ModelLike = str | Path | Model
+"""a name that `cog.load_model` takes, or a network that is loaded already"""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which models a run evaluates, and how those given by name are loaded."""
+
+    models: tuple[ModelLike, ...]
+    load: Wanted
+    names: tuple[str, ...] = ()  # one for each model; none: the models' own
+
+    def __post_init__(self) -> None:
+        """Refuse options that do not fit the number of models."""
+        if self.names and len(self.names) != len(self.models):
+            raise CogError(
+                f"{len(self.names)} names for {len(self.models)} models",
+                "give one --name for each --model",
+            )
+        if self.load.weights is not None and len(self.models) != 1:
+            raise CogError(
+                f"one weights file for {len(self.models)} models", "evaluate the models one by one"
+            )
+
+
+def load_models(
+    options: ModelOptions, extraction: Extraction, notify: Notify | None
+) -> list[Model]:
+    """Every model of a run, in the order given, on its device.
+
+    With the device `auto`, a loaded network stays where its training script put it. For a cluster
+    the models stay on the CPU: its nodes move them to their own devices.
+    """
+    on_cluster = extraction.executor == "ray"
+    device = torch.device("cpu") if on_cluster else pick_devices(extraction.device)[0]
+    names = options.names or (None,) * len(options.models)
+    loaded = []
+    for given, name in zip(options.models, names, strict=True):
+        if isinstance(given, Model):
+            keep = extraction.device == "auto" and not on_cluster
+            model = replace(given, name=name or given.name)
+            loaded.append(model.to(given.device if keep else device))
+        else:
+            options_of_load = asdict(options.load)
+            loaded.append(
+                load_model(str(given), name=name, device=device, notify=notify, **options_of_load)
+            )
+    return loaded
+
+
+def pick_own_devices(options: ModelOptions, extraction: Extraction) -> tuple[torch.device, ...]:
+    """The devices that make features; none where each model stays on its own device.
+
+    A training script's network is not copied to other GPUs.
+    """
+    loaded = any(isinstance(model, Model) for model in options.models)
+    if extraction.executor == "ray" or (loaded and extraction.device == "auto"):
+        return ()
+    return pick_devices(extraction.device)

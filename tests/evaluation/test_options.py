@@ -1,0 +1,104 @@
+"""The options of a run: the dataclasses, `cog.evaluate` and the command line name the same ones."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING, fields
+
+import pytest
+from click.testing import CliRunner
+
+import cog
+from cog.cli.evaluate import evaluate, extract
+from cog.datasets.find import DatasetOptions
+from cog.errors import CogError
+from cog.evaluation.options import READERS, read_names, read_seeds, read_shots
+from cog.features.settings import Extraction
+from cog.models.load import Wanted
+from cog.probes.settings import Probing
+from cog.recipe import OPTIONS, Recipe
+
+ARGUMENTS = {
+    name: argument.default for name, argument in inspect.signature(cog.evaluate).parameters.items()
+}
+CLICK = evaluate.make_context("evaluate", ["--model", "dino", "--images", "photos"]).params
+"""what the command line gives where nothing else is typed"""
+FIELDS = {
+    field.name: field.default
+    for kind in (Wanted, DatasetOptions, Extraction, Probing)
+    for field in fields(kind)
+}
+ELSEWHERE = {"model", "name", "levels", "out", "discard_features"}
+"""arguments and options that no dataclass holds"""
+
+
+def read(name, value):
+    return READERS[name](value) if name in READERS and value is not None else value
+
+
+def test_every_option_is_in_a_dataclass_in_the_signature_and_on_the_command_line():
+    assert FIELDS.keys().isdisjoint(OPTIONS)  # each option has one home
+    options = FIELDS.keys() | set(OPTIONS) | ELSEWHERE
+    assert ARGUMENTS.keys() == options | {"recipe", "progress"}
+    assert CLICK.keys() == options | {"dry_run", "worker"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_three_have_the_same_default(name):
+    default = FIELDS[name]
+    if default is MISSING:
+        assert ARGUMENTS[name] is inspect.Parameter.empty
+        assert next(option for option in evaluate.params if option.name == name).required
+        return
+    assert ARGUMENTS[name] == default
+    assert read(name, CLICK[name]) in (default, None)  # None leaves the default
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_of_the_recipe_have_its_default(name):
+    assert CLICK[name] == getattr(Recipe, name)
+    assert ARGUMENTS[name] is None  # the recipe's, which the caller may give
+
+
+def test_every_argument_is_documented():
+    text = inspect.getdoc(cog.evaluate).split("Args:")[1].split("Returns:")[0]
+    documented = [line.split(":")[0].strip() for line in text.splitlines() if line[:5].strip()]
+    assert documented == list(ARGUMENTS)
+
+
+def test_an_unknown_argument_is_pythons_own_error():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'picture_size'"):
+        cog.evaluate("dino", images="photos", picture_size=3)
+
+
+@pytest.mark.parametrize("command", [evaluate, extract])
+def test_help_lists_options_by_what_they_are_about(command):
+    text = CliRunner().invoke(command, ["--help"]).stdout
+    titles = ["Models", "Images and datasets", "Features", "Probes", "Output", "Help"]
+    titles = [title for title in titles if command is evaluate or title != "Probes"]
+    assert [line[:-1] for line in text.splitlines() if line[:-1] in titles] == titles
+    assert "Options:" not in text
+    of_data = text.split("Images and datasets:")[1].split("Features:")[0]
+    assert "  --in1k ROOT" in of_data
+
+
+@pytest.mark.parametrize("option", [option for option in evaluate.params if option.is_flag])
+def test_boolean_options_have_both_forms(option):
+    assert option.secondary_opts == [f"--no-{option.opts[0].removeprefix('--')}"]
+
+
+def test_lists_come_as_text_or_as_values():
+    assert read_names("L1, L5,L1") == read_names(["L1", "L5"]) == ("L1", "L5")
+    assert read_shots("all,1,2") == read_shots((None, 1, 2)) == (None, 1, 2)
+    assert read_seeds("22,37") == read_seeds([22, 37]) == (22, 37)
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [(read_names, ","), (read_seeds, "22,x"), (read_shots, "0"), (read_shots, "some")],
+)
+def test_lists_that_cannot_be_read_are_refused_with_an_example(reader, text):
+    with pytest.raises(CogError) as caught:
+        reader(text)
+    assert text in caught.value.what
+    assert "for example" in caught.value.hint
