@@ -39,12 +39,12 @@ import numpy as np
 import reference_probe
 import torch
 from numpy.typing import NDArray
+from scipy.stats import sem
 
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings
 from cog.probes.features import unit_features
 from cog.probes.lbfgs import objective
 from cog.probes.logreg import logreg
-from cog.probes.metrics import standard_error
 from cog.probes.sgd import fit_sgd
 from cog.recipe import SEEDS, Recipe
 
@@ -196,7 +196,7 @@ def accuracy_line(name: str, found: list[float], first: list[float]) -> dict[str
 
 def error_of(values: list[float]) -> float | None:
     """The standard error of the mean; None, which JSON has, for a single value."""
-    return None if len(values) < 2 else round(standard_error(values), 3)
+    return None if len(values) < 2 else round(float(sem(values)), 3)
 
 
 def measure_scaling(rows: int, dim: int, classes: int) -> Iterator[dict[str, Any]]:

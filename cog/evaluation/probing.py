@@ -1,4 +1,4 @@
-"""Probes on features, and the row of results that each fit gives."""
+"""Probes on features: fits them and makes a row of the results of each fit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cog.features.forward import pick_device
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, unwatched
-from cog.probes.metrics import bootstrap_interval, mean_per_class, per_class_top1
+from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
+from cog.probes.metrics import METRICS, per_class_top1
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
 from cog.progress import Progress, percent_of
@@ -30,21 +30,16 @@ from cog.storage import write_text
 def outcome(
     result: ProbeResult, data: ProbeData, probe: str, solver: str, recipe: Recipe
 ) -> dict[str, Any]:
-    """What a result says of the test images, for a row: accuracies in percent.
+    """The columns that a fit gives to its row of the results.
 
-    The interval is a bootstrap over the test images. `seed_decides` says what the spread over
-    seeds is a spread of: where that is the search alone, the interval is the error to look at.
+    `seed_decides` says what the spread over seeds is a spread of: where that is the search alone,
+    the interval `top1_low` to `top1_high` is the error to look at.
     """
-    low, high = bootstrap_interval(result.ranks)
     entry = PROBES[probe].solvers[solver]
     of_recipe = {"trials_per_round": None, "products": "float32"}
     of_recipe |= {name: getattr(recipe, name) for name in entry.recipe_columns}
     return {
-        "top1": result.top1,
-        "top5": result.top5,
-        "mean_class": mean_per_class(result.ranks, data.test_y, data.n_classes),
-        "top1_low": low,
-        "top1_high": high,
+        **{name: of(result.ranks, data.test_y, data.n_classes) for name, of in METRICS.items()},
         **result.hyper,
         "n_train": result.n_train,
         "n_validation": result.n_validation,
@@ -62,23 +57,23 @@ def probe_features(
     probing: Probing,
     recipe: Recipe,
     device: str,
-    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    progress: Callable[[str], OnProgress] = lambda label: unwatched,
 ) -> Iterator[dict[str, Any]]:
-    """Fit the probes on any features; a row a result, as each is done.
+    """Fit the probes on any features; gives the row of each result when it is done.
 
-    The classes are the labels 0 … the largest of both sets. `progress` gives, for a label, what is
-    told (done, total).
+    The classes are 0 … the largest label of both sets. `progress` makes the `OnProgress` of each
+    fit from its label.
 
     Raises:
-        CogError: features that cannot be learnt from.
+        CogError: features that no probe can learn from.
     """
     n_classes = 1 + max(int(y.max(initial=0)) for y in (train.y, test.y))
     data = ProbeData(train.x, train.y, test.x, test.y, n_classes)
     for probe, solver, shots, seed in probing.results():
         settings = ProbeSettings(solver, shots, seed, recipe, device, probing.shots_validation)
         shots_name: int | str = "all" if shots is None else shots
-        watch = progress(f"{probe} {shots_name} seed {seed}") if progress else unwatched
-        result = PROBES[probe].fit(data, settings, watch)
+        watched = progress(f"{probe} {shots_name} seed {seed}")
+        result = PROBES[probe].fit(data, settings, watched)
         key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
         yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
 
@@ -86,7 +81,7 @@ def probe_features(
 def class_rows(
     accuracies: NDArray[np.float64], counts: NDArray[np.integer], wnids: Sequence[str]
 ) -> Iterator[str]:
-    """Lines of a table: each class, its number of test images, and top-1 in percent."""
+    """Lines of CSV: each class, its number of test images, and its top-1 in percent."""
     yield "wnid,n_test,top1"
     for wnid, count, accuracy in zip(wnids, counts, accuracies, strict=True):
         yield f"{wnid},{count},{'' if count == 0 else f'{accuracy:.6g}'}"
@@ -95,7 +90,7 @@ def class_rows(
 def probe_cells(
     plan: Plan, dataset: Dataset, model_run: ModelRun, cells: Sequence[Cell], progress: Progress
 ) -> Iterator[dict[str, Any]]:
-    """Fit every probe of one model on one dataset; writes each cell and gives its row."""
+    """Fit the probes of one model's cells on one dataset; writes each cell and gives its row."""
     train, test = (
         FeatureStore.open(store_path(model_run, dataset.name, images.split))
         for images in dataset.lists
@@ -127,7 +122,7 @@ def probe_cells(
 
 
 def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
-    """One row of the results, but for what the probe says."""
+    """The columns of a row that do not depend on the fit."""
     found = versions()
     dim, width = cell.model_run.model.dim, np.dtype(plan.extraction.dtype).itemsize
     return {

@@ -18,7 +18,7 @@ Features = NDArray[np.float16] | NDArray[np.float32]
 OnProgress = Callable[[int, int], None]
 """called with (done, total), in steps of the probe's own, the last time when all is done"""
 
-_BLOCK = 65_536  # rows looked at together, so that checking needs little memory
+_BLOCK = 65_536  # rows that are checked at once: it takes little memory
 
 
 def unwatched(done: int, total: int) -> None:
@@ -29,9 +29,8 @@ def unwatched(done: int, total: int) -> None:
 class ProbeData:
     """Features and labels of n training and m test images.
 
-    A class without training images is allowed (a level may have more classes than there are
-    images at hand): it keeps its output, which training only ever pushes down, so its test
-    images count as wrong.
+    A class without training images is allowed: images of some classes of a level may be missing.
+    Training only lowers the output of such a class, so its test images count as wrong.
     """
 
     train_x: Features
@@ -46,7 +45,7 @@ class ProbeData:
     on_device: dict[str, tuple[Any, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """what `cog.probes.rows.prepared` made of it, by device: kept for the next probe"""
+    """the unit features on each device, kept by `cog.probes.rows.prepared` for the next probe"""
 
 
 @dataclass(frozen=True)
@@ -60,40 +59,35 @@ class ProbeSettings:
     recipe: Recipe
     device: str
     shots_validation: str = "official"
-    """of N shots: validation images beside the N ("official"), or among them ("within")"""
+    """of N shots: validate on images beside the N ("official") or on some of them ("within")"""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """The accuracy of one probe, and how it came about."""
+    """How well one probe did, and how its hyper-parameters were chosen."""
 
     ranks: NDArray[np.int64]
-    """for each test image how many classes came before the right one"""
+    """for each test image how many classes came before the right one: [m]"""
     hyper: dict[str, float]
-    """what was chosen on the validation images: lr and wd, or wd"""
+    """what was chosen on the validation images; its names are columns of the probe's entry"""
     trials: list[dict[str, float]]
     """every setting that was tried, with its `validation_top1` in percent"""
     n_train: int
     """images of the final fit"""
     n_validation: int
     seconds: float
-    """search, final fit and scoring"""
+    """of search, final fit and scoring"""
     notes: tuple[str, ...] = ()
-    """what the user should know of how it was done"""
+    """what the user should know of this fit, a line each"""
 
     @property
     def top1(self) -> float:
         """Percent of the test images whose class came first."""
         return percent_within(self.ranks, 1)
 
-    @property
-    def top5(self) -> float:
-        """Percent of the test images whose class was among the first five."""
-        return percent_within(self.ranks, 5)
-
 
 def check_probe_data(data: ProbeData) -> None:
-    """Refuse what no probe can learn from.
+    """Refuse data that no probe can learn from.
 
     Raises:
         CogError: shapes that do not fit together, no test images, labels out of range, fewer
@@ -127,7 +121,7 @@ def _check_part(name: str, x: Features, y: NDArray[np.int64], n_classes: int) ->
     if y.min() < 0 or y.max() >= n_classes:
         raise CogError(
             f"expected {name} labels in 0…{n_classes - 1}, found {y.min()}…{y.max()}",
-            "number the classes from 0 in the sorted order of their wnids",
+            "number the classes from 0, in the sorted order of their wnids",
         )
     for start in range(0, len(x), _BLOCK):
         finite = np.isfinite(x[start : start + _BLOCK]).all(axis=1)

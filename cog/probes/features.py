@@ -1,8 +1,8 @@
-"""Features that stay as they were stored, and become unit rows a few at a time.
+"""Features as they are stored, of which a batch or a block at a time becomes unit rows.
 
-The whole of a data set is never copied: a batch or block of rows is taken, made float32 and of
-length 1, and a one for the bias is appended. On a CPU the caller's array itself is read; on another
-device it is copied there once, in its own type.
+A data set is never copied as a whole: some rows are taken, made float32 and of length 1, and a one
+for the bias is appended. On a CPU the caller's array itself is read; to another device it is copied
+once, in its own type.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from cog.probes.data import Features
 
-CPU_BLOCK = 1024  # rows: with their outputs they stay in the cache of a core
-DEVICE_BLOCK = 2**25  # numbers at once, 128 MiB, elsewhere: few and large products
+CPU_BLOCK = 1024  # rows, which stay in the cache of a core together with their outputs
+DEVICE_BLOCK = 2**25  # numbers at once on other devices, 128 MiB: few and large products
 
 
 @dataclass(frozen=True)
@@ -27,33 +27,33 @@ class UnitFeatures:
     """Some rows of stored features, with their labels, on the device that does the work."""
 
     source: Tensor
-    """float16, float32 or float64 [m, d], never written to"""
+    """float16, float32 or float64 [m, d], which is only read"""
     scale: Tensor
-    """1 / length of each row of the source, 1 for a zero row: [m, 1] of the type to work in"""
+    """1 / length of each row of the source, 1 for a zero row: [m, 1] of the type of unit rows"""
     labels: Tensor
     """int64[m]"""
     rows: Tensor
-    """int64[n], those that are meant"""
+    """int64[n], which rows of the source these are"""
 
     def __len__(self) -> int:
-        """How many rows are meant."""
+        """How many rows there are: n."""
         return len(self.rows)
 
     @property
     def width(self) -> int:
-        """Columns of the rows that are taken: d and the one."""
+        """Columns of a unit row, the one for the bias included: d + 1."""
         return self.source.shape[1] + 1
 
     def only(self, rows: NDArray[np.int64]) -> UnitFeatures:
         """Other rows of the same source, which is shared."""
         return replace(self, rows=torch.tensor(rows, device=self.source.device))
 
-    def take(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit rows with a last column of ones [b, d + 1], and labels, at int64[b] of `rows`."""
-        return self._unit(self.rows[places])
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit rows with a last column of ones [b, d + 1], and labels, of int64[b] of `rows`."""
+        return self._unit(self.rows[indices])
 
     def blocks(self, n_classes: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All rows in order, in blocks for which `n_classes` outputs a row are no burden."""
+        """All rows in order, in blocks small enough for `n_classes` outputs a row."""
         on_cpu = self.source.device.type == "cpu"
         size = CPU_BLOCK if on_cpu else max(DEVICE_BLOCK // max(n_classes, self.width), CPU_BLOCK)
         for rows in torch.split(self.rows, size):
@@ -72,14 +72,14 @@ def unit_features(
     device: str,
     dtype: torch.dtype = torch.float32,
 ) -> UnitFeatures:
-    """All rows of an array [m, d], which is read where it lies if the device is the CPU.
+    """All rows of an array [m, d] with labels [m]; on a CPU the array is not copied.
 
     >>> features = unit_features(np.array([[3, 4], [0, 0]], np.float16), np.array([1, 0]), "cpu")
     >>> x, y = features.take(torch.tensor([1, 0]))
     >>> x.tolist(), y.tolist()
     ([[0.0, 0.0, 1.0], [0.6000000238418579, 0.800000011920929, 1.0]], [0, 1])
     """
-    with warnings.catch_warnings():  # an array that may not be written to is fine: it is only read
+    with warnings.catch_warnings():  # of an array that is read-only, which is fine here
         warnings.simplefilter("ignore", UserWarning)
         source = torch.from_numpy(x).to(device)
     scale = torch.empty(len(x), 1, dtype=dtype, device=device)
@@ -88,5 +88,5 @@ def unit_features(
     ):
         length = torch.linalg.vector_norm(some, dim=1, keepdim=True, dtype=torch.float64)
         inverse.copy_(1 / length.where(length > 0, 1.0))
-    everything = torch.arange(len(x), device=device)
-    return UnitFeatures(source, scale, torch.tensor(y, device=device), everything)
+    rows = torch.arange(len(x), device=device)
+    return UnitFeatures(source, scale, torch.tensor(y, device=device), rows)

@@ -1,9 +1,9 @@
-"""Heads that train together, of which those that lag behind may be given up early.
+"""Heads that train together; those that lag behind may be given up early.
 
 In: images to train and to validate on, h pairs of learning rate and weight decay.
-Out: for each pair the validation top-1 when it ended, and after which epoch that was.
-Source of giving up: successive halving (Jamieson & Talwalkar, AISTATS 2016); the stages are ours.
-Cost: that of SGD; with the recipe's stages 27 % of it.
+Out: for each pair the validation top-1 when it ended, and after how many epochs that was.
+Source: successive halving (Jamieson & Talwalkar, AISTATS 2016); the stages are ours.
+Cost: that of SGD, or 27 % of it with the stages of the recipe.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def race(
     settings: ProbeSettings,
     tried: Sequence[Settings],
 ) -> list[tuple[float, int]]:
-    """Train heads together; for each the validation top-1 when it ended, and after which epoch.
+    """Train heads together; gives for each its last validation top-1, and after how many epochs.
 
     All run to the end, unless the recipe stops early: then after each of its stages only a share
-    of the heads, the best on the validation images, goes on.
+    of the heads goes on, those that are best on the validation images.
     """
     recipe = settings.recipe
     early = recipe.sgd_early_stop and len(tried) > 1
@@ -45,17 +45,14 @@ def race(
         scores = percent_right(heads.finished(), validation)
         for head, top1 in zip(racing, scores, strict=True):
             results[head] = (top1, done)
-        order = sorted(range(len(racing)), key=lambda place: -scores[place])
+        order = sorted(range(len(racing)), key=lambda index: -scores[index])
         kept = sorted(order[: math.ceil(share * len(racing))])
-        heads, racing = heads.only(kept), [racing[place] for place in kept]
+        heads, racing = heads.only(kept), [racing[index] for index in kept]
     return results
 
 
 def percent_right(layers: Tensor, features: UnitFeatures) -> list[float]:
-    """Percent of each of the layers [h, c, d + 1]; 0 for one that diverged.
-
-    As `label_ranks` has it, the first of equal classes is the one that counts.
-    """
+    """Top-1 in percent of each of the layers [h, c, d + 1]; 0 for one that diverged."""
     heads, n_classes, width = layers.shape
     right = torch.zeros(heads, dtype=torch.int64, device=layers.device)
     for x, y in features.blocks(heads * n_classes):

@@ -2,11 +2,11 @@
 
 In: features and labels of training and test images, a seed, N shots or all.
 Out: the ranks of the right classes on the test images, the chosen k, every trial.
-- Among unit features, the k training images of greatest cosine each vote for their class with
-  exp(cosine / temperature), and the votes of a class are added up. Classes without a vote come
-  last, by their index: with k = 1 there is little to be learnt from top-5.
-- k is chosen on the validation images, or an even 20,000 of them, from one pass that serves all
-  k; then the images of the final fit are the neighbours of the test images.
+- The k training images of greatest cosine each vote for their class with exp(cosine /
+  temperature), and the votes of a class are added up. Classes without a vote come last, by their
+  index: with k = 1, top-5 says little.
+- k is chosen on the validation images, or on an even 20,000 of them, in one pass for all k; then
+  the neighbours of the test images are sought among the images of the final fit.
 Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR
 2018, section 3.4, and DINO (Caron et al., ICCV 2021, section 3.2; eval_knn.py), which tries k = 10,
 20, 100 and 200. Cost: 2·n·m·d operations for the neighbours of m images among n.
@@ -38,10 +38,10 @@ ASKED_AT_ONCE = 1024  # images whose neighbours are sought together
 def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
     """Choose k on validation images, then classify the test images.
 
-    `progress` is called with (done, total) in images whose neighbours were sought.
+    `progress` counts images whose neighbours were sought.
 
     Raises:
-        CogError: data that cannot be learnt from, or nothing to validate on.
+        CogError: data that no probe can learn from, or no image to validate on.
     """
     train, test = prepared(data, settings)
     begun = time.perf_counter()

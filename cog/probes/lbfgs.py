@@ -1,18 +1,18 @@
 """Softmax regression by L-BFGS on all rows: a convex problem, run to its optimum.
 
-In: images, a weight decay, where to start.
+In: unit features of n rows, a weight decay, a layer to start from.
 Out: the layer [c, d + 1] that minimises mean cross-entropy + wd/2 · (|W|² + |b|²).
 - Two-loop L-BFGS (Nocedal & Wright, Numerical Optimization, algorithms 7.4 and 7.5) whose first
   guess of the Hessian is that of an undecided layer, s · XᵀX/n + wd · I for every class, with s the
-  mean of p (1 − p). One XᵀX serves the whole path. Measured: 80 evaluations for five decays where
+  mean of p (1 − p). One XᵀX serves all decays. Measured: 80 evaluations for five decays where
   plain L-BFGS takes over 1,000.
 - The step is halved or doubled until it meets the weak Wolfe conditions (Lewis & Overton 2013,
-  algorithm 2.6), which a convex function with a finite minimum always allows.
-- It stops when the step to come promises to lower the objective by less than `tolerance` of it:
-  half the Newton decrement, with the Hessian as L-BFGS knows it. Measured: what was left to gain
-  was 1 to 4 times that where accuracy peaks, up to 30 times at a decay of 1e-8 from zero weights.
-- Products are made in the type of the images, sums over blocks in float64: the line search
-  compares objectives that differ in the seventh digit.
+  algorithm 2.6). A convex function with a finite minimum always has such a step.
+- It stops when the next step promises to lower the objective by less than `tolerance` of it: half
+  the Newton decrement, with the Hessian of L-BFGS. Measured: the true distance to the minimum was
+  1 to 4 times that where accuracy peaks, up to 30 times at a decay of 1e-8 from zero weights.
+- Products are made in the type of unit rows, sums over blocks in float64: the line search compares
+  objectives that differ in the seventh digit.
 Source: ours (the official solver is SGD). Cost: 4·n·c·(d + 1) operations an evaluation,
 2·n·(d + 1)² for XᵀX, (d + 1)³/3 a decay.
 """
@@ -32,8 +32,8 @@ from cog.probes.features import UnitFeatures
 HISTORY = 10
 DECREASE, CURVATURE = 1e-4, 0.9  # the usual constants of the Wolfe conditions
 MOST_STEPS = 20  # tried in one line search
-SAMPLE = 4096  # rows that tell how decided a layer is
-NOISE = 0.01  # of the objective, in roundings of its type: the mean of many rows has less than one
+SAMPLE = 4096  # rows from which `indecision` is estimated
+NOISE = 0.01  # of the objective, in units of its type's rounding: a mean over many rows
 
 Precondition = Callable[[Tensor], Tensor]
 Pair = tuple[Tensor, Tensor, Tensor]  # change of layer, of gradient, of preconditioned gradient
@@ -41,10 +41,10 @@ Pair = tuple[Tensor, Tensor, Tensor]  # change of layer, of gradient, of precond
 
 @dataclass(frozen=True)
 class Optimum:
-    """Where L-BFGS ended."""
+    """The layer at which L-BFGS ended."""
 
     layer: Tensor
-    """[c, d + 1] of the type of the images, the last column is the bias"""
+    """[c, d + 1] of the type of unit rows, the last column is the bias"""
     evaluations: int
     converged: bool
     """False if its iterations ran out"""
@@ -68,12 +68,12 @@ def fit_lbfgs(
     """Minimise the objective from a start.
 
     Args:
-        images: n rows; on the device that does the work.
+        features: n rows, on the device that does the work.
         wd: weight decay, for the bias too; at least 0.
         start: [c, d + 1].
-        tolerance: of the objective, on what is left to gain.
-        iterations: at most so many.
-        moment: what `second_moment` gave for these images or for most of them; made if missing.
+        tolerance: stop when the next step promises to gain less than this share of the objective.
+        iterations: the most that it makes.
+        moment: the `second_moment` of these rows or of most of them; computed if missing.
     """
     start = start.to(features.scale.device, torch.float64)
     if moment is None:
@@ -91,7 +91,7 @@ def fit_lbfgs(
             break
         then, tried = _line_search(at, step, lambda layer: _evaluate(layer, features, wd), slack)
         evaluations += tried
-        if then is None:  # nothing lower that this type can tell
+        if then is None:  # no lower value that this type can tell apart
             converged = True
             break
         eased_then = precondition(then.gradient)
@@ -117,9 +117,9 @@ def objective(layer: Tensor, features: UnitFeatures, wd: float) -> tuple[float, 
 
 
 def second_moment(features: UnitFeatures) -> Tensor:
-    """What the first guess of the Hessian is made of, float64.
+    """The data's part of the first guess of the Hessian, float64.
 
-    XᵀX / n of the rows with their ones [d + 1, d + 1]; of fewer rows than columns X / √n itself,
+    XᵀX / n of the rows with their ones [d + 1, d + 1]; for fewer rows than columns X / √n itself
     [n, d + 1].
     """
     width = features.width
@@ -134,16 +134,16 @@ def second_moment(features: UnitFeatures) -> Tensor:
 
 def indecision(layer: Tensor, features: UnitFeatures) -> float:
     """The mean of p · (1 − p) over classes and a sample of the rows."""
-    places = torch.arange(0, len(features), math.ceil(len(features) / SAMPLE), device=layer.device)
-    x, _ = features.take(places)
+    some = torch.arange(0, len(features), math.ceil(len(features) / SAMPLE), device=layer.device)
+    x, _ = features.take(some)
     p = (x @ layer.to(x).T).softmax(dim=1)
     return float((p * (1 - p)).mean())
 
 
 def _preconditioner(moment: Tensor, indecision: float, wd: float) -> Precondition:
-    """Multiplication by (s · XᵀX/n + wd · I)⁻¹; never singular, even with no decay.
+    """Multiplication by (s · XᵀX/n + wd · I)⁻¹, which is never singular, even with no decay.
 
-    From X itself by the identity of Woodbury: one factor of n × n in place of (d + 1) × (d + 1).
+    From X itself by Woodbury's identity: a factor of n × n in place of one of (d + 1) × (d + 1).
     """
     scale, whole = max(indecision, 1e-12), len(moment) == moment.shape[1]
     curvature = scale * (moment if whole else moment @ moment.T)
@@ -165,9 +165,10 @@ def _evaluate(layer: Tensor, features: UnitFeatures, wd: float) -> _Point:
 
 
 def _two_loops(gradient: Tensor, eased: Tensor, pairs: deque[Pair]) -> Tensor:
-    """The step −H⁻¹ · gradient, H as the pairs tell it.
+    """The step −H⁻¹ · gradient, with the H of the pairs.
 
-    `eased` is the gradient preconditioned. That being linear, one solve an iteration is enough.
+    `eased` is the preconditioned gradient. Preconditioning is linear, so that one solve an
+    iteration is enough.
     """
     rest, step, shares = gradient.clone(), eased.clone(), []
     for moved, bent, bent_eased in reversed(pairs):
@@ -187,7 +188,7 @@ def _line_search(
 ) -> tuple[_Point | None, int]:
     """A point along the step that meets the weak Wolfe conditions, and the evaluations it took.
 
-    None if there is none to be found: the differences are below the noise of the objective.
+    None if no point does: the differences are below the noise of the objective.
     """
     slope = _dot(step, at.gradient)
     low, high, length = 0.0, math.inf, 1.0

@@ -1,22 +1,22 @@
 """The official probe: logistic regression on frozen features, readable from top to bottom.
 
 In: features and labels of training and test images, a seed, N shots or all.
-Out: top-1 and top-5 on the test images, the chosen hyper-parameters, every trial.
+Out: the ranks of the right classes on the test images, the chosen lr and wd, every trial.
 - Every feature vector is scaled to length 1 (a zero vector stays zero); one linear layer with bias.
 - A fifth of every class of the training images is laid aside for validation. With N shots, N
   images a class are then drawn from the rest.
 - Search, solver "sgd": 30 trials (learning rate, weight decay) proposed by TPE, each fitted on what
-  was not laid aside and judged by top-1 of its last epoch on the validation images. An option
-  gives up, in each round, the trials that lag behind.
+  was not laid aside and judged by top-1 of its last epoch on the validation images. With
+  `sgd_early_stop`, trials that lag behind in their round are given up.
   Solver "lbfgs": the optimum for a few decays from strong to weak, each started from the last,
   until the validation accuracy has fallen by more than its standard error.
 - Final fit with the best: on all training images, validation included; with N shots, on the N of
-  the search. Then, for the first time, the test images.
+  the search. Only then are the test images looked at.
 Source: section 4 of the paper and the public code's logreg.py. Differences, each on purpose: the
-trials of a seed share their start and batches (there each goes on where the last left the global
-generator); a trial that diverges counts 0 (there, its last accuracy); the shots of the final fit
-are those of the search (there, N others from all training images); a small class keeps an image
-on each side of the split.
+trials of a seed share their start and batches (there each draws on from the global generator); a
+trial that diverges counts 0 (there, its last accuracy); the shots of the final fit are those of the
+search (there, N others from all training images); a small class keeps an image on each side of the
+split.
 Cost: sgd 31 fits of 100 epochs; lbfgs 5 to 20 passes over the features a decay.
 """
 
@@ -42,21 +42,22 @@ from cog.probes.rows import prepared, rows_to_fit, work_device
 from cog.probes.search import SCORE, Settings, Trial, best_trial, search
 from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
 
-EVALUATIONS_A_DECAY = 8  # of L-BFGS, measured on a few data sets; for estimates only
-STEPS_MEASURED = 4  # of SGD, likewise
-ROWS_MEASURED = 2048  # of L-BFGS, likewise
+# For the estimate of the cost alone:
+EVALUATIONS_A_DECAY = 8  # of L-BFGS, as measured on a few data sets
+STEPS_MEASURED = 4  # of SGD
+ROWS_MEASURED = 2048  # of L-BFGS
 
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
-    """What a search leaves behind."""
+    """What a search found."""
 
     trials: list[Trial]
     best: Trial
     refit: Callable[[UnitFeatures], Tensor]
     """the final fit with the best: layer [c, d + 1]"""
     total: int
-    """how many steps `progress` was promised, the final fit among them"""
+    """the steps that `progress` counts, the final fit included"""
     notes: tuple[str, ...] = ()
 
 
@@ -65,11 +66,11 @@ def logreg(
 ) -> ProbeResult:
     """Choose hyper-parameters on validation images, fit once more, score the test images.
 
-    `progress` is called with (done, total) after each trial and after the final fit.
+    `progress` counts trials, and the final fit as one.
 
     Raises:
-        CogError: data that cannot be learnt from, an unknown solver, nothing to validate on, or a
-            final fit that diverges.
+        CogError: data that no probe can learn from, an unknown solver, no image to validate on, or
+            a final fit that diverges.
     """
     train, test = prepared(data, settings)
     if settings.solver not in _SOLVERS:
@@ -87,7 +88,7 @@ def logreg(
     if not layer.isfinite().all():
         raise CogError(
             f"the final fit diverged with {found.best}",
-            "narrow the ranges of the recipe's lr and wd",
+            "narrow the ranges of lr and wd in the recipe",
         )
     ranks = layer_ranks(layer, test)
     progress(found.total, found.total)
@@ -113,9 +114,9 @@ def _by_sgd(
     recipe, seed = settings.recipe, settings.seed
     if recipe.sgd_early_stop and recipe.trials_per_round < 2:
         raise CogError(
-            "expected rounds of several trials, of which those that lag behind are given up early; "
+            "expected rounds of several trials, of which those that lag behind are given up; "
             "found rounds of one",
-            "set trials_per_round to 10, or leave early stopping off",
+            "give --trials-per-round 10, or leave out --sgd-early-stop",
         )
     fitting = heads_that_fit(
         n_classes, search_on.width, recipe.batch_size, free_memory(search_on.source.device)
@@ -124,7 +125,7 @@ def _by_sgd(
     epochs: list[int] = []
 
     def score(tried: Sequence[Settings]) -> list[float]:
-        """Of one round, as many at a time as fit in memory."""
+        """The scores of one round, whose heads train as many at a time as fit in memory."""
         scores: list[float] = []
         for start in range(0, len(tried), fitting):
             some = tried[start : start + fitting]
@@ -154,7 +155,7 @@ def _by_sgd(
 
 
 def _memory_note(fitting: int, per_round: int) -> tuple[str, ...]:
-    """Said only where memory changes how the work is done."""
+    """A note where memory changes how the work is done."""
     if fitting >= per_round:
         return ()
     return (f"{fitting} of {per_round} heads fit in memory, so they train in turn",)
@@ -196,7 +197,7 @@ def _by_lbfgs(
 
 
 def _error(percent: float, count: int) -> float:
-    """The standard error of a share of so many images, in percent: less of a fall is noise."""
+    """The standard error of an accuracy on so many images, in percent."""
     return math.sqrt(percent * (100 - percent) / count)
 
 
@@ -204,7 +205,7 @@ _SOLVERS = {"sgd": _by_sgd, "lbfgs": _by_lbfgs}
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:
-    """Seconds of a fit, roughly: a few steps on random data are timed, and multiplied."""
+    """Seconds of a fit, roughly: those of a few steps on random data times the number of steps."""
     recipe, solver, n_rows = settings.recipe, settings.solver, size.n_train
     some = min(recipe.batch_size if solver == "sgd" else ROWS_MEASURED, n_rows)
     x = np.random.default_rng(0).random((some, size.dim), np.float32)

@@ -1,71 +1,44 @@
-"""How good scores are: top-k accuracy with a stated rule for ties, by class, and how sure it is."""
+"""How good a probe is: metrics of the ranks that it gives to the right classes of test images.
+
+In: ranks int64[m], how many of the c classes come before the right one (cog/probes/ranks.py);
+labels int64[m]; c. Out: numbers in percent. To add a metric: a function and its entry in `METRICS`
+here, and its column in cog/results.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
 
+Ranks = NDArray[np.int64]
+Labels = NDArray[np.int64]
 
-def label_ranks(scores: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many classes come before the right one in each row; 0 where the right one is first.
 
-    A class comes before another if its score is strictly higher; of equal scores the lower class
-    index comes first.
-
-    Args:
-        scores: float[m, c], higher is better; infinities are scores like any other.
-        labels: int64[m], in 0…c−1.
-
-    Returns:
-        int64[m], in 0…c−1.
+def percent_within(ranks: Ranks, k: int) -> float:
+    """Top-k accuracy: the percent of images whose right class is among the first k.
 
     Raises:
-        CogError: NaN among the scores, or a label that no column stands for.
+        CogError: no ranks, or k below 1.
 
-    >>> label_ranks(np.array([[0.1, 0.7, 0.2], [0.5, 0.5, 0.0]]), np.array([2, 1])).tolist()
-    [1, 1]
+    >>> percent_within(np.array([0, 1, 4, 9]), k=5)
+    75.0
     """
-    if np.isnan(scores).any():
+    if k < 1 or not len(ranks):
         raise CogError(
-            "expected scores that are numbers, found NaN",
-            "look for NaN in the features, or for a fit that diverged",
+            f"expected k ≥ 1 and at least one row, found k = {k} and {len(ranks)} rows",
+            "give at least one test image",
         )
-    n_classes = scores.shape[1]
-    _check_labels(labels, n_classes)
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
-    lower = np.arange(n_classes) < labels[:, None]
-    before = (scores > own) | ((scores == own) & lower)
-    ranks: NDArray[np.int64] = before.sum(axis=1, dtype=np.int64)
-    return ranks
+    return 100.0 * int((ranks < k).sum()) / len(ranks)
 
 
-def top_k(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
-    """Percent of the rows whose right class is among the k first; ties as in `label_ranks`.
+def mean_per_class(ranks: Ranks, labels: Labels, n_classes: int) -> float:
+    """The mean over classes of their top-1; classes without images are left out.
 
-    With k ≥ c it is 100.
-
-    Args:
-        scores: float[m, c], higher is better.
-        labels: int64[m], in 0…c−1.
-        k: at least 1.
-
-    Raises:
-        CogError: NaN among the scores, labels out of range, no rows, or k below 1.
-
-    >>> top_k(np.array([[0.1, 0.7, 0.2], [0.5, 0.5, 0.0]]), np.array([1, 1]), k=1)
-    50.0
-    """
-    return percent_within(label_ranks(scores, labels), k)
-
-
-def mean_per_class(ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int) -> float:
-    """The mean over classes of their top-1, in percent; classes without images are left out.
-
-    Args and errors are those of `per_class_top1`.
+    The arguments and the errors are those of `per_class_top1`.
 
     >>> mean_per_class(np.array([0, 0, 0, 2]), np.array([0, 0, 0, 1]), n_classes=3)
     50.0
@@ -73,15 +46,8 @@ def mean_per_class(ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classe
     return float(np.nanmean(per_class_top1(ranks, labels, n_classes)))
 
 
-def per_class_top1(
-    ranks: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int
-) -> NDArray[np.float64]:
+def per_class_top1(ranks: Ranks, labels: Labels, n_classes: int) -> NDArray[np.float64]:
     """Top-1 of each class in percent, float64[c]; NaN for a class without images.
-
-    Args:
-        ranks: int64[m], what `label_ranks` gives.
-        labels: int64[m], in 0…c−1.
-        n_classes: c.
 
     Raises:
         CogError: no rows, ranks and labels of different numbers, or labels out of range.
@@ -95,7 +61,11 @@ def per_class_top1(
             f"found {len(ranks)} ranks and {len(labels)} labels",
             "give the labels of the images that the ranks are of",
         )
-    _check_labels(labels, n_classes)
+    if not 0 <= labels.min() <= labels.max() < n_classes:
+        raise CogError(
+            f"expected labels in 0…{n_classes - 1}, found {labels.min()}…{labels.max()}",
+            "number the classes from 0",
+        )
     counts = np.bincount(labels, minlength=n_classes)
     hits = np.bincount(labels[ranks == 0], minlength=n_classes)
     with np.errstate(invalid="ignore"):
@@ -103,18 +73,16 @@ def per_class_top1(
     return shares
 
 
-def bootstrap_interval(
-    ranks: NDArray[np.int64], k: int = 1, level: float = 0.95
-) -> tuple[float, float]:
-    """Where top-k would lie, in percent, were the m test images drawn anew from themselves.
+def bootstrap_interval(ranks: Ranks, k: int = 1, level: float = 0.95) -> tuple[float, float]:
+    """Where top-k would lie, in percent, if the m test images were drawn anew from themselves.
 
     The percentile interval of the bootstrap over images. Each draw hits with the share p of hits,
-    so that the hits of m draws are binomial (m, p): its quantiles are exact, without any draw. It
-    leaves out what another training set or another seed would change.
+    so the number of hits is binomial (m, p): its quantiles are exact and need no draw. The
+    interval leaves out what another training set or another seed would change.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, chapter 13.
 
     Args:
-        ranks: int64[m], what `label_ranks` gives.
+        ranks: int64[m].
         k: at least 1.
         level: the share of the draws between the ends, strictly between 0 and 1.
 
@@ -133,39 +101,11 @@ def bootstrap_interval(
     return 100.0 * float(ends[0]) / len(ranks), 100.0 * float(ends[1]) / len(ranks)
 
 
-def standard_error(values: NDArray[np.floating] | Sequence[float]) -> float:
-    """The standard error of the mean of independent values; NaN for fewer than two.
-
-    With s the deviation of the sample (n − 1 in its denominator) it is s / √n.
-
-    >>> round(standard_error([1.0, 2.0, 3.0]), 3)
-    0.577
-    """
-    if len(values) < 2:
-        return float("nan")
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
-
-
-def percent_within(ranks: NDArray[np.int64], k: int) -> float:
-    """Top-k accuracy in percent from the ranks that `label_ranks` gives.
-
-    Raises:
-        CogError: no ranks, or k below 1.
-
-    >>> percent_within(np.array([0, 1, 4, 9]), k=5)
-    75.0
-    """
-    if k < 1 or not len(ranks):
-        raise CogError(
-            f"expected k ≥ 1 and at least one row, found k = {k} and {len(ranks)} rows",
-            "give at least one test image",
-        )
-    return 100.0 * int((ranks < k).sum()) / len(ranks)
-
-
-def _check_labels(labels: NDArray[np.int64], n_classes: int) -> None:
-    if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
-        raise CogError(
-            f"expected labels in 0…{n_classes - 1}, found {labels.min()}…{labels.max()}",
-            "number the classes from 0, one column of scores each",
-        )
+METRICS: dict[str, Callable[[Ranks, Labels, int], float]] = {
+    "top1": lambda ranks, labels, n_classes: percent_within(ranks, 1),
+    "top5": lambda ranks, labels, n_classes: percent_within(ranks, 5),
+    "mean_class": mean_per_class,
+    "top1_low": lambda ranks, labels, n_classes: bootstrap_interval(ranks)[0],
+    "top1_high": lambda ranks, labels, n_classes: bootstrap_interval(ranks)[1],
+}
+"""what a row of the results says of a probe, by the name of its column: percent, more is better"""

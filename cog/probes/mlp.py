@@ -1,11 +1,11 @@
-"""A perceptron with one hidden layer: the other mode of evaluation of masked-image models.
+"""A perceptron with one hidden layer, for features that no linear layer can separate.
 
 In: features and labels of training and test images, a seed, N shots or all.
 Out: the ranks of the right classes on the test images, the chosen rate, every trial.
 - Unit features, each number standardised by the mean and deviation of the images of the fit; a
   layer of 1,024 with ReLU; a linear layer.
-- AdamW with decay 1e-2, batches of the recipe's size, 30 epochs but at least 300 steps (N shots are
-  but one batch or two), half a cosine from the rate to nothing.
+- AdamW with decay 1e-2, batches of the recipe's size, 30 epochs but at least 300 steps (N shots
+  make only one batch or two), half a cosine from the rate to nothing.
 - The rate is chosen on the validation images. All fits of a seed share their start and batches; a
   rate that diverges counts 0.
 Source: ours; no two papers have the same. The standardisation is that of MAE's linear probe (He et
@@ -40,8 +40,10 @@ from cog.probes.sgd import batches
 def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
     """Choose the learning rate on validation images, fit once more, score the test images.
 
+    `progress` counts percents of fits.
+
     Raises:
-        CogError: data that cannot be learnt from, nothing to validate on, or a final fit that
+        CogError: data that no probe can learn from, no image to validate on, or a final fit that
             diverges.
     """
     train, test = prepared(data, settings)
@@ -64,7 +66,9 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     best = best_trial(trials)["lr"]
     network = fit(train.only(rows.final), best, len(trials))
     if not all(weights.isfinite().all() for weights in network.weights):
-        raise CogError(f"the final fit diverged with a rate of {best}", "try another --probe")
+        raise CogError(
+            f"the final fit diverged with a rate of {best}", "give smaller mlp_rates in the recipe"
+        )
     return ProbeResult(
         ranks=_ranks(network, test),
         hyper={"lr": best},
@@ -85,7 +89,7 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
 
 @dataclass(frozen=True)
 class _Network:
-    """The two layers, and what standardises their input."""
+    """The two layers, and the mean and scale that standardise their input."""
 
     mean: Tensor  # [d]
     scale: Tensor  # [d]
@@ -125,9 +129,9 @@ def _fit(
 
 
 def _start(features: UnitFeatures, hidden: int, n_classes: int, seed: int) -> _Network:
-    """Layers as torch.nn.Linear starts them, from a generator of the seed's own."""
+    """Layers as torch.nn.Linear draws them, from a generator of this seed alone."""
     mean, variance = _moments(features)
-    scale = 1 / variance.sqrt().where(variance > 1e-12, 1.0)  # a number that never varies stays 0
+    scale = 1 / variance.sqrt().where(variance > 1e-12, 1.0)  # what never varies becomes 0
     like = features.scale
     generator = torch.Generator().manual_seed(seed)
     weights = []
@@ -153,6 +157,6 @@ def _moments(features: UnitFeatures) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _ranks(network: _Network, features: UnitFeatures) -> NDArray[np.int64]:
-    """In blocks that leave room for the hidden layer."""
+    """The ranks int64[m], in blocks that leave room for the hidden layer."""
     widest = max(len(network.weights[0]), len(network.weights[2]))
     return image_ranks(network.outputs, features, widest)

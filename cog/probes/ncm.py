@@ -1,10 +1,10 @@
-"""Nearest class mean by cosine: nothing is learnt but a mean, and nothing is chosen.
+"""Nearest class mean by cosine: no hyper-parameter, nothing learnt but a mean for each class.
 
 In: features and labels of training and test images, a seed, N shots or all.
 Out: the ranks of the right classes on the test images.
 - A class is the mean of its unit features, scaled to length 1; an image belongs to the class of
   greatest cosine. A class without training images comes last.
-- There is nothing to validate: all images make the means, or the N of each class.
+- Nothing is validated: all images make the means, or the N of each class.
 Source: Mensink et al., "Distance-Based Image Classification", TPAMI 2013; on unit features and with
 means of length 1, Rebuffi et al., "iCaRL", CVPR 2017. The plain distance to a mean that is not
 scaled would favour classes of short means. Cost: one pass over the features.
@@ -28,7 +28,7 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     """Classify the test images by the nearest mean of a class.
 
     Raises:
-        CogError: data that cannot be learnt from.
+        CogError: data that no probe can learn from.
     """
     train, test = prepared(data, settings)
     begun = time.perf_counter()

@@ -1,4 +1,8 @@
-"""The rank of the right class of each image under a fitted layer."""
+"""The rank of an image's right class: how many classes come before it; 0 where it is first.
+
+A class comes before another if its output is strictly higher; of equal outputs the class of lower
+index comes first. All figures of a probe are made of these ranks (cog/probes/metrics.py).
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,14 @@ from cog.probes.features import UnitFeatures
 
 
 def layer_ranks(layer: Tensor, features: UnitFeatures) -> NDArray[np.int64]:
-    """The place of the right class of each image under a layer [c, d + 1], in blocks."""
+    """The ranks int64[m] of images under a linear layer [c, d + 1]."""
     return image_ranks(lambda x: x @ layer.T, features, len(layer))
 
 
 def image_ranks(
     outputs: Callable[[Tensor], Tensor], features: UnitFeatures, n_classes: int
 ) -> NDArray[np.int64]:
-    """The place of the right class of each image, in blocks: no n × c matrix is made.
+    """The ranks int64[m] of images, made in blocks: there is never an m × c matrix.
 
     `outputs` takes unit rows with their ones [b, d + 1] and gives [b, c].
     """
@@ -32,7 +36,7 @@ def image_ranks(
 
 
 def output_ranks(outputs: Tensor, labels: Tensor) -> Tensor:
-    """What `label_ranks` says, where the outputs [b, c] are: int64[b].
+    """The ranks int64[b] of images with outputs [b, c] and labels int64[b] in 0…c−1.
 
     NaN, which a fit that diverged gives, comes before the right class, and is never right.
 

@@ -2,13 +2,13 @@
 
 In: features and labels of training and test images, a seed, N shots or all.
 Out: the ranks of the right classes on the test images, the chosen penalty, every trial.
-- W minimises |Y − XW − b|²/n + penalty · |W|², on unit features; the bias b is not penalised: both
-  sides are centred, and it follows. A class without training images comes last.
-- The covariance of the features is decomposed once, V diag(e) Vᵀ; each penalty is then
+- W minimises |Y − XW − b|²/n + penalty · |W|² on unit features. The bias b is not penalised: it
+  follows from centring both sides. A class without training images comes last.
+- The covariance of the features is decomposed once, V diag(e) Vᵀ; for each penalty W is then
   V diag(1 / (e + penalty)) Vᵀ times the covariance with the classes. Covariances are made in
-  float64: in float32 the small eigenvalues, which small penalties leave in play, drown.
-- The penalty is chosen on the validation images; the final fit decomposes once more, unless it
-  has the images of the search (N shots).
+  float64: small eigenvalues matter under small penalties, and float32 would lose them.
+- The penalty is chosen on the validation images. The final fit decomposes anew, except with N
+  shots, where its images are those of the search.
 Source: Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, sections 3.4.1 and 4.2;
 scikit-learn's Ridge has alpha = n · penalty. Cost: 2·n·d² + 9·d³ operations in float64, twice.
 """
@@ -38,22 +38,22 @@ def ridge(
     """Choose the penalty on validation images, fit once more, score the test images.
 
     Raises:
-        CogError: data that cannot be learnt from, or nothing to validate on.
+        CogError: data that no probe can learn from, or no image to validate on.
     """
     train, test = prepared(data, settings)
     begun = time.perf_counter()
     rows = rows_to_fit(data.train_y, settings)
-    searching, validation = _decompose(train.only(rows.search), data.n_classes), rows.validation
-    judge_on = train.only(validation)
+    search_on = _decompose(train.only(rows.search), data.n_classes)
+    validation = train.only(rows.validation)
     trials: list[Trial] = []
     penalties = settings.recipe.ridge_penalties
     for penalty in penalties:
-        ranks = layer_ranks(searching.layer(penalty), judge_on)
+        ranks = layer_ranks(search_on.layer(penalty), validation)
         trials.append({"penalty": penalty, SCORE: percent_within(ranks, 1)})
         progress(len(trials), len(penalties) + 1)
     best = best_trial(trials)["penalty"]
     same = np.array_equal(rows.final, rows.search)
-    final = searching if same else _decompose(train.only(rows.final), data.n_classes)
+    final = search_on if same else _decompose(train.only(rows.final), data.n_classes)
     ranks = layer_ranks(final.layer(best), test)
     progress(len(penalties) + 1, len(penalties) + 1)
     return ProbeResult(
@@ -76,7 +76,7 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
 
 @dataclass(frozen=True)
 class _Decomposed:
-    """The covariances of some images, ready for any penalty; float64."""
+    """The decomposed covariances of some images, which serve every penalty; float64."""
 
     values: Tensor  # [d], eigenvalues of the features' covariance
     vectors: Tensor  # [d, d], in columns

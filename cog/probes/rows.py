@@ -1,6 +1,6 @@
 """Which images a probe searches on, validates on and is fitted on, and on which device.
 
-Shared by every probe, so that all of one seed and shot count see the same images.
+All probes share it, so that those of one seed and one number of shots see the same images.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class ProbeRows:
     """Rows of the training images, each int64 and sorted."""
 
     search: NDArray[np.int64]
-    """to fit while hyper-parameters are chosen"""
+    """for the fits that choose hyper-parameters"""
     validation: NDArray[np.int64]
-    """to judge them by; disjoint from `search`"""
+    """to judge these fits; disjoint from `search`"""
     final: NDArray[np.int64]
-    """of the fit with the best"""
+    """for the fit with the best hyper-parameters"""
 
 
 def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[UnitFeatures, UnitFeatures]:
-    """All training and all test images on the device: checked and made once for all probes.
+    """Unit features of all training and all test images, checked and made once for all probes.
 
     Raises:
         CogError: data that no probe can learn from.
@@ -48,10 +48,10 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows
     """Split the training images as the settings say.
 
     - All images: a share of every class validates; the final fit takes all, validation included.
-    - N shots, the official order: the share is laid aside first, N images a class are drawn from
-      the rest, and both fits take these N.
-    - N shots, validation within: N images a class are drawn first, a share of those validates,
-      and the final fit takes the N: nothing else was looked at.
+    - N shots, "official": the share is laid aside first, N images a class are drawn from the rest,
+      and both fits take these N.
+    - N shots, "within": N images a class are drawn first, a share of those validates, and the
+      final fit takes the N: no other image is used.
 
     Raises:
         CogError: no class has an image to spare for validation.
@@ -66,7 +66,7 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows
 
 
 def final_rows(labels: NDArray[np.int64], settings: ProbeSettings) -> NDArray[np.int64]:
-    """The rows of the final fit alone, for a probe that validates nothing."""
+    """The rows of the final fit, for a probe that chooses nothing."""
     return _rows(labels, settings).final
 
 
@@ -85,5 +85,5 @@ def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows:
 
 
 def work_device(settings: ProbeSettings) -> str:
-    """The device of the settings, but the CPU in place of mps, which lacks float64."""
+    """The device of the settings; the CPU in place of mps, which has no float64."""
     return "cpu" if settings.device.startswith("mps") else settings.device

@@ -1,8 +1,8 @@
 """Which training images a probe learns from: the validation part, and nested few-shot subsets.
 
 The rows of a class are shuffled by a generator of (seed, purpose, class), so what is drawn from a
-class depends on nothing but the seed, its label and its own rows.
-Source: the split and few-shot functions of the public code's feature_ops.py, but for its slice that
+class depends only on the seed, its label and its own rows.
+Source: the split and few-shot functions of the public code's feature_ops.py, without its slice that
 loses every class of fewer than five images. Cost: one sort of the labels.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 
-_VALIDATION, _SHOTS = 0, 1  # purposes: the two draws of one seed have nothing in common
+_VALIDATION, _SHOTS = 0, 1  # purposes: the two draws of one seed are independent
 
 
 def validation_split(
@@ -24,7 +24,7 @@ def validation_split(
     """Take a share of every class for validation; gives the rows to train on and to validate on.
 
     Of n images of a class int(n × share) validate, but at least one, and at least one is left to
-    train on; the only image of a class trains, so such a class is not validated.
+    train on. A class of one image trains on it and is not validated.
 
     Args:
         labels: int64[m], not negative.
@@ -55,8 +55,8 @@ def few_shot(
 ) -> NDArray[np.int64]:
     """Draw `shots` images a class from the given rows; a class with fewer gives all it has.
 
-    The official order takes the validation part first: `rows` are those that `validation_split`
-    leaves to train on. For one seed the draws are nested: those of 1 lie within those of 2.
+    In the official order `rows` are those that `validation_split` leaves to train on. For one seed
+    the draws are nested: those of 1 shot lie within those of 2.
 
     Args:
         labels: int64[m], the labels of all images.
@@ -85,7 +85,7 @@ def few_shot(
 def _rows_by_class(
     labels: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each label that the rows have, with its rows in ascending order."""
+    """Each label of the rows, with its rows in ascending order."""
     rows = np.sort(rows)
     order = rows[np.argsort(labels[rows], kind="stable")]
     found, starts = np.unique(labels[order], return_index=True)

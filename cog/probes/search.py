@@ -1,8 +1,8 @@
 """Choosing hyper-parameters: Optuna proposes, a validation score judges, every trial is kept.
 
 - The sampler is the protocol's: a multivariate TPE with the probe's seed (public code: logreg.py).
-- Trials come in rounds by ask and tell. Rounds of one are the official order: each proposal knows
-  all results before it. In longer rounds a constant liar keeps the proposals apart.
+- Trials come in rounds. Rounds of one are the official order: each proposal uses all results before
+  it. In longer rounds Optuna's constant liar keeps the proposals apart.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def search(
     per_round: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> list[Trial]:
-    """Try settings, the later ones where the earlier did well, and give every trial in order.
+    """Try settings, later ones near those that did well; gives every trial in order.
 
     Args:
-        score: takes the settings of one round and gives a score (percent on validation images)
-            for each; a score that is not finite is kept as 0.
+        score: takes the settings of one round and gives for each its top-1 on the validation
+            images in percent; one that is not finite counts 0.
         ranges: name → (low, high), each drawn log-uniformly.
         n_trials: how many in all.
         seed: of the sampler.
         per_round: trials that are proposed before any of them is scored.
-        progress: told after each round how many trials are done.
+        progress: called after each round with the number of trials that are done.
 
     Returns:
         For each trial its settings and, under `SCORE`, its score.
@@ -75,7 +75,7 @@ def _suggest(trial: optuna.Trial, ranges: Mapping[str, tuple[float, float]]) -> 
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Neither log lines nor warnings about experimental options; all as before afterwards."""
+    """No log lines and no warnings about experimental options, until the block ends."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -1,6 +1,6 @@
-"""Which probes are fitted on features, and the row of results that each gives.
+"""Which probes a run fits: their kinds, solvers, shots and seeds.
 
-Shared by `cog evaluate`, which has images, and `cog probe`, which has any features.
+`cog evaluate`, which has images, and `cog probe`, which has any features, share it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Softmax regression by SGD with momentum, for several heads (learning rate, decay) at once.
 
-In: images, h learning rates and weight decays.
+In: unit features of n rows, h learning rates and h weight decays.
 Out: one layer a head, [h, c, d + 1]; the last column is the bias.
 - Each epoch goes once through a fresh permutation of the rows in batches; the last may be short.
 - Each step: mean cross-entropy over the batch; gradient + wd × layer (bias too) into the velocity;
   layer −= lr × velocity.
 - The rate follows half a cosine over the epochs, one epoch late.
 - Heads share batches and their start, and never mix: each gets what it would get alone.
-- A step waits for nothing: rows, rates and decays are on the device before an epoch begins. On a
-  GPU the step is recorded once and replayed.
+- No step copies to the device: rows, rates and decays are there before an epoch begins. On a GPU
+  the step is recorded once as a CUDA graph and replayed.
 Source: the public code's logreg.py and iterators.py (torch.nn.Linear, torch.optim.SGD).
 Cost: 4·n·c·(d + 1) multiplications and additions an epoch and head.
 """
@@ -37,21 +37,21 @@ PRODUCTS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-"""how the matrix products are made, and the type that their factors are rounded to"""
+"""how matrix products are made, and the type to which this file rounds their factors"""
 
 Step = Callable[[Tensor], None]
 
 
 @dataclass(frozen=True)
 class Heads:
-    """Heads in training; a step changes the tensors in place."""
+    """Heads in training; a step changes their tensors in place."""
 
     lrs: tuple[float, ...]
     wds: tuple[float, ...]
     layers: Tensor
     """[h, c, d + 1]"""
     velocity: Tensor
-    """likewise"""
+    """[h, c, d + 1]"""
 
     def only(self, kept: Sequence[int]) -> Heads:
         """Some of the heads, in the given order."""
@@ -60,9 +60,9 @@ class Heads:
         return Heads(lrs, wds, self.layers[which], self.velocity[which])
 
     def finished(self) -> Tensor:
-        """The layers; one that is not finite is all NaN.
+        """The layers [h, c, d + 1]; one that diverged is all NaN.
 
-        What stops being finite stays so: infinite weights give NaN for their softmax.
+        A layer that is not finite never becomes finite again: its softmax is NaN.
         """
         alive = self.layers.isfinite().flatten(1).all(1)
         return self.layers.where(alive[:, None, None], torch.nan)
@@ -78,18 +78,18 @@ def fit_sgd(
 ) -> Tensor:
     """Fit one layer for each pair of learning rate and weight decay.
 
-    A head whose loss or weights stop being finite comes back as NaN, and disturbs no other.
+    A head that diverges is all NaN and does not change the others.
 
     Args:
-        images: n rows; on the device that does the work, and of the type to work in.
+        features: n rows, on the device that does the work.
         lrs: h learning rates.
         wds: h weight decays.
         n_classes: c.
         recipe: its epochs, batch_size, momentum and products are used.
-        seed: of the start and of the batches; the same on a CPU gives the same bits.
+        seed: of the start and of the batches; on a CPU equal seeds give equal bits.
 
     Returns:
-        [h, c, d + 1].
+        [h, c, d + 1] of the type of unit rows.
     """
     heads = start_heads(features, lrs, wds, n_classes, seed)
     train(heads, features, recipe, seed, range(recipe.epochs))
@@ -99,7 +99,7 @@ def fit_sgd(
 def start_heads(
     features: UnitFeatures, lrs: Sequence[float], wds: Sequence[float], n_classes: int, seed: int
 ) -> Heads:
-    """Heads before their first epoch, all with the same layer."""
+    """Heads before their first epoch, which all start from the same layer."""
     start = initial_layer(n_classes, features.width, seed).to(features.scale)
     layers = start.repeat(len(lrs), 1, 1)
     return Heads(tuple(lrs), tuple(wds), layers, torch.zeros_like(layers))
@@ -109,12 +109,12 @@ def train(heads: Heads, features: UnitFeatures, recipe: Recipe, seed: int, epoch
     """Take the heads through some of the recipe's epochs, counted from 0.
 
     Raises:
-        CogError: the recipe's products are of no known kind.
+        CogError: an unknown kind of products.
     """
     if recipe.products not in PRODUCTS:
         raise CogError(
-            f"expected products in one of {', '.join(PRODUCTS)}, found {recipe.products!r}",
-            "float32 is the official one",
+            f"expected products of {', '.join(PRODUCTS)}, found {recipe.products!r}",
+            "give --products float32, which is the official one",
         )
     device = heads.layers.device
     rates = heads.layers.new_tensor(
@@ -134,10 +134,10 @@ def train(heads: Heads, features: UnitFeatures, recipe: Recipe, seed: int, epoch
 
 
 def scheduled_lr(lr: float, epoch: int, epochs: int) -> float:
-    """The learning rate of an epoch, counted from 0: half a cosine that lags one epoch.
+    """The learning rate of an epoch, counted from 0: half a cosine, one epoch late.
 
-    The public code sets the rate of epoch e after epoch e has run, so that the first two run at
-    the full rate and the last at that of the one before: lr/2 · (1 + cos(π · max(e − 1, 0) / E)).
+    The public code sets the rate of epoch e after epoch e has run, so the first two epochs run at
+    the full rate: lr/2 · (1 + cos(π · max(e − 1, 0) / E)).
 
     >>> [round(scheduled_lr(1.0, epoch, 4), 3) for epoch in range(4)]
     [1.0, 1.0, 0.854, 0.5]
@@ -148,7 +148,7 @@ def scheduled_lr(lr: float, epoch: int, epochs: int) -> float:
 def initial_layer(n_classes: int, width: int, seed: int) -> Tensor:
     """Where every head starts: float32 [c, width], uniform in ±1/√d with d = width − 1.
 
-    That is what torch.nn.Linear does, for its weights and for its bias.
+    torch.nn.Linear draws its weights and its bias so.
     """
     uniform = torch.rand(n_classes, width, generator=_generator(seed, _START))
     return (2 * uniform - 1) / math.sqrt(width - 1)
@@ -159,16 +159,16 @@ def batches(
 ) -> Iterator[Tensor]:
     """The batches of an epoch: int64 rows that together are a permutation of all rows.
 
-    It is drawn on the CPU, the same for every device, and moved once.
+    The CPU draws it, so that it is the same for every device.
     """
     order = torch.randperm(n_rows, generator=_generator(seed, _BATCHES, epoch))
     return iter(torch.split(order.to(device), size))
 
 
 def heads_that_fit(n_classes: int, width: int, batch_size: int, free_bytes: int) -> int:
-    """How many heads can be trained at once in so much memory; at least one.
+    """How many heads can train at once in so many bytes; at least one.
 
-    A head holds its layer, velocity and gradient, and for a batch three arrays of outputs, in
+    A head needs its layer, velocity and gradient, and three arrays of a batch's outputs, all in
     float32.
 
     >>> heads_that_fit(n_classes=1000, width=2049, batch_size=1024, free_bytes=2**30)
@@ -178,7 +178,7 @@ def heads_that_fit(n_classes: int, width: int, batch_size: int, free_bytes: int)
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that heads may take there: half of what is free, or 1 GiB where that is not told."""
+    """Bytes that heads may take: half of what is free, or 1 GiB where the system does not say."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0]) // 2
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:
@@ -192,9 +192,9 @@ def _generator(*key: int) -> torch.Generator:
 
 
 def _make_step(heads: Heads, rate: Tensor, features: UnitFeatures, recipe: Recipe) -> Step:
-    """A step of all heads on the rows of a batch; `rate` [h] is read when it runs.
+    """A step of all heads on the rows of a batch; it reads `rate` [h] whenever it runs.
 
-    The gradient for the outputs is (softmax − one-hot) / b; all heads make one matrix product.
+    The gradient for the outputs is (softmax − one-hot) / b; all heads share one matrix product.
     """
     n_heads, n_classes, width = heads.layers.shape
     layers, velocity = (each.view(-1, width) for each in (heads.layers, heads.velocity))
@@ -222,7 +222,7 @@ def _make_step(heads: Heads, rate: Tensor, features: UnitFeatures, recipe: Recip
 
 @contextmanager
 def _matrix_products(products: str) -> Iterator[None]:
-    """Float32 products in full, or rounded to TF32 where the device can; as before afterwards."""
+    """Set whether the device may round float32 products to TF32, until the block ends."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if products == "tf32" else "highest")
     try:
@@ -234,7 +234,7 @@ def _matrix_products(products: str) -> Iterator[None]:
 def _recorded(step: Step, batch: Tensor, state: Sequence[Tensor]) -> Step:
     """The step as a CUDA graph for batches of this size; the step itself if it cannot be recorded.
 
-    Trying it out and recording it leave the state as it was.
+    The trial step before the recording changes the tensors in `state`; they are put back.
     """
     held, before = batch.clone(), [each.clone() for each in state]
     graph = torch.cuda.CUDAGraph()

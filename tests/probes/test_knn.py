@@ -11,9 +11,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from cog.probes.data import ProbeData
 from cog.probes.features import unit_features
 from cog.probes.knn import _ranks, knn
-from cog.probes.metrics import label_ranks
 from cog.probes.sampling import validation_split
-from tests.support.probe_data import QUICK, clusters, settings
+from tests.support.probe_data import QUICK, clusters, ranks_by_sorting, settings
 
 
 def theirs(x, y, k):
@@ -34,7 +33,7 @@ def test_votes_are_scikit_learn_s(k):
     model = theirs(data.train_x.astype(np.float64), data.train_y, k)
     votes = model.predict_proba(data.test_x.astype(np.float64))
     assert 20 < np.mean(ranks == 0) * 100 < 80
-    assert ranks.tolist() == label_ranks(votes, data.test_y).tolist()
+    assert ranks.tolist() == ranks_by_sorting(votes, data.test_y).tolist()
 
 
 def test_one_pass_serves_all_k():
@@ -67,7 +66,7 @@ def test_few_images_offer_few_k():
     assert [trial["k"] for trial in result.trials] == [1, 5]
 
 
-def test_a_image_is_its_own_nearest_neighbour():
+def test_an_image_is_its_own_nearest_neighbour():
     """Random labels can be known by heart only."""
     data = clusters(n_train=200, d=20)
     y = np.random.default_rng(1).integers(0, 6, 200)

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,70 +14,90 @@ from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
 from cog.errors import CogError
 from cog.probes.metrics import (
+    METRICS,
     bootstrap_interval,
-    label_ranks,
     mean_per_class,
     per_class_top1,
     percent_within,
-    standard_error,
-    top_k,
 )
+from cog.probes.ranks import output_ranks
+from tests.support.probe_data import ranks_by_sorting
 
 m, c = 12, 6
 distinct_scores = arrays(
     np.float64, (m, c), elements=st.integers(-1000, 1000).map(float), unique=True
 )
-few_values = arrays(np.float32, (m, c), elements=st.sampled_from([0.0, 1.0, 2.0]))
+few_values = arrays(np.float32, (m, c), elements=st.sampled_from([-np.inf, 0.0, 1.0, 2.0, np.inf]))
 some_labels = arrays(np.int64, m, elements=st.integers(0, c - 1))
+METRIC = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
 
-@given(distinct_scores, some_labels, st.integers(1, c))
-def test_equals_scikit_learn(scores, labels, k):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of k = c
-        theirs = top_k_accuracy_score(labels, scores, k=k, labels=np.arange(c))
-    assert top_k(scores, labels, k) == pytest.approx(100 * theirs)
+def ranks_of(scores, labels):
+    return output_ranks(torch.tensor(scores), torch.tensor(labels)).numpy()
 
 
-@given(few_values, some_labels)
-def test_ties_go_to_the_lower_class(scores, labels):
-    order = np.argsort(-scores, axis=1, kind="stable")
-    expected = [row.tolist().index(label) for row, label in zip(order, labels, strict=True)]
-    assert label_ranks(scores, labels).tolist() == expected
+# Ranks
 
 
 @given(few_values, some_labels)
-def test_rises_with_k_up_to_100(scores, labels):
-    percents = [top_k(scores, labels, k) for k in range(1, c + 3)]
-    assert percents == sorted(percents)
-    assert percents[c - 1 :] == [100.0] * 3
+def test_of_equal_scores_the_class_of_lower_index_comes_first(scores, labels):
+    assert ranks_of(scores, labels).tolist() == ranks_by_sorting(scores, labels).tolist()
 
 
-@given(distinct_scores, some_labels, st.integers(1, c))
-def test_only_the_order_of_scores_counts(scores, labels, k):
-    assert top_k(scores, labels, k) == top_k(np.exp(scores / 100), labels, k)
-
-
-def test_infinities_are_scores():
-    scores = np.array([[np.inf, 0, -np.inf]] * 3)
-    assert label_ranks(scores, np.arange(3)).tolist() == [0, 1, 2]
+@given(distinct_scores, some_labels)
+def test_only_the_order_of_scores_counts(scores, labels):
+    assert (ranks_of(scores, labels) == ranks_of(np.exp(scores / 100), labels)).all()
 
 
 def test_equal_scores_name_the_first_class():
-    assert top_k(np.zeros((4, 4)), np.arange(4), 1) == 25.0
+    assert ranks_of(np.zeros((4, 4)), np.arange(4)).tolist() == [0, 1, 2, 3]
 
 
-def test_nan_is_an_error():
-    scores = np.zeros((2, 3))
-    scores[1, 2] = np.nan
-    with pytest.raises(CogError, match="NaN"):
-        top_k(scores, np.array([0, 0]), 1)
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_nan_is_never_right(column):
+    outputs = np.array([[0.0, 9.0, 0.0]])
+    outputs[0, column] = np.nan
+    assert ranks_of(outputs, np.array([1])) != [0]
 
 
-@pytest.mark.parametrize("label", [-1, 3])
-def test_label_without_a_column(label):
-    with pytest.raises(CogError, match="labels in 0…2"):
-        top_k(np.zeros((1, 3)), np.array([label]), 1)
+# Metrics
+
+
+@METRIC
+def test_every_metric_is_100_where_all_are_right_and_0_where_none_is(metric):
+    labels = np.arange(m) % c
+    assert metric(np.zeros(m, np.int64), labels, c) == 100
+    assert metric(np.full(m, c - 1), labels, c) == 0
+
+
+@METRIC
+@given(arrays(np.int64, m, elements=st.integers(0, c - 1)), some_labels)
+def test_no_metric_falls_where_an_image_gets_a_better_rank(metric, ranks, labels):
+    better = ranks.copy()
+    better[3] = max(0, ranks[3] - 1)
+    assert 0 <= metric(ranks, labels, c) <= metric(better, labels, c) <= 100
+
+
+@METRIC
+@given(arrays(np.int64, m, elements=st.integers(0, c - 1)), some_labels)
+def test_the_order_of_images_does_not_matter(metric, ranks, labels):
+    order = np.random.default_rng(0).permutation(m)
+    assert metric(ranks[order], labels[order], c) == pytest.approx(metric(ranks, labels, c))
+
+
+@given(distinct_scores, some_labels, st.integers(1, c))
+def test_top_k_is_scikit_learn_s(scores, labels, k):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of k = c
+        theirs = top_k_accuracy_score(labels, scores, k=k, labels=np.arange(c))
+    assert percent_within(ranks_of(scores, labels), k) == pytest.approx(100 * theirs)
+
+
+@given(few_values, some_labels)
+def test_top_k_rises_with_k_up_to_100(scores, labels):
+    percents = [percent_within(ranks_of(scores, labels), k) for k in range(1, c + 3)]
+    assert percents == sorted(percents)
+    assert percents[c - 1 :] == [100.0] * 3
 
 
 def test_nothing_to_count():
@@ -91,18 +112,19 @@ def test_mean_per_class_is_scikit_learn_s_balanced_accuracy(scores, labels):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of predictions that no label has
         theirs = balanced_accuracy_score(labels, scores.argmax(axis=1))
-    assert mean_per_class(label_ranks(scores, labels), labels, c) == pytest.approx(100 * theirs)
+    assert mean_per_class(ranks_of(scores, labels), labels, c) == pytest.approx(100 * theirs)
 
 
 @given(few_values, some_labels)
 def test_each_class_has_its_own_top_1(scores, labels):
-    found = per_class_top1(label_ranks(scores, labels), labels, c)
+    ranks = ranks_of(scores, labels)
+    found = per_class_top1(ranks, labels, c)
     for label in range(c):
-        own = labels == label
-        expected = top_k(scores[own], labels[own], 1) if own.any() else np.nan
+        own = ranks[labels == label]
+        expected = percent_within(own, 1) if len(own) else np.nan
         np.testing.assert_equal(found[label], expected)
     counts = np.bincount(labels, minlength=c)
-    assert np.nansum(found * counts) / m == pytest.approx(top_k(scores, labels, 1))
+    assert np.nansum(found * counts) / m == pytest.approx(percent_within(ranks, 1))
 
 
 @pytest.mark.parametrize(
@@ -163,13 +185,3 @@ def test_interval_of_nothing_or_at_no_level():
     for level in (0.0, 1.0, 95):
         with pytest.raises(CogError, match="level between 0 and 1"):
             bootstrap_interval(np.zeros(3, np.int64), level=level)
-
-
-def test_standard_error_is_the_deviation_of_means():
-    rng = np.random.default_rng(4)
-    means = rng.normal(70, 2, size=(20_000, 5)).mean(axis=1)
-    errors = [standard_error(rng.normal(70, 2, size=5)) for _ in range(2000)]
-    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(means.std(), rel=0.05)
-    assert standard_error([3.0, 3.0]) == 0
-    assert np.isnan(standard_error([3.0]))
-    assert np.isnan(standard_error([]))

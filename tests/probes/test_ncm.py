@@ -11,9 +11,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
 
-from cog.probes.metrics import label_ranks
 from cog.probes.ncm import class_sums, ncm
-from tests.support.probe_data import clusters, features, settings
+from tests.support.probe_data import clusters, features, ranks_by_sorting, settings
 
 SETTINGS = settings("exact")
 
@@ -22,7 +21,7 @@ def test_ranks_are_those_of_cosines_to_scikit_learn_s_centroids():
     data = clusters(spread=2.0)
     centroids = NearestCentroid().fit(normalize(data.train_x), data.train_y).centroids_
     result = ncm(data, SETTINGS)
-    expected = label_ranks(cosine_similarity(data.test_x, centroids), data.test_y)
+    expected = ranks_by_sorting(cosine_similarity(data.test_x, centroids), data.test_y)
     assert 20 < result.top1 < 90
     assert result.ranks.tolist() == expected.tolist()
     assert (result.hyper, result.trials, result.n_validation) == ({}, [], 0)

@@ -24,7 +24,7 @@ def test_share_of_a_class(n, validating):
 
 @pytest.mark.parametrize("n", range(2, 7))
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_both_sides_keep_a_image(n, share):
+def test_both_sides_keep_an_image(n, share):
     train, validation = validation_split(np.zeros(n, np.int64), share, seed=22)
     assert len(train) >= 1
     assert len(validation) >= 1

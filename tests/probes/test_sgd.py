@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -17,7 +16,6 @@ from cog.probes.metrics import percent_within
 from cog.probes.ranks import layer_ranks
 from cog.probes.sgd import (
     PRODUCTS,
-    _recorded,
     batches,
     fit_sgd,
     heads_that_fit,
@@ -140,53 +138,30 @@ def test_heads_that_fit_grow_with_memory():
     assert sizes[3] == pytest.approx(10 * sizes[2], rel=0.1)
 
 
-class FakeGraph:
-    """Stands in for a CUDA graph on a CPU: remembers the step that is recorded, and repeats it."""
-
-    step = None
-
-    def replay(self):
-        self.step()
-
-
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a CUDA device")
 @pytest.mark.parametrize("recordable", [True, False])
-def test_a_recorded_step_is_the_step(monkeypatch, recordable):
-    """Recording leaves the state alone, and replays read each batch from one place."""
+def test_steps_replayed_on_a_gpu_give_the_layers_of_the_cpu(monkeypatch, recordable):
+    """One batch of an epoch is full, and replayed; where a step cannot be recorded it just runs."""
+    replays = []
 
-    class Recording:
-        def __init__(self, graph):
-            self.graph = graph
+    class CountedGraph(torch.cuda.CUDAGraph):
+        def replay(self):
+            replays.append(1)
+            super().replay()
 
-        def __enter__(self):
-            if not recordable:
-                raise RuntimeError("operation not permitted when stream is capturing")
-            self.graph.step = lambda: step(held[-1])
+    def refuse(graph):
+        raise RuntimeError("operation not permitted when stream is capturing")
 
-        def __exit__(self, *error):
-            return False
-
-    class Stream:
-        def wait_stream(self, other):
-            pass
-
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "graph", Recording)
-
-    state, held, total = torch.zeros(1), [], torch.zeros(1)
-
-    def step(batch):
-        held.append(batch)
-        state.add_(batch.sum())
-
-    recorded = _recorded(step, torch.tensor([1, 2]), [state])
-    assert state == 0
-    for batch in (torch.tensor([3, 4]), torch.tensor([5, 6])):
-        recorded(batch)
-        total += batch.sum()
-    assert state == total == 18
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", CountedGraph)
+    if not recordable:
+        monkeypatch.setattr(torch.cuda, "graph", refuse)
+    lrs, wds = [0.1, 1.0, 7.0], [1e-4, 1e-12, 1e-3]
+    on_cpu, on_gpu = (
+        fit_sgd(features(clusters(), torch.float32, device), lrs, wds, 6, QUICK, seed=22).cpu()
+        for device in ("cpu", "cuda")
+    )
+    torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-4)
+    assert len(replays) == (QUICK.epochs if recordable else 0)
 
 
 # Heads that race

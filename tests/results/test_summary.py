@@ -15,11 +15,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from scipy.stats import t
+from scipy.stats import sem, t
 
 from cog.cli.main import main
 from cog.errors import CogError
-from cog.probes.metrics import standard_error
 from cog.recipe import UNSEEN
 from cog.results.differences import against, drop, left_out
 from cog.results.files import read_results
@@ -70,7 +69,7 @@ def test_a_summary_is_of_its_rows():
         top1 = [row["top1"] for row in own]
         assert got["seeds"] == len(own) == 3
         assert got["top1"] == pytest.approx(sum(top1) / 3)
-        assert got["se"] == pytest.approx(standard_error(top1))
+        assert got["se"] == pytest.approx(sem(top1))
         assert got["low"] == pytest.approx(np.mean([row["top1_low"] for row in own]))
         assert got["high"] == pytest.approx(np.mean([row["top1_high"] for row in own]))
         assert got["top5"] == pytest.approx(np.mean([row["top5"] for row in own]))
@@ -78,7 +77,7 @@ def test_a_summary_is_of_its_rows():
         for name in ("seen_data", "family", "parameters", "dim", "feature_bytes", "n_test"):
             assert got[name] == own[0][name]
         of_test = (got["high"] - got["low"]) / (2 * 1.96)
-        assert got["error"] == pytest.approx((standard_error(top1) ** 2 + of_test**2) ** 0.5)
+        assert got["error"] == pytest.approx((sem(top1) ** 2 + of_test**2) ** 0.5)
 
 
 def test_errors_that_are_not_known_count_as_none():
@@ -402,7 +401,7 @@ def test_every_number_of_a_table_is_of_its_rows(odd):
     for place, (name, *cells) in enumerate(rows, start=1):
         for column, (dataset, cell) in enumerate(zip(header[1:], cells, strict=True), start=1):
             own = odd[(odd["model"] == name.rstrip("†")) & (odd["dataset"] == dataset)]["top1"]
-            assert cell == f"{own.mean():.2f} ± {standard_error(own.to_numpy()):.2f}"
+            assert cell == f"{own.mean():.2f} ± {sem(own.to_numpy()):.2f}"
             best[column] = max(best.get(column, (0, 0)), (own.mean(), place))
     assert page.bold == {(place, column) for column, (_, place) in best.items()}
 

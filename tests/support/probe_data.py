@@ -30,18 +30,24 @@ def clusters(n_train=120, n_test=90, d=12, c=6, spread=1.0, seed=0):
     return ProbeData(draw(train_y), train_y, draw(test_y), test_y, c)
 
 
-def settings(solver="sgd", shots=None, seed=22, recipe=QUICK):
-    return ProbeSettings(solver, shots, seed, recipe, "cpu")
+def settings(solver="sgd", shots=None, seed=22, recipe=QUICK, device="cpu"):
+    return ProbeSettings(solver, shots, seed, recipe, device)
 
 
-def features(data, dtype=torch.float64):
-    return unit_features(data.train_x, data.train_y, "cpu", dtype)
+def features(data, dtype=torch.float64, device="cpu"):
+    return unit_features(data.train_x, data.train_y, device, dtype)
 
 
 def tensors(data, dtype=torch.float64):
     """The same rows by other means: unit features with their ones, and labels."""
     x = data.train_x / np.linalg.norm(data.train_x.astype(np.float64), axis=1, keepdims=True)
     return torch.tensor(np.c_[x, np.ones(len(x))], dtype=dtype), torch.tensor(data.train_y)
+
+
+def ranks_by_sorting(scores, labels):
+    """The rank of each label among the classes sorted by score; of equal ones the first leads."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return (order == labels[:, None]).argmax(axis=1)
 
 
 def assert_same(first, second):
