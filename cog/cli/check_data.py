@@ -38,7 +38,7 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
     "--split",
     type=_PATH,
     metavar="DIR|FILE.pkl",
-    help="Official lists: the images they name must be there.",
+    help="Official lists; the images that they name must be there.",
 )
 @click.option(
     "--decode/--no-decode",
@@ -50,7 +50,7 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
     "--report",
     type=_PATH,
     metavar="FILE.csv",
-    help="Write all findings there; the same command goes on with it.",
+    help="Write all findings there; the same command continues it.",
 )
 @click.option("--workers", type=_COUNT, help="Threads.  [default: one a core]")
 @click.option(
@@ -84,7 +84,7 @@ def check_data(
     """Check the images at ROOT: which classes are missing, short or damaged.
 
     ROOT is what `cog evaluate --images` takes. Exit status 1 if anything is missing, short, damaged
-    or unreadable; duplicates and odd images are told only.
+    or unreadable; duplicates and odd images are only reported.
 
     \b
     Example:
@@ -93,7 +93,7 @@ def check_data(
     """
     from cog.cli.terminal import Terminal
     from cog.datasets.check import check as library
-    from cog.datasets.find import DatasetOptions
+    from cog.datasets.dataset import DatasetOptions
     from cog.levels.files import read_levels
 
     options = DatasetOptions(root, in1k, split, only or ())
@@ -110,22 +110,22 @@ def check_data(
         )
         for note in found.notes:
             terminal.notify(note)
-    _tell(found)
+    _show(found)
     if report is not None:
         click.echo(report)
     context.exit(0 if found.sound else 1)
 
 
-def _tell(found: DataCheck) -> None:
-    """A line a dataset, the first findings of every kind, and what to fetch."""
+def _show(found: DataCheck) -> None:
+    """A line a dataset, the first findings of every kind, and what to download."""
     counts = found.counts
     for part in found.parts:
         own = {kind: n for (dataset, kind), n in counts.items() if dataset == part.dataset}
-        told = ", ".join(f"{n:,} {kind}" for kind, n in own.items()) or "nothing to tell"
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in own.items()) or "nothing to report"
         n_classes = len(set(part.images.labels.tolist()))
         click.echo(
             f"{part.dataset:10} {n_classes:,} of {part.n_wanted:,} classes, "
-            f"{len(part.images):,} images{' decoded' if found.decoded else ''}: {told}"
+            f"{len(part.images):,} images{' decoded' if found.decoded else ''}: {kinds}"
         )
     for kind in dict.fromkeys(finding.finding for finding in found.findings):
         rows = [finding for finding in found.findings if finding.finding == kind]
@@ -134,5 +134,5 @@ def _tell(found: DataCheck) -> None:
         if len(rows) > EXAMPLES:
             click.echo(f"  {kind:10} and {len(rows) - EXAMPLES:,} more")
     for release, wnids in found.to_fetch().items():
-        click.echo(f"to fetch, {len(wnids):,} from {release}\n  {' '.join(wnids)}")
+        click.echo(f"to download, {len(wnids):,} from {release}\n  {' '.join(wnids)}")
     click.echo("sound" if found.sound else "not sound")

@@ -19,7 +19,7 @@ _BUILD_OPTIONS = (
     click.option("--counts", metavar="FILE",
                  help="CSV wnid,images: images per concept.  [default: those of in21k]"),
     click.option("--images", metavar="ROOT",
-                 help="Count images on disk instead: ROOT/<wnid>/* or ROOT/<wnid>.tar."),
+                 help="Count images on disk instead; ROOT is that of `cog evaluate --images`."),
     click.option("--min-images", type=click.IntRange(min=1), metavar="N",
                  help="Images that a concept needs.  [default: 782 = 732 + 50]"),
     click.option("--no-min-images", is_flag=True, help="Any number of images will do."),

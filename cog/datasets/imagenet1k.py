@@ -1,4 +1,4 @@
-"""ImageNet-1K as it comes: train/ by class, val/ by class or flat with labels beside it; shards."""
+"""ImageNet-1K as released: train/ by class, val/ by class or flat with labels beside it; shards."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import numpy as np
 
 from cog.datasets.splits import Split, keep_classes
 from cog.errors import CogError
-from cog.images.find import find_images
+from cog.images.find import find_images, source_of
 from cog.images.image_list import choose
 from cog.images.listing import Listing
-from cog.images.sources import IMAGE_SOURCES
 from cog.images.sources.folder import image_names
 
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -27,10 +26,11 @@ KAGGLE = "LOC_val_solution.csv"
 def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False) -> Split:
     """Training and test images of ImageNet-1K: all of `root`/train and all of `root`/val.
 
-    Or of the shards (tar or Parquet) in `root` or `root`/data with train and val in their names.
+    Instead of these folders there may be shards (tar or Parquet), in `root` or `root`/data, with
+    train and val in their names.
 
     Raises:
-        CogError: a folder or the labels are not there, an image of a flat val/ has no label, or
+        CogError: a folder or the labels are not there; an image of a flat val/ has no label; or
             classes are missing (with `allow_missing` they are left out).
     """
     wnids = tuple(sorted(set(wnids)))
@@ -66,9 +66,8 @@ def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
     folder = _part(root, "val")
     if folder.name != "val":
         return find_images(folder, wnids)
-    by_class = folder.is_dir() and any(s.count(folder, wnids) for s in IMAGE_SOURCES.values())
     names = image_names(folder)
-    if by_class or not names:
+    if not names or source_of(folder, wnids):
         return find_images(folder, wnids)
     wnid_of = _val_labels(root)
     unlabelled = [name for name in names if _key(name) not in wnid_of]
@@ -76,7 +75,7 @@ def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
         raise CogError(
             f"{len(unlabelled):,} of {len(names):,} images in {folder} have no label: "
             f"{', '.join(unlabelled[:5])}",
-            "remove what is not ImageNet's, or sort the images into folders by wnid",
+            "remove images that are not ImageNet's, or sort the images into folders by wnid",
         )
     paths: dict[str, list[str]] = {wnid: [] for wnid in wnids}
     for name in names:  # sorted
@@ -96,14 +95,14 @@ def _key(name: str) -> int:
 
 
 def _val_labels(root: Path) -> dict[int, str]:
-    """The wnid of each validation image by its number, from whichever labels are there."""
+    """The wnid of each validation image by its number, from the labels that are there."""
     for kaggle in (root / KAGGLE, root / "val" / KAGGLE):
         if kaggle.is_file():
             return _kaggle_labels(kaggle)
     folder, packed = root / DEVKIT / "data", root / f"{DEVKIT}.tar.gz"
     if not folder.is_dir() and not packed.is_file():
         raise CogError(
-            f"{root / 'val'} is flat and its labels are not there",
+            f"{root / 'val'} has no folders by class, and the labels of its images are not there",
             f"put {packed.name} or {KAGGLE} into {root}, or sort the images into folders by wnid",
         )
     try:
@@ -112,31 +111,31 @@ def _val_labels(root: Path) -> dict[int, str]:
         else:
             meta, truth = (_member(packed, name) for name in ("meta.mat", GROUND_TRUTH))
         return _devkit_labels(meta, truth)
-    except Exception as error:  # a damaged file makes the readers raise all sorts of things
+    except Exception as error:  # the readers raise nearly anything for damaged files
         raise CogError(
             f"cannot read the labels of {DEVKIT} in {root} ({type(error).__name__}: {error})",
-            "fetch the development kit again",
+            "download the development kit again",
         ) from error
 
 
 def _member(packed: Path, name: str) -> bytes:
-    """The bytes of one file of the packed devkit."""
+    """The bytes of one file of the packed development kit."""
     with tarfile.open(packed) as archive:
         file = archive.extractfile(f"{DEVKIT}/data/{name}")
         if file is None:
-            raise ValueError(f"{name} is no file")
+            raise ValueError(f"{name} is not a file")
         return file.read()
 
 
 def _devkit_labels(meta: bytes, truth: bytes) -> dict[int, str]:
-    """Labels of the devkit: line n holds the ILSVRC2012_ID of image n."""
+    """The labels of the development kit: line n holds the ILSVRC2012_ID of image n."""
     from scipy.io import loadmat
 
     synsets = np.atleast_1d(loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
     wnid_of_id = {
         int(synset["ILSVRC2012_ID"]): str(synset["WNID"])
         for synset in synsets
-        if int(synset["num_children"]) == 0  # inner synsets have ids too, above 1,000
+        if int(synset["num_children"]) == 0  # inner synsets have ids above 1,000
     }
     ids = [int(line) for line in truth.split()]
     return {number: wnid_of_id[id_] for number, id_ in enumerate(ids, start=1)}
@@ -148,7 +147,7 @@ def _kaggle_labels(file: Path) -> dict[int, str]:
         rows = list(csv.DictReader(text, restval=""))
     if not rows or not {"ImageId", "PredictionString"} <= set(rows[0]):
         raise CogError(
-            f"expected the columns ImageId and PredictionString in {file}", "fetch it again"
+            f"expected the columns ImageId and PredictionString in {file}", "download it again"
         )
     first = ((_key(row["ImageId"]), row["PredictionString"].partition(" ")[0]) for row in rows)
     return {number: wnid for number, wnid in first if number and wnid}

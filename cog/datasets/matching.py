@@ -1,4 +1,4 @@
-"""Images of a list among those that are there: releases differ in case and in extension."""
+"""Find listed images among those that are there: releases differ in case and in extension."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class Match(NamedTuple):
-    """Rows of what is there, in the order of the list, without what is absent."""
+    """Rows of the images that are there, in the order of the list; and the absent ones."""
 
     rows: NDArray[np.intp]
     absent: list[str]
@@ -18,10 +18,10 @@ class Match(NamedTuple):
 
 
 def match_listed(listed: Sequence[str], there: Sequence[str]) -> Match:
-    """Find listed paths among those of a class: by name, else by name but for case and extension.
+    """Find listed paths among those of a class: by name, else ignoring case and extension.
 
-    An image that the list names itself is never taken for another, and neither is one of two that
-    differ only so.
+    The second way never takes an image that the list itself names, nor one of two images that are
+    alike but for case and extension.
 
     >>> match_listed(["n1/a.JPEG", "n1/b.JPEG", "n1/c.JPEG"], ["n1/A.jpg", "n1/b.JPEG"])
     Match(rows=array([0, 1]), absent=['n1/c.JPEG'], renamed={'n1/a.JPEG': 'n1/A.jpg'})

@@ -1,6 +1,6 @@
-"""The official lists of test images, and of training images where they are given: which files.
+"""The official lists of test images, and of training images if there are any.
 
-Text lists, one file a level, have only the test images; the pickle (official.py) has both.
+Text lists, one file a level, have only the test images; the pickle (official_pickles.py) has both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Lists = dict[str, tuple[str, ...]]
 
 
 def read_lists(tests: Path | None, wnids: Sequence[str]) -> tuple[Lists | None, Lists | None]:
-    """The listed test and training images of each wnid, each None where nothing lists them.
+    """The listed test and training images of each wnid; each None if no list has them.
 
     Raises:
         CogError: as `read_test_lists`, or as `read_split_file` for the official pickle.
@@ -35,8 +35,8 @@ def read_lists(tests: Path | None, wnids: Sequence[str]) -> tuple[Lists | None, 
 def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The images of each wnid that the lists of a folder (`*.txt`) name, sorted.
 
-    A line is `n01322508/n01322508_2514.JPEG 0`; the label is the place of the wnid among the sorted
-    `wnids`. Lines of other wnids belong to other levels and are passed over.
+    A line is `n01322508/n01322508_2514.JPEG 0`; the label is the index of the wnid in the sorted
+    `wnids`. Lines of other wnids belong to other levels and are ignored.
 
     Raises:
         CogError: no list there, or a line whose label is not that of `wnids`.
@@ -57,7 +57,7 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
             if label != [str(label_of[wnid])]:
                 raise CogError(
                     f"{file} line {number}: expected an image and label {label_of[wnid]}, the "
-                    f"place of {wnid} among its {len(wnids):,} classes; found {line!r}",
+                    f"index of {wnid} in its {len(wnids):,} classes; found {line!r}",
                     "give --split and --levels that belong together",
                 )
             listed[wnid].add(path)
@@ -65,7 +65,7 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without the space around them."""
+    """Numbered lines without spaces at either end."""
     with file.open(encoding="utf-8", errors="replace") as text:
         for number, line in enumerate(text, start=1):
             yield number, line.strip()

@@ -1,10 +1,10 @@
-"""The official pickles of ImageNet-CoG, read without running anything that they hold.
+"""The official pickles of ImageNet-CoG, read without running any code that they call for.
 
 - `cog_concepts_split_file.pkl`: dict wnid → {"train": array, "test": array} of file names.
 - `cog_levels_mapping_file.pkl`: a list of five lists of 1,000 wnids.
 
-Nothing but lists, dicts, strings, numbers and numpy arrays of strings is made from a pickle: what
-it calls for is looked up in a table of ours, and arrays are built here from their bytes.
+It gives nothing but lists, dicts, strings, numbers and numpy arrays of strings. The names that
+it calls for are looked up in a table of our own, and arrays are built here from their bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cog.errors import CogError
 SPLIT_FILE = "cog_concepts_split_file.pkl"
 MAPPING_FILE = "cog_levels_mapping_file.pkl"
 
-# Official training images by the sha256 of a level's sorted wnids, a line each; 50,000 test.
+# Official numbers of training images, by the sha256 of a level's sorted wnids, one a line.
 TOTALS = {
     "73957b077d5317cc89f948ad9dca276f08e69a4c2b51fc0d34561c2972f6d709": 1_118_804,
     "17db3b0592709d83e74526376ebbcc595c83b99b6f9cd82f652370cb5ba92f67": 1_115_788,
@@ -31,7 +31,7 @@ TOTALS = {
     "202a2926ec641e02422c9711fd76db2a7a22863702cfa4a3c7943c8ebdd15586": 1_091_654,
 }
 TEST_TOTAL = 50_000
-_HINT = "fetch it again from the benchmark's page (github.com/naver/cog)"
+_HINT = "download it again from the benchmark's page (github.com/naver/cog)"
 
 
 def read_split_file(
@@ -39,10 +39,10 @@ def read_split_file(
 ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Training and test images of each of the wnids, as sorted paths `wnid/file`.
 
-    A wnid that the file does not have gets none.
+    A wnid that is not in the file has none.
 
     Raises:
-        CogError: the pickle holds anything that a split does not, or is damaged.
+        CogError: the pickle is damaged, or holds something other than a split.
     """
     table = read_pickle(file)
     if not isinstance(table, dict):
@@ -55,7 +55,7 @@ def read_split_file(
         train, test = (_paths(parts[name], wnid, file) for name in ("train", "test"))
         both = set(train) & set(test)
         if both:
-            raise CogError(f"{file} has {min(both)} both to train and to test", _HINT)
+            raise CogError(f"{file} lists {min(both)} both to train and to test", _HINT)
         found[wnid] = train, test
     return found
 
@@ -69,7 +69,7 @@ def _paths(names: Any, wnid: str, file: Path) -> tuple[str, ...]:
     bare = {value.removeprefix(f"{wnid}/") for value in values}
     strange = next((name for name in bare if "/" in name or not name.strip(".")), None)
     if strange is not None:
-        raise CogError(f"{file}: {strange!r} is no file name of {wnid}", _HINT)
+        raise CogError(f"{file}: {strange!r} is not a file name of {wnid}", _HINT)
     return tuple(sorted(f"{wnid}/{name}" for name in bare))
 
 
@@ -77,7 +77,7 @@ def read_mapping_file(file: Path) -> dict[int, tuple[str, ...]]:
     """The sorted wnids of each level, counted from 1.
 
     Raises:
-        CogError: the pickle holds anything that a list of levels does not, or is damaged.
+        CogError: the pickle is damaged, or holds something other than a list of levels.
     """
     try:
         values = [_texts(part) for part in _parts(read_pickle(file))]
@@ -108,10 +108,10 @@ def _texts(value: Any) -> list[str]:
 
 
 def refuse_another_mapping(file: Path, levels: Mapping[int, Sequence[str]]) -> None:
-    """Refuse a mapping file that has other concepts in a level than the levels in use.
+    """Refuse a mapping file whose levels have other concepts than the levels in use.
 
     Raises:
-        CogError: with the number of concepts that differ and the first few, by level.
+        CogError: they differ; the error has the number of such concepts and the first few.
     """
     mapping = read_mapping_file(file)
     found = []
@@ -131,7 +131,7 @@ def refuse_another_mapping(file: Path, levels: Mapping[int, Sequence[str]]) -> N
 
 
 def totals_note(wnids: Sequence[str], n_train: int, n_test: int) -> str:
-    """How the images of an official level differ in number from the official ones, if they do.
+    """A note if the images of an official level differ in number from the official ones.
 
     >>> totals_note(["n02084071"], 3, 4)
     ''
@@ -147,26 +147,26 @@ def totals_note(wnids: Sequence[str], n_train: int, n_test: int) -> str:
 
 
 def read_pickle(file: Path) -> Any:
-    """Lists, dicts, strings, numbers and arrays of strings of a pickle; nothing of it is run.
+    """The lists, dicts, strings, numbers and arrays of strings of a pickle; runs none of its code.
 
     Raises:
-        CogError: it calls for anything else, by name; or it is damaged.
+        CogError: it is damaged, or calls for anything else, which the error names.
     """
     try:
         with file.open("rb") as opened:
             return _Restricted(opened).load()
     except (CogError, OSError):
         raise
-    except Exception as error:  # a damaged pickle makes the reader raise nearly anything
+    except Exception as error:  # the reader raises nearly anything for damaged pickles
         raise CogError(
-            f"{file} is no whole pickle of names ({type(error).__name__}: {error})", _HINT
+            f"{file} is not a whole pickle of names ({type(error).__name__}: {error})", _HINT
         ) from error
 
 
 class _Restricted(pickle._Unpickler):
-    """Looks names up in our table, whatever Python would find under them.
+    """Looks names up in our own table and nowhere else.
 
-    The reader in Python, not the one in C: a hostile number makes that one fill all memory.
+    It is the reader in Python: a hostile number makes the one in C fill all memory.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -175,14 +175,14 @@ class _Restricted(pickle._Unpickler):
         if make is None:
             raise CogError(
                 f"the pickle calls for {module}.{name}, which no list of images needs; "
-                "it is refused, because making it could run code",
+                "it is refused, as it could run code",
                 _HINT,
             )
-        return make()  # a new one each time: a pickle can set attributes of what it is given
+        return make()  # a new one each time: a pickle can set attributes of it
 
 
 class _Dtype:
-    """A numpy dtype as a pickle describes it: built here, for strings and plain numbers only."""
+    """A numpy dtype as a pickle describes it, for strings and plain numbers only."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         if not isinstance(code, str) or code[:1] not in ("U", "S", "O", "i", "u", "b"):
@@ -190,7 +190,7 @@ class _Dtype:
         self.dtype: np.dtype[Any] = np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
-        """Take the order of bytes from the state; all else follows from the code."""
+        """Take the byte order from the state; all else follows from the code."""
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(state[1])
 
@@ -220,7 +220,7 @@ class _Array:
         self.data, self.kind, self.count = data, kind, shape[0]
 
     def values(self) -> list[Any]:
-        """The values; made only when asked for, since there are millions."""
+        """The values; made only when needed, as there are millions."""
         if self.kind.dtype.kind == "O":
             return list(self.data)
         return list(np.frombuffer(self.data, self.kind.dtype, self.count).tolist())
@@ -239,7 +239,7 @@ def _one(kind: Any, data: Any) -> Any:
 
 
 _STAND_INS: dict[tuple[str, str], Callable[[], Any]] = {
-    ("numpy", "ndarray"): lambda: "ndarray",  # a mark that reconstruct is given
+    ("numpy", "ndarray"): lambda: "ndarray",  # an argument of _reconstruct, which ignores it
     ("numpy", "dtype"): lambda: lambda *code: _Dtype(*code),
     ("numpy.core.multiarray", "_reconstruct"): lambda: lambda *_: _Array(),
     ("numpy.core.multiarray", "scalar"): lambda: lambda kind, data: _one(kind, data),

@@ -1,4 +1,4 @@
-"""Which images train and which test: a seeded draw, or the official test lists."""
+"""Which images train and which test: a seeded draw, or the official lists."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from cog.images.listing import Listing
 from cog.recipe import Recipe
 from cog.storage import StoragePath, write_text
 
-TEST_DRAW, TRAIN_DRAW = 0, 1  # a class has one random stream for each
+TEST_DRAW, TRAIN_DRAW = 0, 1  # each class has one random stream for each draw
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training and test images of one dataset; labels count the classes that are there."""
+    """Training and test images of one dataset; labels are indices in the classes kept."""
 
     train: ImageList
     test: ImageList
     left_out: tuple[str, ...]  # wanted wnids without enough images, sorted
     kind: str  # seeded | official-test | official
-    notes: tuple[str, ...] = ()  # what a user should know of it, a sentence each
+    notes: tuple[str, ...] = ()  # for the user, one sentence each
 
 
 def split_images(
@@ -43,18 +43,19 @@ def split_images(
 ) -> Split:
     """Find the images of a dataset and split them.
 
-    Without `tests`, `recipe.test_per_class` images a class are drawn to test. With `tests`, a
-    folder of official lists, the listed ones test. The rest trains, at most `recipe.max_train` a
-    class, drawn with a seed. With the official pickle as `tests` (the file, or the folder that it
-    is in), those that it lists to train do.
+    Without `tests`, a seeded draw takes `recipe.test_per_class` test images from each class. With
+    `tests`, a folder of official lists, the listed images test. Of the rest, a seeded draw takes at
+    most `recipe.max_train` training images a class. If `tests` is the official pickle (the file, or
+    its folder), the draw takes only images that it lists for training.
 
-    A class draws from streams of its own, so other classes change nothing for it; and the training
-    draw sees only what does not test, so a written test list gives the same training set again.
+    Each class has random streams of its own, so it does not depend on other classes. The training
+    draw depends only on the images that do not test, so a test list that `write_split` wrote gives
+    the same training images again.
 
     Raises:
         CogError: no such folder; classes that are missing or have fewer images than the recipe
             needs (with `allow_missing` they are left out); fewer than two classes left; a list
-            that does not fit the wnids, or names an image that is not there.
+            that does not fit the wnids, or that names an image that is not there.
     """
     _check(recipe)
     wnids = tuple(sorted(set(wnids)))
@@ -80,11 +81,12 @@ def split_images(
 
 
 def _check(recipe: Recipe) -> None:
-    """Refuse sizes that no split can have."""
+    """Refuse sizes that are impossible."""
     if not (recipe.test_per_class >= 1 and 1 <= recipe.min_train <= recipe.max_train):
         raise CogError(
             f"expected at least 1 test image a class and 1 ≤ min-train ≤ max-train; found "
-            f"{recipe.test_per_class} to test, {recipe.min_train} to {recipe.max_train} to train",
+            f"{recipe.test_per_class} test images, min-train {recipe.min_train} and max-train "
+            f"{recipe.max_train}",
             "change --test-per-class, --min-train or --max-train",
         )
 
@@ -92,7 +94,7 @@ def _check(recipe: Recipe) -> None:
 def _short_classes(
     listing: Listing, listed: Mapping[str, Sequence[str]] | None, recipe: Recipe
 ) -> dict[str, str]:
-    """Have/need of every class with fewer images than its test and its training need."""
+    """The images that are there and that are needed, `have/need`, of every class with too few."""
     short = {}
     for wnid, paths in listing.paths.items():
         n_test = recipe.test_per_class if listed is None else len(listed[wnid])
@@ -109,14 +111,14 @@ def keep_classes(
     """The wnids that are not `short` (wnid → what it has and needs).
 
     Raises:
-        CogError: some are short and that is not allowed, or fewer than two are left.
+        CogError: some are short and `allow_missing` is false, or fewer than two are left.
     """
     kept = tuple(wnid for wnid in wnids if wnid not in short)
     found = ", ".join(f"{wnid}: {reason}" for wnid, reason in sorted(short.items()))
     if short and not allow_missing:
         raise CogError(
             f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}",
-            "add images, give --allow-missing to go on without them, or ask for fewer images: "
+            "add images, give --allow-missing to leave these classes out, or ask for fewer images: "
             "--test-per-class, --min-train",
         )
     if len(kept) < 2:
@@ -132,12 +134,12 @@ def _generator(recipe: Recipe, wnid: str, draw: int) -> np.random.Generator:
     """The random stream of one class for one purpose."""
     number = wnid.removeprefix("n")
     if not number.isdecimal():
-        raise CogError(f"{wnid!r} is no wnid", "wnids look like n02084071")
+        raise CogError(f"{wnid!r} is not a wnid", "give wnids like n02084071")
     return np.random.default_rng([recipe.split_seed, int(number), draw])
 
 
 def _draw_test(wnid: str, n_images: int, recipe: Recipe) -> NDArray[np.intp]:
-    """Rows that test, drawn from all images of a class."""
+    """The rows of test images, drawn from all images of a class."""
     generator = _generator(recipe, wnid, TEST_DRAW)
     return generator.permutation(n_images)[: recipe.test_per_class]
 
@@ -145,7 +147,7 @@ def _draw_test(wnid: str, n_images: int, recipe: Recipe) -> NDArray[np.intp]:
 def _draw_train(
     wnid: str, rows: NDArray[np.intp], test: NDArray[np.intp], recipe: Recipe
 ) -> NDArray[np.intp]:
-    """Rows that train: those of `rows` that do not test, or `max_train` of them."""
+    """The rows of training images: those of `rows` that do not test, at most `max_train`."""
     rest = np.setdiff1d(rows, test)
     if len(rest) <= recipe.max_train:
         return rest
@@ -155,7 +157,7 @@ def _draw_train(
 def _listed_rows(
     listing: Listing, listed: Mapping[str, Sequence[str]], part: str, notes: list[str]
 ) -> dict[str, NDArray[np.intp]]:
-    """The rows of the listed images of each class; says which are called otherwise on disk."""
+    """The rows of the listed images of each class; a note says which have another name on disk."""
     rows: dict[str, NDArray[np.intp]] = {}
     absent: list[str] = []
     renamed: dict[str, str] = {}
@@ -169,7 +171,7 @@ def _listed_rows(
         raise CogError(
             f"{len(absent):,} listed {part} images are not in {listing.root}: "
             f"{', '.join(absent[:20])}{more}",
-            "add those images, or leave --split out for a split of the images that are there",
+            "add those images, or omit --split to split the images that are there",
         )
     if renamed:
         example = next(iter(renamed.items()))
@@ -183,8 +185,8 @@ def _listed_rows(
 def write_split(split: Split, folder: StoragePath, dataset: str) -> None:
     """Write `test/<dataset>.txt` and `train/<dataset>.txt` in the form of the official lists.
 
-    `--split FOLDER/test` takes them. Labels count all wanted classes, those left out too, as in the
-    official lists. A file that already says the same is left alone.
+    `--split FOLDER/test` reads them. As in the official lists, labels are indices in all wanted
+    classes, with those left out. A file that is equal already is not written.
     """
     for file, text in _split_texts(split, folder, dataset).items():
         if not file.is_file() or file.read_bytes() != text.encode():
@@ -192,21 +194,21 @@ def write_split(split: Split, folder: StoragePath, dataset: str) -> None:
 
 
 def refuse_another_split(split: Split, folder: StoragePath, dataset: str) -> None:
-    """Refuse a folder where another split of the dataset was written: results would be mixed.
+    """Refuse a folder with another split of the dataset: it would mix results.
 
     Raises:
-        CogError: a file is there and says something else.
+        CogError: a file is there and differs.
     """
     for file, text in _split_texts(split, folder, dataset).items():
         if file.is_file() and file.read_bytes() != text.encode():
             raise CogError(
                 f"{file} is of another split of {dataset}: its images or classes differ",
-                "give another --out, or the images, levels and split of that run",
+                "give another --out, or the images, levels and split of the run that wrote it",
             )
 
 
 def _split_texts(split: Split, folder: StoragePath, dataset: str) -> dict[StoragePath, str]:
-    """The files of a split and what they say."""
+    """The files of a split and their contents."""
     wanted = sorted([*split.train.wnids, *split.left_out])
     label_of = {wnid: label for label, wnid in enumerate(wanted)}
     texts = {}

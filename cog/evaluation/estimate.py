@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cog.datasets.find import Dataset
+from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
 from cog.features.batches import decoded

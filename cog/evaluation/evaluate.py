@@ -24,7 +24,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from cog.datasets.find import Dataset
+from cog.datasets.dataset import Dataset
 from cog.datasets.splits import write_split
 from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell

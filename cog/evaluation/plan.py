@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from cog.datasets.find import Dataset, DatasetOptions, find_datasets
+from cog.datasets.dataset import Dataset, DatasetOptions
+from cog.datasets.find import find_datasets
 from cog.datasets.splits import refuse_another_split
 from cog.evaluation.cells import Cell, list_cells
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from cog.datasets.find import Dataset
+from cog.datasets.dataset import Dataset
 from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell
 from cog.evaluation.evaluate import executor_for, make_features, missing_chunks

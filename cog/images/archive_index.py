@@ -1,8 +1,8 @@
 """The images inside one file (a tar, a shard), found once and kept as an index.
 
-The index lies in `.cog-index/` beside the file, or in the user's cache folder where that place
-cannot be written; it holds for the file's size and time of change, and is written by rename.
-Layout: a line of JSON (what the index is of, how many, a checksum), int64 [m, 2], names by line.
+The index lies in `.cog-index/` beside the file, or in the user's cache folder if that folder cannot
+be written. It is valid for one size and time of change of the file, and is written by rename.
+Layout: a line of JSON (which file, how many images, a checksum), int64 [m, 2], a name a line.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
 from cog.errors import CogError
-from cog.images.listing import Listing
+from cog.images.listing import Listing, Span
 from cog.storage import write_bytes
 
-VERSION = 1  # of what is found in a file: another version finds it again
+VERSION = 1  # of what is found in a file; indexes of another version are built again
 FOLDER = ".cog-index"
 WNID_LENGTH = 9
 
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Names, with offset and size of each in bytes, int64 [m, 2]; `skipped` were no images."""
+    """Names with their `Span`s, int64 [m, 2]; `skipped` counts entries that are no images."""
 
     names: list[str]
     spans: NDArray[np.int64]
@@ -43,35 +43,35 @@ class Members:
 def kept_members(
     container: Path, kind: str, find: Callable[[], Members], part: str = ""
 ) -> Members:
-    """What `find` gives for a file, from its index if there is one that still holds.
+    """What `find` gives for a file, read from its index if that is still valid.
 
     Args:
         container: the file.
-        kind: whatever else the result depends on; another kind is another index.
-        find: called only without an index.
-        part: of the file, where an index holds only a part of it.
+        kind: whatever else the result depends on; another kind needs another index.
+        find: called only without a valid index.
+        part: the part of the file that the index is of, if it is not of all.
 
     Raises:
         FileNotFoundError: no such file.
     """
     stat = container.stat()
     key = {"version": VERSION, "kind": kind, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    places = _index_places(container, part)
-    for place in places:
-        members = _read_index(place, key)
+    files = _index_files(container, part)
+    for file in files:
+        members = _read_index(file, key)
         if members is not None:
             return members
     members = find()
     if container.stat().st_mtime_ns == stat.st_mtime_ns:  # else it is still being written
-        for place in places:
-            with suppress(OSError):  # read-only or full: the next place, or none
-                write_bytes(place, _index_bytes(members, key))
+        for file in files:
+            with suppress(OSError):  # read-only or full: try the next file, else do without
+                write_bytes(file, _index_bytes(members, key))
                 break
     return members
 
 
-def _index_places(container: Path, part: str) -> tuple[Path, Path]:
-    """Where the index may lie: beside the file, and in the cache folder."""
+def _index_files(container: Path, part: str) -> tuple[Path, Path]:
+    """The files that may hold the index: beside the container, and in the cache folder."""
     name = f"{container.name}/{part}.index" if part else f"{container.name}.index"
     folder = hashlib.sha256(os.fsencode(container.parent.resolve())).hexdigest()[:16]
     cache = Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / "indexes" / folder
@@ -85,10 +85,10 @@ def _index_bytes(members: Members, key: dict[str, Any]) -> bytes:
     return head.encode() + b"\n" + body
 
 
-def _read_index(place: Path, key: dict[str, Any]) -> Members | None:
+def _read_index(file: Path, key: dict[str, Any]) -> Members | None:
     """An index, or None if it is not there, is of another file or kind, or is damaged."""
     try:
-        line, _, body = place.read_bytes().partition(b"\n")
+        line, _, body = file.read_bytes().partition(b"\n")
         head = json.loads(line)
         if {name: head[name] for name in key} != key or head["crc32"] != zlib.crc32(body):
             return None
@@ -100,31 +100,33 @@ def _read_index(place: Path, key: dict[str, Any]) -> Members | None:
     return Members(names, spans, skipped)
 
 
-def read_span(root: str, file: str, span: NDArray[np.int64] | None) -> bytes:
-    """The bytes of one image: `span` is its offset and size in the file; size −1 is all of it.
+def read_span(file: Path, span: Span) -> bytes:
+    """The bytes of one image whose span is its offset and size in the file.
 
     Raises:
         OSError: the file cannot be read, or ends before the span does.
     """
-    assert span is not None  # every list made from such files has spans
-    offset, size = (int(value) for value in span)
-    with Path(root, file).open("rb", buffering=0) as opened:
-        if size < 0:
-            return opened.read()
+    offset, size = span
+    with file.open("rb", buffering=0) as opened:
         opened.seek(offset)
         data = opened.read(size)
         while len(data) < size:  # a read may be short, over 2 GB and on some file systems
             more = opened.read(size - len(data))
             if not more:
-                raise OSError(0, f"{file} ends before byte {offset + size:,}")
+                raise OSError(0, f"{file.name} ends before byte {offset + size:,}")
             data += more
     return data
+
+
+def size_of_span(_: Path, span: Span) -> int:
+    """The size in bytes of an image whose span is its offset and size."""
+    return span[1]
 
 
 def gather(
     root: Path, source: str, files: Sequence[Path], parts: Sequence[Members], wnids: Sequence[str]
 ) -> Listing:
-    """The listing of files whose members are named `wnid/file`, whatever the class.
+    """The listing of files that may hold any class, and whose members are named `wnid/file`.
 
     Raises:
         CogError: an image that is there twice.
@@ -156,12 +158,12 @@ def _refuse_twice(root: Path, paths: dict[str, tuple[str, ...]]) -> None:
     ]
     if twice:
         raise CogError(
-            f"{len(twice):,} images are more than once in {root}: {', '.join(twice[:5])}",
-            "remove the files that repeat others, such as shards of two downloads",
+            f"{len(twice):,} images are there more than once in {root}: {', '.join(twice[:5])}",
+            "remove the files that repeat others, for example shards of a second download",
         )
 
 
 def skipped_note(parts: Sequence[Members], what: str) -> tuple[str, ...]:
-    """How much was passed over, if anything was."""
+    """How many entries were left out, if any were."""
     count = sum(members.skipped for members in parts)
-    return (f"{count:,} entries of the {what} files are no images of a class",) if count else ()
+    return (f"{count:,} entries of the {what} files are not images of a class",) if count else ()

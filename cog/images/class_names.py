@@ -1,9 +1,9 @@
 """Which class an image of a shard is of, and what its file is called in the release.
 
-Conversions rename: `n01440764_18.JPEG` becomes the key `n01440764_18` with a `.jpg`, or
-`n01440764_18_n01440764.JPEG`. An image gets its own name back, so that a shard and the folder tree
-it was made from list the same paths. The class is taken from what names a synset; a bare number
-counts only with a list of the classes beside it.
+Programs that make shards rename images: `n01440764_18.JPEG` becomes `n01440764_18.jpg`, or
+`n01440764_18_n01440764.JPEG`. Here an image gets its own name back, so that a shard and the folder
+tree it was made from list the same paths. The class is a wnid in a label or a name; a label that is
+a number counts only if a list of the classes lies beside the shards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLASS_LISTS = ("synsets.txt", "imagenet_synsets.txt", "wnids.txt", "LOC_synset_m
 
 
 def official_name(name: str) -> tuple[str, str]:
-    """A file's name in the release, and the wnid that the name tells; empty if it tells none.
+    """A file's name in the release, and the wnid in the name; empty if there is none.
 
     >>> official_name("n01440764_18.jpg"), official_name("holiday.jpg")
     (('n01440764_18.JPEG', 'n01440764'), ('holiday.jpg', ''))
@@ -40,12 +40,12 @@ def official_name(name: str) -> tuple[str, str]:
 
 
 def image_path(names: Sequence[str], classes: Iterable[object], known: Sequence[str]) -> str:
-    """`wnid/file` of an image, or nothing if its class cannot be told.
+    """`wnid/file` of an image; empty if its class cannot be known.
 
     Args:
-        names: what its file is called, the best first: `n01440764/n01440764_18.JPEG` or without
-            the folder; the first one names the file.
-        classes: what else tells the class: wnids, or indices in `known`.
+        names: names of its file, the best first, such as `n01440764/n01440764_18.JPEG`, with or
+            without the folder; the result has the first one.
+        classes: labels: wnids, or indices in `known`.
         known: the wnids of the class list, if there is one.
 
     >>> image_path(["n01440764_18.jpg"], [], [])
@@ -54,7 +54,7 @@ def image_path(names: Sequence[str], classes: Iterable[object], known: Sequence[
     ('n01443537/x.png', '')
     """
     file = official_name(names[0].rpartition("/")[2])[0]
-    for value in classes:  # a label goes before a name: it is what the shard says of the class
+    for value in classes:  # a label is what the shard says of the class: it goes before a name
         if isinstance(value, str) and WNID.fullmatch(value):
             return f"{value}/{file}"
     for name in names:
@@ -82,7 +82,10 @@ def read_class_list(folder: Path) -> tuple[str, ...]:
             bad = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
             if bad or len(set(wnids)) < len(wnids):
                 fault = f"{bad[0]!r} is no wnid" if bad else "a wnid is there twice"
-                raise CogError(f"{file}: {fault}", "give one wnid a line, in the order of indices")
+                raise CogError(
+                    f"{file}: expected one wnid a line, but {fault}",
+                    "list every class once, in the order of the class indices",
+                )
             return wnids
     return ()
 
@@ -96,12 +99,13 @@ def no_class(where: str, example: str, found: str, folder: Path) -> CogError:
 
 
 def shard_files(root: Path, suffix: str) -> list[Path]:
-    """The files of a suffix that a root stands for: itself, those in it or in its `data/`.
+    """The files with a suffix that a root means: itself, those in it, or those in its `data/`.
 
     A root that does not exist may be a pattern: `data/train-*.parquet`.
     """
     if root.is_file():
-        packed = suffix == ".tar" and root.name.endswith((".tar.gz", ".tgz"))  # refused when read
+        # a packed tar is refused later, with a hint
+        packed = suffix == ".tar" and root.name.endswith((".tar.gz", ".tgz"))
         return [root] if root.suffix == suffix or packed else []
     if root.is_dir():
         found = list(root.glob(f"*{suffix}")) or list((root / "data").glob(f"*{suffix}"))

@@ -1,13 +1,13 @@
-"""Encoded images to pixels: exactly what Pillow's `convert("RGB")` gives, mostly faster.
+"""Encoded images to pixels: exactly what Pillow's `convert("RGB")` gives, and mostly faster.
 
-- A plain JPEG, which nearly every image is, goes to torchvision: the same library underneath,
-  equal to the last bit, without the interpreter's lock. What it refuses, Pillow tries too.
-- All else goes to Pillow: 16-bit, CMYK, BMP, TIFF and the like because torchvision cannot read them
+- torchvision decodes a plain JPEG, which nearly every image is. It uses the same library as Pillow,
+  gives the same bits, and does not hold the interpreter's lock. If it fails, Pillow tries too.
+- Pillow decodes all else: 16-bit, CMYK, BMP, TIFF and the like because torchvision cannot read them
   or reads them differently, PNG because a damaged one ends the process in torchvision (0.29).
-- EXIF orientation is left alone, as the official code leaves it.
+- EXIF orientation is ignored, as in the official code.
 
-Another decoder may be asked for: `pillow` takes Pillow for plain JPEGs too, `nvjpeg` the GPU, whose
-pixels differ a little. All else goes to Pillow whatever the decoder.
+Two other decoders can be chosen for plain JPEGs: `pillow`, and `nvjpeg` on the GPU, whose pixels
+differ a little.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from cog.errors import CogError, unknown_name
 
 DECODERS = ("torchvision", "pillow", "nvjpeg")
 DEFAULT_DECODER = "torchvision"
-MAX_PIXELS = 178_956_970  # where Pillow speaks of a decompression bomb
-MAX_ASPECT = 1000  # such a strip, with its short side at 224, would take as much memory
+MAX_PIXELS = 178_956_970  # Pillow refuses more as a decompression bomb
+MAX_ASPECT = 1000  # with its short side at 224, a longer strip would take as much memory
 
 # Pillow opens more, some of it by starting other programs: EPS would run Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
@@ -36,11 +36,11 @@ _QUIET = threading.Lock()  # warning filters belong to the process, not to a thr
 
 
 class Unreadable(Exception):
-    """The bytes are no image that can be read; the text says why, the same way every time."""
+    """The bytes are not an image that can be read; the text says why, equal for equal bytes."""
 
 
 class JpegFrame(NamedTuple):
-    """What the header of a JPEG says; `kind` is the second byte of its SOF marker."""
+    """The header of a JPEG; `kind` is the second byte of its SOF marker."""
 
     kind: int
     bits: int
@@ -50,10 +50,10 @@ class JpegFrame(NamedTuple):
 
 
 def check_decoder(name: str) -> None:
-    """Refuse a decoder that is unknown, or that cannot work here.
+    """Refuse a decoder that is unknown, or that cannot work on this machine.
 
     Raises:
-        CogError: no such decoder, or nvjpeg without CUDA or a torchvision that was built for it.
+        CogError: no such decoder, or nvjpeg without CUDA or without a torchvision built for it.
     """
     if name not in DECODERS:
         raise unknown_name("decoder", name, DECODERS)
@@ -73,10 +73,10 @@ def check_decoder(name: str) -> None:
 def decode(data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
     """Pixels uint8 [3, h, w] of an encoded image, as Pillow's `convert("RGB")` gives them.
 
-    Safe to call from several threads. `check_decoder` tells beforehand whether `decoder` works.
+    Safe to call from several threads. Call `check_decoder` first for a decoder that a user chose.
 
     Raises:
-        Unreadable: empty, cut off, damaged, no image, or far too large.
+        Unreadable: empty, cut off, damaged, not an image, or far too large.
     """
     if not data:
         raise Unreadable("empty file")
@@ -87,19 +87,19 @@ def decode(data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
         try:
             return quick(data)
         except (RuntimeError, AttributeError):
-            pass  # damaged, or a torchvision without its decoder: Pillow has the last word
+            pass  # damaged, or a torchvision without its decoder: Pillow decides
     return _decode_with_pillow(data)
 
 
 def _decode_with_torchvision(data: bytes) -> torch.Tensor:
     """Pixels of a plain JPEG.
 
-    By the operator, not by torchvision.io.decode_jpeg: that one warns at every call, since 0.29,
-    that it will move to another library.
+    By the operator and not by torchvision.io.decode_jpeg, which warns at every call since 0.29 that
+    it will move to another library.
     """
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # a tensor of bytes would warn
-    turn = False  # EXIF orientation
-    pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, turn)
+    exif = False  # leave the orientation as it is
+    pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, exif)
     return pixels
 
 
@@ -120,29 +120,29 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
     """
     if not data.startswith(b"\xff\xd8\xff"):
         return None
-    place = 2
-    while place + 10 <= len(data) and data[place] == 0xFF:
-        kind = data[place + 1]
+    at = 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        kind = data[at + 1]
         if kind == 0xFF:  # a fill byte
-            place += 1
+            at += 1
         elif 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[place + i : place + i + 2]) for i in (5, 7))
-            return JpegFrame(kind, data[place + 4], height, width, data[place + 9])
+            height, width = (int.from_bytes(data[at + i : at + i + 2]) for i in (5, 7))
+            return JpegFrame(kind, data[at + 4], height, width, data[at + 9])
         else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4])
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
     return None
 
 
 def is_plain(frame: JpegFrame) -> bool:
     """Whether torchvision reads such a JPEG as Pillow does: 8-bit Huffman, grey or three channels.
 
-    Not CMYK or YCCK, whose way to RGB is Pillow's own.
+    Not CMYK or YCCK, which Pillow converts to RGB in a way of its own.
     """
     return (
         frame.kind in (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
         and frame.bits == 8
         and frame.channels in (1, 3)
-        and frame.height > 0  # 0: given after the first scan
+        and frame.height > 0  # 0 if the height comes after the first scan
     )
 
 
@@ -158,11 +158,11 @@ def _decode_with_pillow(data: bytes) -> torch.Tensor:
         with _open_quietly(data) as image:
             _refuse_size(image.height, image.width)
             image.load()
-            image.info.pop("transparency", None)  # no matter to RGB, but convert would warn
+            image.info.pop("transparency", None)  # convert would warn of it; RGB does not change
             pixels = np.array(image.convert("RGB"))
     except (Unreadable, MemoryError):
         raise
-    except Exception as error:  # damaged files make Pillow raise nearly everything
+    except Exception as error:  # Pillow raises nearly anything for damaged files
         raise Unreadable(_reason(error)) from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
@@ -172,14 +172,14 @@ def _open_quietly(data: bytes) -> Image.Image:
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.format == "TIFF":  # the one that parses metadata, and may warn, once more in load
+        if image.format == "TIFF":  # load parses its metadata again, and may warn
             _refuse_size(image.height, image.width)
             image.load()
         return image
 
 
 def _reason(error: Exception) -> str:
-    """Why Pillow gave up, on one line and without the address of an object in memory."""
+    """Why Pillow failed, on one line and without the address of an object in memory."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image in a known format"
     return " ".join(str(error).split()) or type(error).__name__

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.images.listing import Listing
+from cog.images.listing import Listing, Span
 from cog.images.sources import IMAGE_SOURCES
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +29,7 @@ class ImageList:
     labels: NDArray[np.int64]  # [m], index in wnids
     wnids: tuple[str, ...]  # sorted
     split: str  # train | test
-    spans: NDArray[np.int64] | None = None  # [m, 3], index in containers, offset, size
+    spans: NDArray[np.int64] | None = None  # [m, 3], index in containers and Span, as in Listing
     containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
 
     def __len__(self) -> int:
@@ -59,20 +63,35 @@ def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -
     )
 
 
-def read_bytes(images: ImageList, row: int) -> bytes:
+def read_bytes(images: ImageList, index: int) -> bytes:
     """The bytes of one image, as they are in its file; safe to call from several threads.
 
     Raises:
-        CogError: the file cannot be read now (gone, or an error of the disk): unlike a damaged
-            image, this is not the image's own property, so it must not be recorded as one.
+        CogError: the file is gone, or the disk has an error. That is no property of the image, as
+            damage is, so features must not record the image as unreadable.
     """
-    file, span = images.paths[row], None
+    return _at(images, index, IMAGE_SOURCES[images.source].read)
+
+
+def size_of(images: ImageList, index: int) -> int:
+    """The size of one image in bytes, without reading it if its source knows the size.
+
+    Raises:
+        CogError: as `read_bytes` does.
+    """
+    return _at(images, index, IMAGE_SOURCES[images.source].size_of)
+
+
+def _at(images: ImageList, index: int, read: Callable[[Path, Span], T]) -> T:
+    """What `read` gives for the file that an image lies in, and its span there."""
+    file, first, second = images.paths[index], 0, 0
     if images.spans is not None:
-        file, span = images.containers[images.spans[row, 0]], images.spans[row, 1:]
+        container, first, second = images.spans[index].tolist()
+        file = images.containers[container]
     try:
-        return IMAGE_SOURCES[images.source].read(images.root, file, span)
+        return read(Path(images.root, file), (first, second))
     except OSError as error:
         raise CogError(
-            f"cannot read {images.paths[row]} in {images.root} ({error.strerror or error})",
-            "check the disk and the file, and run the same command to go on",
+            f"cannot read {images.paths[index]} in {images.root} ({error.strerror or error})",
+            "check the disk and the file, and run the same command again to continue",
         ) from error

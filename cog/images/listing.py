@@ -1,26 +1,32 @@
-"""What a source of images finds, and what counts as an image."""
+"""What a source of images finds, and which files count as images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
 
-# Formats that Pillow reads; a file with another suffix, or none, is no image.
-IMAGE_SUFFIXES = frozenset(
-    ["jpeg", "jpg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp", "ppm", "jp2"]
-)
+# Suffixes of images and the formats that Pillow finds in such files; others are no images.
+IMAGE_FORMATS = {
+    "jpeg": "JPEG", "jpg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "bmp": "BMP",
+    "dib": "BMP", "gif": "GIF", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "ppm": "PPM",
+    "jp2": "JPEG2000",
+}  # fmt: skip
+
+Span = tuple[int, int]
+"""Where an image lies in its file: two numbers that only the source that made them can read."""
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
     """The images of some wnids under one root: for each wnid its sorted paths, `wnid/file`.
 
-    A wnid without images is there, with no paths. Where images are not files of that very path,
-    `spans` has int64 [m, 3] for each wnid: index in `containers`, offset and size in bytes.
+    A wnid without images has an empty tuple. Where images are not files of that very path, `spans`
+    has int64 [m, 3] for each wnid: an index in `containers`, and a `Span`.
     """
 
     root: str
@@ -28,21 +34,22 @@ class Listing:
     paths: dict[str, tuple[str, ...]]
     spans: dict[str, NDArray[np.int64]] | None = None
     containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
-    notes: tuple[str, ...] = ()  # what was passed over, a sentence each
+    notes: tuple[str, ...] = ()  # what was left out, one sentence each
+    damaged: Mapping[str, CogError] = field(default_factory=dict)  # classes that cannot be listed
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name counts as an image: by suffix, and not if hidden.
+    """Whether a file of this name counts as an image: by its suffix, and only if not hidden.
 
     >>> is_image("n01440764_18.JPEG"), is_image("._n01440764_18.JPEG"), is_image("urls.txt")
     (True, False, False)
     """
-    suffix = name.rpartition(".")[2].lower()  # by hand: there are millions of names
-    return suffix in IMAGE_SUFFIXES and not name.startswith(".") and suffix != name.lower()
+    suffix = name.rpartition(".")[2].lower()  # not by pathlib: there are millions of names
+    return suffix in IMAGE_FORMATS and not name.startswith(".") and suffix != name.lower()
 
 
-def refuse_unlistable(names: list[str], where: str) -> None:
-    """Refuse file names that a text list, one name a line, could not hold.
+def refuse_unlistable(names: Sequence[str], where: str) -> None:
+    """Refuse file names that do not fit into a text file with one name a line.
 
     Raises:
         CogError: a line break in a name, or bytes that are not UTF-8.

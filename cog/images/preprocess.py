@@ -1,4 +1,4 @@
-"""What happens to an image before a network sees it: decode, resize, centre crop, normalise."""
+"""From encoded bytes to the input of a network: decode, resize, centre crop, normalise."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ INTERPOLATIONS = ("bicubic", "bilinear")
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a network wants its images; those of equal `geometry` share one resizing.
+    """The preprocessing that a network needs; networks of equal `geometry` share one resizing.
 
-    Resizing is antialiased and works on uint8, as Pillow does it: within 2 of 255 of it, and to the
-    last bit where the decoder is `pillow`.
+    Resizing is antialiased and works on uint8, like Pillow's. Values differ from Pillow's by at
+    most 2 of 255, and not at all if the decoder is `pillow`.
 
     Args:
         resize: pixels of the short side (the aspect ratio stays), or (height, width).
-        crop: side of the square cut from the centre; none where `resize` gives both sides.
+        crop: side of the square cut from the centre; None keeps what `resize` gives.
         interpolation: bicubic or bilinear.
         mean: of the three channels, for pixels in 0…1; ImageNet's by default.
-        std: the same.
+        std: their standard deviations, likewise.
     """
 
     resize: int | tuple[int, int] = 224
@@ -43,7 +43,7 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        """Make lists tuples, and refuse values that mean nothing."""
+        """Turn lists into tuples, and refuse values that make no sense."""
         for name in ("resize", "mean", "std"):
             value = getattr(self, name)
             if isinstance(value, list):
@@ -59,7 +59,7 @@ class Preprocess:
             raise _wrong("std", self.std, "three numbers above 0")
 
     def _check_sides(self) -> None:
-        """Refuse sides that are not whole numbers, or that leave the size open."""
+        """Refuse sides that are not whole numbers, or that do not fix the size."""
         short_side = not isinstance(self.resize, tuple)
         sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
         if len(sides) != (1 if short_side else 2) or not all(map(_is_side, sides)):
@@ -71,15 +71,15 @@ class Preprocess:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of what `pixels` gives."""
+        """Channels, height and width of the result of `pixels`."""
         if self.crop is not None:
             return (3, self.crop, self.crop)
-        assert isinstance(self.resize, tuple)  # _check_sides saw to it
+        assert isinstance(self.resize, tuple)  # checked in _check_sides
         return (3, *self.resize)
 
     @property
     def geometry(self) -> Preprocess:
-        """The same with ImageNet's mean and std: equal for all that want the same `pixels`.
+        """The same with ImageNet's mean and std: equal for all that give the same `pixels`.
 
         >>> Preprocess(mean=(0.5, 0.5, 0.5)).geometry == Preprocess()
         True
@@ -87,9 +87,9 @@ class Preprocess:
         return replace(self, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
     def pixels(self, image: torch.Tensor, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
-        """Resize and crop: uint8 [3, h, w] to uint8 [3, H, W]; Pillow resizes for its own decoder.
+        """Resize and crop uint8 [3, h, w] to uint8 [3, H, W]; Pillow resizes for its own decoder.
 
-        A crop that is larger than the image is filled with black, as torchvision does it.
+        Black fills a crop that is larger than the image, as in torchvision.
         """
         height, width = self._resized(image.shape[1], image.shape[2])
         if image.shape[1:] != (height, width):
@@ -101,7 +101,7 @@ class Preprocess:
                 )[0]
         if self.crop is not None:
             image = center_crop(image, [self.crop, self.crop])
-        # Copied by numpy: torch would start a team of threads within every decoding thread.
+        # numpy copies: torch would start a team of threads in every decoding thread.
         return torch.from_numpy(np.ascontiguousarray(image.numpy()))
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
@@ -113,7 +113,7 @@ class Preprocess:
         return int(self.resize * height / width), self.resize
 
     def normalise(self, batch: torch.Tensor) -> torch.Tensor:
-        """Scale uint8 [b, 3, H, W] to 0…1, subtract the mean, divide by the std: float32."""
+        """Scale uint8 [b, 3, H, W] to 0…1, subtract the mean, divide by the std; gives float32."""
         shape = (3, 1, 1)
         mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(shape)
         std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(shape)
@@ -128,7 +128,7 @@ class Preprocess:
         return self.pixels(decode(data, decoder), decoder)
 
     def describe(self) -> dict[str, Any]:
-        """The fields, ready for JSON: what a fingerprint of features needs.
+        """The fields, ready for JSON; they enter the fingerprint of features.
 
         >>> Preprocess((256, 256), crop=224).describe()["resize"]
         [256, 256]

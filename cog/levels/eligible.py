@@ -9,7 +9,6 @@ universe; 70 more were taken out by hand (data/excluded.csv).
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.images.listing import is_image
+from cog.images.find import count_images
 from cog.levels.recipe import LevelsRecipe
-from cog.wordnet.concept_lists import (
-    Source,
-    image_places,
-    list_name,
-    read_counts,
-    read_wnids,
-)
+from cog.wordnet.concept_lists import Source, list_name, read_counts, read_wnids
 from cog.wordnet.taxonomy import Taxonomy
 
 PERSON = "n00007846"
@@ -99,13 +92,12 @@ def above(taxonomy: Taxonomy, concepts: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _image_counts(taxonomy: Taxonomy, recipe: LevelsRecipe) -> NDArray[np.int64]:
-    """Images per node, int64[n], −1 where the table has no row; wnids unknown to it are left."""
-    counts = read_counts(recipe.counts) if recipe.images is None else count_images(recipe.images)
-    image_counts = np.full(len(taxonomy.wnids), -1, dtype=np.int64)
-    place = {wnid: row for row, wnid in enumerate(taxonomy.wnids)}
-    known = [wnid for wnid in counts if wnid in place]
-    image_counts[[place[wnid] for wnid in known]] = [counts[wnid] for wnid in known]
-    return image_counts
+    """Images per node, int64[n]; −1 where the table has no row, or `images` no such class."""
+    if recipe.images is None:
+        counts = read_counts(recipe.counts)
+    else:
+        counts = count_images(Path(recipe.images), taxonomy.wnids)
+    return np.array([counts.get(wnid, -1) for wnid in taxonomy.wnids], np.int64)
 
 
 def _require_counts(
@@ -125,30 +117,3 @@ def _require_counts(
             f" {taxonomy.wnids[unknown[0]]} among them",
             "give --counts FILE or --images ROOT, or switch this filter off: --no-min-images",
         )
-
-
-def count_images(root: str | Path) -> dict[str, int]:
-    """Images per wnid under `root`: the files of each folder, the members of each tar.
-
-    What counts is what `cog evaluate` would find: known suffixes, not hidden; nothing is decoded.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise CogError(
-            f"no folder of images at {str(root)!r}",
-            "give a folder that holds a folder <wnid>/ or a <wnid>.tar per concept",
-        )
-    return {wnid: _count(place) for wnid, place in image_places(root).items()}
-
-
-def _count(place: Path) -> int:
-    if place.is_dir():
-        return sum(is_image(entry.name) and entry.is_file() for entry in place.iterdir())
-    try:
-        with tarfile.open(place) as archive:
-            return sum(is_image(Path(each.name).name) and each.isfile() for each in archive)
-    except (tarfile.TarError, OSError) as error:
-        raise CogError(
-            f"cannot read the tar {str(place)!r}: {' '.join(str(error).split())}",
-            "fetch it again or move it away",
-        ) from error

@@ -1,11 +1,10 @@
-"""Checking a copy of the images: what is missing, short, damaged, odd; going on with a report."""
+"""Checking a copy of the images: what is missing, short, damaged, odd; continuing a report."""
 
 from __future__ import annotations
 
 import csv
 import io
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +16,14 @@ import cog.datasets.check.check
 from cog.cli.check_data import check_data as command
 from cog.datasets.check.check import DataCheck, check_data
 from cog.datasets.check.report import HEADER
-from cog.datasets.find import DatasetOptions
+from cog.datasets.dataset import DatasetOptions
 from cog.errors import CogError
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
 from cog.recipe import Recipe
-from tests.images.test_images import make_list, make_nested, make_parquet, make_shards, make_tars
+from tests.support.image_files import MAKERS, make_parquet, make_tars
 
 RECIPE = Recipe(test_per_class=2, min_train=3, max_train=10)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COG_HOME", str(tmp_path / "cog-home"))
 
 
 @pytest.fixture
@@ -71,7 +65,7 @@ def check(root: Path, levels: Levels, **options: object) -> DataCheck:
 
 
 @pytest.mark.parametrize("decode", [False, True])
-def test_a_sound_copy_has_nothing_to_tell(
+def test_a_sound_copy_has_no_findings(
     decode: bool, files: dict[str, bytes], levels: Levels, tmp_path: Path
 ) -> None:
     result = check(write(tmp_path / "a", files), levels, decode=decode)
@@ -117,22 +111,13 @@ def expected(wnids: tuple[str, ...], decode: bool) -> set[tuple[str, str]]:
     )
 
 
-SOURCES: dict[str, Callable[[Path, dict[str, bytes]], Path]] = {
-    "folder": write,
-    "tar": make_tars,
-    "nested": make_nested,
-    "webdataset": make_shards,
-    "list": make_list,
-}
-
-
 @pytest.mark.parametrize("decode", [False, True])
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", MAKERS)
 def test_every_fault_is_found_in_every_source(
     source: str, decode: bool, files: dict[str, bytes], levels: Levels, tmp_path: Path
 ) -> None:
     wnids = levels.wnids(1)
-    root = SOURCES[source](tmp_path / "images", spoil(files, wnids))
+    root = MAKERS[source](tmp_path / "images", spoil(files, wnids))
     result = check(root, levels, decode=decode)
     assert found(result) == expected(wnids, decode)
     assert not result.sound
@@ -142,9 +127,8 @@ def test_every_fault_is_found_in_every_source(
 
 
 def test_parquet_whose_sizes_are_not_known_is_read(
-    files: dict[str, bytes], levels: Levels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tests.images.test_images.WNIDS", (*levels.wnids(1), *levels.wnids(2)))
     root = make_parquet(tmp_path / "a", spoil(files, levels.wnids(1)), "snappy")
     assert found(check(root, levels)) == expected(levels.wnids(1), decode=False)
 
@@ -172,13 +156,13 @@ def test_only_the_chosen_levels_are_checked(
     assert [part.dataset for part in result.parts] == ["cog_l2"]
 
 
-def test_a_folder_in_capitals_is_told(
+def test_a_folder_in_capitals_is_reported(
     files: dict[str, bytes], levels: Levels, tmp_path: Path
 ) -> None:
     root, wnid = write(tmp_path / "a", files), levels.wnids(1)[0]
     (root / wnid).rename(root / wnid.upper())
     result = check(root, levels)
-    assert result.notes == (f"{wnid} is there as {wnid.upper()}: call it {wnid}",)
+    assert result.notes == (f"{wnid} is there as {wnid.upper()}: rename it to {wnid}",)
     assert found(result) == {("missing", wnid)}
 
 
@@ -198,15 +182,15 @@ def test_listed_images_must_be_there(
     wnid = levels.wnids(1)[0]
     (root / wnid / f"{wnid}_0.JPEG").rename(root / wnid / f"{wnid}_0.jpg")
     (root / wnid / f"{wnid}_4.JPEG").unlink()
-    images = DatasetOptions(root, split=tmp_path / "split.pkl")
-    result = check_data(images, levels, RECIPE)
+    options = DatasetOptions(root, split=tmp_path / "split.pkl")
+    result = check_data(options, levels, RECIPE)
     assert found(result) == {
         ("renamed", f"{wnid}/{wnid}_0.JPEG"),
         ("absent", f"{wnid}/{wnid}_4.JPEG"),
     }
     assert not result.sound
     (root / wnid / f"{wnid}_4.JPEG").write_bytes(draw(99))
-    assert check_data(images, levels, RECIPE).sound  # a renamed image is found by evaluate too
+    assert check_data(options, levels, RECIPE).sound  # a renamed image is found by evaluate too
 
 
 def test_in1k_is_checked_too(files: dict[str, bytes], levels: Levels, tmp_path: Path) -> None:
@@ -214,8 +198,8 @@ def test_in1k_is_checked_too(files: dict[str, bytes], levels: Levels, tmp_path: 
     own = {f"{wnid}/{wnid}_1.JPEG": draw(place) for place, wnid in enumerate(levels.seen[:3])}
     write(tmp_path / "in1k" / "train", own)
     write(tmp_path / "in1k" / "val", own | {next(iter(own)): b"broken"})
-    images = DatasetOptions(root, in1k=tmp_path / "in1k", only=("in1k",))
-    result = check_data(images, levels, RECIPE, decode=True)
+    options = DatasetOptions(root, in1k=tmp_path / "in1k", only=("in1k",))
+    result = check_data(options, levels, RECIPE, decode=True)
     counts = result.counts
     assert counts["in1k", "missing"] == len(levels.seen) - 3
     assert counts["in1k-test", "unreadable"] == 1
@@ -246,7 +230,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_a_report_is_gone_on_with_wherever_it_was_cut(
+def test_a_report_is_continued_wherever_it_was_cut(
     files: dict[str, bytes], levels: Levels, tmp_path: Path, looked_at: list[str]
 ) -> None:
     report, wnids = tmp_path / "check.csv", levels.wnids(1)
@@ -297,7 +281,7 @@ def test_another_file_is_not_overwritten(
 ) -> None:
     root, report = write(tmp_path / "a", files), tmp_path / "thesis.csv"
     report.write_text("my,precious\nresults,1\n")
-    with pytest.raises(CogError, match="no report of check-data"):
+    with pytest.raises(CogError, match="not a report of cog check-data"):
         check(root, levels, report=report)
     assert "precious" in report.read_text()
 
@@ -309,7 +293,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(command, [str(each) for each in arguments], catch_exceptions=False)
 
 
-def test_the_command_tells_and_exits_with_1(
+def test_the_command_reports_and_exits_with_1(
     files: dict[str, bytes], levels: Levels, levels_folder: Path, tmp_path: Path
 ) -> None:
     wnids, report = levels.wnids(1), tmp_path / "check.csv"
@@ -327,6 +311,6 @@ def test_the_command_tells_and_exits_with_1(
     result = run(root, *options, "--only", "L2")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "cog_l2     3 of 3 classes, 18 images: nothing to tell",
+        "cog_l2     3 of 3 classes, 18 images: nothing to report",
         "sound",
     ]

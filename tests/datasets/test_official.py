@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cog.datasets.find import DatasetOptions, find_datasets
+from cog.datasets.dataset import DatasetOptions
+from cog.datasets.find import find_datasets
 from cog.datasets.official_pickles import (
     MAPPING_FILE,
     SPLIT_FILE,

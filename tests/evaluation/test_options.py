@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import cog
 from cog.cli.evaluate import evaluate, extract
-from cog.datasets.find import DatasetOptions
+from cog.datasets.dataset import DatasetOptions
 from cog.errors import CogError
 from cog.evaluation.options import READERS, read_names, read_seeds, read_shots
 from cog.features.settings import Extraction

@@ -28,6 +28,7 @@ from cog.wordnet.concept_lists import DATA, read_counts, read_wnids
 from cog.wordnet.information_content import information_content
 from cog.wordnet.similarity import nearest
 from cog.wordnet.taxonomy import load_taxonomy
+from tests.support.image_files import MAKERS
 
 OFFICIAL_SHA256 = {  # of the published lists: sorted wnids, one a line
     1: "73957b077d5317cc89f948ad9dca276f08e69a4c2b51fc0d34561c2972f6d709",
@@ -224,6 +225,19 @@ class TestFilters:
         recipe = LevelsRecipe(universe=str(tmp_path), images=str(tmp_path), min_images=2)
         chosen = choose_eligible(taxonomy, recipe)
         assert [taxonomy.wnids[i] for i in chosen.concepts] == list(wnids[2:])
+
+    @pytest.mark.parametrize("source", MAKERS)
+    def test_images_are_counted_in_every_source(self, source, tmp_path, taxonomy):
+        wnids = sorted(SMALL[:4])
+        files = {
+            f"{wnid}/{wnid}_{k}.JPEG": bytes(k)
+            for number, wnid in enumerate(wnids, start=1)
+            for k in range(number)
+        }
+        images = str(MAKERS[source](tmp_path / "images", files))
+        recipe = LevelsRecipe(universe=SMALL, images=images, min_images=3, leaves_only=False)
+        chosen = choose_eligible(taxonomy, recipe)
+        assert [taxonomy.wnids[i] for i in chosen.concepts] == wnids[2:]
 
     def test_unknown_counts_are_not_taken_for_zero(self, taxonomy):
         strange = ("n00001740", *SMALL)  # entity has no count in ImageNet-21K

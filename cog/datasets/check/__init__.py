@@ -1,5 +1,5 @@
-"""`cog check-data`: a copy of the images looked through before a run.
+"""`cog check-data`: check a copy of the images before a run.
 
-In: a root and the datasets wanted. Out: what is missing, short or damaged (check.py, read first),
-as lines for people.
+In: the roots of the images, and which datasets are wanted. Out: what is missing, short or damaged,
+as values and as a report in CSV. Read check.py first.
 """

@@ -1,12 +1,12 @@
-"""Is the copy of the images complete and sound? Which classes are missing, short or damaged.
+"""Is the copy of the images complete and sound? Which classes are missing, short or damaged?
 
-Comes in: the root of the images, the levels. Goes out: a `DataCheck`; a report in CSV.
+In: the roots of the images, the levels. Out: a `DataCheck`; a report in CSV.
 
-- Listing tells missing and short classes, damaged tars, and listed images that are not there.
-- Images of a class with equal sizes are read and compared: duplicates.
-- With `decode`, every image is read and decoded as for a network: unreadable and odd ones.
-- The report grows by a class at a time (data_report.py); a second run takes up what is checked, and
-  looks again at classes whose images changed or could not be read.
+- Listing finds missing and short classes, damaged tars, and listed images that are not there.
+- Images of a class with equal sizes are read and compared, to find duplicates.
+- With `decode`, every image is read and decoded as for a network, to find unreadable and odd ones.
+- The report grows by one class at a time (report.py). A second run takes over the classes that are
+  checked, and checks those again whose images changed or could not be read.
 """
 
 from __future__ import annotations
@@ -22,25 +22,22 @@ from pathlib import Path
 import numpy as np
 
 from cog.datasets.check.image import check_image
-from cog.datasets.check.listing import Part, list_parts
+from cog.datasets.check.listing import Listed, Part
 from cog.datasets.check.report import CheckedClass, Finding, add_class, read_report, start_report
-from cog.datasets.find import DatasetOptions
+from cog.datasets.dataset import DatasetOptions
+from cog.datasets.find import kind_of, wanted_datasets
 from cog.errors import CogError
-from cog.images.image_list import ImageList, read_bytes
+from cog.images.image_list import ImageList, read_bytes, size_of
 from cog.levels.table import Levels
 from cog.progress import Progress, Silent
 from cog.recipe import Recipe
 
-WRONG = ("missing", "short", "damaged", "absent", "unreadable")  # the others are told only
-RELEASES = {
-    "in1k": "ILSVRC2012 (image-net.org, with an account): its train and val tars",
-    "cog": "ImageNet-21K (image-net.org, with an account): <wnid>.tar in the winter21 release",
-}
+WRONG = ("missing", "short", "damaged", "absent", "unreadable")  # other findings are no faults
 
 
 @dataclass(frozen=True, eq=False)
 class DataCheck:
-    """What a check found; `decoded` if every image was read."""
+    """What a check found; `decoded` if it decoded every image."""
 
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...]
@@ -49,7 +46,7 @@ class DataCheck:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong; duplicates, odd and renamed images are not."""
+        """Whether nothing is wrong; duplicates, odd and renamed images are no faults."""
         return not any(finding.finding in WRONG for finding in self.findings)
 
     @property
@@ -58,11 +55,11 @@ class DataCheck:
         return Counter((finding.dataset, finding.finding) for finding in self.findings)
 
     def to_fetch(self) -> dict[str, tuple[str, ...]]:
-        """For each release, the sorted wnids that would make the copy complete."""
+        """For each release, the sorted wnids to download to make the copy complete."""
         wanted: dict[str, set[str]] = {}
         for finding in self.findings:
             if finding.finding in WRONG:
-                release = RELEASES["in1k" if finding.dataset.startswith("in1k") else "cog"]
+                release = kind_of(finding.dataset).release
                 wanted.setdefault(release, set()).add(finding.wnid)
         return {release: tuple(sorted(wnids)) for release, wnids in wanted.items()}
 
@@ -77,21 +74,24 @@ def check_data(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataCheck:
-    """Check the images of the chosen levels, and of ImageNet-1K where `images.in1k` is given.
+    """Check the images of the wanted datasets.
 
     Args:
-        images: where they are; with `split`, listed images must be there.
-        levels: whose concepts are wanted.
+        options: where the images are; with `split`, listed images must be there.
+        levels: the concepts of the benchmark.
         recipe: how many images a class needs, to test and to train.
         decode: read and decode every image, not only list them.
-        report: a CSV to write, and to go on with if it is there.
+        report: a CSV to write; if it is there, the check continues it.
         workers: threads; by default one a core.
-        progress: told how far it is.
+        progress: shows how many images are checked.
 
     Raises:
-        CogError: nothing of the classes is there at all, or the report is another file.
+        CogError: an unknown dataset, no images of the classes at all, or a report that is another
+            file.
     """
-    found = list_parts(options, levels, recipe or Recipe())
+    found = Listed()
+    for kind, classes in wanted_datasets(options, levels):
+        found += kind.check(options, classes, recipe or Recipe())
     units = [unit for part in found.parts for unit in _units(part, decode)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
@@ -107,12 +107,12 @@ def check_data(
             advance(len(unit.rows))
     of_images = [each for unit in units for each in done[unit.key].findings]
     findings = (*found.findings, *of_images)
-    return DataCheck(tuple(found.parts), findings, tuple(found.notes), decode)
+    return DataCheck(found.parts, findings, found.notes, decode)
 
 
 @dataclass(frozen=True, eq=False)
 class _Unit:
-    """The images of one class: what is checked at a time."""
+    """The images of one class, which are checked together."""
 
     dataset: str
     wnid: str
@@ -126,13 +126,13 @@ class _Unit:
         return self.dataset, self.wnid
 
     def state(self, decode: bool) -> str:
-        """What the row `checked` says: of which images it is, and how they were looked at."""
+        """The detail of the row `checked`: which images were checked, and how."""
         names = "\n".join(self.images.paths[row] for row in self.rows)
         digest = hashlib.sha256(names.encode()).hexdigest()[:12]
         return f"{len(self.rows)} pictures {'decoded' if decode else 'listed'} {digest}"
 
     def is_done(self, checked: dict[tuple[str, str], CheckedClass]) -> bool:
-        """Whether a report has checked these very images as well, and could read all."""
+        """Whether a report has a check of these very images, as thorough, that could read all."""
         found = checked.get(self.key)
         if found is None or any(each.finding == "unreadable" for each in found.findings):
             return False
@@ -140,7 +140,7 @@ class _Unit:
 
 
 def _units(part: Part, decode: bool) -> Iterator[_Unit]:
-    """The classes of a part that have images; their rows lie together."""
+    """The classes of a part that have images; the rows of a class are consecutive."""
     bounds = np.searchsorted(part.images.labels, np.arange(len(part.images.wnids) + 1))
     for label, wnid in enumerate(part.images.wnids):
         rows = range(int(bounds[label]), int(bounds[label + 1]))
@@ -149,7 +149,7 @@ def _units(part: Part, decode: bool) -> Iterator[_Unit]:
 
 
 def _check_all(units: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, CheckedClass]]:
-    """Check classes on a pool of threads, in their order; reading and decoding free the lock."""
+    """Check classes in order on a pool of threads, as reading and decoding release the lock."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
     ahead: deque[tuple[_Unit, Future[CheckedClass]]] = deque()
     try:
@@ -165,7 +165,7 @@ def _check_all(units: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, Ch
 
 
 def _check(unit: _Unit) -> CheckedClass:
-    """Look at every image of a class."""
+    """Check every image of a class."""
     findings = []
     rows_of: dict[int, list[int]] = {}  # by size in bytes
     for row in unit.rows:
@@ -176,10 +176,10 @@ def _check(unit: _Unit) -> CheckedClass:
                 size = len(data)
                 odd = [(each.finding, each.detail) for each in check_image(path, data)]
             else:
-                size = _size(unit.images, row)
+                size = size_of(unit.images, row)
                 odd = [] if size else [("unreadable", "empty file")]
-        except (CogError, OSError) as error:  # of the disk: here that is a finding too
-            size, odd = 0, [("unreadable", getattr(error, "what", str(error)))]
+        except CogError as error:  # of the disk: here that is a finding too
+            size, odd = 0, [("unreadable", error.what)]
         findings += [Finding(unit.dataset, unit.wnid, path, *each) for each in odd]
         if size:
             rows_of.setdefault(size, []).append(row)
@@ -187,24 +187,14 @@ def _check(unit: _Unit) -> CheckedClass:
     return CheckedClass(unit.state(unit.decode), tuple(findings))
 
 
-def _size(images: ImageList, row: int) -> int:
-    """Bytes of an image, without reading it where that can be."""
-    if images.spans is None:
-        return Path(images.root, images.paths[row]).stat().st_size
-    container, offset, size = images.spans[row].tolist()
-    if size < 0:
-        return Path(images.root, images.containers[container]).stat().st_size
-    return size if offset >= 0 else len(read_bytes(images, row))
-
-
 def _duplicates(unit: _Unit, alike: Sequence[Sequence[int]]) -> Iterator[Finding]:
-    """Images of a class that have the bytes of an earlier one; `alike`: rows of equal size."""
+    """Images of a class that have the bytes of an earlier one; `alike`: rows of equal sizes."""
     for rows in alike:
         first: dict[bytes, int] = {}
         for row in rows:
             try:
                 digest = hashlib.sha256(read_bytes(unit.images, row)).digest()
-            except CogError:  # said already, or will be when it is decoded
+            except CogError:  # a finding already, or once the image is decoded
                 continue
             if first.setdefault(digest, row) != row:
                 path, other = (unit.images.paths[each] for each in (row, first[digest]))

@@ -1,4 +1,4 @@
-"""What is odd about one encoded image, and what the decoder makes of it."""
+"""What is odd about one encoded image, and how the decoder reads it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ from typing import NamedTuple
 from PIL import Image
 
 from cog.images.decoding import FORMATS, Unreadable, decode, jpeg_frame
+from cog.images.listing import IMAGE_FORMATS
 
 HUGE_PIXELS = 50_000_000  # 150 MB of pixels; the decoder itself refuses more than 3.5 times that
-TINY_SIDE = 32  # pixels; a crop of 224 is then a blow-up by seven
-
-SUFFIX_FORMATS = {
-    "jpeg": "JPEG", "jpg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "bmp": "BMP",
-    "dib": "BMP", "gif": "GIF", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "ppm": "PPM",
-    "jp2": "JPEG2000",
-}  # fmt: skip
+TINY_SIDE = 32  # pixels; a crop of 224 enlarges it seven times
 
 
 class Oddity(NamedTuple):
-    """`finding` is unreadable or odd; `detail` says why, and what becomes of the image."""
+    """`finding` is unreadable or odd; `detail` says why, and how the image is read."""
 
     finding: str
     detail: str
 
 
 def check_image(name: str, data: bytes) -> list[Oddity]:
-    """What is wrong or odd about an encoded image of that file name; mostly nothing.
+    """What is unreadable or odd about an encoded image with that file name; mostly nothing.
 
-    It is decoded as for a network. Safe to call from several threads.
+    Decodes it as for a network. Safe to call from several threads.
 
     >>> check_image("a.jpg", b"")
     [Oddity(finding='unreadable', detail='empty file')]
@@ -54,8 +49,8 @@ def _of_size(height: int, width: int) -> Iterator[str]:
 
 
 def _of_content(name: str, data: bytes) -> Iterator[str]:
-    """What the header tells; a plain JPEG, which nearly every image is, is not opened again."""
-    expected = SUFFIX_FORMATS.get(name.rpartition(".")[2].lower())
+    """What the header says; a plain JPEG, which nearly every image is, is not opened again."""
+    expected = IMAGE_FORMATS.get(name.rpartition(".")[2].lower())
     frame = jpeg_frame(data)
     if frame is not None and b"Exif\0\0" not in data[:65_536] and b"MPF\0" not in data[:65_536]:
         found = "JPEG"
@@ -82,7 +77,7 @@ def _of_mode(mode: str, bits: int) -> Iterator[str]:
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits a channel: PNG of colours is read as 8 bits, so its header is asked."""
+    """Bits a channel; of a PNG from its header, as Pillow reads colours as 8 bits."""
     if image.format == "PNG":
         return data[24]
     return {"I": 32, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)

@@ -1,7 +1,7 @@
-"""The report of `cog check-data`: CSV that grows by a class at a time and is gone on with.
+"""The report of `cog check-data`: CSV that grows by one class at a time.
 
-A row is a finding; after the findings about a class's images comes its row `checked`. What a kill
-leaves of a class without that row does not count.
+A row is a finding; after the findings about the images of a class comes its row `checked`. A run
+that continues the report ignores the rows of a class that lacks that row: its check was cut off.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cog.errors import CogError
-from cog.storage import write_text
+from cog.storage import rows_as_csv, write_text
 
 HEADER = ("dataset", "wnid", "path", "finding", "detail")
-OF_IMAGES = ("unreadable", "odd", "duplicate")  # found by reading them
+OF_IMAGES = ("unreadable", "odd", "duplicate")  # found by reading images
 CHECKED = "checked"
 
 
@@ -31,14 +31,14 @@ class Finding(NamedTuple):
 
 
 class CheckedClass(NamedTuple):
-    """A class whose images were all looked at: of which state, and what was found."""
+    """A class whose images are all checked: their state, and what was found."""
 
     state: str
     findings: tuple[Finding, ...]
 
 
 def read_report(file: Path) -> dict[tuple[str, str], CheckedClass]:
-    """The classes (dataset, wnid) that a report has checked; none where there is no report.
+    """The checked classes of a report, by dataset and wnid; none if there is no report.
 
     Raises:
         CogError: the file is something else.
@@ -50,9 +50,7 @@ def read_report(file: Path) -> dict[tuple[str, str], CheckedClass]:
     whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last row
     rows = list(csv.reader(io.StringIO(whole)))
     if text and rows[:1] != [list(HEADER)]:
-        raise CogError(
-            f"{file} is there and is no report of check-data", "give --report another file"
-        )
+        raise CogError(f"{file} is not a report of cog check-data", "give --report another file")
     checked: dict[tuple[str, str], CheckedClass] = {}
     pending: dict[tuple[str, str], list[Finding]] = {}
     for row in rows[1:]:
@@ -72,24 +70,18 @@ def start_report(
     of_classes: Iterable[Finding],
     checked: dict[tuple[str, str], CheckedClass],
 ) -> None:
-    """Write the report anew, by rename: findings of the listing, and the classes checked before."""
+    """Write the report anew, by rename: findings of the listing, and classes checked before."""
     rows: list[tuple[str, ...]] = [HEADER, *of_classes]
     for (dataset, wnid), done in checked.items():
         rows += _class_rows(dataset, wnid, done)
-    write_text(file, _csv(rows))
+    write_text(file, rows_as_csv(rows))
 
 
 def add_class(file: Path, dataset: str, wnid: str, done: CheckedClass) -> None:
-    """Append a class, its row `checked` last."""
+    """Append a class, with its row `checked` last."""
     with file.open("a", encoding="utf-8", newline="") as opened:
-        opened.write(_csv(_class_rows(dataset, wnid, done)))
+        opened.write(rows_as_csv(_class_rows(dataset, wnid, done)))
 
 
 def _class_rows(dataset: str, wnid: str, done: CheckedClass) -> list[Finding]:
     return [*done.findings, Finding(dataset, wnid, "", CHECKED, done.state)]
-
-
-def _csv(rows: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -1,7 +1,7 @@
 """Forms in which images lie under a root, one file each.
 
-In: a root and wnids. Out: a `Listing`. To add a form: a file like folder.py and its entry in
-`IMAGE_SOURCES`.
+In: a root and wnids. Out: a `Listing`, and the bytes of its images. To add a form: a file like
+folder.py (read it first) and its entry in `IMAGE_SOURCES`.
 """
 
 from __future__ import annotations
@@ -10,33 +10,44 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cog.images.archive_index import read_span
-from cog.images.listing import Listing
-from cog.images.sources.folder import count_folders, find_in_folders, read_from_folder
-from cog.images.sources.parquet import count_parquet, find_in_parquet, read_from_parquet
-from cog.images.sources.tars import count_nested, count_tars, find_in_nested, find_in_tars
-from cog.images.sources.text_list import count_listed, find_listed
-from cog.images.sources.webdataset import count_shards, find_in_shards
+from cog.images.archive_index import read_span, size_of_span
+from cog.images.listing import Listing, Span
+from cog.images.sources.folder import class_folders, find_in_folders, read_file, size_of_file
+from cog.images.sources.parquet import (
+    find_in_parquet,
+    parquet_files,
+    read_from_parquet,
+    size_in_parquet,
+)
+from cog.images.sources.tars import class_tars, find_in_nested, find_in_tars, outer_tars
+from cog.images.sources.text_list import find_listed, list_files
+from cog.images.sources.webdataset import find_in_shards, shards
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """How images lie under a root."""
+    """One form in which images lie under a root.
 
-    count: Callable[[Path, Sequence[str]], int]  # wnids that have a place there, cheaply
+    Args:
+        claims: the folders or files of this form at a root; cheap, as nothing is listed.
+        find: the images of wnids.
+        read: the bytes of an image, from the file that it lies in and its span there.
+        size_of: their number; without reading them where the span tells it.
+        by_class: each folder or file that it claims holds one class, and its name is the wnid.
+    """
+
+    claims: Callable[[Path], list[Path]]
     find: Callable[[Path, Sequence[str]], Listing]
-    read: Callable[[str, str, NDArray[np.int64] | None], bytes]  # root, file, offset and size
-    a_place_each: bool = False  # a class has its own file or folder, so that counting is exact
+    read: Callable[[Path, Span], bytes]
+    size_of: Callable[[Path, Span], int]
+    by_class: bool = False
 
 
 IMAGE_SOURCES: dict[str, ImageSource] = {
-    "folder": ImageSource(count_folders, find_in_folders, read_from_folder, a_place_each=True),
-    "tar": ImageSource(count_tars, find_in_tars, read_span, a_place_each=True),
-    "list": ImageSource(count_listed, find_listed, read_span),
-    "parquet": ImageSource(count_parquet, find_in_parquet, read_from_parquet),
-    "nested": ImageSource(count_nested, find_in_nested, read_span),
-    "webdataset": ImageSource(count_shards, find_in_shards, read_span),
+    "folder": ImageSource(class_folders, find_in_folders, read_file, size_of_file, by_class=True),
+    "tar": ImageSource(class_tars, find_in_tars, read_span, size_of_span, by_class=True),
+    "list": ImageSource(list_files, find_listed, read_file, size_of_file),
+    "parquet": ImageSource(parquet_files, find_in_parquet, read_from_parquet, size_in_parquet),
+    "nested": ImageSource(outer_tars, find_in_nested, read_span, size_of_span),
+    "webdataset": ImageSource(shards, find_in_shards, read_span, size_of_span),
 }

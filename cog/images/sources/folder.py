@@ -6,41 +6,53 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from cog.errors import CogError
+from cog.images.listing import Listing, Span, is_image, refuse_unlistable
+from cog.recipe import WNID
 
-from cog.images.listing import Listing, is_image, refuse_unlistable
 
-
-def count_folders(root: Path, wnids: Sequence[str]) -> int:
-    """How many of the wnids have a folder under `root`."""
+def class_folders(root: Path) -> list[Path]:
+    """The folders right under `root` that are named by a wnid."""
     if not root.is_dir():
-        return 0
+        return []
     with os.scandir(root) as entries:
-        return len({entry.name for entry in entries if entry.is_dir()} & set(wnids))
+        return [Path(each) for each in entries if WNID.fullmatch(each.name) and each.is_dir()]
 
 
 def find_in_folders(root: Path, wnids: Sequence[str]) -> Listing:
     """The images of every wnid; sub-folders, hidden files and other suffixes are left out."""
-    paths = {wnid: tuple(f"{wnid}/{name}" for name in image_names(root / wnid)) for wnid in wnids}
-    return Listing(str(root), "folder", paths)
+    paths: dict[str, tuple[str, ...]] = dict.fromkeys(wnids, ())
+    damaged: dict[str, CogError] = {}
+    for wnid in paths:
+        try:
+            paths[wnid] = tuple(f"{wnid}/{name}" for name in image_names(root / wnid))
+        except CogError as error:
+            damaged[wnid] = error
+    return Listing(str(root), "folder", paths, damaged=damaged)
 
 
 def image_names(folder: Path) -> list[str]:
-    """The sorted names of the images right in a folder; none where there is no such folder."""
+    """The sorted names of the images right in a folder; none if there is no such folder.
+
+    Raises:
+        CogError: names that do not fit into a text list.
+    """
     try:
-        with os.scandir(folder) as entries:  # tells files from folders without asking for each
-            names = sorted(entry.name for entry in entries if _is_image_file(entry))
+        with os.scandir(folder) as entries:  # knows files from folders without asking for each
+            names = sorted(
+                entry.name for entry in entries if is_image(entry.name) and entry.is_file()
+            )
     except (FileNotFoundError, NotADirectoryError):
         return []
     refuse_unlistable(names, str(folder))
     return names
 
 
-def _is_image_file(entry: os.DirEntry[str]) -> bool:
-    return is_image(entry.name) and entry.is_file()
+def read_file(file: Path, _: Span) -> bytes:
+    """The bytes of an image that is a whole file."""
+    return file.read_bytes()
 
 
-def read_from_folder(root: str, file: str, span: NDArray[np.int64] | None) -> bytes:
-    """The bytes of one image; `span` is not needed here."""
-    return Path(root, file).read_bytes()
+def size_of_file(file: Path, _: Span) -> int:
+    """The size in bytes of an image that is a whole file."""
+    return file.stat().st_size

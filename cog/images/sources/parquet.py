@@ -1,11 +1,13 @@
 """Images in Parquet files as Hugging Face exports them: `image` {bytes, path} and `label`.
 
-- The class of a label is a wnid among the names in the file's own `huggingface` metadata; else the
-  wnid in the path, which imagenet-1k has; else a place in the class list beside the files.
-- Where the column of bytes is not compressed, as newer exports have it, the index holds the place
-  of every image, and one is read as from a tar. To find them, the first listing reads it all.
-- Where it is compressed, an image costs the unpacking of its row group, and the last few groups
-  are kept: cheap where a file is ordered by class, dear where it is shuffled, and that is said.
+- The class of a label is the wnid among the names in the file's own `huggingface` metadata; else
+  the wnid in the path, as in imagenet-1k; else the label is an index in the class list beside the
+  files.
+- If the column of bytes is not compressed, as in newer exports, a span is the offset and size of an
+  image in the file, and it is read as from a tar. The first listing reads the files to find these.
+- If the column is compressed, a span is −1 − row group, and the row. An image costs the unpacking
+  of its row group; the last few groups are kept. That is cheap if a file is ordered by class and
+  slow if it is shuffled, which a note says.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.images.archive_index import Members, gather, kept_members, read_span
@@ -30,7 +32,7 @@ from cog.images.class_names import (
     read_class_list,
     shard_files,
 )
-from cog.images.listing import Listing, is_image, refuse_unlistable
+from cog.images.listing import Listing, Span, is_image, refuse_unlistable
 from cog.recipe import WNID
 
 if TYPE_CHECKING:
@@ -40,44 +42,40 @@ if TYPE_CHECKING:
 GROUPS_KEPT = 4  # unpacked row groups: of 100 images each, by default, about 10 MB
 
 
-def count_parquet(root: Path, wnids: Sequence[str]) -> int:
-    """All of the wnids, if there are Parquet files; which of them they hold takes an index."""
-    return len(wnids) if shard_files(root, ".parquet") else 0
+def parquet_files(root: Path) -> list[Path]:
+    """The Parquet files of a root."""
+    return shard_files(root, ".parquet")
 
 
 def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
     """The images of every wnid, from all files; rows with a label below 0 have no class.
 
     Raises:
-        CogError: pyarrow is not installed; a file that is no such export or is damaged; an image
-            whose class cannot be known, or one that is there twice.
+        CogError: pyarrow is not installed; a file is damaged or is no such export; an image is
+            there twice, or its class cannot be known.
     """
-    folder, files = folder_of(root), shard_files(root, ".parquet")
+    folder, files = folder_of(root), parquet_files(root)
     known = read_class_list(folder)
     kind = f"parquet {hashlib.sha256(' '.join(known).encode()).hexdigest()}"
     parts = [kept_members(f, kind, partial(_find, f, known, folder)) for f in files]
     listing = gather(folder, "parquet", files, parts, wnids)
-    note = _scattered(listing)
-    if not note:
-        return listing
-    return Listing(
-        listing.root, listing.source, listing.paths, listing.spans, listing.containers,
-        (*listing.notes, note),
-    )  # fmt: skip
+    return replace(listing, notes=(*listing.notes, *_scattered(listing)))
 
 
-def read_from_parquet(root: str, file: str, span: NDArray[np.int64] | None) -> bytes:
-    """The bytes of one image: in place, or (offset below 0) by its row group and row."""
-    assert span is not None
+def read_from_parquet(file: Path, span: Span) -> bytes:
+    """The bytes of one image, in place or from its unpacked row group."""
     if span[0] >= 0:
-        return read_span(root, file, span)
-    path = Path(root, file)
-    group = _group(str(path), path.stat().st_mtime_ns, -1 - int(span[0]))
-    return group.image(int(span[1]))
+        return read_span(file, span)
+    return _group(str(file), file.stat().st_mtime_ns, -1 - span[0]).image(span[1])
+
+
+def size_in_parquet(file: Path, span: Span) -> int:
+    """The size of one image in bytes; a compressed one must be read."""
+    return span[1] if span[0] >= 0 else len(read_from_parquet(file, span))
 
 
 class _Group:
-    """The images of one row group, unpacked when the first is asked for, by one thread."""
+    """The images of one row group; the first thread that reads one unpacks them all."""
 
     def __init__(self, file: str, number: int) -> None:
         self.file, self.number = file, number
@@ -116,7 +114,7 @@ def _open(file: Path) -> pq.ParquetFile:
     except pa.ArrowException as error:
         raise CogError(
             f"{file} is not a whole Parquet file ({' '.join(str(error).split())[:200]})",
-            "fetch it again",
+            "download it again",
         ) from error
 
 
@@ -139,18 +137,18 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
         spans: list[tuple[int, int]] = []
         skipped = 0
         for group in range(opened.num_row_groups):
-            places = _places(opened, file, group)
+            in_place = _spans(opened, file, group)
             for row, (name, label) in enumerate(_rows(opened, file, group)):
-                if label is not None and label < 0:  # a test set without labels
+                if label is not None and label < 0:  # of a test set without labels
                     skipped += 1
                     continue
-                told = [] if label is None else [wnid_of.get(label, label)]
+                classes = [] if label is None else [wnid_of.get(label, label)]
                 own = name or f"{file.stem}-{group}-{row}.jpg"
-                path = image_path([own], told, known)
+                path = image_path([own], classes, known)
                 if not path:
                     raise no_class(str(file), own, f"label {label}, no wnid in its path", folder)
                 paths.append(path)
-                spans.append(places[row] if places else (-1 - group, row))
+                spans.append(in_place[row] if in_place else (-1 - group, row))
     refuse_unlistable(paths, str(file))
     return Members(paths, np.array(spans, np.int64).reshape(-1, 2), skipped)
 
@@ -159,19 +157,20 @@ def _wnids_of_labels(opened: pq.ParquetFile, file: Path) -> dict[int, str]:
     """The wnid of every label whose name in the metadata holds one.
 
     Raises:
-        CogError: not the columns of such an export.
+        CogError: the columns are not those of such an export.
     """
     schema = opened.schema_arrow
     fields = {field.name: field for field in schema}
     inner = fields["image"].type if "image" in fields else None
     if inner is None or "label" not in fields or not {"bytes", "path"} <= _inner_names(inner):
         raise CogError(
-            f"{file} has the columns {', '.join(fields)}, not image {{bytes, path}} and label",
-            "give an export of an image data set, with its labels",
+            f"{file}: expected the columns image {{bytes, path}} and label, found "
+            f"{', '.join(fields)}",
+            "give an export of a dataset of images with their labels",
         )
     try:
-        story = json.loads((schema.metadata or {})[b"huggingface"])
-        names = story["info"]["features"]["label"]["names"]
+        info = json.loads((schema.metadata or {})[b"huggingface"])
+        names = info["info"]["features"]["label"]["names"]
     except (KeyError, ValueError, TypeError):
         return {}
     found = ((label, WNID.match(str(name))) for label, name in enumerate(names))
@@ -185,7 +184,7 @@ def _inner_names(kind: Any) -> set[str]:
 
 
 def _rows(opened: pq.ParquetFile, file: Path, group: int) -> Iterator[tuple[str, int | None]]:
-    """Name and label of every row; a name that is no image's, or leads out, is none."""
+    """Name and label of every row; the name is empty if it is not that of an image."""
     table = opened.read_row_group(group, columns=["image.path", "label"])
     names = table.column("image").combine_chunks().field("path").to_pylist()
     for name, label in zip(names, table.column("label").to_pylist(), strict=True):
@@ -193,10 +192,10 @@ def _rows(opened: pq.ParquetFile, file: Path, group: int) -> Iterator[tuple[str,
         yield (name if usable else ""), label
 
 
-def _places(opened: pq.ParquetFile, file: Path, group: int) -> list[tuple[int, int]]:
-    """Offset and size of every image of a row group in the file; none if it is compressed.
+def _spans(opened: pq.ParquetFile, file: Path, group: int) -> list[Span]:
+    """Offset and size in the file of every image of a row group; none if it is compressed.
 
-    The bytes are looked for, not computed from the layout of pages: what is found is right.
+    A search for the bytes of each image finds them: the layout of pages need not be known.
     """
     metadata = opened.metadata.row_group(group)
     columns = (metadata.column(index) for index in range(metadata.num_columns))
@@ -204,30 +203,30 @@ def _places(opened: pq.ParquetFile, file: Path, group: int) -> list[tuple[int, i
     if column.compression != "UNCOMPRESSED":
         return []
     first = column.dictionary_page_offset or column.data_page_offset
-    raw = read_span(str(file.parent), file.name, np.array([first, column.total_compressed_size]))
-    places, start = [], 0
+    raw = read_span(file, (first, column.total_compressed_size))
+    spans, start = [], 0
     for image in _bytes_column(opened, group):
         data = image.as_buffer()
-        place = raw.find(data, start) if data is not None else -1
-        if place < 0 and data is not None:
-            place = raw.find(data)  # equal images are stored once, in a dictionary
-        if place < 0:
+        offset = raw.find(data, start) if data is not None else -1
+        if offset < 0 and data is not None:
+            offset = raw.find(data)  # equal images are stored once, in a dictionary
+        if offset < 0:
             return []
-        places.append((first + place, data.size))
-        start = place + data.size
-    return places
+        spans.append((first + offset, data.size))
+        start = offset + data.size
+    return spans
 
 
-def _scattered(listing: Listing) -> str:
-    """What to say of images whose row groups must be unpacked once for each of them."""
+def _scattered(listing: Listing) -> tuple[str, ...]:
+    """A note if row groups must be unpacked once for nearly each of their images."""
     packed = visits = 0
     for spans in (listing.spans or {}).values():
         groups = spans[spans[:, 1] < 0][:, :2]
         packed += len(groups)
         visits += len(np.unique(groups, axis=0))
     if packed < 1000 or visits * 4 < packed:
-        return ""
+        return ()
     return (
-        f"{packed:,} images are compressed and scattered over row groups by class: each read "
-        "unpacks a whole row group; write the files again with compression='none' to read in place"
+        f"{packed:,} images are compressed, and each class is scattered over row groups: each read "
+        "unpacks a whole row group; to read in place, write the files with compression='none'",
     )

@@ -1,8 +1,8 @@
 """Images in one tar a synset, `ROOT/<wnid>.tar`, or in one tar of such tars.
 
-They are read where they lie and never unpacked; an index (members.py) is built once. By rule:
-entries that are no images, and those in sub-folders, are passed over; an image whose name leads
-out of the tar, that is a link or a device, or that is there twice, makes the tar refused.
+They are read where they lie and never unpacked; an index (archive_index.py) is built once. Entries
+that are no images, and those in sub-folders, are left out. A tar is refused if the name of an image
+leads out of it or is there twice, or if an image is a link or a device.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.images.archive_index import Members, kept_members, skipped_note
@@ -25,99 +24,106 @@ from cog.images.listing import Listing, is_image, refuse_unlistable
 from cog.recipe import WNID
 
 
-def count_tars(root: Path, wnids: Sequence[str]) -> int:
-    """How many of the wnids have a tar under `root`."""
+def class_tars(root: Path) -> list[Path]:
+    """The tars right under `root` that are named by a wnid."""
     if not root.is_dir():
-        return 0
+        return []
     with os.scandir(root) as entries:
-        return len({entry.name for entry in entries} & {f"{wnid}.tar" for wnid in wnids})
+        paths = [Path(entry) for entry in entries if entry.name.endswith(".tar")]
+    return [path for path in paths if WNID.fullmatch(path.stem)]
 
 
 def find_in_tars(root: Path, wnids: Sequence[str]) -> Listing:
     """The images of every wnid, from the headers of its tar.
 
-    Raises:
-        CogError: a tar that is compressed, damaged or truncated, or has members that cannot be
-            read in place.
+    A tar that is compressed, damaged or cut off, or that has members which cannot be read in
+    place, is among the damaged.
     """
-    parts = []
-    for wnid in wnids:
-        tar = root / f"{wnid}.tar"
-        try:
-            parts.append(kept_members(tar, "tar", partial(_find, tar, wnid)))
-        except FileNotFoundError:
-            parts.append(_NONE)
-    return _by_wnid(root, "tar", [f"{wnid}.tar" for wnid in wnids], wnids, parts)
+    tars = {
+        wnid: (f"{wnid}.tar", partial(kept_members, tar, "tar", partial(_find, tar, wnid)))
+        for wnid, tar in ((wnid, root / f"{wnid}.tar") for wnid in wnids)
+    }
+    return _by_wnid(root, "tar", wnids, tars)
 
 
-def count_nested(root: Path, wnids: Sequence[str]) -> int:
-    """All of the wnids, if there is a tar of tars; which of them it holds takes an index."""
-    return len(wnids) if _outer_tars(root) else 0
+def outer_tars(root: Path) -> list[Path]:
+    """The tars of a root, if the first of them holds tars: shards can be thousands."""
+    tars = other_tars(root)
+    return tars if tars and first_name(tars[0]).endswith(".tar") else []
 
 
 def find_in_nested(root: Path, wnids: Sequence[str]) -> Listing:
     """The images of every wnid, from the tars within the tars at `root`.
 
+    The damaged are as in `find_in_tars`.
+
     Raises:
-        CogError: as `find_in_tars`, for the outer tar and for those within; a wnid twice.
+        CogError: a fault of an outer tar, or a wnid twice.
     """
     folder = folder_of(root)
-    outer_of: dict[str, tuple[Path, list[int]]] = {}
-    for outer in _outer_tars(root):
+    wanted = set(wnids)
+    outer_of: dict[str, Path] = {}
+    tars = {}
+    for outer in outer_tars(root):
         inner = kept_members(outer, "tar of tars", partial(_find_inner, outer))
         for wnid, span in zip(inner.names, inner.spans.tolist(), strict=True):
             if wnid in outer_of:
-                raise CogError(f"{wnid}.tar is in {outer_of[wnid][0]} and in {outer}", "remove one")
-            outer_of[wnid] = outer, span
-    files, parts = [], []
-    for wnid in wnids:
-        outer, span = outer_of.get(wnid, (folder, []))
-        files.append(outer.relative_to(folder).as_posix())
-        find = partial(_find, outer, wnid, *span)
-        parts.append(kept_members(outer, "tar", find, part=wnid) if span else _NONE)
-    return _by_wnid(folder, "nested", files, wnids, parts)
-
-
-_NONE = Members([], np.empty((0, 2), np.int64))
+                raise CogError(f"{wnid}.tar is in {outer_of[wnid]} and in {outer}", "remove one")
+            outer_of[wnid] = outer
+            if wnid in wanted:
+                find = partial(_find, outer, wnid, *span)
+                name = outer.relative_to(folder).as_posix()
+                tars[wnid] = name, partial(kept_members, outer, "tar", find, part=wnid)
+    return _by_wnid(folder, "nested", wnids, tars)
 
 
 def _by_wnid(
-    root: Path, source: str, files: Sequence[str], wnids: Sequence[str], parts: Sequence[Members]
+    root: Path,
+    source: str,
+    wnids: Sequence[str],
+    tars: Mapping[str, tuple[str, Callable[[], Members]]],
 ) -> Listing:
-    """The listing of files that hold one wnid each: the places of `files`, `wnids` and `parts`."""
-    containers = tuple(dict.fromkeys(files))
-    number = {file: index for index, file in enumerate(containers)}
-    paths: dict[str, tuple[str, ...]] = {}
-    spans: dict[str, NDArray[np.int64]] = {}
-    for file, wnid, members in zip(files, wnids, parts, strict=True):
+    """The listing of `tars` of one wnid each: the file that it lies in, and what lists it."""
+    paths: dict[str, tuple[str, ...]] = dict.fromkeys(wnids, ())
+    spans = dict.fromkeys(wnids, np.empty((0, 3), np.int64))
+    numbers: dict[str, int] = {}
+    damaged: dict[str, CogError] = {}
+    found = []
+    for wnid, (file, find) in sorted(tars.items()):
+        try:
+            members = find()
+        except FileNotFoundError:
+            continue
+        except CogError as error:
+            damaged[wnid] = error
+            continue
+        found.append(members)
         paths[wnid] = tuple(f"{wnid}/{name}" for name in members.names)
-        spans[wnid] = np.insert(members.spans, 0, number[file], axis=1)
-    return Listing(str(root), source, paths, spans, containers, skipped_note(parts, "tar"))
-
-
-def _outer_tars(root: Path) -> list[Path]:
-    """The tars of a root, if the first of them holds tars; there are thousands of shards."""
-    tars = other_tars(root)
-    return tars if tars and first_name(tars[0]).endswith(".tar") else []
+        spans[wnid] = np.insert(members.spans, 0, numbers.setdefault(file, len(numbers)), axis=1)
+    return Listing(
+        str(root), source, paths, spans, tuple(numbers), skipped_note(found, "tar"), damaged
+    )
 
 
 def other_tars(root: Path) -> list[Path]:
-    """The tars of a root that are not named for a wnid."""
+    """The tars of a root that are not named by a wnid."""
     return [tar for tar in shard_files(root, ".tar") if not WNID.fullmatch(tar.stem)]
 
 
 def first_name(tar: Path) -> str:
-    """The name of the first plain file of a tar; empty where there is none."""
+    """The name of the first plain file of a tar; empty if there is none."""
     try:
         return next((member.name for member, _ in members_of(tar) if member.isreg()), "")
-    except CogError:  # damaged: whoever lists it will say so
+    except CogError:  # damaged: listing it will say so
         return ""
 
 
 def members_of(
     tar: Path, offset: int = 0, size: int | None = None
 ) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
-    """The members of a whole, uncompressed tar, or of one that lies in a file, with that file.
+    """The members of an uncompressed tar, each with the opened file.
+
+    The tar is the whole file, or lies in it at `offset` with `size` bytes.
 
     Raises:
         CogError: compressed, damaged or cut off.
@@ -129,7 +135,7 @@ def members_of(
             with tarfile.open(fileobj=file, mode="r:") as archive:
                 for member in archive:
                     if member.offset_data > end:
-                        break  # in what follows this tar in the outer one
+                        break  # it belongs to what follows this tar in the outer one
                     yield member, file
                 # tarfile takes a damaged header for the end, but a block of zeros ends a whole tar
                 file.seek(archive.offset)
@@ -139,15 +145,15 @@ def members_of(
         except tarfile.TarError as error:
             raise CogError(
                 f"{tar} is not a whole, uncompressed tar ({error})",
-                "unpack it if it is compressed (gunzip), else fetch it again; or remove it and "
+                "unpack it if it is compressed (gunzip), else download it again; or remove it and "
                 "give --allow-missing",
             ) from error
 
 
 def _find(tar: Path, wnid: str, offset: int = 0, size: int | None = None) -> Members:
-    """The images in a tar, by name in sorted order, named as in a folder tree.
+    """The images in a tar, sorted by name, without ./ or <wnid>/ before their names.
 
-    That is without ./ or <wnid>/ before them; those in sub-folders are left out, as in a folder.
+    Those in sub-folders are left out, as in a folder.
     """
     found, skipped = [], 0
     for member, _ in members_of(tar, offset, size):
@@ -195,7 +201,7 @@ def refuse_members(tar: Path, members: Sequence[tuple[str, tarfile.TarInfo]]) ->
         shown = ", ".join(f"{name} ({reason})" for name, reason in list(bad.items())[:5])
         raise CogError(
             f"{len(bad)} members of {tar} cannot be read in place: {shown}",
-            "make the tar again from plain files, or unpack it to a folder of that name",
+            "make the tar again from plain files, or unpack it into a folder of the same name",
         )
 
 

@@ -1,8 +1,8 @@
 """Images named by a plain list: a text file of lines `path wnid` or `path label`.
 
-Paths are relative to the list's folder and have no spaces around them. A label counts places in the
-class list beside the list (naming.py); it is not needed where the path names the class, as in
-`n01322508/n01322508_2514.JPEG 0`.
+Paths are relative to the folder of the list, without spaces at either end. A label is an index in
+the class list beside the list (class_names.py); it is not needed if the path names the class, as in
+`n01322508/n01322508_2514.JPEG 0`. An image is a whole file, so its span says nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from cog.images.class_names import image_path, no_class, read_class_list
 from cog.images.listing import Listing, is_image
 
 
-def count_listed(root: Path, wnids: Sequence[str]) -> int:
-    """All of the wnids, if the root is a list; which of them it names takes a reading."""
-    return len(wnids) if root.is_file() and root.suffix in (".txt", ".lst", ".list") else 0
+def list_files(root: Path) -> list[Path]:
+    """The root itself, if it is a list."""
+    return [root] if root.is_file() and root.suffix in (".txt", ".lst", ".list") else []
 
 
 def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
-    """The images of every wnid that the list `root` names; whether they exist is not asked.
+    """The images of every wnid that the list `root` names, whether their files exist or not.
 
     Raises:
         CogError: a line without an image or its class, a path that leads out of the list's folder,
@@ -42,16 +42,16 @@ def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
         if not name:
             raise no_class(f"line {number} of {root}", path, f"found {label!r}", folder)
         files.append(folder / path)
-        parts.append(Members([name], np.array([[0, -1]], np.int64)))
+        parts.append(Members([name], np.zeros((1, 2), np.int64)))
     return gather(folder, "list", files, parts, wnids)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str, str]]:
-    """Number, path and label of every line; empty ones and those that begin with # are none."""
+    """Number, path and label of every line, without empty lines and those that begin with #."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise CogError(f"{file} is no text in UTF-8", "give a list of images") from error
+        raise CogError(f"{file} is not text in UTF-8", "give a list of images") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue

@@ -1,7 +1,7 @@
 """Images in WebDataset shards: tars of `KEY.jpg` with `KEY.cls` or `KEY.json`, in any order.
 
 The class is, in this order: a wnid in the .cls or the .json; the wnid in a file name that the .json
-gives, or in the key; an index in the class list beside the shards (naming.py). A shard with a
+gives, or in the key; an index in the class list beside the shards (class_names.py). A shard with an
 image whose class cannot be known is refused.
 """
 
@@ -26,11 +26,6 @@ _NAMES = ("filename", "file_name", "path", "__key__")  # of a .json, for the fil
 _CLASSES = ("wnid", "synset", "synset_id", "cls", "label", "class", "class_id", "class_name")
 
 
-def count_shards(root: Path, wnids: Sequence[str]) -> int:
-    """All of the wnids, if there are shards; which of them they hold takes an index."""
-    return len(wnids) if _shards(root) else 0
-
-
 def find_in_shards(root: Path, wnids: Sequence[str]) -> Listing:
     """The images of every wnid, from all shards.
 
@@ -38,14 +33,15 @@ def find_in_shards(root: Path, wnids: Sequence[str]) -> Listing:
         CogError: a damaged shard, members that cannot be read in place, an image whose class
             cannot be known, or one that is there twice.
     """
-    folder, shards = folder_of(root), _shards(root)
+    folder, tars = folder_of(root), shards(root)
     known = read_class_list(folder)
     kind = f"webdataset {hashlib.sha256(' '.join(known).encode()).hexdigest()}"
-    parts = [kept_members(tar, kind, partial(_find, tar, known, folder)) for tar in shards]
-    return gather(folder, "webdataset", shards, parts, wnids)
+    parts = [kept_members(tar, kind, partial(_find, tar, known, folder)) for tar in tars]
+    return gather(folder, "webdataset", tars, parts, wnids)
 
 
-def _shards(root: Path) -> list[Path]:
+def shards(root: Path) -> list[Path]:
+    """The tars of a root, unless they hold tars."""
     tars = other_tars(root)
     return [] if tars and first_name(tars[0]).endswith(".tar") else tars
 
@@ -66,8 +62,9 @@ def _find(tar: Path, known: Sequence[str], folder: Path) -> Members:
     paths = [_path(name, labels.get(_key(name)[0], []), known) for name, _ in images]
     for (name, _), path in zip(images, paths, strict=True):
         if not path:
-            told = labels.get(_key(name)[0], "no .cls, no .json")
-            raise no_class(str(tar), name, f"neither its name nor {str(told)[:200]} says", folder)
+            label = labels.get(_key(name)[0], "a .cls or .json, as it has none")
+            found = f"neither its name nor {str(label)[:200]} gives a class"
+            raise no_class(str(tar), name, found, folder)
     refuse_unlistable(paths, str(tar))
     spans = [(member.offset_data, member.size) for _, member in images]
     return Members(paths, np.array(spans, np.int64).reshape(-1, 2), skipped)
@@ -85,7 +82,7 @@ def _key(name: str) -> tuple[str, str]:
 
 
 def _label(file: BinaryIO, offset: int, size: int, suffix: str) -> Any:
-    """What a .cls or .json holds: text, or whatever JSON gives."""
+    """The content of a .cls or .json: text, or the value of the JSON, None if it is damaged."""
     file.seek(offset)
     text = file.read(size).decode("utf-8", "replace").strip()
     if suffix == "json":
@@ -97,10 +94,10 @@ def _label(file: BinaryIO, offset: int, size: int, suffix: str) -> Any:
 
 
 def _path(name: str, labels: Sequence[Any], known: Sequence[str]) -> str:
-    """`wnid/file` of an image from its own name and its labels; empty if they do not tell."""
+    """`wnid/file` of an image from its own name and its labels; empty if they name no class."""
     names, classes = [], []
     for label in labels:
-        told = label if isinstance(label, dict) else {"cls": label}
-        names += [str(told[field]) for field in _NAMES if told.get(field)]
-        classes += [told[field] for field in _CLASSES if told.get(field) is not None]
+        fields = label if isinstance(label, dict) else {"cls": label}
+        names += [str(fields[name]) for name in _NAMES if fields.get(name)]
+        classes += [fields[name] for name in _CLASSES if fields.get(name) is not None]
     return image_path([*(each for each in names if is_image(each)), name, *names], classes, known)
