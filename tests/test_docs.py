@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -76,3 +77,10 @@ def test_the_table_of_models_is_made_from_zoo_csv():
     shown = README.split(START)[1].split(END)[0]
     assert shown == markdown_table()
     assert f"<summary>{len(read_zoo())} models</summary>" in README
+
+
+def test_the_worked_example_of_the_architecture_runs():
+    document = str(ROOT / "docs" / "architecture.md")
+    done = doctest.testfile(document, module_relative=False)
+    assert done.attempted > 30
+    assert done.failed == 0
