@@ -98,18 +98,18 @@ def check_data(
 
     options = DatasetOptions(root, in1k, split, only or ())
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)
-    with Terminal() as terminal:
-        found = library.check_data(
-            options,
-            read_levels(levels),
-            recipe,
-            decode=decode,
-            report=report,
-            workers=workers,
-            progress=terminal,
-        )
-        for note in found.notes:
-            terminal.notify(note)
+    terminal = Terminal()
+    found = library.check_data(
+        options,
+        read_levels(levels),
+        recipe,
+        decode=decode,
+        report=report,
+        workers=workers,
+        progress=terminal,
+    )
+    for note in found.notes:
+        terminal.notify(note)
     _show(found)
     if report is not None:
         click.echo(report)

@@ -7,19 +7,19 @@ from pathlib import Path
 import click
 
 MEANING = """
-The images are synthetic, drawn so that concepts near in WordNet look alike. The figures show that
-the program works, and that features learned on some concepts carry further to near ones than to far
-ones where looks follow the tree. They do not show how any network does on photographs; and as the
-levels of the demo are small, some are also harder in themselves: L5 is nine conifers."""
+The images are synthetic: they are drawn so that concepts near in WordNet look alike. The figures
+show that the program works, and that on such images features serve concepts near the training
+concepts better than far ones. They say nothing about photographs. The levels are small, so some are
+harder in themselves: L5 is nine conifers."""
 
 
-@click.command(short_help="All of it in a minute, on drawn images.")
+@click.command(short_help="Run the whole benchmark on drawn images, in a minute.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("cog-demo"), show_default=True,
-              help="Where images, runs and results go.")  # fmt: skip
+              help="Folder of the images, features and results.")  # fmt: skip
 def demo(out: Path) -> None:
-    """The whole benchmark in about a minute, on images that it draws itself.
+    """Run the whole benchmark in about a minute, on images that it draws itself.
 
-    Its last lines are the table of results and a page to look at.
+    At the end it prints the table of results and the path of a page that shows them.
 
     \b
     Example:
@@ -28,8 +28,8 @@ def demo(out: Path) -> None:
     from cog.cli.terminal import Terminal
     from cog.demo.run import run_demo, write_report
 
-    with Terminal() as terminal:
-        results = run_demo(out, terminal)
-        terminal.summary(results, out / "results.csv")
-        click.echo(write_report(out))
-        terminal.notify(MEANING)
+    terminal = Terminal()
+    results = run_demo(out, terminal)
+    terminal.summary(results, out / "results.csv")
+    click.echo(write_report(out))
+    terminal.notify(MEANING)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cog.features.executors.share import Share
 
 
-@click.command(cls=SectionCommand, short_help="A model to its accuracy per level.")
+@click.command(cls=SectionCommand, short_help="Evaluate models on every level.")
 @run_options
 @probe_options(probes=Probing.probes)
 @output_options
@@ -49,19 +49,19 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
             "a worker does not know when the others are done with the features",
             "give --discard-features to the command without --worker that ends the run",
         )
-    with Terminal() as terminal:
-        plan = plan_from(options, terminal.notify)
-        if dry_run:
-            terminal.plan(plan, share)
-            return
-        if share:
-            run_share(plan, terminal, share)
-            return
-        results = run_plan(plan, terminal, discard_features)
-        terminal.summary(results, plan.out / "results.csv")
+    terminal = Terminal()
+    plan = plan_from(options, terminal.notify)
+    if dry_run:
+        terminal.plan(plan, share)
+        return
+    if share:
+        run_share(plan, terminal, share)
+        return
+    results = run_plan(plan, terminal, discard_features)
+    terminal.summary(results, plan.out / "results.csv")
 
 
-@click.command(cls=SectionCommand, short_help="The features alone.")
+@click.command(cls=SectionCommand, short_help="Make the features alone.")
 @run_options
 @output_options
 def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
@@ -78,13 +78,13 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
     from cog.features.executors.share import Share
 
     share = _share(worker, options["executor"]) or Share()
-    with Terminal() as terminal:
-        plan = plan_from(options, terminal.notify)
-        if dry_run:
-            terminal.plan(plan, share, probes=False)
-            return
-        for store in make_all_features(plan, terminal, share):
-            click.echo(store)
+    terminal = Terminal()
+    plan = plan_from(options, terminal.notify)
+    if dry_run:
+        terminal.plan(plan, share, probes=False)
+        return
+    for store in make_all_features(plan, terminal, share):
+        click.echo(store)
 
 
 def _share(worker: str | None, executor: str) -> Share | None:

@@ -1,4 +1,4 @@
-"""`cog probe` and `cog export`: probes on any features, and ours for other code."""
+"""`cog probe` and `cog export`: probes on any features, and features for other code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cog.cli.options import SectionCommand, of_features, of_output, of_probes, p
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(cls=SectionCommand, short_help="Probes on any features.")
+@click.command(cls=SectionCommand, short_help="Fit probes on any features.")
 @of_features("--train", required=True, help="Features to learn from.")
 @of_features("--test", required=True, help="Features to score on.")
 @probe_options(probes=("logreg",))
@@ -23,8 +23,8 @@ _PATH = click.Path(path_type=Path)
 def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> None:
     """Fit probes on the features of --train and score them on --test.
 
-    Features are a store of cog (runs/NAME/features/NAME.zarr), the official X_Y.pth ({X, Y, name}),
-    or an .npz with X and Y.
+    Features are a store (runs/NAME/features/NAME.zarr), the official X_Y.pth ({X, Y, name}), or an
+    .npz with X and Y.
 
     \b
     Example:
@@ -43,19 +43,17 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
     probing = Probing(**read_options(field_names(Probing), options))
     recipe = Recipe(**read_options(OPTIONS, options))
     rows = []
-    with Terminal() as terminal:
-        sets = read_features(storage_path(train)), read_features(storage_path(test))
-        for row in probe_features(
-            *sets, probing, recipe, str(pick_device(device)), terminal.percent
-        ):
-            rows.append(row)
-            if not as_json:
-                terminal.result({"model": sets[0].name, "dataset": sets[1].name, **row})
+    terminal = Terminal()
+    sets = read_features(storage_path(train)), read_features(storage_path(test))
+    for row in probe_features(*sets, probing, recipe, str(pick_device(device)), terminal.percent):
+        rows.append(row)
+        if not as_json:
+            terminal.result({"model": sets[0].name, "dataset": sets[1].name, **row})
     if as_json:
         click.echo(json.dumps(rows))
 
 
-@click.command(short_help="A store as an official X_Y.pth.")
+@click.command(short_help="Write features as an official X_Y.pth.")
 @click.argument("store")
 @click.option("--out", type=_PATH, required=True, metavar="X_Y.pth", help="The file to write.")
 def export(store: str, out: Path) -> None:

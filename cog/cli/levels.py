@@ -219,8 +219,8 @@ def explore(folder: str, out: Path, images: Path | None) -> None:
     from cog.levels.files import read_levels
     from cog.report.explorer import write_explorer
 
-    with Terminal() as terminal:
-        click.echo(write_explorer(read_levels(folder), out, images, terminal))
+    terminal = Terminal()
+    click.echo(write_explorer(read_levels(folder), out, images, terminal))
 
 
 @levels.command(short_help="Compare two folders of levels.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -44,19 +45,24 @@ for command in (
 
 
 def run() -> NoReturn:
-    """Run the command line and exit: 0 done, 1 findings, 2 cannot start, 130 interrupted."""
-    # OpenMP threads that spin while they wait cost dear on a machine that is shared: a fit was 65
-    # times slower. It must be set before torch is imported.
+    """Run the command line and exit.
+
+    Exit status: 0 done, 1 ran but something is wrong, 2 cannot start, 130 interrupted (Ctrl-C),
+    143 terminated (SIGTERM).
+    """
+    # While OpenMP's threads wait they would spin, and on a shared machine take the cores that they
+    # wait for: a fit was 65 times slower. Torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    terminated = _stop_on_sigterm()
     try:
         status = main(standalone_mode=False)
     except CogError as error:
         _fail(error.what, error.hint)
     except click.exceptions.Abort as abort:
         text = str(abort.__cause__ or "") or "run the same command again"
-        print(f"\ninterrupted: {text}", file=sys.stderr)
-        sys.exit(130)
-    except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:  # not in click 8.1
+        print(f"\n{'terminated' if terminated else 'interrupted'}: {text}", file=sys.stderr)
+        sys.exit(143 if terminated else 130)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
     except click.UsageError as error:
@@ -64,7 +70,7 @@ def run() -> NoReturn:
         _fail(error.format_message(), f"see `{where} --help`")
     except click.ClickException as error:
         _fail(error.format_message(), "see `cog --help`")
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
+    except BrokenPipeError:  # the reader of our output has ended, as `head` does
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
@@ -76,15 +82,28 @@ def run() -> NoReturn:
 
 
 _OS_HINTS = {
-    errno.ENOSPC: "free some space, or give --out on another disk; what is done is kept",
-    errno.EACCES: "give a place that you may write to with --out",
-    errno.EROFS: "give a place that can be written to with --out",
+    errno.ENOSPC: "free some space, or give --out on another disk; finished work is kept",
+    errno.EACCES: "give --out a folder that you may write to",
+    errno.EROFS: "give --out a folder that can be written to",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "a file is where a folder should be: give another --out",
 }
 
 
+def _stop_on_sigterm() -> list[int]:
+    """Let SIGTERM end work as Ctrl-C does; gives a list that is empty until it comes."""
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        came.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    return came
+
+
 def _fail(what: str, hint: str) -> NoReturn:
-    """Two lines on stderr, and exit status 2."""
+    """Print two lines on stderr, and exit with status 2."""
     print(f"error: {' '.join(what.split())}\n hint: {' '.join(hint.split())}", file=sys.stderr)
     sys.exit(2)

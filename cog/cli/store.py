@@ -78,16 +78,16 @@ def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None
     from cog.features.store.verify import verify as read_again
 
     wrong = 0
-    with Terminal() as terminal:
-        for path in _stores(paths):
-            with terminal.bar(path.name, _chunk_count(path), "chunks") as advance:
-                verdict = read_again(path, advance)
-            mended = repair and bool(verdict.bad)
-            if mended:
-                remove_bad_chunks(verdict)
-            for line in _told(verdict, mended):
-                click.echo(line)
-            wrong += bool(verdict.faults) or (bool(verdict.bad) and not mended)
+    terminal = Terminal()
+    for path in _stores(paths):
+        with terminal.bar(path.name, _chunk_count(path), "chunks") as advance:
+            verdict = read_again(path, advance)
+        mended = repair and bool(verdict.bad)
+        if mended:
+            remove_bad_chunks(verdict)
+        for line in _told(verdict, mended):
+            click.echo(line)
+        wrong += bool(verdict.faults) or (bool(verdict.bad) and not mended)
     context.exit(1 if wrong else 0)
 
 

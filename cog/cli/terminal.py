@@ -1,11 +1,10 @@
-"""What a run shows in a terminal: bars and talk on stderr, rows and tables on stdout."""
+"""What a run shows: bars and messages on stderr, rows and tables on stdout."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -33,28 +32,28 @@ if TYPE_CHECKING:
     from cog.features.executors.share import Share
     from cog.storage import StoragePath
 
-QUIET_SECONDS = 30  # how often a log, which cannot show a bar, gets a line
+LOG_SECONDS = 30  # between two lines of a log, which cannot show a bar
 
 
 class Terminal:
     """Draws a run's progress (see `cog.progress.Progress`)."""
 
     def __init__(self) -> None:
-        """Talk goes to stderr, results to stdout; a pipe gets no colour and wide lines."""
-        self.talk = Console(stderr=True, highlight=False)
+        """A pipe gets no colour and long lines."""
+        self.messages = Console(stderr=True, highlight=False)
         self.out = Console(highlight=False)
         if not self.out.is_terminal:
             self.out = Console(highlight=False, width=200)
         self.header_shown = False
 
     def notify(self, text: str) -> None:
-        """Say one line on stderr."""
-        self.talk.print(text, style="dim", markup=False, soft_wrap=True)
+        """Print one line on stderr."""
+        self.messages.print(text, style="dim", markup=False, soft_wrap=True)
 
     @contextmanager
     def bar(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """A bar with rate and time left; in a log, a line now and then."""
-        if not self.talk.is_terminal:
+        """Show a bar with its rate and the time left; in a log, a line now and then."""
+        if not self.messages.is_terminal:
             yield self._log(label, total, unit)
             return
         columns = (
@@ -64,18 +63,18 @@ class Terminal:
             _Rate(unit),
             TimeRemainingColumn(),
         )
-        shown = Bars(*columns, console=self.talk, transient=True,
+        shown = Bars(*columns, console=self.messages, transient=True,
                      redirect_stdout=False, redirect_stderr=False)  # fmt: skip
         with shown as bars:
             task = bars.add_task(label, total=total)
             yield lambda count: bars.advance(task, count)
 
     def percent(self, label: str) -> Callable[[int, int], None]:
-        """Lines for (done, total) of something that takes long, in a log or a terminal."""
+        """A function of (done, total) that prints a line now and then."""
         return percent_of(self._log(label, 100, "%"))
 
     def _log(self, label: str, total: int, unit: str) -> Callable[[int], None]:
-        """Lines for a log, seldom enough to read."""
+        """A function of the units just done that prints a line now and then."""
         start = last = time.monotonic()
         done = 0
 
@@ -83,7 +82,7 @@ class Terminal:
             nonlocal done, last
             done += count
             now = time.monotonic()
-            if now - last > QUIET_SECONDS:
+            if now - last > LOG_SECONDS:
                 last = now
                 rate = done / (now - start)
                 left = (total - done) / rate if rate else float("inf")
@@ -92,7 +91,7 @@ class Terminal:
         return advance
 
     def result(self, row: dict[str, Any]) -> None:
-        """One finished row on stdout, in a terminal with a small bar; the first brings the head."""
+        """Print one finished row; the first one comes after the head of the table."""
         if not self.header_shown:
             self.header_shown = True
             print(f"{'model':28} {'dataset':8} {'probe':14} {'shots':>5} {'seed':>4} "
@@ -104,9 +103,9 @@ class Terminal:
               flush=True)  # fmt: skip
 
     def summary(self, results: pd.DataFrame, path: StoragePath) -> None:
-        """Tables of top-1 with small bars, and where the results are.
+        """Print tables of top-1 with small bars, and the path of the results.
 
-        Results that must not be in one table get none, but are told what they differ in.
+        Where the results must not be in one table, a message says what differs.
         """
         from cog.results.mixing import refuse_mixed
 
@@ -120,7 +119,7 @@ class Terminal:
         print(path)
 
     def plan(self, plan: Plan, share: Share | None, probes: bool = True) -> None:
-        """What a run would do, or one worker of it, with the `probes` or without; and its cost."""
+        """Print what a run, or one worker of it, would do and cost, with or without the probes."""
         from cog.evaluation.estimate import estimate
         from cog.evaluation.evaluate import executor_for
         from cog.features.executors.share import ALL
@@ -144,18 +143,6 @@ class Terminal:
         for line in estimate_lines(estimate(plan, executor, share or ALL, probes)):
             print(line)
 
-    def __enter__(self) -> Terminal:
-        """Nothing to open."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing to close."""
-
 
 class _Rate(ProgressColumn):
     """Units a second."""
@@ -165,12 +152,12 @@ class _Rate(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        """The rate of late."""
+        """The present rate."""
         return Text(f"{task.speed or 0:.1f} {self.unit}/s")
 
 
 def estimate_lines(estimate: Estimate) -> list[str]:
-    """The estimate for people."""
+    """The lines of an estimate: counts, bytes, rates and times."""
     models = len(estimate.names)
     free = "" if estimate.free_bytes is None else f" ({_bytes(estimate.free_bytes)} free)"
     rates = ", ".join(
@@ -199,7 +186,11 @@ def estimate_lines(estimate: Estimate) -> list[str]:
 
 
 def _time(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds, minutes or hours.
+
+    >>> _time(42), _time(600), _time(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -208,7 +199,11 @@ def _time(seconds: float) -> str:
 
 
 def _bytes(count: float) -> str:
-    """Bytes as people say them."""
+    """Bytes in the unit that suits.
+
+    >>> _bytes(999), _bytes(3e6)
+    ('999 bytes', '3.0 MB')
+    """
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

@@ -1,16 +1,17 @@
-"""Images whose look follows the WordNet tree, for trying the program without any data.
+"""Images in which concepts near in WordNet look alike, to try the program without any data.
 
 In: the taxonomy, the information content of its synsets, and concepts. Out: images of things
 that do not exist, as a folder tree ROOT/<wnid>/<wnid>_<number>.JPEG.
 
-- A look is a point: numbers for the outline, two colours and the texture, and two choices (how
-  many lobes, which pattern). `look_of` walks from the root down to a synset and adds a random
-  change at every step, from a generator that belongs to that synset alone: concepts share the
-  steps that they have in common, and no look depends on which others are drawn.
-- How much changes at a step follows the information content. Two leaves that part at the share t
-  of the greatest information have Lin similarity t, and the expected square of the distance of
-  their looks is in proportion to (1 − t)^2.5: big steps near the root, small near the leaves.
-- `draw` makes an image of a look with place, size, turn, light, background and noise of its own.
+- An appearance is a point: numbers for the outline, two colours and the texture, and two choices
+  (how many lobes, which pattern). `appearance_of` walks from the root down to a synset and makes a
+  random change at every step. The generator of a step belongs to its synset alone: concepts share
+  the steps that they have in common, and an appearance does not depend on what else is drawn.
+- The size of a change follows the information content. Two leaves that part at the share t of the
+  greatest information have Lin similarity t, and the expected square of the distance of their
+  appearances is in proportion to (1 − t)^2.5: big steps near the root, small ones near the leaves.
+- `draw` makes one image of an appearance, with its own position, size, rotation, light, background
+  and noise.
 
 Cost: about 1.5 ms an image of 64 × 64 on one core, writing included.
 """
@@ -28,31 +29,31 @@ from PIL import Image
 from cog.wordnet.information_content import require_information
 from cog.wordnet.taxonomy import Taxonomy
 
-Plane = NDArray[np.floating]  # [size, size] or [size, size, 3]: a value at every place
+Plane = NDArray[np.floating]  # [size, size] or [size, size, 3]: a value for every pixel
 
 _SHAPE, _COLOUR, _TEXTURE = 7, 6, 4  # how many numbers describe each
 _LOBES = (0, 2, 3, 4, 5, 6, 8, 11)
-_SWITCHES = 1.6  # how often, on the way from root to leaf, lobes and pattern are chosen anew
-_POWER = 2.5  # of (1 − Lin), in the square of the distance of two looks
+_SWITCHES = 1.6  # how often lobes and pattern change on the way from root to leaf
+_POWER = 2.5  # of (1 − Lin), in the square of the distance of two appearances
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What all images of one concept share; the numbers are about standard normal over leaves."""
+    """What all images of a concept share. Over the leaves, numbers are about standard normal."""
 
     shape: NDArray[np.float64]
     """[7]: width, four harmonics of the outline, depth and sharpness of its lobes"""
     colour: NDArray[np.float64]
     """[6]: red, green and blue of the body, then of the markings, before squashing to 0…1"""
     texture: NDArray[np.float64]
-    """[4]: fineness and direction of the pattern, share of the markings, size of the eyes"""
+    """[4]: frequency and direction of the pattern, share of the markings, size of the eyes"""
     lobes: int
-    """how many lobes the outline has; 0 for a plain one"""
+    """how many lobes the outline has; 0 for a plain outline"""
     pattern: int
     """which of the patterns the markings form"""
 
     def distance(self, other: Appearance) -> float:
-        """Root mean square over the numbers, where another choice counts like a difference of 1.
+        """Root mean square of the differences; a choice that differs counts as a difference of 1.
 
         >>> plain = Appearance(np.zeros(7), np.zeros(6), np.zeros(4), lobes=0, pattern=0)
         >>> plain.distance(plain)
@@ -65,7 +66,7 @@ class Appearance:
 
 
 def appearance_of(taxonomy: Taxonomy, ic: NDArray[np.float64], wnid: str, seed: int) -> Appearance:
-    """The look of a synset, which it shares in part with every synset above it.
+    """The appearance of a synset, which it shares in part with every synset above it.
 
     `ic`: float64[n], the information content of every synset. Raises `CogError` for an unknown
     wnid, and for a synset outside the corpus of `ic`.
@@ -99,17 +100,17 @@ def _line(taxonomy: Taxonomy, node: int) -> list[int]:
 def appearances_of(
     taxonomy: Taxonomy, ic: NDArray[np.float64], wnids: Iterable[str], seed: int
 ) -> dict[str, Appearance]:
-    """The look of each concept by wnid, as `look_of` gives it."""
+    """The appearance of each concept, by wnid."""
     return {wnid: appearance_of(taxonomy, ic, wnid, seed) for wnid in wnids}
 
 
 def write_images(
     folder: Path, appearances: Mapping[str, Appearance], per_class: int, seed: int, first: int = 0
 ) -> None:
-    """Write `per_class` images of every look: FOLDER/<wnid>/<wnid>_<number>.JPEG.
+    """Write `per_class` images of every appearance: FOLDER/<wnid>/<wnid>_<number>.JPEG.
 
-    Numbers start at `first`; an image depends on its look, its number, its wnid and the seed
-    alone, so that runs over other numbers draw other images of the same things.
+    Numbers start at `first`. An image depends on its appearance, number, wnid and seed alone, so
+    other numbers give other images of the same things.
     """
     for wnid, appearance in appearances.items():
         home = folder / wnid
@@ -120,15 +121,15 @@ def write_images(
 
 
 def draw(appearance: Appearance, seed: int | Sequence[int], size: int = 64) -> NDArray[np.uint8]:
-    """One image of a look: uint8 [size, size, 3].
+    """One image of an appearance: uint8 [size, size, 3].
 
-    `seed`: one number or several, as `numpy.random.default_rng` takes it; it decides all that
-    the look leaves open.
+    `seed`: one number or several, as `numpy.random.default_rng` takes it. It decides all that the
+    appearance leaves open.
     """
     rng = np.random.default_rng(seed)
     ruler = np.linspace(-1, 1, size, dtype=np.float32)
     x, y = np.tile(ruler, (size, 1)), np.tile(ruler[:, None], (1, size))
-    u, v, scale = _place(appearance, rng, x, y)
+    u, v, scale = _own_coordinates(appearance, rng, x, y)
     reach = np.hypot(u, v) / _outline(appearance, np.arctan2(u, -v))  # 1 on the edge of the thing
     image = _background(rng, x, y)
     fallen = np.roll(reach, (size // 16, size // 20), axis=(0, 1))
@@ -145,14 +146,14 @@ def draw(appearance: Appearance, seed: int | Sequence[int], size: int = 64) -> N
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> Plane:
-    """Uniform numbers that keep what they are multiplied with in float32."""
+    """Uniform float32 numbers; products with float32 arrays stay float32."""
     return rng.uniform(low, high, size=shape or (1,)).astype(np.float32)
 
 
-def _place(
+def _own_coordinates(
     appearance: Appearance, rng: np.random.Generator, x: Plane, y: Plane
 ) -> tuple[Plane, Plane, float]:
-    """The places as the thing sees them (0 in its middle, about 1 on its edge), and its size."""
+    """Coordinates of the thing (0 in its middle, about 1 on its edge), and its size."""
     scale, turn = rng.uniform(0.42, 0.7), rng.normal(scale=0.35)
     right, down = rng.uniform(-0.25, 0.25, size=2).tolist()
     mirror = 1.0 if rng.random() < 0.5 else -1.0
@@ -165,7 +166,7 @@ def _place(
 
 
 def _outline(appearance: Appearance, angle: Plane) -> Plane:
-    """How far the edge is from the middle, at each angle from the top; alike on both sides."""
+    """The distance of the edge from the middle, at each angle from the top; symmetric."""
     radius = np.ones_like(angle)
     for k, weight in enumerate((0.13 * appearance.shape[1:5]).tolist(), start=1):
         radius += weight * np.cos(k * angle)
@@ -180,7 +181,7 @@ def _outline(appearance: Appearance, angle: Plane) -> Plane:
 def _skin(
     appearance: Appearance, rng: np.random.Generator, u: Plane, v: Plane, reach: Plane
 ) -> Plane:
-    """Colours of the thing before light falls on it."""
+    """Colours of the thing without light."""
     colours = appearance.colour.reshape(2, 3) + rng.normal(scale=0.12, size=(2, 3))
     body, mark = (1.0 / (1.0 + np.exp(-1.8 * colours))).astype(np.float32)
     fine, direction, share, eye = appearance.texture.tolist()
@@ -199,7 +200,7 @@ def _skin(
 
 
 def _background(rng: np.random.Generator, x: Plane, y: Plane) -> Plane:
-    """Bands between two colours and a few blots, none of which tell what the thing is."""
+    """Bands of two colours and a few spots, which do not depend on the thing."""
     one, other = _uniform(rng, 0.15, 0.9, 2, 3)
     turn, start = rng.uniform(0, 2 * np.pi, size=2).tolist()
     fineness = rng.uniform(1.0, 9.0)
@@ -212,7 +213,7 @@ def _background(rng: np.random.Generator, x: Plane, y: Plane) -> Plane:
     return np.asarray(image)
 
 
-# Patterns: from places along and across (a, b), reach, fineness and three phases to about −1…1.
+# Patterns: from coordinates along and across (a, b), reach, fineness and three phases to −1…1.
 
 
 def _stripes(a: Plane, b: Plane, reach: Plane, fineness: float, phases: list[float]) -> Plane:

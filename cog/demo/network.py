@@ -1,16 +1,15 @@
-"""A small convolutional network, and its training on one CPU core in a quarter of a minute.
+"""A small convolutional network, and its training on one CPU core in 15 seconds.
 
 In: images and labels of the seen concepts. Out: a network float32[b, 3, 64, 64] → float32[b, 128]
 whose features a probe can use.
 
-- Four convolutions of stride 2, each with batch normalisation and ReLU, then the average over
-  places.
+- Four convolutions of stride 2, each with batch normalisation and ReLU, then average pooling.
 - Trained as a classifier of the seen concepts (cross-entropy with smoothed labels, AdamW, one
-  cycle of the learning rate) on mirrored, shifted and re-lit copies. The classifier on top is
-  thrown away.
-- A seed decides everything; the global generators are neither used nor left changed. Training
-  runs on one thread: the weights are the same whatever the number of cores, and a busy machine
-  does not slow it down many times over, as it does threads that wait for each other.
+  cycle of the learning rate) on mirrored and shifted copies in other light. The classifier is not
+  kept.
+- A seed decides everything; the global generators are not changed. Training runs on one thread:
+  the weights do not depend on the number of cores, and no thread waits for another on a busy
+  machine.
 """
 
 from __future__ import annotations
@@ -52,10 +51,10 @@ def train(
     epochs: int = EPOCHS,
     advance: Callable[[int], None] = lambda _: None,
 ) -> float:
-    """Train `network` in place to tell the classes apart; it comes back in eval mode.
+    """Train `network` in place to tell the classes apart, and leave it in eval mode.
 
     `images`: uint8[m, 3, h, w]; `labels`: int64[m], 0…c − 1; `normalise`: uint8[b, 3, h, w] →
-    float32, that of the preprocessing; `advance` is called with the number of epochs done, 1 each.
+    float32, that of the preprocessing; `advance` is called with 1 after each epoch.
     Returns the mean loss of the last epoch, in nats.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -89,7 +88,7 @@ def train(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch computes on one thread; afterwards on as many as before."""
+    """Torch computes on one thread within, and on as many as before afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -99,7 +98,7 @@ def one_thread() -> Iterator[None]:
 
 
 def vary(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror, shift (the batch as one, round the edge) and re-light normalised images.
+    """Mirror normalised images, shift the batch round the edge, and change light and tint.
 
     float32[b, 3, h, w] → the same shape.
     """

@@ -1,10 +1,10 @@
 """The whole program on images that it draws itself: no data, no weights, no network needed.
 
-In: a folder. Out: in it, drawn images, levels, a run of two networks, results.csv, report.html.
+In: a folder. Out: in it, images, levels, model runs of two networks, results.csv, report.html.
 
-- 32 concepts of ImageNet-1K play the part of what has been seen; five times nine concepts of the
-  official levels lie ever farther from them in WordNet.
-- Images follow the tree: near concepts look alike (cog/demo/drawing.py).
+- 32 concepts of ImageNet-1K are the seen ones. Five levels of nine concepts, from the official
+  levels, lie farther and farther from them in WordNet.
+- Concepts near in WordNet look alike (cog/demo/drawing.py).
 - A small network learns the seen concepts (cog/demo/network.py). It and an untrained one go
   through the same code as a user's networks: levels, features, probes, results.
 
@@ -65,22 +65,22 @@ ELIGIBLE = (
 )
 # fmt: on
 LEVELS, PER_LEVEL = 5, 9
-TRAIN, TEST = 48, 20  # images of a concept
-PREPROCESS = Preprocess(resize=64, crop=64)  # what is drawn: nothing is resized or cut
+TRAIN, TEST = 48, 20  # images per concept
+PREPROCESS = Preprocess(resize=64, crop=64)  # the size drawn: nothing is resized or cut
 SEED = 0
 
 
 def run_demo(out: Path, progress: Progress | None = None) -> pd.DataFrame:
     """Draw, train, evaluate; gives the rows of OUT/results.csv (six datasets × two networks).
 
-    A second run draws and trains again, to the same bytes, and takes up finished results.
+    A second run draws and trains again, to the same bytes, and takes over finished results.
     """
     progress = progress or Silent()
     draw_images(out, progress)
     levels = build_levels(seen=SEEN, eligible=ELIGIBLE, n_levels=LEVELS, size=PER_LEVEL)
     write_levels(levels, out / "levels", overwrite=True)
     models = demo_models(out, progress)
-    with one_thread():  # so small is the work that threads would only wait for each other
+    with one_thread():  # the work is so small that threads would only wait for each other
         return evaluate(
             models,
             images=out / "images",
@@ -128,7 +128,7 @@ def demo_models(out: Path, progress: Progress) -> list[Model]:
 
 
 def read_images(folder: Path) -> tuple[Tensor, Tensor]:
-    """All images of FOLDER/<wnid>/: uint8 [m, 3, h, w], and int64 [m], the place of the wnid."""
+    """All images of FOLDER/<wnid>/: uint8 [m, 3, h, w], and int64 [m], the index of the wnid."""
     images, labels = [], []
     for label, home in enumerate(sorted(folder.iterdir())):
         for path in sorted(home.glob("*.JPEG")):
