@@ -93,11 +93,8 @@ def check_probe_data(data: ProbeData) -> None:
         CogError: shapes that do not fit together, no test images, labels out of range, fewer
             than two classes to train on, or features that are not finite.
     """
-    for name, x, y in (
-        ("training", data.train_x, data.train_y),
-        ("test", data.test_x, data.test_y),
-    ):
-        _check_part(name, x, y, data.n_classes)
+    _check_part("training", data.train_x, data.train_y, data.n_classes)
+    _check_part("test", data.test_x, data.test_y, data.n_classes)
     if data.train_x.shape[1] != data.test_x.shape[1]:
         raise CogError(
             f"expected training and test features of one size, "

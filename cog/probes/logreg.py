@@ -78,11 +78,7 @@ def logreg(
     begun = time.perf_counter()
     rows = rows_to_fit(data.train_y, settings)
     found = _SOLVERS[settings.solver](
-        train.only(rows.search),
-        train.only(rows.validation),
-        data.n_classes,
-        settings,
-        progress,
+        train.only(rows.search), train.only(rows.validation), data.n_classes, settings, progress
     )
     layer = found.refit(train.only(rows.final))
     if not layer.isfinite().all():
@@ -151,14 +147,9 @@ def _by_sgd(
     def refit(final: UnitFeatures) -> Tensor:
         return fit_sgd(final, [best["lr"]], [best["wd"]], n_classes, recipe, seed)[0]
 
-    return _Found(trials, best, refit, total, _memory_note(fitting, recipe.trials_per_round))
-
-
-def _memory_note(fitting: int, per_round: int) -> tuple[str, ...]:
-    """A note where memory changes how the work is done."""
-    if fitting >= per_round:
-        return ()
-    return (f"{fitting} of {per_round} heads fit in memory, so they train in turn",)
+    per_round = recipe.trials_per_round
+    note = f"{fitting} of {per_round} heads fit in memory, so they train in turn"
+    return _Found(trials, best, refit, total, (note,) if fitting < per_round else ())
 
 
 def _by_lbfgs(

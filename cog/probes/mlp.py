@@ -54,10 +54,8 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     total = 100 * (len(rates) + 1)
 
     def fit(features: UnitFeatures, rate: float, before: int) -> _Network:
-        def on_epoch(share: float) -> None:
-            progress(int(100 * (before + share)), total)
-
-        return _fit(features, rate, data.n_classes, settings, on_epoch)
+        return _fit(features, rate, data.n_classes, settings,
+                    lambda share: progress(int(100 * (before + share)), total))  # fmt: skip
 
     trials: list[Trial] = []
     for rate in rates:

@@ -21,7 +21,7 @@ from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.ranks import image_ranks
-from cog.probes.rows import final_rows, prepared
+from cog.probes.rows import prepared, rows_to_fit
 
 
 def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
@@ -32,7 +32,7 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     """
     train, test = prepared(data, settings)
     begun = time.perf_counter()
-    rows = final_rows(data.train_y, settings)
+    rows = rows_to_fit(data.train_y, settings, validated=False).final
     sums, counts = class_sums(train.only(rows), data.n_classes)
     means = torch.nn.functional.normalize(sums, dim=1).to(train.scale)
 

@@ -44,7 +44,9 @@ def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[UnitFeatures, Un
     return data.on_device[device]
 
 
-def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows:
+def rows_to_fit(
+    labels: NDArray[np.int64], settings: ProbeSettings, validated: bool = True
+) -> ProbeRows:
     """Split the training images as the settings say.
 
     - All images: a share of every class validates; the final fit takes all, validation included.
@@ -54,20 +56,15 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows
       final fit takes the N: no other image is used.
 
     Raises:
-        CogError: no class has an image to spare for validation.
+        CogError: no class has an image to spare for validation, and the probe is `validated`.
     """
     rows = _rows(labels, settings)
-    if not len(rows.validation):
+    if validated and not len(rows.validation):
         raise CogError(
             "expected a class with at least two training images to validate on, found none",
             "give more images, or more --shots",
         )
     return rows
-
-
-def final_rows(labels: NDArray[np.int64], settings: ProbeSettings) -> NDArray[np.int64]:
-    """The rows of the final fit, for a probe that chooses nothing."""
-    return _rows(labels, settings).final
 
 
 def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows:

@@ -50,7 +50,10 @@ def search(
         study = optuna.create_study(sampler=sampler, direction="maximize")
         while len(trials) < n_trials:
             asked = [study.ask() for _ in range(min(per_round, n_trials - len(trials)))]
-            proposed = [_suggest(trial, ranges) for trial in asked]
+            proposed = [
+                {name: trial.suggest_float(name, *ends, log=True) for name, ends in ranges.items()}
+                for trial in asked
+            ]
             scores = [value if math.isfinite(value) else 0.0 for value in score(proposed)]
             for trial, settings, value in zip(asked, proposed, scores, strict=True):
                 study.tell(trial, value)
@@ -67,10 +70,6 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
     {'wd': 2.0, 'validation_top1': 7.0}
     """
     return max(trials, key=lambda trial: trial[SCORE])
-
-
-def _suggest(trial: optuna.Trial, ranges: Mapping[str, tuple[float, float]]) -> Settings:
-    return {name: trial.suggest_float(name, *ends, log=True) for name, ends in ranges.items()}
 
 
 @contextmanager

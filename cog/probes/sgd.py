@@ -31,12 +31,7 @@ from cog.recipe import Recipe
 
 _START, _BATCHES = 0, 1  # purposes of the generators of one seed
 
-PRODUCTS = {
-    "float32": None,
-    "tf32": None,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+PRODUCTS = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """how matrix products are made, and the type to which this file rounds their factors"""
 
 Step = Callable[[Tensor], None]

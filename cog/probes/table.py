@@ -58,19 +58,18 @@ class Probe:
         return next(iter(self.solvers))
 
 
-def _late(module: str, function: str) -> Callable[..., Any]:
-    """A function of a file beside this one, which is imported when the function is called."""
+def _of_file(name: str) -> tuple[Fit, Cost]:
+    """The functions `name` and `cost` of the file `name`, imported when one is called."""
 
-    def call(*arguments: Any) -> Any:
-        return getattr(import_module(f"cog.probes.{module}"), function)(*arguments)
+    def late(function: str) -> Callable[..., Any]:
+        return lambda *args: getattr(import_module(f"cog.probes.{name}"), function)(*args)
 
-    return call
+    return late(name), late("cost")
 
 
 PROBES: dict[str, Probe] = {
     "logreg": Probe(
-        fit=_late("logreg", "logreg"),
-        cost=_late("logreg", "cost"),
+        *_of_file("logreg"),
         solvers={
             "sgd": Solver(
                 seed_decides="validation split, trials, start, batches",
@@ -82,27 +81,23 @@ PROBES: dict[str, Probe] = {
         columns=("lr", "wd"),
     ),
     "knn": Probe(
-        fit=_late("knn", "knn"),
-        cost=_late("knn", "cost"),
+        *_of_file("knn"),
         solvers={"exact": Solver(seed_decides="validation split")},
         columns=("k",),
         first_seed_alone=True,
     ),
     "ncm": Probe(
-        fit=_late("ncm", "ncm"),
-        cost=_late("ncm", "cost"),
+        *_of_file("ncm"),
         solvers={"exact": Solver(seed_decides="nothing")},
         first_seed_alone=True,
     ),
     "ridge": Probe(
-        fit=_late("ridge", "ridge"),
-        cost=_late("ridge", "cost"),
+        *_of_file("ridge"),
         solvers={"exact": Solver(seed_decides="validation split")},
         columns=("penalty",),
     ),
     "mlp": Probe(
-        fit=_late("mlp", "mlp"),
-        cost=_late("mlp", "cost"),
+        *_of_file("mlp"),
         solvers={"adamw": Solver(seed_decides="validation split, start, batches")},
         columns=("lr",),
     ),
