@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cog.cli.options import model_options
+from cog.models.sources.table import written_forms
 
 
 @click.group()
@@ -20,7 +21,7 @@ def models() -> None:
     """
 
 
-@models.command("list")
+@models.command("list", epilog=f"Beside these names, --model takes {written_forms()}.")
 @click.option("--benchmark", is_flag=True, help="Only the 31 of the benchmark.")
 @click.option("--family", help="Only this family, such as self-supervised.")
 @click.option("--seen", help="Only those that learnt from this alone, such as IN-1K.")
@@ -33,8 +34,6 @@ def list_models(as_json: bool, **filters: Any) -> None:
 
     State: cached (weights are here), direct (cog fetches them), browser, gated or convert (see
     `cog models download NAME`), none (cannot be loaded; `cog models show NAME` says why).
-    Beside these, --model takes timm:NAME, torchvision:NAME, hf-hub:OWNER/MODEL,
-    torch-hub:OWNER/REPO:COMMIT:ENTRY, open_clip:MODEL/TAG and file.py:function.
 
     \b
     Example: cog models list --family masked-image --max-size 100

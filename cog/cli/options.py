@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cog.models.sources.table import written_forms
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
 from cog.recipe import Recipe
@@ -84,9 +85,8 @@ model_options = together(
 )  # fmt: skip
 run_options = together(
     _of_models("--model", multiple=True, required=True, metavar="NAME",
-               help="A name of `cog models list`, timm:NAME, torchvision:NAME, "
-                    "hf-hub:OWNER/MODEL, open_clip:MODEL/TAG, "
-                    "torch-hub:OWNER/REPO:COMMIT:ENTRY or file.py:function. May be given again."),
+               help=f"A name of `cog models list`, or one of {written_forms()}. "
+                    "May be given again."),
     _of_models("--name", multiple=True,
                help="What to call the model in the results; one for each --model."),
     model_options,

@@ -27,6 +27,7 @@ from importlib.resources import files
 from typing import Any
 
 from cog.errors import CogError, unknown_name
+from cog.models.sources.table import written_forms
 
 ACCESS = {
     "direct": "downloaded by cog",
@@ -119,11 +120,7 @@ def find_row(name: str, other_forms: Iterable[str] = ()) -> ZooRow:
     forms = list(other_forms)
     if forms:
         raise CogError(error.what, f"write {' or '.join(forms)}; in the table, {error.hint}")
-    raise CogError(
-        error.what,
-        f"{error.hint}; other forms: timm:NAME, torchvision:NAME, hf-hub:OWNER/MODEL, "
-        "torch-hub:OWNER/REPO:COMMIT:ENTRY, open_clip:MODEL/TAG, file.py:function",
-    )
+    raise CogError(error.what, f"{error.hint}; other forms: {written_forms()}")
 
 
 def _row(fields: dict[str, str]) -> ZooRow:

@@ -17,20 +17,26 @@ from typing import Any
 from cog.errors import CogError, unknown_name
 from cog.models.initialisation import reinitialise, seeded
 from cog.models.model import Model
+from cog.models.options import LoadOptions
+from cog.progress import Notify
 
 _PREFIX = "cog_model_"
 _numbers = count(1)  # a file may be loaded twice: each time under a module name of its own
 
 
-def from_file(path: Path, function: str, weights: Path | None, pretrained: bool) -> Model:
-    """What a function in a Python file returns: a `cog.Model`.
+def load(name: str, options: LoadOptions, notify: Notify) -> Model:
+    """The `cog.Model` that a function in a Python file returns; `name`: `file.py:function`.
 
-    It takes nothing, or a path `weights` that a file of the user's goes to. Untrained, its network
-    is put back to the start (see `reinitialise`).
+    The function takes no argument, or `weights`, the path of the user's --weights. For an
+    untrained network, `reinitialise` puts it back to the start.
 
     Raises:
         CogError: no such file or function; it fails; it returns something else.
     """
+    file, _, function = name.rpartition(":")
+    if name.endswith(".py"):
+        raise CogError(f"{name!r} names no function", f"write {name}:load")
+    path, weights = Path(file), options.weights
     module = import_file(path)
     build = getattr(module, function, None)
     if not callable(build):
@@ -50,7 +56,7 @@ def from_file(path: Path, function: str, weights: Path | None, pretrained: bool)
             "end it with: return cog.Model(network, preprocess=cog.Preprocess(...), name=...)",
         )
     model.code = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not pretrained:
+    if not options.pretrained:
         reinitialise(model.network)
     return model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,19 @@ from cog.errors import CogError, unknown_name
 from cog.images.preprocess import Preprocess
 from cog.models.initialisation import seeded
 from cog.models.model import Model
+from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, hash_prefix
 from cog.models.weights.hub import hub_file
 from cog.models.weights.renames import strip_prefix
+from cog.progress import Notify
 
 DEFAULT_FILE = "open_clip_pytorch_model.bin"
 SAFE_FILE = "open_clip_model.safetensors"
 
 
-def from_open_clip(
-    name: str, weights: Path | None, pretrained: bool, notify: Callable[[str], None]
-) -> Model:
+def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """The image embedding of open_clip: with the projection, not of unit length (`encode_image`).
 
     `name`: `MODEL/TAG`, or `MODEL` with local weights or untrained. The tag's own record decides
@@ -41,7 +41,8 @@ def from_open_clip(
     open_clip = _import_open_clip()
     architecture, _, tag = name.partition("/")
     record = _record(open_clip, architecture, tag)
-    if pretrained and weights is None:
+    weights = options.weights
+    if options.pretrained and weights is None:
         weights = _published_file(open_clip, architecture, record)
     network = _network(open_clip, architecture, record)
     if weights is not None:
@@ -57,9 +58,9 @@ def from_open_clip(
         visual,
         preprocess=_preprocess(visual.preprocess_cfg),
         name=f"open_clip:{name}",
-        seen_data=seen_data_of_tag(tag) if pretrained else "",
+        seen_data=seen_data_of_tag(tag) if options.pretrained else "",
     )
-    _ = model.dim  # refuse now a tower that gives no one vector an image
+    _ = model.dim  # a tower that does not give one vector an image is refused here
     return model
 
 

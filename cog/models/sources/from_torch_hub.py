@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,20 +27,20 @@ from cog.errors import CogError, unknown_name
 from cog.images.preprocess import Preprocess
 from cog.models.initialisation import reinitialise, seeded
 from cog.models.model import Model
+from cog.models.options import LoadOptions
 from cog.models.sources.from_file import import_file
 from cog.models.sources.from_torchvision import drop_classifier
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, weights_folder
 from cog.models.weights.renames import strip_prefix
+from cog.progress import Notify
 
 N_CLASSES = 1000  # ImageNet-1K's, by which a classifier is known
 FORM = "torch-hub:OWNER/REPO:COMMIT:ENTRY, or torch-hub:FOLDER:ENTRY"
 OWN_FILE = "load it in a file of your own and give --model file.py:function"
 
 
-def from_torch_hub(
-    name: str, weights: Path | None, pretrained: bool, trust: bool, notify: Callable[[str], None]
-) -> Model:
+def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """The network of an entry point, without a last layer of 1000 outputs.
 
     `name`: `OWNER/REPO:COMMIT:ENTRY` on GitHub, COMMIT in all of its 40 digits, or `FOLDER:ENTRY`.
@@ -51,9 +51,10 @@ def from_torch_hub(
         CogError: no trust; no commit; no download; an entry point that fails or makes no network
             with one vector an image; weights that do not fit.
     """
-    folder, short_name = _folder(name, trust)
+    folder, short_name = _folder(name, options.trust_checkpoint)
     entry = name.rpartition(":")[2]
-    network = _build(folder, entry, pretrained and weights is None, notify)
+    weights = options.weights
+    network = _build(folder, entry, options.pretrained and weights is None, notify)
     if weights is not None:
         tensors = strip_prefix(read_checkpoint(weights, "state_dict|model|"), ("module.", ""))
         load_strictly(network, tensors, str(weights))
@@ -68,7 +69,7 @@ def from_torch_hub(
     return _without_classifier(model, notify) if model.dim == N_CLASSES else model
 
 
-def _without_classifier(model: Model, notify: Callable[[str], None]) -> Model:
+def _without_classifier(model: Model, notify: Notify) -> Model:
     """The model with what goes into its last layer as the feature, if that layer is one."""
     try:
         inputs = drop_classifier(model.network, N_CLASSES)
@@ -140,7 +141,7 @@ def _fetch_repository(owner: str, repository: str, commit: str) -> Path:
     return folder
 
 
-def _build(folder: Path, entry: str, pretrained: bool, notify: Callable[[str], None]) -> nn.Module:
+def _build(folder: Path, entry: str, pretrained: bool, notify: Notify) -> nn.Module:
     """Run the entry point; untrained, where it cannot be told so, its network is put back."""
     path = folder / "hubconf.py"
     if not path.is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torchvision
@@ -12,16 +11,18 @@ from cog.errors import CogError, unknown_name
 from cog.images.preprocess import Preprocess
 from cog.models.initialisation import seeded
 from cog.models.model import Model
+from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, hash_prefix
 from cog.models.weights.renames import densenet_layers
+from cog.progress import Notify
 
 RESCALED = {"aux_logits": True, "transform_input": True, "init_weights": True}
 """how inception_v3 and googlenet were published: with side branches, and rescaling their input"""
 
 
-def from_torchvision(name: str, weights: Path | None, pretrained: bool) -> Model:
+def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """A classification network of torchvision without its classifier: `resnet50@IMAGENET1K_V1`.
 
     Without a tag the library's default weights are meant. Preprocessing as the weights record it.
@@ -33,8 +34,8 @@ def from_torchvision(name: str, weights: Path | None, pretrained: bool) -> Model
     published = _torchvision_weights(architecture, tag.upper())
     with seeded():
         network = torchvision_network(architecture, **_published_options(architecture, published))
-    if pretrained:
-        path = weights or fetch([published.url], sha256=hash_prefix(published.url))
+    if options.pretrained:
+        path = options.weights or fetch([published.url], sha256=hash_prefix(published.url))
         tensors = read_checkpoint(path)
         if architecture.startswith("densenet"):
             tensors = densenet_layers(tensors)
@@ -53,7 +54,7 @@ def from_torchvision(name: str, weights: Path | None, pretrained: bool) -> Model
         network,
         preprocess=preprocess,
         name=f"torchvision:{name}",
-        seen_data=seen_data_of_tag(published.name) if pretrained else "",
+        seen_data=seen_data_of_tag(published.name) if options.pretrained else "",
     )
     if model.dim != dim:
         raise CogError(

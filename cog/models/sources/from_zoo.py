@@ -6,9 +6,8 @@ classifier is taken off. Nothing is loaded loosely: timm would, were its classif
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from cog.images.preprocess import Preprocess
 from cog.models.initialisation import seeded
 from cog.models.model import Model
 from cog.models.networks import dinov2, igpt, nat_m4, pycls, same_padding, simclr, t2t_vit
+from cog.models.options import LoadOptions
 from cog.models.pooling import POOLS, pooled
 from cog.models.quirks import with_quirks
 from cog.models.sources.from_torchvision import torchvision_network
@@ -27,7 +27,9 @@ from cog.models.weights.checkpoints import first_few, load_strictly, read_checkp
 from cog.models.weights.download import fetch, no_download, published_file
 from cog.models.weights.reading import sha256_of
 from cog.models.weights.renames import StateDict, drop_tensors, strip_prefix
-from cog.models.zoo import ZooRow
+from cog.models.weights.timm_rules import rename_as_timm
+from cog.models.zoo import ZooRow, find_row
+from cog.progress import Notify
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "igpt": igpt.igpt,
@@ -54,34 +56,30 @@ RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
 """the renamings by the names that zoo.csv uses; beside them `timm`, the library's own"""
 
 
-def from_zoo(
-    row: ZooRow,
-    *,
-    weights: Path | None,
-    pretrained: bool,
-    pool: str | None,
-    official_quirks: bool,
-    trust: bool,
-    notify: Callable[[str], None],
-) -> Model:
-    """The model of a row: see `cog.models.load_model`.
+def from_zoo(name: str, options: LoadOptions, notify: Notify) -> Model:
+    """The model of the row that `name` names: see `cog.load_model`.
 
     Raises:
-        CogError: nothing to load, weights that do not fit, or a pool or quirks it has not.
+        CogError: unknown name, nothing to load, weights that do not fit, or a pool or quirks that
+            the model does not have.
     """
+    row = find_row(name, _forms_of(name))
+    if row.name != name:
+        notify(f"{name} means {row.name}")
     if not row.loadable:
         raise no_download(row)
+    pool, weights = options.pool, options.weights
     own_pool = pool in (None, row.pool)
     suffix = "" if own_pool else f"-{pool}"
-    if official_quirks:
+    if options.official_quirks:
         row = with_quirks(row)
         suffix += "-official-quirks"
     network = make_network(row)
     if not row.head_in_file:
         drop_head(network, row)
-    if pretrained:
+    if options.pretrained:
         path = weights or published_file(row, notify)
-        fill_network(network, row, path, row.sha256 if trust else "")
+        fill_network(network, row, path, row.sha256 if options.trust_checkpoint else "")
         _tell(row, path if weights else None, notify)
     if row.head_in_file:
         drop_head(network, row)
@@ -89,7 +87,7 @@ def from_zoo(
         pooled(network, pool or (row.pool if row.pool in POOLS else None)),
         preprocess=preprocess_of(row),
         name=row.name + suffix,
-        seen_data=row.seen_data if pretrained else "",
+        seen_data=row.seen_data if options.pretrained else "",
         family=row.family,
     )
     if model.dim != row.dim and own_pool:
@@ -98,6 +96,18 @@ def from_zoo(
             "report this with the versions of torch, torchvision and timm",
         )
     return model
+
+
+def _forms_of(name: str) -> Iterator[str]:
+    """The forms under which a library knows `name`; timm is imported only if it is not here."""
+    import torchvision
+
+    if name.lower() in torchvision.models.list_models(module=torchvision.models):
+        yield f"torchvision:{name}"
+    import timm
+
+    if timm.is_model(name):
+        yield f"timm:{name}"
 
 
 def preprocess_of(row: ZooRow) -> Preprocess:
@@ -152,8 +162,7 @@ def _timm_renaming(network: nn.Module, tensors: StateDict) -> StateDict:
     Raises:
         CogError: timm leaves tensors out.
     """
-    module: Any = sys.modules[type(network).__module__]
-    renamed: StateDict = module.checkpoint_filter_fn(OrderedDict(tensors), network)
+    renamed = rename_as_timm(network, OrderedDict(tensors))
     if len(renamed) != len(tensors):
         kept = {value.data_ptr() for value in renamed.values()}
         lost = [name for name, value in tensors.items() if value.data_ptr() not in kept]
@@ -173,7 +182,7 @@ def _clusters(row: ZooRow, path: Path) -> Tensor:
     )
 
 
-def _tell(row: ZooRow, own_file: Path | None, notify: Callable[[str], None]) -> None:
+def _tell(row: ZooRow, own_file: Path | None, notify: Notify) -> None:
     """What a user of the weights should know."""
     if own_file and row.sha256 and not sha256_of(own_file).startswith(row.sha256):
         notify(f"{own_file} is not, byte for byte, the published file of {row.name}")

@@ -1,0 +1,96 @@
+"""`hf-hub:OWNER/MODEL`: a network that was published in timm's layout, a record and weights.
+
+`hf-hub:./FOLDER` reads the same layout from a local folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cog.errors import CogError
+from cog.models.model import Model
+from cog.models.options import LoadOptions
+from cog.models.seen_data import seen_data_of_tag
+from cog.models.sources.from_timm import HUB_WEIGHTS, load_from_timm
+from cog.models.weights.hub import hub_file
+from cog.progress import Notify
+
+
+def load(name: str, options: LoadOptions, notify: Notify) -> Model:
+    """The network of a `config.json` and the weights beside it, without its classifier.
+
+    `name`: `OWNER/MODEL` or `OWNER/MODEL@REVISION` on the Hugging Face hub, or the path of a
+    folder that starts with `.`, `~` or `/`. The preprocessing is the one that `config.json` records
+    (train-time size).
+
+    Raises:
+        CogError: no such repository, one of another layout, weights that do not fit, no download.
+    """
+    find: Callable[[tuple[str, ...]], Path]
+    if name.startswith((".", "~", "/")):
+        folder = Path(name).expanduser()
+        spec, find = f"local-dir:{folder}", partial(_file_in, folder)
+    else:
+        repository, revision = _repository(name)
+        spec, find = f"hf-hub:{name}", partial(hub_file, repository, revision=revision)
+    record = _read_record(find(("config.json",)), f"hf-hub:{name}")
+    details = record.get("pretrained_cfg", record)
+    weights, published = options.weights, options.pretrained and options.weights is None
+    if published:
+        own_name = details.get("hf_hub_filename")
+        weights = find((own_name,) if own_name else HUB_WEIGHTS)
+    model = load_from_timm(spec, f"hf-hub:{name}", weights, notify)
+    if published:
+        model.seen_data = seen_data_of_tag(details.get("tag") or "")
+    return model
+
+
+def _repository(name: str) -> tuple[str, str | None]:
+    """Repository and revision of `OWNER/MODEL[@REVISION]`."""
+    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
+    if not found:
+        raise CogError(
+            f"expected OWNER/MODEL or OWNER/MODEL@REVISION of the Hugging Face hub, found {name!r}",
+            "write it like hf-hub:timm/resnet18.a1_in1k, or hf-hub:./FOLDER for a local folder",
+        )
+    return found[1], found[2]
+
+
+def _file_in(folder: Path, names: tuple[str, ...]) -> Path:
+    """The first of `names` that a local folder holds."""
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise CogError(
+        f"{folder} holds no {' or '.join(names)}",
+        "give the path of a folder in timm's layout, such as hf-hub:./FOLDER",
+    )
+
+
+def _read_record(path: Path, name: str) -> dict[str, Any]:
+    """The content of config.json, if it names an architecture that this timm has."""
+    import timm
+
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CogError(f"{path} is not JSON ({error})", "fetch it again") from error
+    if not isinstance(record, dict) or not isinstance(record.get("architecture"), str):
+        kind = record.get("model_type") if isinstance(record, dict) else None
+        found = f"one of transformers ({kind})" if kind else "none"
+        raise CogError(
+            f"{name}: expected a config.json that names an architecture of timm, and found {found}",
+            "give one of https://huggingface.co/models?library=timm, "
+            "or load it in a file of your own and give --model file.py:function",
+        )
+    if not timm.is_model(record["architecture"]):
+        raise CogError(
+            f"timm {timm.__version__} has no {record['architecture']}, which {name} is",
+            "pip install --upgrade timm",
+        )
+    return record
