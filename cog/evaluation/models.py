@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,8 +10,9 @@ import torch
 from cog.errors import CogError
 from cog.features.forward import pick_devices
 from cog.features.settings import Extraction
-from cog.models.load import Wanted, load_model
+from cog.models.load import load
 from cog.models.model import Model
+from cog.models.options import LoadOptions
 from cog.progress import Notify
 
 ModelLike = str | Path | Model
@@ -23,7 +24,7 @@ class ModelOptions:
     """Which models a run evaluates, and how those given by name are loaded."""
 
     models: tuple[ModelLike, ...]
-    load: Wanted
+    load: LoadOptions
     names: tuple[str, ...] = ()  # one for each model; none: the models' own
 
     def __post_init__(self) -> None:
@@ -57,10 +58,7 @@ def load_models(
             model = replace(given, name=name or given.name)
             loaded.append(model.to(given.device if keep else device))
         else:
-            options_of_load = asdict(options.load)
-            loaded.append(
-                load_model(str(given), name=name, device=device, notify=notify, **options_of_load)
-            )
+            loaded.append(load(str(given), options.load, name=name, device=device, notify=notify))
     return loaded
 
 

@@ -20,8 +20,8 @@ from cog.features.run_stores import refuse_other_features
 from cog.features.settings import Extraction
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
-from cog.models.load import Wanted
 from cog.models.model import Model
+from cog.models.options import LoadOptions
 from cog.probes.settings import Probing
 from cog.progress import Notify
 from cog.recipe import OPTIONS, UNSEEN, Recipe
@@ -59,7 +59,7 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         CogError: see `make_plan`.
     """
     model, name = options["model"], options.get("name") or ()
-    load = Wanted(**read_options(field_names(Wanted), options))
+    load = LoadOptions(**read_options(field_names(LoadOptions), options))
     return make_plan(
         ModelOptions(
             (model,) if isinstance(model, str | Path | Model) else tuple(model),

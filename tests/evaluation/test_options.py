@@ -14,7 +14,7 @@ from cog.datasets.dataset import DatasetOptions
 from cog.errors import CogError
 from cog.evaluation.options import READERS, read_names, read_seeds, read_shots
 from cog.features.settings import Extraction
-from cog.models.load import Wanted
+from cog.models.options import LoadOptions
 from cog.probes.settings import Probing
 from cog.recipe import OPTIONS, Recipe
 
@@ -25,7 +25,7 @@ CLICK = evaluate.make_context("evaluate", ["--model", "dino", "--images", "photo
 """what the command line gives where nothing else is typed"""
 FIELDS = {
     field.name: field.default
-    for kind in (Wanted, DatasetOptions, Extraction, Probing)
+    for kind in (LoadOptions, DatasetOptions, Extraction, Probing)
     for field in fields(kind)
 }
 ELSEWHERE = {"model", "name", "levels", "out", "discard_features"}
