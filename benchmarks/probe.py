@@ -3,17 +3,17 @@
     python benchmarks/probe.py [--rows 26000 --dim 512 --classes 100 --repeats 3] [--quick]
                                [--only speed,accuracy,scaling,memory]
 
-Synthetic features: class means drowned in stronger nuisance directions, rectified, so that top-1 is
-60 to 80 % and neither the weakest nor the strongest decay is best. JSON lines on stdout:
-- speed: the methods take turns, `--repeats` times; `seconds` is the median, `ratio` that of the
-  reference's time over the method's in each turn, with its lowest and highest; `processor_ratio`
-  is that of the processor's time, which other work on the machine moves less. The reference trains
-  `scaled_from_trials` heads for all their epochs and is scaled up to 30 trials and the final fit,
-  which has 1.25 times the rows; SGD runs one round, of ten trials or of one twice, and the final
-  fit, and its search is scaled up to 30 trials.
+Synthetic features: class means under stronger nuisance directions, rectified, so that top-1 is 60
+to 80 % and neither the weakest nor the strongest decay is best. JSON lines on stdout:
+- speed: the methods take turns, `--repeats` times; `seconds` is the median. `ratio` is the time of
+  the reference over that of the method in each turn: the median, the lowest and the highest;
+  `processor_ratio` is the same of processor time, which other work on the machine changes less. The
+  reference trains `scaled_from_trials` heads for all their epochs and is scaled up to 30 trials and
+  the final fit, which has 1.25 times the rows; SGD runs one round, of ten trials or of one twice,
+  and the final fit, and its search is scaled up to 30 trials.
 - accuracy: whole runs over the official seeds, top-1 with its standard error over the seeds, and
-  the difference to the first method seed by seed. `--reference-seeds` tells how many of them the
-  reference, which takes minutes, has.
+  the difference to the first method seed by seed. The reference takes minutes a seed:
+  `--reference-seeds` limits its seeds.
 - scaling: the exponent of the cost in rows, dimension and classes over a factor of 16.
 - memory: the peak of a process that loads features of 1 GB and probes them, above that of one that
   has only imported the same.
@@ -30,7 +30,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import sem
 
+from cog.probes.cost import seconds_of
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings
 from cog.probes.features import unit_features
 from cog.probes.lbfgs import objective
@@ -49,13 +50,12 @@ from cog.probes.sgd import fit_sgd
 from cog.recipe import SEEDS, Recipe
 
 OFFICIAL = Recipe()
-ROUNDS = replace(OFFICIAL, trials_per_round=10)
 METHODS: dict[str, tuple[str, Recipe]] = {
     "lbfgs": ("lbfgs", OFFICIAL),
     "lbfgs, all decays": ("lbfgs", replace(OFFICIAL, lbfgs_early_stop=False)),
-    "sgd, rounds of 10": ("sgd", ROUNDS),
+    "sgd, rounds of 10": ("sgd", OFFICIAL),
     "sgd, rounds of 1": ("sgd", replace(OFFICIAL, trials_per_round=1)),
-    "sgd, rounds of 10, early stop": ("sgd", replace(ROUNDS, sgd_early_stop=True)),
+    "sgd, rounds of 10, early stop": ("sgd", replace(OFFICIAL, sgd_early_stop=True)),
 }
 Times = NDArray[np.float64]
 FACTOR = 16  # of each size, in the measurement of scaling
@@ -83,15 +83,8 @@ def run(data: ProbeData, solver: str, recipe: Recipe, seed: int) -> ProbeResult:
     return logreg(data, ProbeSettings(solver, None, seed, recipe, "cpu"))
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """Of one go."""
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
-
-
 def clock() -> Times:
-    """Seconds on the wall, and of the processor: the latter is the steadier on a busy machine."""
+    """Seconds on the wall and of the processor; the latter vary less on a busy machine."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
@@ -113,12 +106,12 @@ def time_method(data: ProbeData, solver: str, recipe: Recipe, seed: int) -> Time
     few = replace(recipe, trials=trials_timed(recipe))
     begun = searched = clock()
 
-    def note_time(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         nonlocal searched
         if done < total:
             searched = clock()
 
-    logreg(data, ProbeSettings(solver, None, seed, few, "cpu"), note_time)
+    logreg(data, ProbeSettings(solver, None, seed, few, "cpu"), on_progress)
     scale = recipe.trials / few.trials if solver == "sgd" else 1
     return (searched - begun) * scale + clock() - searched
 
@@ -129,7 +122,7 @@ def trials_timed(recipe: Recipe) -> int:
 
 
 def measure_speed(data: ProbeData, repeats: int, reference_trials: int) -> Iterator[dict[str, Any]]:
-    """The methods in turn, several times, after all of them have run once on little data."""
+    """Time the methods in turn, several times, after all of them have run once on little data."""
     little = synthetic(500, 16, 5)
     time_reference(little, 1)
     for solver, recipe in METHODS.values():
@@ -169,13 +162,10 @@ def measure_accuracy(
         first = first or found
         line = accuracy_line(name, found, first)
         yield {**line, "hyper": [result.hyper for result in results]}
-    train, test = (
-        (torch.from_numpy(x), torch.from_numpy(y))
-        for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y))
-    )
-    some = seeds[:reference_seeds]
-    plain = [reference_probe.probe(train, test, data.n_classes, seed) for seed in some]
-    if plain:
+    train = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
+    test = torch.from_numpy(data.test_x), torch.from_numpy(data.test_y)
+    classes, some = data.n_classes, seeds[:reference_seeds]
+    if plain := [reference_probe.probe(train, test, classes, seed) for seed in some]:
         line = accuracy_line("reference", [each.top1 for each in plain], first)
         yield {**line, "hyper": [{"lr": each.lr, "wd": each.wd} for each in plain]}
 
@@ -203,14 +193,11 @@ def measure_scaling(rows: int, dim: int, classes: int) -> Iterator[dict[str, Any
     """Exponents of an L-BFGS evaluation and of an SGD epoch of ten heads."""
     sizes = {"rows": rows, "dim": dim, "classes": classes}
     for grown in sizes:
-        costs = [
+        small, large = (
             costs_of(**{**sizes, grown: sizes[grown] * factor})
             for factor in (1 / math.sqrt(FACTOR), math.sqrt(FACTOR))
-        ]
-        exponents = {
-            method: round(math.log(costs[1][method] / costs[0][method], FACTOR), 2)
-            for method in costs[0]
-        }
+        )
+        exponents = {name: round(math.log(large[name] / small[name], FACTOR), 2) for name in small}
         yield {"benchmark": "scaling", "grown": grown, "factor": FACTOR, "exponent": exponents}
 
 
@@ -219,12 +206,12 @@ def costs_of(rows: float, dim: float, classes: float) -> dict[str, float]:
     rng = np.random.default_rng(0)
     x = rng.random((int(rows), int(dim)), np.float32)
     features = unit_features(x, np.arange(len(x)) % int(classes), "cpu")
-    layer, few = torch.zeros(int(classes), features.width), replace(ROUNDS, epochs=1)
+    layer, few = torch.zeros(int(classes), features.width), replace(OFFICIAL, epochs=1)
     work = {
         "lbfgs evaluation": lambda: objective(layer, features, 0.0),
         "sgd epoch": lambda: fit_sgd(features, [1.0] * 10, [0.0] * 10, int(classes), few, 22),
     }
-    return {name: min(seconds(each) for _ in range(3)) for name, each in work.items()}
+    return {name: seconds_of(each, goes=3) for name, each in work.items()}
 
 
 def measure_memory(gigabytes: float) -> Iterator[dict[str, Any]]:
@@ -244,7 +231,7 @@ def memory_of(solver: str, dtype: str, gigabytes: float) -> dict[str, Any]:
     for start in range(0, rows, 4096):
         x[start : start + 4096] = rng.random(x[start : start + 4096].shape, np.float32)
     y = np.arange(rows) % classes
-    recipe = replace(ROUNDS, epochs=1, trials=10, lbfgs_decays=(1e-4, 1e-5), lbfgs_iterations=2)
+    recipe = replace(OFFICIAL, epochs=1, trials=10, lbfgs_decays=(1e-4, 1e-5), lbfgs_iterations=2)
     run(ProbeData(x, y, x[:5000], y[:5000], classes), solver, recipe, seed=22)
     above = peak_bytes() - bare
     return {
@@ -273,9 +260,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=26_000)
-    parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--classes", type=int, default=100)
+    for size, default in (("--rows", 26_000), ("--dim", 512), ("--classes", 100)):
+        parser.add_argument(size, type=int, default=default)
     parser.add_argument("--separation", type=float, default=0.45, help="of the class means")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--reference-trials", type=int, default=2, help="timed in each repeat")
@@ -303,8 +289,7 @@ def lines(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if "speed" in wanted:
         yield from measure_speed(data, options.repeats, options.reference_trials)
     if "accuracy" in wanted:
-        seeds = SEEDS[: options.seeds]
-        yield from measure_accuracy(data, seeds, options.reference_seeds)
+        yield from measure_accuracy(data, SEEDS[: options.seeds], options.reference_seeds)
     if "scaling" in wanted:
         yield from measure_scaling(options.rows, options.dim, options.classes)
     if "memory" in wanted:
@@ -312,5 +297,4 @@ def lines(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()
