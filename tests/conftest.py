@@ -11,9 +11,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported,
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from tests.support.runs import PLUG_IN, WNIDS, draw_images, run_cog
+from cog.cli.main import main
+from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
+from tests.support.runs import PLUG_IN, WNIDS, draw_images
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +42,34 @@ def levels_folder(tmp_path_factory) -> Path:
     """Two levels of three of the concepts."""
     folder = tmp_path_factory.mktemp("levels")
     (folder / "eligible.txt").write_text("\n".join(WNIDS) + "\n")
-    made = run_cog(
-        "build-levels", "--eligible", "eligible.txt", "--n-levels", 2, "--size", 3, "--out", "made",
-        cwd=folder,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    words = ["--eligible", folder / "eligible.txt", "--n-levels", 2, "--size", 3]
+    build_levels_by_command(folder / "made", *words)
     return folder / "made"
+
+
+@pytest.fixture(scope="session")
+def official_build(tmp_path_factory) -> tuple[Path, str]:
+    """(the folder, what is printed) of `cog build-levels --eligible official`."""
+    out = tmp_path_factory.mktemp("official") / "levels"
+    return out, build_levels_by_command(out, "--eligible", "official")
+
+
+@pytest.fixture(scope="session")
+def default_build(tmp_path_factory) -> tuple[Path, str]:
+    """(the folder, what is printed) of `cog build-levels` without options."""
+    out = tmp_path_factory.mktemp("default") / "levels"
+    return out, build_levels_by_command(out)
+
+
+def build_levels_by_command(out: Path, *words: object) -> str:
+    command = ["build-levels", *map(str, words), "--out", str(out)]
+    return CliRunner().invoke(main, command, catch_exceptions=False).stdout
+
+
+@pytest.fixture(scope="session")
+def wordnet() -> Taxonomy:
+    """The bundled WordNet."""
+    return load_taxonomy()
 
 
 @pytest.fixture(scope="session")

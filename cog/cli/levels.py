@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cog.cli.similarity import MeasureOption
 
+if TYPE_CHECKING:
+    from cog.levels.table import Levels
+
 _BUILD_OPTIONS = (
     click.option("--seen", metavar="FILE|DIR|in1k",
                  help="Seen concepts: a list, or a folder of images.  [default: in1k]"),
     click.option("--universe", metavar="FILE|DIR|in21k",
-                 help="What there are images of, likewise.  [default: in21k, Fall 2011]"),
+                 help="Concepts that have images: likewise.  [default: in21k, Fall 2011]"),
     click.option("--eligible", metavar="FILE|DIR|official",
-                 help="Take these concepts and skip the filters; seen ones are still removed."),
+                 help="Take these concepts and skip the filters; only seen ones are removed."),
     click.option("--counts", metavar="FILE",
                  help="CSV wnid,images: images per concept.  [default: those of in21k]"),
     click.option("--images", metavar="ROOT",
                  help="Count images on disk instead; ROOT is that of `cog evaluate --images`."),
     click.option("--min-images", type=click.IntRange(min=1), metavar="N",
                  help="Images that a concept needs.  [default: 782 = 732 + 50]"),
-    click.option("--no-min-images", is_flag=True, help="Any number of images will do."),
+    click.option("--no-min-images", is_flag=True, help="Accept any number of images."),
     click.option("--drop-seen-ancestors/--no-drop-seen-ancestors", default=None,
-                 help="Leave out what lies above a seen concept.  [default: yes]"),
+                 help="Leave out the ancestors of seen concepts.  [default: yes]"),
     click.option("--drop-persons/--no-drop-persons", default=None,
-                 help="Leave out persons, n00007846 and below.  [default: yes]"),
+                 help="Leave out persons: n00007846 and all below it.  [default: yes]"),
     click.option("--leaves-only/--no-leaves-only", default=None,
-                 help="Leave out what lies above a concept of the universe.  [default: yes]"),
+                 help="Leave out the ancestors of concepts of the universe.  [default: yes]"),
     click.option("--exclude", metavar="FILE",
-                 help="Leave these out too.  [default: the 70 that the benchmark left out]"),
-    click.option("--no-exclusions", is_flag=True, help="Leave out no list."),
+                 help="Leave out these too.  [default: the 70 that the benchmark left out]"),
+    click.option("--no-exclusions", is_flag=True, help="Leave out no such list."),
     click.option("--n-levels", type=click.IntRange(min=1), help="Levels.  [default: 5]"),
     click.option("--size", type=click.IntRange(min=1),
                  help="Concepts in a level.  [default: 1000]"),
     click.option("--spacing", metavar="even|adjacent",
-                 help="Spread the levels over the ranking, or not.  [default: even]"),
+                 help="Spread the levels over the ranking, or put one after another.  "
+                      "[default: even]"),
     click.option("--measure", cls=MeasureOption, help="[default: lin]"),
     click.option("--subsumer", metavar="deepest|most-informative",
                  help="The common ancestor, for measures by information content.  "
@@ -54,14 +58,15 @@ def _build_options(command: Any) -> Any:
 @click.command("build-levels", short_help="Build levels, official or others.")
 @_build_options
 @click.option("--out", default=Path("built-levels"), type=click.Path(path_type=Path),
-              show_default=True, help="Where levels.csv, seen.csv and levels.json go.")  # fmt: skip
+              show_default=True, help="Folder for levels.csv, seen.csv, levels.json.")  # fmt: skip
 @click.option("--overwrite/--no-overwrite", default=False, help="Replace other levels there.")
 def build_levels(
     out: Path, overwrite: bool, no_min_images: bool, no_exclusions: bool, **given: Any
 ) -> None:
-    """Rank unseen concepts by how near they are to seen ones, and cut the ranking into levels.
+    """Rank unseen concepts by their similarity to seen ones, and cut the ranking into levels.
 
-    Without options: the recipe of ImageNet-CoG. With `--eligible official`: its very levels.
+    Without options it follows the recipe of ImageNet-CoG. With `--eligible official` it gives
+    exactly the levels of ImageNet-CoG.
 
     \b
     Example:
@@ -77,15 +82,16 @@ def build_levels(
     choices |= {"exclude": None} if no_exclusions else {}
     built = build(**choices)
     write_levels(built, out, overwrite)
-    _tell_filters(built.report, "eligible" in choices)
-    _tell_levels(built)
+    _print_filters(built.report, "eligible" in choices)
+    for number in built.numbers:
+        click.echo(f"    {_level_line(built, number, ' ')}")
     click.echo(out)
 
 
 def _refuse_contradictions(
     choices: dict[str, Any], no_min_images: bool, no_exclusions: bool
 ) -> None:
-    """Raise for options that contradict each other; name those that do nothing on stderr."""
+    """Raise for options that contradict each other; name on stderr those without effect."""
     from cog.errors import CogError
 
     off = {"no_min_images": no_min_images, "no_exclusions": no_exclusions}
@@ -99,7 +105,7 @@ def _refuse_contradictions(
             )
     if "eligible" in used and used & _FILTERS:
         ignored = ", ".join(_as_option(name) for name in sorted(used & _FILTERS))
-        click.echo(f"--eligible skips the filters: {ignored} ignored", err=True)
+        click.echo(f"--eligible skips the filters, so these have no effect: {ignored}", err=True)
 
 
 _FILTERS = {"min_images", "no_min_images", "drop_seen_ancestors", "drop_persons", "leaves_only",
@@ -110,7 +116,7 @@ def _as_option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _tell_filters(report: dict[str, Any], listed: bool) -> None:
+def _print_filters(report: dict[str, Any], listed: bool) -> None:
     click.echo(f"{report['candidates']:>6} {'on the list' if listed else 'in the universe'}")
     for name, removed in report["removed"].items():
         click.echo(f"{-removed:>6} {name}")
@@ -119,17 +125,15 @@ def _tell_filters(report: dict[str, Any], listed: bool) -> None:
     click.echo(f"{report['eligible']:>6} eligible")
 
 
-def _tell_levels(built: Any) -> None:
-    for number in built.numbers:
-        values = built.rows(number)["similarity"]
-        click.echo(
-            f"    L{number} {len(values)} concepts, {values.max():.5f} to {values.min():.5f}"
-        )
+def _level_line(chosen: Levels, number: int, between: str) -> str:
+    values = chosen.rows(number)["similarity"]
+    concepts = f"{len(values)} concepts, {values.max():.5f} to {values.min():.5f}"
+    return f"L{number}{between}{concepts}"
 
 
 @click.group(short_help="Show, explain, explore, compare, check levels.")
 def levels() -> None:
-    """Look into levels: show, explain, explore, compare, check.
+    """Show, explain, explore, compare and check levels.
 
     A DIR is a folder that `cog build-levels` wrote, or `official`.
 
@@ -146,7 +150,7 @@ _levels_option = click.option(
 @levels.command(short_help="List the concepts of a level.")
 @click.argument("level", metavar="L1|L2|…")
 @_levels_option
-@click.option("--csv/--no-csv", default=False, help="The rows of levels.csv as they are.")
+@click.option("--csv/--no-csv", default=False, help="Print the rows of levels.csv unchanged.")
 def show(level: str, folder: str, csv: bool) -> None:
     """List the concepts of a level, most similar first.
 
@@ -155,30 +159,31 @@ def show(level: str, folder: str, csv: bool) -> None:
     """
     from cog.errors import unknown_name
     from cog.levels.files import read_levels
+    from cog.levels.table import level_named
+    from cog.storage import table_as_csv
 
     chosen = read_levels(folder)
-    number = level.upper().removeprefix("COG_").removeprefix("L")
-    if not number.isascii() or not number.isdigit():
+    number = level_named(f"L{level}" if level.isdecimal() else level)
+    if number is None:
         raise unknown_name("level", level, [f"L{known}" for known in chosen.numbers])
-    rows = chosen.rows(int(number))
+    rows = chosen.rows(number)
     if csv:
-        click.echo(rows.to_csv(index=False, lineterminator="\n"), nl=False)
+        click.echo(table_as_csv(rows), nl=False)
         return
-    values = rows["similarity"]
-    click.echo(f"L{int(number)}: {len(rows)} concepts, {values.max():.5f} to {values.min():.5f}")
+    click.echo(_level_line(chosen, number, ": "))
     for row in rows.itertuples():
         click.echo(
             f"{row.rank:>6}  {row.similarity:.5f}  {row.wnid}  {row.name} ~ {row.nearest_name}"
         )
 
 
-@levels.command(short_help="Why a concept is where it is.")
+@levels.command(short_help="Explain where a concept is.")
 @click.argument("concept", metavar="WNID|dog.n.01|WORD")
 @_levels_option
 def explain(concept: str, folder: str) -> None:
-    """Tell why a concept is in its level, or in none.
+    """Explain why a concept is in its level, or in none.
 
-    Shows its ways to the root, the nearest seen concept, the subsumer of the two, and the formula
+    Shows its paths to the root, the nearest seen concept, the subsumer of the two, and the formula
     with its numbers.
 
     \b
@@ -187,30 +192,30 @@ def explain(concept: str, folder: str) -> None:
     from cog.levels.explain import explain_concept
     from cog.levels.files import read_levels
 
-    told = explain_concept(concept, read_levels(folder))
-    if told.other_senses:
-        click.echo(f"took the first sense; the others: {', '.join(told.other_senses)}", err=True)
-    if told.outside:
-        click.echo(f"not in the corpus, added with its ancestors: {told.name}", err=True)
-    click.echo(f"{told.wnid} {told.name}: {told.verdict}")
-    for path in told.paths:
+    found = explain_concept(concept, read_levels(folder))
+    if found.other_senses:
+        click.echo(f"took the first sense; the others: {', '.join(found.other_senses)}", err=True)
+    if found.outside:
+        click.echo(f"not in the corpus, added with its ancestors: {found.name}", err=True)
+    click.echo(f"{found.wnid} {found.name}: {found.verdict}")
+    for path in found.paths:
         click.echo(f"path      {' > '.join(path)}")
-    click.echo(f"a         {told.wnid} {told.name}")
-    click.echo(f"b         {told.nearest} (the nearest seen concept)")
-    click.echo(f"s         {told.subsumer} (their subsumer)\n{told.formula}")
+    click.echo(f"a         {found.wnid} {found.name}")
+    click.echo(f"b         {found.nearest} (the nearest seen concept)")
+    click.echo(f"s         {found.subsumer} (their subsumer)\n{found.formula}")
 
 
-@levels.command(short_help="Make a page to look around in levels.")
+@levels.command(short_help="Write a page to browse levels.")
 @click.argument("folder", metavar="DIR")
 @click.option("--out", default=Path("levels.html"), type=click.Path(path_type=Path),
               show_default=True, metavar="FILE", help="The page.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), metavar="ROOT",
-              help="Where images are; shows a few of each concept.")  # fmt: skip
+              help="Images of the levels; the page shows a few of each concept.")  # fmt: skip
 def explore(folder: str, out: Path, images: Path | None) -> None:
-    """Make a page to look around in levels: a ranked list and the tree of WordNet, with a search.
+    """Write a page to browse levels: a ranked list and the tree of WordNet, with a search.
 
-    The page is one file and asks no network. With --images, thumbnails go into the folder
-    levels-thumbnails beside it; the same command goes on where it was cut off.
+    The page is one file and needs no network. With --images, thumbnails go into the folder
+    levels-thumbnails beside it. After an interruption, run the same command again to continue.
 
     \b
     Example: cog levels explore official --out levels.html --images /data/imagenet21k
@@ -233,16 +238,15 @@ def compare(context: click.Context, first: str, second: str) -> None:
     \b
     Example: cog levels compare built-levels official
     """
-    from cog.levels.check import compare_levels
+    from cog.levels.compare import compare_levels
     from cog.levels.files import read_levels
 
     found = compare_levels(read_levels(first), read_levels(second))
     for level, n_first, n_second, n_both in found.per_level:
         click.echo(f"L{level}: {n_both} in both, of {n_first} and {n_second}")
-    both, most = sum(row[3] for row in found.per_level), sum(row[1] for row in found.per_level)
-    click.echo(f"{both} of {most} concepts agree")
-    for wnid, name, *places in found.moved:
-        before, after = (f"L{place}" if place is not None else "none" for place in places)
+    click.echo(f"{found.shared} of {sum(row[1] for row in found.per_level)} concepts agree")
+    for wnid, name, *levels_of in found.moved:
+        before, after = (f"L{level}" if level is not None else "none" for level in levels_of)
         click.echo(f"{wnid} {name}: {before} → {after}")
     for folder, alone in zip((first, second), found.seen, strict=True):
         if alone:
@@ -256,8 +260,9 @@ def compare(context: click.Context, first: str, second: str) -> None:
 def check(context: click.Context, folder: str) -> None:
     """Check a folder of levels; exit status 0 if it is sound, 1 with findings.
 
-    Levels are disjoint and of the size asked for, the similarity never rises down the table, no
-    seen concept is in a level, every wnid exists, and the tables are those of levels.json.
+    In sound levels, each concept is in one level, each level has the size of the recipe, the
+    similarity never rises down the table, no seen concept is in a level, WordNet knows every wnid,
+    and the tables match levels.json.
 
     \b
     Example: cog levels check built-levels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,14 +82,14 @@ def similarity(
 
 
 def _side(taxonomy: Taxonomy, text: str) -> Side:
+    from cog.levels.files import read_levels
+    from cog.levels.table import level_named
     from cog.wordnet.concept_sets import read_side, set_of
 
-    level = re.fullmatch(r"(?:cog_)?l(\d+)", text.lower())
-    if level:
-        from cog.levels.files import read_levels
-
-        return set_of(taxonomy, f"L{level[1]}", read_levels().wnids(int(level[1])))
-    return read_side(taxonomy, text)
+    level = level_named(text)
+    if level is None:
+        return read_side(taxonomy, text)
+    return set_of(taxonomy, f"L{level}", read_levels().wnids(level))
 
 
 def _named(side: Side) -> str:

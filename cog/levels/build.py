@@ -1,25 +1,14 @@
-"""The ranking: eligible concepts by their similarity to the seen ones, and its windows.
+"""Levels: windows of the ranking.
 
-Comes in: a `LevelsRecipe` (cog/levels/eligible.py). Goes out: a `Ranking`, and where each level
-begins.
+In: a `LevelsRecipe`. Out: `Levels`.
 
-- The corpus of the information content is universe, seen and eligible concepts, with ancestors.
-- A concept's similarity is its greatest one to any seen concept; the ranking begins with the most
-  similar. Of equally similar concepts the shallower comes first (`depth`, the longest way to the
-  root), then the smaller wnid. The official lists show no order within ties; of the plain ones
-  (wnid, name, images, depth) this one agrees best with the windows that they took.
-- Level k is the window of `size` concepts from its start: `even` spreads the windows from the
-  first to the last position (floor of linspace(0, n − size, n_levels)), `adjacent` puts one after
-  another.
-
-Source: Sariyildiz et al., Concept Generalization in Visual Representation Learning, ICCV 2021,
-section 3; what the paper leaves open was found again from its lists (levels/README.md).
-Cost: about a second, half of it for the similarities.
+Level k is the window of `size` concepts from its start. `even` spreads the windows from the first
+concept of the ranking to the last (floor of linspace(0, n − size, n_levels)); `adjacent` puts one
+after another.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,46 +16,57 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.levels.eligible import Eligibility, choose_eligible
-from cog.levels.recipe import LevelsRecipe, require_known_names
+from cog.levels.ranking import Ranking, rank_concepts
+from cog.levels.recipe import LevelsRecipe
 from cog.levels.table import LEVEL_COLUMNS, Levels
-from cog.wordnet.information_content import information_content
-from cog.wordnet.similarity import Nearest, nearest
-from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
+from cog.wordnet.concept_lists import Source
+from cog.wordnet.taxonomy import Ints
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """All eligible concepts, most similar first: `concepts` int32[k] and `best` go together."""
+def build_levels(
+    *,
+    seen: Source = LevelsRecipe.seen,
+    universe: Source = LevelsRecipe.universe,
+    eligible: Source | None = LevelsRecipe.eligible,
+    counts: str = LevelsRecipe.counts,
+    images: str | None = LevelsRecipe.images,
+    min_images: int | None = LevelsRecipe.min_images,
+    drop_seen_ancestors: bool = LevelsRecipe.drop_seen_ancestors,
+    drop_persons: bool = LevelsRecipe.drop_persons,
+    leaves_only: bool = LevelsRecipe.leaves_only,
+    exclude: Source | None = LevelsRecipe.exclude,
+    n_levels: int = LevelsRecipe.n_levels,
+    size: int = LevelsRecipe.size,
+    spacing: str = LevelsRecipe.spacing,
+    measure: str = LevelsRecipe.measure,
+    subsumer: str = LevelsRecipe.subsumer,
+    wordnet: str = LevelsRecipe.wordnet,
+) -> Levels:
+    """The levels of a recipe, by default of the official one; `LevelsRecipe` explains the choices.
 
-    taxonomy: Taxonomy
-    ic: NDArray[np.float64]
-    eligibility: Eligibility
-    concepts: NDArray[np.int32]
-    best: Nearest
+    `build_levels(eligible="official")` gives the official levels. Raises CogError where a list
+    cannot be read, a name is unknown, or too few concepts are eligible.
+    """
+    recipe = LevelsRecipe(
+        seen, universe, eligible, counts, images, min_images, drop_seen_ancestors, drop_persons,
+        leaves_only, exclude, n_levels, size, spacing, measure, subsumer, wordnet,
+    )  # fmt: skip
+    return cut_levels(rank_concepts(recipe), recipe)
 
 
-def rank_concepts(recipe: LevelsRecipe) -> Ranking:
-    """The eligible concepts of a recipe by falling similarity to the seen ones."""
-    require_known_names(recipe)
-    taxonomy = load_taxonomy(recipe.wordnet)
-    eligibility = choose_eligible(taxonomy, recipe)
-    ic = information_content(taxonomy, corpus_members(eligibility))
-    concepts = eligibility.concepts
-    best = nearest(taxonomy, ic, concepts, eligibility.seen, recipe.measure, recipe.subsumer)
-    order = np.lexsort((concepts, taxonomy.depth[concepts], -best.value))
-    best = Nearest(best.value[order], best.seen[order], best.subsumer[order])
-    return Ranking(taxonomy, ic, eligibility, concepts[order], best)
-
-
-def corpus_members(eligibility: Eligibility) -> list[int]:
-    """What the information content is counted over: universe, seen and eligible concepts."""
-    members = [eligibility.universe, eligibility.seen, eligibility.concepts]
-    return [int(i) for i in np.concatenate(members)]
+def cut_levels(ranking: Ranking, recipe: LevelsRecipe) -> Levels:
+    """The windows of the ranking of a recipe, as `Levels`."""
+    starts = window_starts(len(ranking.concepts), recipe)
+    rows = np.concatenate([np.arange(start, start + recipe.size) for start in starts])
+    table = levels_table(ranking, rows, np.repeat(np.arange(1, recipe.n_levels + 1), recipe.size))
+    seen = tuple(ranking.taxonomy.wnids[i] for i in ranking.eligibility.seen)
+    return Levels(table, seen, recipe.as_dict(), _report(ranking))
 
 
 def window_starts(n: int, recipe: LevelsRecipe) -> tuple[int, ...]:
     """Where each level begins in a ranking of n concepts, from 0.
+
+    Raises CogError where the levels need more than n concepts.
 
     >>> window_starts(5146, LevelsRecipe())
     (0, 1036, 2073, 3109, 4146)
@@ -78,7 +78,7 @@ def window_starts(n: int, recipe: LevelsRecipe) -> tuple[int, ...]:
         fits = n // n_levels
         raise CogError(
             f"{n_levels} levels of {size} need {n_levels * size} eligible concepts; found {n}",
-            f"--size {fits} would fit" if fits else "eligible concepts are too few for any level",
+            f"--size {fits} would fit" if fits else "loosen the filters, or ask for fewer levels",
         )
     if recipe.spacing == "adjacent":
         return tuple(range(0, n_levels * size, size))
@@ -88,9 +88,9 @@ def window_starts(n: int, recipe: LevelsRecipe) -> tuple[int, ...]:
 def levels_table(
     ranking: Ranking, rows: NDArray[np.int64], levels: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """The levels table: `rows` of the ranking, each with its level."""
+    """The table of levels: `rows` of the ranking, each with its level; columns LEVEL_COLUMNS."""
     taxonomy, concepts = ranking.taxonomy, ranking.concepts[rows]
-    close, above = ranking.best.seen[rows], ranking.best.subsumer[rows]
+    seen, above = ranking.best.seen[rows], ranking.best.subsumer[rows]
     image_counts = pd.Series(ranking.eligibility.image_counts[concepts], dtype="Int64")
     columns = {
         "wnid": _look_up(taxonomy.wnids, concepts),
@@ -98,8 +98,8 @@ def levels_table(
         "level": levels,
         "rank": rows + 1,
         "similarity": ranking.best.value[rows],
-        "nearest_wnid": _look_up(taxonomy.wnids, close),
-        "nearest_name": _look_up(taxonomy.names, close),
+        "nearest_wnid": _look_up(taxonomy.wnids, seen),
+        "nearest_name": _look_up(taxonomy.names, seen),
         "lcs_wnid": _look_up(taxonomy.wnids, above),
         "lcs_name": _look_up(taxonomy.names, above),
         "images": image_counts.mask(image_counts < 0),
@@ -107,34 +107,17 @@ def levels_table(
     return pd.DataFrame(columns).astype(LEVEL_COLUMNS)
 
 
-def _look_up(texts: tuple[str, ...], places: NDArray[np.int32]) -> list[str]:
-    """The texts at `places`; nothing at −1, where nothing lies above both concepts."""
-    return [texts[place] if place >= 0 else "" for place in places.tolist()]
+def _look_up(texts: tuple[str, ...], indices: Ints) -> list[str]:
+    """The text of each index; empty at −1, where nothing lies above both concepts."""
+    return [texts[i] if i >= 0 else "" for i in indices.tolist()]
 
 
-def tell_filters(ranking: Ranking) -> dict[str, Any]:
-    """How many candidates there were, what each filter removed, what is left; the corpus."""
-    removed = {name: len(gone) for name, gone in ranking.eligibility.removed.items()}
+def _report(ranking: Ranking) -> dict[str, Any]:
+    """The number of candidates, of concepts that each filter removed, of those left; the corpus."""
+    removed = {name: len(concepts) for name, concepts in ranking.eligibility.removed.items()}
     return {
         "candidates": len(ranking.concepts) + sum(removed.values()),
         "removed": removed,
         "eligible": len(ranking.concepts),
         "corpus": int(np.isfinite(ranking.ic).sum()),
     }
-
-
-def build_levels(recipe: LevelsRecipe | None = None, **choices: Any) -> Levels:
-    """The levels of a recipe, by default of the official one; `choices` change fields of it.
-
-    `build_levels(eligible="official")` gives the official levels. Raises CogError where a list
-    cannot be read, a name is unknown, or too few concepts are eligible.
-    """
-    recipe = replace(recipe or LevelsRecipe(), **choices)
-    ranking = rank_concepts(recipe)
-    starts = window_starts(len(ranking.concepts), recipe)
-    rows = np.concatenate([np.arange(start, start + recipe.size) for start in starts])
-    levels = np.repeat(np.arange(1, recipe.n_levels + 1), recipe.size)
-    seen = tuple(ranking.taxonomy.wnids[i] for i in ranking.eligibility.seen)
-    return Levels(
-        levels_table(ranking, rows, levels), seen, recipe.as_dict(), tell_filters(ranking)
-    )

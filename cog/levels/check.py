@@ -1,9 +1,11 @@
-"""Whether levels are what they say: sizes, order, names, and against other levels."""
+"""Whether a folder of levels is sound: sizes, order, names, and the hashes of its files.
+
+In: a folder. Out: the findings, a line each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,50 +16,10 @@ from cog.levels.table import Levels
 from cog.wordnet.taxonomy import load_taxonomy
 
 
-@dataclass(frozen=True)
-class LevelsComparison:
-    """Where two benchmarks agree."""
-
-    per_level: tuple[tuple[int, int, int, int], ...]
-    """(level, concepts in the first, in the second, in both)"""
-    moved: tuple[tuple[str, str, int | None, int | None], ...]
-    """(wnid, name, level in the first, in the second) where those differ; None: in no level"""
-    seen: tuple[tuple[str, ...], tuple[str, ...]]
-    """seen concepts of the first alone, of the second alone"""
-
-    @property
-    def equal(self) -> bool:
-        """Whether the same concepts are seen, and the same are in every level."""
-        return not self.moved and not any(self.seen)
-
-
-def compare_levels(first: Levels, second: Levels) -> LevelsComparison:
-    """Which concepts two benchmarks put in the same level, and which not."""
-    places = [
-        dict(zip(levels.table["wnid"], levels.table["level"].tolist(), strict=True))
-        for levels in (first, second)
-    ]
-    names = dict(zip(first.table["wnid"], first.table["name"], strict=True))
-    names |= dict(zip(second.table["wnid"], second.table["name"], strict=True))
-    per_level = []
-    for level in sorted({*first.numbers, *second.numbers}):
-        one, two = ({w for w, at in place.items() if at == level} for place in places)
-        per_level.append((level, len(one), len(two), len(one & two)))
-    moved = tuple(
-        (wnid, names[wnid], places[0].get(wnid), places[1].get(wnid))
-        for wnid in sorted(names)
-        if places[0].get(wnid) != places[1].get(wnid)
-    )
-    alone = (set(first.seen) - set(second.seen), set(second.seen) - set(first.seen))
-    return LevelsComparison(
-        tuple(per_level), moved, (tuple(sorted(alone[0])), tuple(sorted(alone[1])))
-    )
-
-
 def check_levels(folder: Path | str | None) -> tuple[str, ...]:
-    """What is wrong with the levels in a folder, a line each; nothing if they are sound.
+    """What is wrong with the levels in a folder, a line each; empty if they are sound.
 
-    Raises CogError where the folder holds no levels that could be checked.
+    Raises CogError where the folder holds no levels to check.
     """
     levels = read_levels(folder, verify=False)
     findings = [*_size_findings(levels), *_order_findings(levels), *_name_findings(levels)]

@@ -1,10 +1,10 @@
-"""Who is eligible for a level: the choices of a benchmark, and the filters one after another.
+"""Which concepts are eligible for a level: the filters of a recipe, one after another.
 
-Comes in: a taxonomy and a `LevelsRecipe`. Goes out: the concepts that may be in a level, and for
-each filter the concepts that it removed. The filters are those that hold for all 5,000 official
-concepts (section 3.1 of the paper; found again from its lists): a concept must be unseen, must
-not be an ancestor of a seen one, nor a person, must have 782 images and must be a leaf of the
-universe; 70 more were taken out by hand (data/excluded.csv).
+In: a taxonomy and a `LevelsRecipe`. Out: the concepts that may be in a level, and for each filter
+the concepts that it removed. The filters are those that all 5,000 official concepts pass (section
+3.1 of the paper, and inferred from its lists). A concept must be unseen, must not be an ancestor of
+a seen one nor a person, must have 782 images, and must be a leaf of the universe. The authors
+removed 70 more by hand (cog/wordnet/data/excluded.csv).
 """
 
 from __future__ import annotations
@@ -20,24 +20,23 @@ from cog.errors import CogError
 from cog.images.find import count_images
 from cog.levels.recipe import LevelsRecipe
 from cog.wordnet.concept_lists import Source, list_name, read_counts, read_wnids
-from cog.wordnet.taxonomy import Taxonomy
+from cog.wordnet.taxonomy import Ints, Taxonomy
 
 PERSON = "n00007846"
 
 
 @dataclass(frozen=True)
 class Eligibility:
-    """The outcome of the filters; indices are those of the taxonomy.
+    """What the filters leave and remove; indices are those of the taxonomy."""
 
-    `concepts` int32[k] ascending, the eligible ones; `removed` what each filter took, in order;
-    `seen` int32[s]; `universe` int32[u]; `image_counts` int64[n], −1 where the count is unknown.
-    """
-
-    concepts: NDArray[np.int32]
-    removed: dict[str, NDArray[np.int32]]
-    seen: NDArray[np.int32]
-    universe: NDArray[np.int32]
+    concepts: Ints
+    """[k], ascending: the eligible ones"""
+    removed: dict[str, Ints]
+    """filter → the concepts that it removed, in the order of the filters"""
+    seen: Ints
+    universe: Ints
     image_counts: NDArray[np.int64]
+    """[n], −1 where the number is unknown"""
 
 
 def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
@@ -47,7 +46,7 @@ def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
     concepts = universe
     if recipe.eligible is not None:
         concepts = _indices(taxonomy, recipe.eligible)
-    removed: dict[str, NDArray[np.int32]] = {}
+    removed: dict[str, Ints] = {}
     for name, unfit in _filters(taxonomy, recipe, seen, universe, image_counts):
         removed[name] = np.intersect1d(concepts, unfit)
         concepts = np.setdiff1d(concepts, unfit)
@@ -57,16 +56,19 @@ def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
 def _filters(
     taxonomy: Taxonomy,
     recipe: LevelsRecipe,
-    seen: NDArray[np.int32],
-    universe: NDArray[np.int32],
+    seen: Ints,
+    universe: Ints,
     image_counts: NDArray[np.int64],
 ) -> Iterator[tuple[str, NDArray[np.integer]]]:
-    """Each filter's name and the concepts that are unfit by it, in the order they are told."""
+    """Each filter's name and the concepts that do not pass it, in the order of levels.json.
+
+    The names enter levels.json. Renaming one would change files that exist.
+    """
     yield "seen", seen
     if recipe.eligible is not None:
         return
     if recipe.drop_seen_ancestors:
-        yield "ancestors of seen concepts", above(taxonomy, seen)
+        yield "ancestors of seen concepts", _above(taxonomy, seen)
     if recipe.drop_persons:
         yield "persons", taxonomy.descendants(taxonomy.index(PERSON))
     if recipe.min_images is not None:
@@ -76,19 +78,18 @@ def _filters(
         too_few = np.flatnonzero(image_counts < recipe.min_images)
         yield f"fewer than {recipe.min_images} pictures", too_few
     if recipe.leaves_only:
-        yield "not leaves of the universe", above(taxonomy, universe)
+        yield "not leaves of the universe", _above(taxonomy, universe)
     if recipe.exclude is not None:
         yield "excluded by list", _indices(taxonomy, recipe.exclude)
 
 
-def _indices(taxonomy: Taxonomy, source: Source) -> NDArray[np.int32]:
+def _indices(taxonomy: Taxonomy, source: Source) -> Ints:
     return taxonomy.indices(read_wnids(source), list_name(source))
 
 
-def above(taxonomy: Taxonomy, concepts: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The proper ancestors of `concepts`: everything that has one of them below it."""
-    parents = [taxonomy.parents_of(concept) for concept in concepts.tolist()]
-    return taxonomy.with_ancestors(np.concatenate([*parents, np.empty(0, np.int32)]))
+def _above(taxonomy: Taxonomy, concepts: Ints) -> Ints:
+    """Every synset that has one of `concepts` below it."""
+    return taxonomy.with_ancestors(i for each in concepts for i in taxonomy.parents_of(each))
 
 
 def _image_counts(taxonomy: Taxonomy, recipe: LevelsRecipe) -> NDArray[np.int64]:
@@ -103,17 +104,17 @@ def _image_counts(taxonomy: Taxonomy, recipe: LevelsRecipe) -> NDArray[np.int64]
 def _require_counts(
     taxonomy: Taxonomy,
     recipe: LevelsRecipe,
-    universe: NDArray[np.int32],
+    universe: Ints,
     image_counts: NDArray[np.int64],
 ) -> None:
-    """Raise where the bundled counts know nothing of a user's universe: unknown is not zero.
+    """Raise where the bundled counts do not know a concept of the universe: unknown is not zero.
 
-    What a table of the user's own leaves out, it says, falls by a filter that is told apart.
+    A concept that the user's own table leaves out falls by a filter of its own instead.
     """
     unknown = universe[image_counts[universe] < 0]
     if recipe.images is None and recipe.counts == "in21k" and len(unknown):
         raise CogError(
             f"no image count for {len(unknown)} concepts of the universe,"
             f" {taxonomy.wnids[unknown[0]]} among them",
-            "give --counts FILE or --images ROOT, or switch this filter off: --no-min-images",
+            "give --counts FILE or --images ROOT, or turn this filter off with --no-min-images",
         )

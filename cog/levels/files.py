@@ -1,18 +1,14 @@
-"""Levels: unseen concepts in windows of falling similarity to the seen ones; made, read, written.
+"""The folder of levels: levels.csv, seen.csv and levels.json.
 
-Comes in: a `LevelsRecipe`, or a folder. Goes out: `Levels`, a table of the concepts in a level.
+In: `Levels`, or a folder. Out: the three files, or `Levels`.
 
-- `build_levels` cuts the ranking (cog/levels/build.py) of the eligible concepts
-  (cog/levels/eligible.py).
-- `write_levels` writes levels.csv, seen.csv and levels.json (recipe, report, versions, sha256).
-- `read_levels` reads them back, by default the official ones, which come with the package, and
-  refuses tables that are not those levels.json tells of.
+levels.json has the recipe, the report, the versions, and the sha256 of the two tables. Reading
+refuses tables that do not match it. The official levels come with the package.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 from io import StringIO
@@ -25,34 +21,27 @@ from cog.errors import CogError
 from cog.levels.recipe import read_recipe, require_known_names
 from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
 from cog.provenance import cog_version
+from cog.storage import partial_name, table_as_csv
 
 FILES = ("levels.csv", "seen.csv", "levels.json")
 
 
 def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Levels:
-    """The levels in a folder; None and "official" stand for the official ones.
+    """The levels in a folder; None and "official" mean the official ones.
 
-    Raises CogError where a file is missing or is no such table, and, unless `verify` is off,
-    where a table is not the one that levels.json was written with.
+    Raises CogError where a file is missing or is not such a table, and, unless `verify` is off,
+    where a table does not match the sha256 in levels.json.
     """
     folder = official_folder() if folder is None or str(folder) == "official" else Path(folder)
     texts = {name: _read_text(folder, name) for name in FILES}
     try:
-        story = json.loads(texts["levels.json"])
-        table = pd.read_csv(
-            StringIO(texts["levels.csv"]),
-            dtype={name: kind for name, kind in LEVEL_COLUMNS.items() if name != "similarity"},
-            converters={"similarity": float},  # pandas' own reading may miss the last bit
-            usecols=list(LEVEL_COLUMNS),
-            keep_default_na=False,
-            na_values={"images": [""]},
-        )[list(LEVEL_COLUMNS)]
-        seen = tuple(sorted(texts["seen.csv"].split()[1:]))
-        recipe, report = read_recipe(story["recipe"]), story["report"]
+        described = json.loads(texts["levels.json"])
+        recipe, report = read_recipe(described["recipe"]), described["report"]
         if type(report["eligible"]) is not int:
             raise ValueError(f"its report has eligible = {report['eligible']!r}")
-        levels = Levels(table, seen, story["recipe"], report)
-        expected = story["sha256"]
+        seen = tuple(sorted(texts["seen.csv"].split()[1:]))
+        levels = Levels(_read_table(texts["levels.csv"]), seen, described["recipe"], report)
+        expected = described["sha256"]
         changed = [name for name in FILES[:2] if expected[name] != text_sha256(texts[name])]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CogError(
@@ -70,20 +59,19 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
 
 
 def write_levels(levels: Levels, folder: Path | str, overwrite: bool = False) -> None:
-    """Write the three files into `folder`: whole, or not at all.
+    """Write the three files into `folder`: all of them, or none.
 
-    All three are written beside their place before the first is renamed into it: a full disk
-    leaves the levels that were there. levels.json comes last, so that its sha256 would give a
-    half-replaced folder away.
-    Raises CogError where it cannot write, and where the folder holds anything else than these
-    very levels, unless `overwrite`.
+    A full disk leaves the levels that were there. levels.json comes last, so that its sha256
+    reveals a folder in which a kill left some old and some new files.
+    Raises CogError where it cannot write, and, unless `overwrite`, where the folder holds anything
+    but these same levels.
     """
     folder = Path(folder)
     texts = _render(levels)
     try:
         if folder.exists() and not overwrite:
-            _require_own(folder, texts)
-        _write(folder, texts)
+            _require_same(folder, texts)
+        _write_together(folder, texts)
     except OSError as error:
         raise CogError(
             f"cannot write levels to {folder}: {error.strerror or error}",
@@ -92,17 +80,28 @@ def write_levels(levels: Levels, folder: Path | str, overwrite: bool = False) ->
 
 
 def official_folder() -> Path:
-    """Where the official levels are; in a clone it is a link to levels/."""
+    """The folder of the official levels; in a clone it is a link to levels/."""
     return Path(__file__).parents[1] / "official_levels"
 
 
+def _read_table(text: str) -> pd.DataFrame:
+    return pd.read_csv(
+        StringIO(text),
+        dtype={name: kind for name, kind in LEVEL_COLUMNS.items() if name != "similarity"},
+        converters={"similarity": float},  # pandas' own parser may miss the last bit
+        usecols=list(LEVEL_COLUMNS),
+        keep_default_na=False,
+        na_values={"images": [""]},
+    )[list(LEVEL_COLUMNS)]
+
+
 def _render(levels: Levels) -> dict[str, str]:
-    """File name → text; levels.json last, since it tells the sha256 of the others."""
+    """File name → text; levels.json last, since it has the sha256 of the others."""
     texts = {
-        "levels.csv": levels.table.to_csv(index=False, lineterminator="\n"),
+        "levels.csv": table_as_csv(levels.table),
         "seen.csv": "".join(f"{line}\n" for line in ("wnid", *levels.seen)),
     }
-    story = {
+    described = {
         "recipe": levels.recipe,
         "report": levels.report,
         "fingerprint": levels.fingerprint,
@@ -115,35 +114,35 @@ def _render(levels: Levels) -> dict[str, str]:
             "pandas": pd.__version__,
         },
     }
-    return texts | {"levels.json": json.dumps(story, indent=2, ensure_ascii=False) + "\n"}
+    return texts | {"levels.json": json.dumps(described, indent=2, ensure_ascii=False) + "\n"}
 
 
-def _write(folder: Path, texts: dict[str, str]) -> None:
-    new = not folder.exists()
-    temporary = (folder.parent if new else folder) / f".{folder.name}.{os.getpid()}"
+def _write_together(folder: Path, texts: dict[str, str]) -> None:
+    """Write all files into a partial folder; then rename that, or each file of it, into place."""
     in_the_way = [str(folder / name) for name in texts if (folder / name).is_dir()]
     if in_the_way:
         raise CogError(
             f"expected a file, but {in_the_way[0]} is a folder",
             "move it away, or name another folder with --out DIR",
         )
+    partial = partial_name(folder / "levels" if folder.exists() else folder)
     try:
-        temporary.mkdir(parents=True)
+        partial.mkdir(parents=True)
         for name, text in texts.items():
-            (temporary / name).write_text(text, encoding="utf-8")
-        if new:
-            temporary.rename(folder)
+            (partial / name).write_text(text, encoding="utf-8")
+        if not folder.exists():
+            partial.rename(folder)
             return
         for name in texts:
-            (temporary / name).replace(folder / name)
-        temporary.rmdir()
+            (partial / name).replace(folder / name)
+        partial.rmdir()
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
-def _require_own(folder: Path, texts: dict[str, str]) -> None:
-    """Raise where writing would replace or join anything but these very levels."""
+def _require_same(folder: Path, texts: dict[str, str]) -> None:
+    """Raise where writing would replace, or join, anything but these same levels."""
     others = sorted(entry.name for entry in folder.iterdir() if entry.name not in FILES)
     differing = [
         name
@@ -152,7 +151,7 @@ def _require_own(folder: Path, texts: dict[str, str]) -> None:
     ]
     if others or differing:
         raise CogError(
-            f"{folder} holds something else already: {', '.join([*differing, *others][:3])}",
+            f"{folder} already holds something else: {', '.join([*differing, *others][:3])}",
             "name another folder with --out DIR, or replace its levels with --overwrite",
         )
 
@@ -163,5 +162,5 @@ def _read_text(folder: Path, name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise CogError(
             f"no levels in {str(folder)!r}: cannot read {name} ({error})",
-            "make them with `cog build-levels --out DIR`; `official` stands for the official ones",
+            "build them with `cog build-levels --out DIR`, or name the official ones: official",
         ) from error

@@ -10,31 +10,7 @@ from cog.errors import CogError, unknown_name
 from cog.wordnet.concept_lists import BUNDLED, Source
 from cog.wordnet.measures import MEASURES, SUBSUMERS
 
-_LISTS = ("seen", "universe", "eligible", "exclude")
-
-_PLACES = ("counts", "images", "wordnet")
-
-_SWITCHES = ("drop_seen_ancestors", "drop_persons", "leaves_only")
-
-_NUMBERS = ("min_images", "n_levels", "size")
-
-_OPTIONAL = ("eligible", "images", "min_images", "exclude")
-
-
 SPACINGS = ("even", "adjacent")
-
-
-def require_known_names(recipe: LevelsRecipe) -> None:
-    """Raise CogError for a measure, a rule or a spacing that does not exist, or sizes below 1."""
-    known = {"measure": tuple(MEASURES), "subsumer": SUBSUMERS, "spacing": SPACINGS}
-    for kind, names in known.items():
-        if getattr(recipe, kind) not in names:
-            raise unknown_name(kind, getattr(recipe, kind), names)
-    if min(recipe.n_levels, recipe.size) < 1:
-        raise CogError(
-            f"expected at least one level of one concept; found {recipe.n_levels} of {recipe.size}",
-            "give --n-levels and --size of 1 or more",
-        )
 
 
 @dataclass(frozen=True)
@@ -42,8 +18,8 @@ class LevelsRecipe:
     """What a benchmark is made of; the defaults are those of the official one.
 
     `seen`, `universe`, `eligible` and `exclude` are lists as `read_wnids` takes them. With
-    `eligible` the filters are skipped; only seen concepts are still removed. `images`, a folder
-    of images, goes before `counts`, a table of how many images a concept has.
+    `eligible` only one filter applies: it removes seen concepts. `counts` is a table of how many
+    images a concept has; if `images` names a folder of images, they are counted instead.
     """
 
     seen: Source = "in1k"
@@ -66,21 +42,40 @@ class LevelsRecipe:
     def as_dict(self) -> dict[str, Any]:
         """The choices as JSON can hold them; `read_recipe(choices)` gives the recipe back.
 
-        Files and folders become absolute, so that they are found again from another folder.
+        Paths become absolute, so that they hold in any working directory.
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values |= {name: _findable(values[name]) for name in _LISTS + _PLACES}
-        return values
+        return values | {name: _absolute(values[name]) for name in _LISTS + _PATHS}
+
+
+_LISTS = ("seen", "universe", "eligible", "exclude")
+_PATHS = ("counts", "images", "wordnet")
+_SWITCHES = ("drop_seen_ancestors", "drop_persons", "leaves_only")
+_NUMBERS = ("min_images", "n_levels", "size")
+_OPTIONAL = ("eligible", "images", "min_images", "exclude")
+
+
+def require_known_names(recipe: LevelsRecipe) -> None:
+    """Raise CogError for an unknown measure, rule or spacing, and for sizes below 1."""
+    known = {"measure": tuple(MEASURES), "subsumer": SUBSUMERS, "spacing": SPACINGS}
+    for kind, names in known.items():
+        if getattr(recipe, kind) not in names:
+            raise unknown_name(kind, getattr(recipe, kind), names)
+    if min(recipe.n_levels, recipe.size) < 1:
+        raise CogError(
+            f"expected at least one level of one concept; found {recipe.n_levels} of {recipe.size}",
+            "give --n-levels and --size of 1 or more",
+        )
 
 
 def read_recipe(choices: dict[str, Any]) -> LevelsRecipe:
-    """The recipe of `as_dict`; raises ValueError for a choice of the wrong type, TypeError for one
-    that does not exist."""
+    """The recipe that `as_dict` gave.
+
+    Raises ValueError for a choice of the wrong type, TypeError for one that does not exist.
+    """
     for name, value in choices.items():
-        kinds: tuple[type, ...] = (str,)
-        if name in _NUMBERS + _SWITCHES:
-            kinds = (bool,) if name in _SWITCHES else (int,)
-        fits = type(value) in kinds or (value is None and name in _OPTIONAL)
+        kind = bool if name in _SWITCHES else int if name in _NUMBERS else str
+        fits = type(value) is kind or (value is None and name in _OPTIONAL)
         if name in _LISTS and isinstance(value, list):
             fits = all(isinstance(wnid, str) for wnid in value)
         if not fits:
@@ -88,7 +83,7 @@ def read_recipe(choices: dict[str, Any]) -> LevelsRecipe:
     return LevelsRecipe(**choices)
 
 
-def _findable(source: Source | None) -> str | list[str] | None:
+def _absolute(source: Source | None) -> str | list[str] | None:
     if source is None or not isinstance(source, str | Path):
         return None if source is None else list(source)
     known = str(source) in (*BUNDLED, "bundled", "nltk")

@@ -1,8 +1,9 @@
-"""The table of levels, and the hashes of it."""
+"""The table of levels, and its hashes."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,34 +12,32 @@ import pandas as pd
 
 from cog.errors import unknown_name
 
-LEVEL_COLUMNS = {
+LEVEL_COLUMNS = {  # column of levels.csv → its type
     "wnid": "str",
     "name": "str",
     "level": "int64",
-    "rank": "int64",
-    "similarity": "float64",
+    "rank": "int64",  # from 1, among all eligible concepts
+    "similarity": "float64",  # to the nearest seen concept
     "nearest_wnid": "str",
     "nearest_name": "str",
-    "lcs_wnid": "str",
+    "lcs_wnid": "str",  # the lowest common subsumer of the two; empty if there is none
     "lcs_name": "str",
-    "images": "Int64",
+    "images": "Int64",  # missing where the number is unknown
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """A benchmark: its levels, its seen concepts and how they came about.
-
-    `table`: one row per concept in a level, in the order of the ranking, columns as `COLUMNS`
-    (`rank` counts from 1 among all eligible concepts; `images` is missing where unknown).
-    `seen`: sorted wnids. `recipe`: the choices, as `read_recipe` takes them.
-    `report`: how many candidates there were, what each filter removed, how many were left.
-    """
+    """A benchmark: its levels, its seen concepts and how they were made."""
 
     table: pd.DataFrame
+    """a row for each concept in a level, in the order of the ranking, columns LEVEL_COLUMNS"""
     seen: tuple[str, ...]
+    """sorted wnids"""
     recipe: dict[str, Any]
+    """the choices, as `read_recipe` takes them"""
     report: dict[str, Any]
+    """the numbers of candidates, of concepts that each filter removed, and of those left"""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -46,11 +45,11 @@ class Levels:
         return tuple(sorted(int(level) for level in self.table["level"].unique()))
 
     def wnids(self, level: int) -> tuple[str, ...]:
-        """The sorted wnids of one level; an image's label is its position among them."""
+        """The sorted wnids of one level; an image's label is its index among them."""
         return tuple(sorted(self.rows(level)["wnid"]))
 
     def rows(self, level: int) -> pd.DataFrame:
-        """The rows of one level; raises CogError where there is none of that number."""
+        """The rows of one level; raises CogError for a number that it does not have."""
         if level not in self.numbers:
             raise unknown_name("level", f"L{level}", [f"L{number}" for number in self.numbers])
         return self.table[self.table["level"] == level]
@@ -61,6 +60,16 @@ class Levels:
         pairs = sorted(zip(self.table["level"], self.table["wnid"], strict=True))
         lines = [f"{level},{wnid}" for level, wnid in pairs] + [f"seen,{w}" for w in self.seen]
         return lines_sha256(lines)
+
+
+def level_named(text: str) -> int | None:
+    """The number of the level that people write as L3, l3 or cog_l3; None for other texts.
+
+    >>> level_named("L3"), level_named("cog_l12"), level_named("lion")
+    (3, 12, None)
+    """
+    named = re.fullmatch(r"(?:cog_)?l([0-9]+)", text.strip().lower())
+    return int(named[1]) if named else None
 
 
 def text_sha256(text: str) -> str:

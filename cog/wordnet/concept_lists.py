@@ -25,9 +25,9 @@ def read_wnids(source: Source) -> tuple[str, ...]:
     """The wnids of a list, sorted, each once.
 
     `source` is the name of a bundled list (in1k, in21k, official, excluded), a file with one
-    wnid a line (what follows a comma or a space is left aside, and so are a header and lines
-    that begin with #), a folder with an entry `<wnid>/` or `<wnid>.tar` per concept, or the
-    wnids themselves. Raises CogError where there is no such list, and where it names none.
+    wnid a line, a folder with an entry `<wnid>/` or `<wnid>.tar` for each concept, or the wnids
+    themselves. In a file we skip a header, lines that begin with #, and all that follows a comma
+    or a space. Raises CogError for a list that does not exist or has no wnid.
 
     >>> read_wnids(["n02084071", "n01503061", "n02084071"])
     ('n01503061', 'n02084071')
@@ -40,7 +40,9 @@ def read_wnids(source: Source) -> tuple[str, ...]:
         return _distinct(_column(DATA / BUNDLED[str(source)]), str(source))
     path = Path(source)
     if path.is_dir():
-        return _distinct(image_places(path), str(path))
+        entries = [entry for entry in path.iterdir() if entry.suffix == ".tar" or entry.is_dir()]
+        names = (entry.name.removesuffix(".tar") for entry in entries)
+        return _distinct(filter(WNID.fullmatch, names), str(path))
     if not path.exists():
         hint = unknown_name("list", str(source), BUNDLED).hint
         raise CogError(
@@ -51,14 +53,14 @@ def read_wnids(source: Source) -> tuple[str, ...]:
 
 
 def list_name(source: Source) -> str:
-    """What to call a list in an error."""
+    """What an error calls a list."""
     return str(source) if isinstance(source, str | Path) else "the list given"
 
 
 def read_counts(source: str | Path) -> dict[str, int]:
     """Images per wnid, from a CSV with the columns wnid and images; `in21k` is bundled.
 
-    Raises CogError for a missing column, and for a number that is none, with its line.
+    Raises CogError for a missing column, and for a line whose number is not one.
     """
     path = DATA / BUNDLED["in21k"] if str(source) == "in21k" else Path(source)
     hint = "give a CSV with the columns wnid and images, or --images ROOT to count on disk"
@@ -84,18 +86,8 @@ def _counts(rows: csv.DictReader[str]) -> dict[str, int]:
     return counts
 
 
-def image_places(root: Path) -> dict[str, Path]:
-    """wnid → its folder or tar under `root`; a folder goes before a tar of the same name."""
-    places: dict[str, Path] = {}
-    for entry in sorted(root.iterdir(), key=lambda entry: (entry.suffix == ".tar", entry.name)):
-        wnid = entry.name.removesuffix(".tar")
-        if WNID.fullmatch(wnid) and (entry.suffix == ".tar" or entry.is_dir()):
-            places.setdefault(wnid, entry)
-    return places
-
-
 def _column(path: Path) -> list[str]:
-    """The first field of every line, without header, empty lines and comments."""
+    """The first field of every line, without the header, empty lines and comments."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

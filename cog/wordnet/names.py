@@ -8,12 +8,14 @@ from cog.errors import CogError, unknown_name
 from cog.recipe import WNID
 from cog.wordnet.taxonomy import Taxonomy
 
+_NAME = re.compile(r"(.+)\.n\.(\d+)")
+
 
 def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
-    """The synset that a text means, and the other senses if it is a word with several.
+    """The synset that a text means, and the other senses of a word with several.
 
     `text`: a wnid (n02084071), a synset name (dog.n.01, or domestic_dog.n.01 for the same), or
-    a word (dog, hot dog): then the first sense. Raises `CogError` with the nearest names.
+    a word (dog, hot dog), which means its first sense. Raises `CogError` with the nearest names.
     """
     senses = senses_of(taxonomy, text)
     if senses:
@@ -26,7 +28,7 @@ def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
             f"{text!r} is not a noun synset of WordNet",
             f"a wnid is n and eight digits, as in n02084071; this one has {len(word) - 1}",
         )
-    named = re.fullmatch(r"(.+)\.n\.\d+", word)
+    named = _NAME.fullmatch(word)
     others = taxonomy.lemmas.senses(named[1]) if named else ()
     if named and others:
         names = [f"{named[1]}.n.{number:02d}" for number in range(1, len(others) + 1)]
@@ -35,11 +37,11 @@ def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
 
 
 def senses_of(taxonomy: Taxonomy, text: str) -> tuple[int, ...]:
-    """What a text can mean: one synset of a wnid or a name, all senses of a word, or nothing."""
+    """All that a text can mean: the synset of a wnid or a name, all senses of a word, or none."""
     word = _as_lemma(text)
     if word in taxonomy:
         return (taxonomy.index(word),)
-    named = re.fullmatch(r"(.+)\.n\.(\d+)", word)
+    named = _NAME.fullmatch(word)
     if not named:
         return taxonomy.lemmas.senses(word)
     senses, number = taxonomy.lemmas.senses(named[1]), int(named[2])

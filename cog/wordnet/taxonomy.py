@@ -51,11 +51,6 @@ class Taxonomy:
         """The words; read at the first use."""
         return self.nouns.read_lemmas()
 
-    @cached_property
-    def _children(self) -> tuple[Ints, Ints]:
-        """(starts int32[n + 1], children int32[e]): the edges reversed."""
-        return _reverse(self.parent_starts, self.parents)
-
     def __contains__(self, wnid: object) -> bool:
         """Whether there is a synset of this wnid."""
         at = bisect_left(self.wnids, str(wnid))
@@ -89,18 +84,13 @@ class Taxonomy:
         """The hypernyms and instance hypernyms of synset i."""
         return self.parents[self.parent_starts[i] : self.parent_starts[i + 1]]
 
-    def children_of(self, i: int) -> Ints:
-        """The synsets that have i as a parent."""
-        starts, children = self._children
-        return children[starts[i] : starts[i + 1]]
-
     def ancestors(self, i: int) -> Ints:
         """Synset i and everything above it, sorted."""
         return self.with_ancestors([i])
 
     def descendants(self, i: int) -> Ints:
         """Synset i and everything below it, sorted."""
-        return _reach(np.array([i], np.int32), *self._children)
+        return _reach(np.array([i], np.int32), *_reverse(self.parent_starts, self.parents))
 
     def with_ancestors(self, members: Iterable[int]) -> Ints:
         """The members and everything above them, each once, sorted."""
@@ -121,10 +111,6 @@ class Taxonomy:
                     own[ancestor] = min(own.get(ancestor, edges + 1), edges + 1)
             distances[i] = own
         return distances
-
-    def is_under(self, i: int, j: int) -> bool:
-        """Whether j is i or one of its ancestors."""
-        return bool(np.isin(j, self.ancestors(i)))
 
 
 def load_taxonomy(source: str = "bundled") -> Taxonomy:

@@ -18,12 +18,7 @@ from cog.wordnet.information_content import load_information
 from cog.wordnet.measures import MEASURES
 from cog.wordnet.similarity import nearest
 from cog.wordnet.similarity import similarity as values_of_pairs
-from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
-
-
-@pytest.fixture(scope="module")
-def wordnet() -> Taxonomy:
-    return load_taxonomy()
+from cog.wordnet.taxonomy import Taxonomy
 
 
 def run(*words: str) -> Result:

@@ -27,7 +27,7 @@ from cog.wordnet.information_content import (
 from cog.wordnet.measures import MEASURES, SUBSUMERS, Measure, find_measure
 from cog.wordnet.pairs import explain_pair
 from cog.wordnet.similarity import nearest, similarity
-from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
+from cog.wordnet.taxonomy import Taxonomy
 from tests.support.nltk_oracle import DICT, needs_dict, oracle_tool
 from tests.support.random_taxonomies import naive, parent_lists, taxonomy_of
 
@@ -45,11 +45,6 @@ def column(measure: str, rule: str) -> str:
 
 
 NLTK_CASES = [case for case in CASES if column(*case) in TOOL.COLUMNS]
-
-
-@pytest.fixture(scope="module")
-def wordnet() -> Taxonomy:
-    return load_taxonomy()
 
 
 @pytest.fixture(scope="module")
