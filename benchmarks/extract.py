@@ -47,6 +47,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from cog.features.batches import cut, decoded
+from cog.features.executors.devices import Devices
 from cog.features.extract import extract
 from cog.features.forward import embed
 from cog.features.model_run import ModelRun
@@ -108,7 +109,9 @@ def against_forward(
                 runs = [
                     ModelRun(Path(out) / model.name, model, model.name) for model in models[:count]
                 ]
-                extract(runs, "images", [images], settings, Silent())
+                extract(
+                    runs, "images", [images], settings, Devices.of((), settings, Silent()), Silent()
+                )
 
         ways = {}
         for count in counts:

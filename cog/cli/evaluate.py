@@ -41,10 +41,9 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
     from cog.cli.terminal import Terminal
     from cog.evaluation.evaluate import run_plan
     from cog.evaluation.plan import plan_from
-    from cog.evaluation.worker import run_share
 
     share = _share(worker, options["executor"])
-    if share and discard_features:
+    if not share.is_all and discard_features:
         raise CogError(
             "a worker does not know when the others are done with the features",
             "give --discard-features to the command without --worker that ends the run",
@@ -54,11 +53,9 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
     if dry_run:
         terminal.plan(plan, share)
         return
-    if share:
-        run_share(plan, terminal, share)
-        return
-    results = run_plan(plan, terminal, discard_features)
-    terminal.summary(results, plan.out / "results.csv")
+    results = run_plan(plan, terminal, share, discard_features)
+    if share.is_all:
+        terminal.summary(results, plan.out / "results.csv")
 
 
 @click.command(cls=SectionCommand, short_help="Make the features alone.")
@@ -73,27 +70,27 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
         cog extract --model dino --images /data/imagenet21k --worker 3/16
     """
     from cog.cli.terminal import Terminal
-    from cog.evaluation.evaluate import make_all_features
+    from cog.evaluation.evaluate import run_plan
     from cog.evaluation.plan import plan_from
-    from cog.features.executors.share import Share
 
-    share = _share(worker, options["executor"]) or Share()
+    share = _share(worker, options["executor"])
     terminal = Terminal()
-    plan = plan_from(options, terminal.notify)
+    plan = plan_from(options, terminal.notify).without_cells()
     if dry_run:
-        terminal.plan(plan, share, probes=False)
+        terminal.plan(plan, share)
         return
-    for store in make_all_features(plan, terminal, share):
+    run_plan(plan, terminal, share)
+    for store in plan.store_paths():
         click.echo(store)
 
 
-def _share(worker: str | None, executor: str) -> Share | None:
-    """The share that `--worker` asks for, if it does."""
-    from cog.features.executors.share import Share
+def _share(worker: str | None, executor: str) -> Share:
+    """The share that `--worker` asks for, or all."""
+    from cog.features.executors.share import ALL, Share
 
     if worker and executor != "here":
         raise CogError(
             "--worker and --executor ray both divide the work",
             "give one of them: a cluster divides the work itself",
         )
-    return Share.read(worker) if worker else None
+    return Share.read(worker) if worker else ALL

@@ -118,15 +118,14 @@ class Terminal:
             show(results, self.out)
         print(path)
 
-    def plan(self, plan: Plan, share: Share | None, probes: bool = True) -> None:
-        """Print what a run, or one worker of it, would do and cost, with or without the probes."""
+    def plan(self, plan: Plan, share: Share) -> None:
+        """Print what a run, or one worker of it, would do and cost."""
         from cog.evaluation.estimate import estimate
-        from cog.evaluation.evaluate import executor_for
-        from cog.features.executors.share import ALL
+        from cog.features.executors.executor import executor_for
 
         table = Table(title="datasets", title_justify="left")
         columns = ["dataset", "split", "classes", "left out", "train", "test", "cells to do"]
-        for column in columns if probes else columns[:-1]:
+        for column in columns if plan.cells else columns[:-1]:
             table.add_column(column, justify="right")
         for dataset in plan.datasets:
             train, test = dataset.lists
@@ -135,12 +134,12 @@ class Terminal:
                 dataset.n_wanted - dataset.n_classes,
                 len(train),
                 len(test),
-                *([len(plan.todo(dataset.name))] if probes else []),
+                *([len(plan.todo(dataset.name))] if plan.cells else []),
             )
             table.add_row(dataset.name, dataset.split.kind, *(f"{count:,}" for count in counts))
         self.out.print(table)
-        executor = executor_for(plan, self)
-        for line in estimate_lines(estimate(plan, executor, share or ALL, probes)):
+        executor = executor_for(plan.extraction, plan.devices, self)
+        for line in estimate_lines(estimate(plan, executor, share)):
             print(line)
 
 
@@ -177,7 +176,7 @@ def estimate_lines(estimate: Estimate) -> list[str]:
     ]
     if not estimate.cells:
         return lines
-    seconds = estimate.measured.probes / (estimate.at_once if estimate.on_cluster else 1)
+    seconds = estimate.measured.probes / (estimate.at_once if estimate.own_cores else 1)
     return [
         f"cells: {estimate.cells_done} of {estimate.cells} done",
         *lines,

@@ -13,21 +13,20 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
 from cog.features.batches import decoded
 from cog.features.chunks import seconds_an_image
-from cog.features.executors.ray_cluster import Cluster
+from cog.features.executors.device import Device
+from cog.features.executors.executor import Executor
 from cog.features.executors.share import ALL, Share
-from cog.features.extract import Executor, kind_of
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
@@ -63,7 +62,7 @@ class Estimate:
     names: tuple[str, ...]
     kind: str
     at_once: int
-    on_cluster: bool  # where probes too are fitted by several at once, and each has its own cores
+    own_cores: bool  # each device has its own, as on a cluster, and fits probes too
     measured: Measured
     rows: tuple[int, ...]  # of features still to be made, of each run
     feature_bytes: int
@@ -76,21 +75,16 @@ class Estimate:
         decode = self.to_decode * self.measured.decode
         if self.kind == "cpu":
             return (forward + decode) / self.at_once
-        decoders = self.at_once if self.on_cluster else 1  # devices of one machine share its cores
+        decoders = self.at_once if self.own_cores else 1  # devices of one machine share its cores
         return max(forward / self.at_once, decode / decoders)
 
 
-def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = True) -> Estimate:
-    """Measure for ten seconds, and multiply.
-
-    Without `probes` the features of all models are counted, those for finished cells too.
-    """
+def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
+    """Measure for ten seconds, and multiply; for a plan without cells, the features alone."""
     rows = Counter[ModelRun]()
     to_decode = 0
     for dataset in plan.datasets:
-        wanted = (
-            {cell.model_run for cell in plan.todo(dataset.name)} if probes else set(plan.model_runs)
-        )
+        wanted = plan.wanted_features(plan.todo(dataset.name))
         for images in dataset.lists:
             paths = {
                 model_run: store_path(model_run, dataset.name, images.split) for model_run in wanted
@@ -99,12 +93,8 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = 
             to_decode += decodes
             rows.update(missing)
     width = np.dtype(plan.extraction.dtype).itemsize
-    own = replace(plan, cells=tuple(share.of(plan.cells)) if probes else ())
-    if isinstance(executor, Cluster):
-        own = replace(own, extraction=replace(own.extraction, workers=executor.cores))
-        (measured,) = executor.each(_measure_there, [(own, (None,))])
-    else:
-        measured = measure(own)
+    own = replace(plan, cells=tuple(share.of(plan.cells)))
+    (measured,) = executor.each(_measure, [(own, (None,))])
     model_runs = plan.model_runs
     return Estimate(
         cells_done=len(own.cells) - sum(len(own.todo(dataset.name)) for dataset in own.datasets),
@@ -113,9 +103,9 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = 
         decodes_saved=sum(rows.values()) - to_decode,
         preprocessings=len({model_run.model.preprocess.geometry for model_run in model_runs}),
         names=tuple(model_run.model.name for model_run in model_runs),
-        kind=kind_of(executor, model_runs[0]),
-        at_once=len(executor),
-        on_cluster=isinstance(executor, Cluster),
+        kind=executor.kind(model_runs[0].model),
+        at_once=executor.at_once,
+        own_cores=executor.own_cores,
         measured=measured,
         rows=tuple(rows[model_run] for model_run in model_runs),
         feature_bytes=sum(
@@ -125,27 +115,15 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL, probes: bool = 
     )
 
 
-def measure(plan: Plan) -> Measured:
+def _measure(plan: Plan, _: Sequence[None], device: Device) -> Generator[Measured, None, None]:
     """Time decoding, the forward pass of every model, and a few steps of the probes to come."""
-    images = plan.datasets[0].split.train
+    models = [device.forward(model_run.model).model for model_run in plan.model_runs]
     begun = time.perf_counter()
-    decode, size = _decode_costs(plan, images)
-    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(plan.model_runs)
-    settings = plan.extraction
-    forward = tuple(
-        seconds_an_image(model_run.model, settings, left) for model_run in plan.model_runs
-    )
+    decode, size = _decode_costs(plan, plan.datasets[0].split.train, device.threads)
+    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(models)
+    forward = tuple(seconds_an_image(model, plan.extraction, left) for model in models)
     probes = sum(_probe_seconds(plan, each, plan.todo(each.name)) for each in plan.datasets)
-    return Measured(decode, size, forward, probes)
-
-
-def _measure_there(
-    plan: Plan, _: None, device: torch.device, __: Callable[[str], None]
-) -> Measured:
-    """On a node of a cluster: the same."""
-    for model_run in plan.model_runs:
-        model_run.model.to(device)
-    return measure(plan)
+    yield Measured(decode, size, forward, probes)
 
 
 def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
@@ -182,15 +160,14 @@ def _still_to_make(
     return decodes, rows
 
 
-def _decode_costs(plan: Plan, images: ImageList) -> tuple[float, float]:
+def _decode_costs(plan: Plan, images: ImageList, threads: int) -> tuple[float, float]:
     """Seconds an image costs to read and decode, on all threads together, and bytes to read."""
     starts = np.linspace(0, max(0, len(images) - PIECE), PIECES).astype(int)
     slices = [slice(start, min(start + PIECE, len(images))) for start in np.unique(starts)]
     preprocesses = {model_run.model.preprocess for model_run in plan.model_runs}
-    settings = plan.extraction
     size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
     begun = time.perf_counter()
-    for _ in decoded(images, slices, preprocesses, settings.workers, settings.decoder):
+    for _ in decoded(images, slices, preprocesses, threads, plan.extraction.decoder):
         pass
     count = sum(rows.stop - rows.start for rows in slices)
     return (time.perf_counter() - begun) / count, float(size)

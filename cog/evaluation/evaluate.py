@@ -7,8 +7,8 @@ In: models, levels, images. Out: one JSON a cell, and runs/results.csv.
 - For each dataset: the features of every model that still needs them, in one pass over the
   images; then every probe on them; each cell is written as it finishes.
 - Several workers on one folder divide chunks and cells by their numbers
-  (cog/features/executors/devices.py); each fits the cells whose features are there, and a run
-  without a share does whatever is left.
+  (cog/features/executors/share.py). A worker waits for nobody: it makes its chunks of all datasets,
+  then fits those of its cells whose features are there. A run without a share does what is left.
 - Nothing is chosen on test images: a probe gets them only to score.
 
 Source: Sariyildiz et al., ICCV 2021, section 4; its public code naver/cog.
@@ -17,12 +17,11 @@ Cost: one forward pass an image and model, then what the probes cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
-import torch
 
 from cog.datasets.dataset import Dataset
 from cog.datasets.splits import write_split
@@ -30,158 +29,159 @@ from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell
 from cog.evaluation.plan import Plan
 from cog.evaluation.probing import probe_cells
-from cog.features.executors.devices import devices_for
-from cog.features.executors.ray_cluster import Cluster
+from cog.features.executors.device import Device
+from cog.features.executors.executor import Executor, executor_for
 from cog.features.executors.share import ALL, Share
-from cog.features.extract import Executor, extract, kind_of
+from cog.features.extract import Stores, extract
 from cog.features.model_run import ModelRun, record_unreadable, write_model_run
 from cog.features.run_stores import store_path
 from cog.features.store.store import FeatureStore
-from cog.progress import Notifying, Progress
+from cog.progress import Progress
 from cog.results.files import write_results
 from cog.results.table import tidy
-from cog.storage import StoragePath
 
 
-def make_all_features(plan: Plan, progress: Progress, share: Share = ALL) -> list[StoragePath]:
-    """The features of a plan alone, or one worker's share of them; gives the stores' places."""
-    executor = executor_for(plan, progress)
-    try:
-        for dataset in plan.datasets:
-            make_features(plan, dataset, plan.model_runs, progress, executor, share)
-    except KeyboardInterrupt as error:
-        raise Interrupted("run the same command to go on") from error
-    if not share.is_all:
-        left = sum(
-            missing_chunks(plan, model_run, each)
-            for model_run in plan.model_runs
-            for each in plan.datasets
-        )
-        others = f"; {left} chunks of other workers are not made yet" if left else ""
-        progress.notify(f"worker {share}: all its chunks are made{others}")
-    return [
-        store_path(model_run, dataset.name, images.split)
-        for model_run in plan.model_runs
-        for dataset in plan.datasets
-        for images in dataset.lists
-    ]
+def run_plan(
+    plan: Plan, progress: Progress, share: Share = ALL, discard_features: bool = False
+) -> pd.DataFrame:
+    """Do what is not done of a plan, or of one worker's share; gives the rows of its cells.
 
-
-def run_plan(plan: Plan, progress: Progress, discard_features: bool = False) -> pd.DataFrame:
-    """Do what is not done of a plan; gives the rows of all its cells."""
+    The features of a plan without cells are made for every model, and there are no rows.
+    """
+    executor = executor_for(plan.extraction, plan.devices, progress)
+    cells = len(share.of(plan.cells))
     rows: list[dict[str, Any]] = []
-    executor = executor_for(plan, progress)
     try:
-        for dataset in plan.datasets:
-            for row in _dataset_rows(plan, dataset, progress, executor):
+        for datasets in [[each] for each in plan.datasets] if share.is_all else [plan.datasets]:
+            for row in _rows(plan, datasets, executor, progress, share):
                 rows.append(row)
                 progress.result(row)
-            write_results(plan.out, PROTOCOL, progress.notify)
+            if rows:
+                write_results(plan.out, PROTOCOL, progress.notify)
             if discard_features:
-                discard(plan, dataset)
+                _discard(plan.model_runs, datasets)
     except KeyboardInterrupt as error:
-        done = f"{len(rows)} of {len(plan.cells)} cells done"
         if rows:
             write_results(plan.out, PROTOCOL, progress.notify)
-        raise Interrupted(f"run the same command to go on; {done}") from error
+        done = f"; {len(rows)} of {cells} cells done" if cells else ""
+        raise Interrupted(f"run the same command to go on{done}") from error
+    if not share.is_all:
+        progress.notify(f"worker {share}: {_outcome(plan, len(rows), cells)}")
     return tidy(rows)
 
 
-def missing_chunks(plan: Plan, model_run: ModelRun, dataset: Dataset) -> int:
-    """How many chunks of the two stores of a run and a dataset are still to be made."""
-    paths = [store_path(model_run, dataset.name, images.split) for images in dataset.lists]
-    return sum(len(FeatureStore.open(path).missing_chunks()) for path in paths)
-
-
-def _dataset_rows(
-    plan: Plan, dataset: Dataset, progress: Progress, executor: Executor
+def _rows(
+    plan: Plan, datasets: Sequence[Dataset], executor: Executor, progress: Progress, share: Share
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one dataset: first those that are done, then the others as they come about."""
-    todo: dict[ModelRun, list[Cell]] = {}
-    for cell in plan.cells_of(dataset.name):
-        row = cell.finished()
-        if row is not None:
-            yield row
+    """The rows of a share on some datasets: those that are done, then the others as they come.
+
+    All features come before the first probe. Cells of a share whose features are not there, as
+    other workers make them, are left.
+    """
+    todo: dict[str, list[tuple[bool, Cell]]] = {dataset.name: [] for dataset in datasets}
+    for number, cell in enumerate(plan.cells):
+        if cell.dataset in todo:
+            row = cell.finished()
+            if row is None:
+                todo[cell.dataset].append((share.has(number), cell))
+            elif share.has(number):
+                yield row
+    stores = {}
+    for dataset in datasets:
+        model_runs = plan.wanted_features([cell for _, cell in todo[dataset.name]])
+        if model_runs:
+            stores[dataset.name] = make_features(
+                plan, dataset, model_runs, executor, progress, share
+            )
+    for dataset in datasets:
+        own = [cell for is_own, cell in todo[dataset.name] if is_own]
+        fits = _fits(plan, dataset, own, stores.get(dataset.name, []), progress, share)
+        yield from executor.each(_fit, fits)
+
+
+Fit = tuple[Plan, Sequence[FeatureStore]]
+
+
+def _fits(
+    plan: Plan,
+    dataset: Dataset,
+    cells: Sequence[Cell],
+    stores: Sequence[Stores],
+    progress: Progress,
+    share: Share,
+) -> Iterator[tuple[Fit, Sequence[int]]]:
+    """The cells of each model that can be fitted now."""
+    for model_run in dict.fromkeys(cell.model_run for cell in cells):
+        alone = tuple(cell for cell in cells if cell.model_run is model_run)
+        pair = [of_list[model_run] for of_list in stores]
+        missing = 0 if share.is_all else sum(len(store.missing_chunks()) for store in pair)
+        if missing:
+            name = f"{model_run.model.name} {dataset.name}"
+            progress.notify(f"{name}: {missing} chunks are not made yet; {len(alone)} cells wait")
         else:
-            todo.setdefault(cell.model_run, []).append(cell)
-    if todo:
-        make_features(plan, dataset, list(todo), progress, executor)
-    if isinstance(executor, Cluster):
-        yield from _on_cluster(executor, plan, dataset, todo)
-    else:
-        for model_run, cells in todo.items():
-            yield from probe_cells(plan, dataset, model_run, cells, progress)
+            one = replace(plan, model_runs=(model_run,), datasets=(dataset,), cells=alone)
+            yield (one, pair), range(len(alone))
 
 
-def executor_for(plan: Plan, progress: Progress) -> Executor:
-    """Where a plan's work runs: the devices here, or a cluster."""
-    settings = plan.extraction
-    if settings.executor == "ray":
-        return Cluster.connect(settings.device, settings.workers, progress.notify)
-    return devices_for(plan.devices, settings.precision, progress)
+def _fit(fit: Fit, indices: Sequence[int], device: Device) -> Generator[dict[str, Any], None, None]:
+    """The rows of some cells of one model on one dataset."""
+    plan, stores = fit
+    device.forward(plan.model_runs[0].model)  # the model goes to the device: its rows say which
+    cells = [plan.cells[index] for index in indices]
+    yield from probe_cells(plan, plan.datasets[0], stores, cells, device)
 
 
-def _on_cluster(
-    cluster: Cluster, plan: Plan, dataset: Dataset, todo: Mapping[ModelRun, Sequence[Cell]]
-) -> Iterator[dict[str, Any]]:
-    """The rows of a dataset's cells, fitted on a cluster; a task has cells of one model."""
-    extraction = replace(plan.extraction, device=cluster.kind)
-    work = []
-    for model_run, cells in todo.items():
-        parts = min(len(cells), cluster.tasks)
-        alone = replace(
-            plan, model_runs=(model_run,), datasets=(), cells=tuple(cells), extraction=extraction
-        )
-        work.append(((alone, dataset), [Share(part, parts) for part in range(parts)]))
-    for rows in cluster.each(_probe_share, work):
-        yield from rows
+def _outcome(plan: Plan, done: int, cells: int) -> str:
+    """How far a worker's share is, and what finishes the run."""
+    if not plan.cells:
+        left = sum(len(FeatureStore.open(path).missing_chunks()) for path in plan.store_paths())
+        others = f"; {left} chunks of other workers are not made yet" if left else ""
+        return f"all its chunks are made{others}"
+    waiting = cells - done
+    return (
+        f"{done} of its {cells} cells are done"
+        + (f"; {waiting} wait for the chunks of other workers" if waiting else "")
+        + ". When all workers have ended, the same command without --worker does what is left and "
+        "writes results.csv" + (" (or run all of them again)" if waiting else "")
+    )
 
 
-def _probe_share(
-    sent: tuple[Plan, Dataset], share: Share, device: torch.device, note: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """On a node: some cells of one model."""
-    plan, dataset = sent
-    (model_run,) = plan.model_runs
-    model_run.model.to(device)
-    return list(probe_cells(plan, dataset, model_run, share.of(plan.cells), Notifying(note)))
-
-
-def discard(plan: Plan, dataset: Dataset) -> None:
-    """Drop the features of one dataset."""
-    for model_run in plan.model_runs:
-        for images in dataset.lists:
-            FeatureStore.remove(store_path(model_run, dataset.name, images.split))
+def _discard(model_runs: Sequence[ModelRun], datasets: Sequence[Dataset]) -> None:
+    """Remove the features of some datasets."""
+    for model_run in model_runs:
+        for dataset in datasets:
+            for images in dataset.lists:
+                FeatureStore.remove(store_path(model_run, dataset.name, images.split))
 
 
 def make_features(
     plan: Plan,
     dataset: Dataset,
     model_runs: Sequence[ModelRun],
-    progress: Progress,
     executor: Executor,
+    progress: Progress,
     share: Share = ALL,
-) -> None:
+) -> list[Stores]:
     """The features of one dataset for some runs; run.json, split and unreadable.csv beside them."""
     for model_run in model_runs:
         write_model_run(
             model_run,
             {
-                "device": kind_of(executor, model_run),
+                "device": executor.kind(model_run.model),
                 "levels": plan.levels.fingerprint,
                 "recipe": asdict(plan.recipe),
                 "extraction": asdict(plan.extraction),
             },
         )
     write_split(dataset.split, plan.out / "splits", dataset.name)
-    extract(model_runs, dataset.name, dataset.lists, plan.extraction, progress, executor, share)
-    stores = [
-        FeatureStore.open(store_path(model_runs[0], dataset.name, s.split)) for s in dataset.lists
-    ]
-    reasons = [store.unreadable() for store in stores]
+    stores = extract(
+        model_runs, dataset.name, dataset.lists, plan.extraction, executor, progress, share
+    )
+    reasons = [of_list[model_runs[0]].unreadable() for of_list in stores]
     record_unreadable(plan.out, dataset.name, dataset.lists, reasons)
     count = sum(map(len, reasons))
     if count:
         progress.notify(
             f"{dataset.name}: {count} unreadable, named in {plan.out / 'unreadable.csv'}"
         )
+    return stores

@@ -16,7 +16,7 @@ from cog.evaluation.cells import Cell, list_cells
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.options import field_names, read_options
 from cog.features.model_run import ModelRun, plan_model_runs
-from cog.features.run_stores import refuse_other_features
+from cog.features.run_stores import refuse_other_features, store_path
 from cog.features.settings import Extraction
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
@@ -48,6 +48,25 @@ class Plan:
     def todo(self, dataset: str) -> list[Cell]:
         """The cells of one dataset that are not done."""
         return [cell for cell in self.cells_of(dataset) if cell.finished() is None]
+
+    def without_cells(self) -> Plan:
+        """The same plan for the features alone."""
+        return replace(self, cells=())
+
+    def wanted_features(self, todo: Sequence[Cell]) -> list[ModelRun]:
+        """The model runs whose features these cells need; all of a plan without cells."""
+        return list(
+            dict.fromkeys(cell.model_run for cell in todo) if self.cells else self.model_runs
+        )
+
+    def store_paths(self) -> list[StoragePath]:
+        """Where the features of all models on all datasets are."""
+        return [
+            store_path(model_run, dataset.name, images.split)
+            for model_run in self.model_runs
+            for dataset in self.datasets
+            for images in dataset.lists
+        ]
 
 
 def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:

@@ -12,15 +12,13 @@ from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
 from cog.features.exchange import FeatureSet
-from cog.features.forward import pick_device
-from cog.features.model_run import ModelRun
-from cog.features.run_stores import store_path
+from cog.features.executors.device import Device
 from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.metrics import METRICS, per_class_top1
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
-from cog.progress import Progress, percent_of
+from cog.progress import percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
 from cog.results.cells import write_cell
@@ -88,29 +86,32 @@ def class_rows(
 
 
 def probe_cells(
-    plan: Plan, dataset: Dataset, model_run: ModelRun, cells: Sequence[Cell], progress: Progress
+    plan: Plan,
+    dataset: Dataset,
+    stores: Sequence[FeatureStore],
+    cells: Sequence[Cell],
+    device: Device,
 ) -> Iterator[dict[str, Any]]:
-    """Fit the probes of one model's cells on one dataset; writes each cell and gives its row."""
-    train, test = (
-        FeatureStore.open(store_path(model_run, dataset.name, images.split))
-        for images in dataset.lists
-    )
+    """Fit the probes of one model's cells on one dataset; writes each cell and gives its row.
+
+    `stores`: the features of the training images and of the test images.
+    """
+    train, test = stores
     data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
-    device = str(pick_device(plan.extraction.device))
+    where = str(device.device)
     wnids = dataset.lists[0].wnids
     counts = np.bincount(data.test_y, minlength=len(wnids))
     for cell in cells:
         settings = ProbeSettings(
-            cell.solver, cell.shots, cell.seed, plan.recipe, device, cell.shots_validation
+            cell.solver, cell.shots, cell.seed, plan.recipe, where, cell.shots_validation
         )
-        label = (
-            f"{model_run.model.name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
-        )
-        with progress.bar(label, 100, "%") as advance:
+        name = cell.model_run.model.name
+        label = f"{name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
+        with device.progress.bar(label, 100, "%") as advance:
             result = PROBES[cell.probe].fit(data, settings, percent_of(advance))
         for note in result.notes:
-            progress.notify(f"{label}: {note}")
+            device.progress.notify(f"{label}: {note}")
         row = _row(plan, dataset, cell) | outcome(
             result, data, cell.probe, cell.solver, plan.recipe
         )

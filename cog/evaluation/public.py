@@ -111,4 +111,4 @@ def evaluate(
         CogError: whatever stops the run, with what to do about it.
     """
     given = dict(locals())  # every argument by its name, as the command line has its options
-    return run_plan(plan_from(given), progress or Silent(), discard_features)
+    return run_plan(plan_from(given), progress or Silent(), discard_features=discard_features)

@@ -1,8 +1,8 @@
 """The unit of work: chunks of the features of some models, made on one device.
 
-In: models, stores with equal chunks, the numbers of the chunks. Out: those chunks, in every store.
+In: models, stores with equal chunks, the indices of the chunks. Out: those chunks, in every store.
 
-- Chunks are cut into batches from their own start: the same device, batch size and images give
+- Every chunk is cut into batches from its own start: the same device, batch size and images give
   the same bytes, whoever makes a chunk, in whatever order.
 - Each image is read and decoded once for all models that lack the chunk.
 """
@@ -10,13 +10,15 @@ In: models, stores with equal chunks, the numbers of the chunks. Out: those chun
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from cog.features.batches import Batch, cut, decoded
+from cog.features.executors.device import Device
 from cog.features.forward import Forward
 from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction, batch_size
@@ -25,10 +27,28 @@ from cog.images.image_list import ImageList
 from cog.models.model import Model
 
 
-def seconds_an_image(model: Model, settings: Extraction, seconds: float = 0.0) -> float:
-    """Seconds of forward pass an image costs: of small batches after a first, the quickest.
+@dataclass(frozen=True)
+class Gap:
+    """The chunks that the store of one model lacks."""
 
-    Measures one, or as many as begin within so many seconds.
+    model_run: ModelRun
+    store: FeatureStore
+    chunks: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Stores with equal chunks that lack some, the images, and how features are made."""
+
+    of: tuple[Gap, ...]
+    images: ImageList
+    settings: Extraction
+
+
+def seconds_an_image(model: Model, settings: Extraction, seconds: float = 0.0) -> float:
+    """Seconds of forward pass an image costs: the quickest of small batches after a first.
+
+    Measures one batch, or as many as begin within `seconds`.
     """
     kind = model.device.type
     rows = min(batch_size(kind, settings), 8 if kind == "cpu" else 64)
@@ -44,37 +64,34 @@ def seconds_an_image(model: Model, settings: Extraction, seconds: float = 0.0) -
     return best / rows
 
 
-def make_chunks(
-    stores: Mapping[ModelRun, FeatureStore],
-    forwards: Mapping[ModelRun, Forward],
-    chunks: Sequence[int],
-    images: ImageList,
-    settings: Extraction,
-) -> Generator[Batch, None, None]:
-    """Make `chunks` of stores with equal chunks, where they are missing, on one device.
+def make_chunks(gaps: Gaps, chunks: Sequence[int], device: Device) -> Generator[Batch, None, None]:
+    """Make those of the `chunks` that stores lack, on one device.
 
     Needs nothing but its arguments and the files that they name: it may run on any thread, process
-    or machine. Gives every batch after its use; the images' pixels are dropped.
+    or machine. Gives every batch after its use, without the pixels.
     """
-    missing = {model_run: set(store.missing_chunks()) for model_run, store in stores.items()}
-    grid = next(iter(stores.values()))
-    size = batch_size(next(iter(stores)).model.device.type, settings)
-    wanted = sorted(set(chunks) & set().union(*missing.values()))
-    slices = [part for chunk in wanted for part in cut(grid.chunk_slice(chunk), size)]
-    preprocesses = {model_run.model.preprocess for model_run in stores}
+    forwards = [device.forward(gap.model_run.model) for gap in gaps.of]  # now, on this thread
+    return _batches(gaps, chunks, forwards, device.threads)
+
+
+def _batches(
+    gaps: Gaps, chunks: Sequence[int], forwards: Sequence[Forward], threads: int
+) -> Generator[Batch, None, None]:
+    grid = gaps.of[0].store
+    size = batch_size(forwards[0].model.device.type, gaps.settings)
+    slices = [part for chunk in chunks for part in cut(grid.chunk_slice(chunk), size)]
+    preprocesses = {forward.model.preprocess for forward in forwards}
     held: list[Batch] = []
-    features: dict[ModelRun, list[NDArray[np.float32]]] = {model_run: [] for model_run in stores}
-    for batch in decoded(images, slices, preprocesses, settings.workers, settings.decoder):
+    features: list[list[NDArray[np.float32]]] = [[] for _ in gaps.of]
+    for batch in decoded(gaps.images, slices, preprocesses, threads, gaps.settings.decoder):
         chunk = batch.rows.start // grid.chunk_rows
         held.append(batch)
-        for model_run in stores:
-            if chunk in missing[model_run]:
-                features[model_run].append(
-                    forwards[model_run](batch.pixels[model_run.model.preprocess])
-                )
+        for gap, forward, parts in zip(gaps.of, forwards, features, strict=True):
+            if chunk in gap.chunks:
+                parts.append(forward(batch.pixels[forward.model.preprocess]))
         batch.pixels.clear()  # a chunk of features is small, a chunk of pixels is not
         if batch.rows.stop == grid.chunk_slice(chunk).stop:
-            _write(chunk, held, features, stores)
+            _write(chunk, held, features, gaps)
             held = []
         yield batch
 
@@ -82,13 +99,13 @@ def make_chunks(
 def _write(
     chunk: int,
     batches: Sequence[Batch],
-    features: Mapping[ModelRun, list[NDArray[np.float32]]],
-    stores: Mapping[ModelRun, FeatureStore],
+    features: Sequence[list[NDArray[np.float32]]],
+    gaps: Gaps,
 ) -> None:
     """Write one chunk to every store that lacked it, and empty the lists of its features."""
     readable = np.concatenate([batch.readable for batch in batches])
     reasons = {row: why for batch in batches for row, why in batch.reasons.items()}
-    for model_run, parts in features.items():
+    for gap, parts in zip(gaps.of, features, strict=True):
         if parts:
-            stores[model_run].write_chunk(chunk, np.concatenate(parts), readable, reasons)
+            gap.store.write_chunk(chunk, np.concatenate(parts), readable, reasons)
             parts.clear()

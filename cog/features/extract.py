@@ -1,41 +1,33 @@
 """Models × images → feature stores: each image is read and decoded once for all models.
 
-In: runs, image lists, devices or a cluster, a worker's share. Out: the chunks of that share in
-every store.
+In: model runs, image lists, an executor, a worker's share. Out: the chunks of that share in every
+store.
 
-- A chunk is made for all models that lack it, on one device (cog/features/chunks.py); the devices
-  of a worker divide its chunks as workers divide all of them (cog/features/executors/devices.py),
-  a cluster takes them in ranges (cog/features/executors/ray_cluster.py).
+A chunk is made for all models that lack it, on one device (cog/features/chunks.py); the executor
+divides the chunks among its devices (cog/features/executors/executor.py).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
-
-import torch
 
 from cog.errors import CogError
 from cog.features.batches import Batch
-from cog.features.chunks import make_chunks, seconds_an_image
-from cog.features.executors.devices import Device, devices_for, merged
-from cog.features.executors.ray_cluster import Cluster
+from cog.features.chunks import Gap, Gaps, make_chunks, seconds_an_image
+from cog.features.executors.device import Device
+from cog.features.executors.executor import Executor
 from cog.features.executors.share import ALL, Share
-from cog.features.forward import Forward, exact_products
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import open_stores
 from cog.features.settings import Extraction, batch_size
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
 from cog.progress import Progress
-from cog.storage import StoragePath
 
-Executor = Sequence[Device] | Cluster
-"""where the work runs; its length is how much of it at once"""
+UNREADABLE_SHARE = 0.01  # with a larger share of a dataset's images, the copy is probably wrong
 
-CHUNKS_A_TASK = 4  # at most, of a cluster: what a node that dies loses, and how often a bar moves
-UNREADABLE_SHARE = 0.01  # past this share of a dataset's images, something is wrong with the copy
+Stores = Mapping[ModelRun, FeatureStore]
 
 
 def extract(
@@ -43,22 +35,21 @@ def extract(
     dataset: str,
     lists: Sequence[ImageList],
     settings: Extraction,
+    executor: Executor,
     progress: Progress,
-    executor: Executor = (),
     share: Share = ALL,
-) -> None:
+) -> list[Stores]:
     """Make the features of a dataset's `lists` (train, test) under the model of every run.
 
-    Makes the missing chunks of each store that are in this worker's `share`; on the devices or the
-    cluster given as `executor`, without any on the device of each model. An image that cannot be
-    read becomes a row marked unreadable, for every model alike.
+    Makes the missing chunks of each store that are in this worker's `share`, and gives the stores
+    of each list. An image that cannot be read becomes a row marked unreadable, for every model.
 
     Raises:
-        CogError: a store of something else is in the way, features that are not finite or do not
-            fit the dtype, or more than 1 % of the dataset unreadable.
+        CogError: a store holds features of something else; features are not finite or do not fit
+            the dtype; more than 1 % of the dataset is unreadable.
     """
-    executor = executor or devices_for((), settings.precision, progress)
-    settings = replace(settings, batch_size=batch_size(kind_of(executor, model_runs[0]), settings))
+    kind = executor.kind(model_runs[0].model)
+    settings = replace(settings, batch_size=batch_size(kind, settings))
     total = sum(len(images) for images in lists)
     unreadable: set[tuple[str, int]] = set()
 
@@ -72,21 +63,19 @@ def extract(
             )
 
     def seconds(new: Sequence[ModelRun]) -> float:
-        return sum(forward_seconds(executor, new, settings))
+        return sum(executor.each(_measure, [(settings, new)]))
 
+    made: list[Stores] = []
     for images in lists:
-        stores = open_stores(model_runs, dataset, images, settings, share, len(executor), seconds)
+        stores = open_stores(
+            model_runs, dataset, images, settings, share, executor.at_once, seconds
+        )
         for store in stores.values():
             count(images.split, store.unreadable())
-        for chunk_rows in sorted({store.chunk_rows for store in stores.values()}):
-            alike = {
-                model_run: store
-                for model_run, store in stores.items()
-                if store.chunk_rows == chunk_rows
-            }
-            label = f"{dataset} {images.split}"
-            for batch in _fill(alike, images, settings, progress, label, executor, share):
-                count(images.split, batch.reasons)
+        for batch in _fill(stores, images, settings, executor, progress, share, dataset):
+            count(images.split, batch.reasons)
+        made.append(stores)
+    return made
 
 
 def _examples(lists: Sequence[ImageList], unreadable: set[tuple[str, int]]) -> str:
@@ -96,118 +85,39 @@ def _examples(lists: Sequence[ImageList], unreadable: set[tuple[str, int]]) -> s
 
 
 def _fill(
-    stores: Mapping[ModelRun, FeatureStore],
+    stores: Stores,
     images: ImageList,
     settings: Extraction,
-    progress: Progress,
-    label: str,
     executor: Executor,
+    progress: Progress,
     share: Share,
+    dataset: str,
 ) -> Generator[Batch, None, None]:
-    """Write the missing chunks of a share to stores with equal chunks, as many at once as can be.
+    """Write the missing chunks of a share; gives every batch after its use.
 
-    Gives every batch after its use, as it comes.
+    Stores with equal chunks are filled in one pass over the images.
     """
-    missing = {
-        model_run: list(filter(share.has, store.missing_chunks()))
-        for model_run, store in stores.items()
-    }
-    chunks = sorted(set().union(*missing.values()))
-    if not chunks:
-        return
-    todo = {model_run: store for model_run, store in stores.items() if missing[model_run]}
-    grid = next(iter(todo.values()))
-    rows = sum(len(range(grid.rows)[grid.chunk_slice(chunk)]) for chunk in chunks)
-    if isinstance(executor, Cluster):
-        batches = _on_cluster(executor, todo, chunks, images, settings)
-    else:
-        batches = _on_devices(executor, todo, chunks, images, settings, share)
-    with progress.bar(label, rows, "images") as advance:
-        for batch in batches:
-            advance(batch.rows.stop - batch.rows.start)
-            yield batch
-
-
-def _on_devices(
-    devices: Sequence[Device],
-    stores: Mapping[ModelRun, FeatureStore],
-    chunks: Sequence[int],
-    images: ImageList,
-    settings: Extraction,
-    share: Share,
-) -> Iterator[Batch]:
-    """Chunks on the devices of this machine, which divide them."""
-    threads = max(1, (settings.workers or os.cpu_count() or 1) // len(devices))
-    makers = [
-        make_chunks(
-            stores,
-            {model_run: device.forward(model_run.model) for model_run in stores},
-            [chunk for chunk in chunks if part.has(chunk)],
-            images,
-            replace(settings, workers=threads),
-        )
-        for device, part in zip(devices, share.divided(len(devices)), strict=True)
-    ]
-    with exact_products(settings.precision):
-        yield from merged(makers)
-
-
-Sent = tuple[Sequence[tuple[ModelRun, StoragePath]], ImageList, Extraction]
-
-
-def _on_cluster(
-    cluster: Cluster,
-    stores: Mapping[ModelRun, FeatureStore],
-    chunks: Sequence[int],
-    images: ImageList,
-    settings: Extraction,
-) -> Iterator[Batch]:
-    """Chunks on a cluster, in ranges: small enough that all of it is busy until the end."""
-    size = min(CHUNKS_A_TASK, max(1, len(chunks) // (4 * len(cluster))))
-    ranges = [chunks[start : start + size] for start in range(0, len(chunks), size)]
-    places = [(model_run, store.path) for model_run, store in stores.items()]
-    sent: Sent = places, images, replace(settings, workers=cluster.cores)
-    for batches in cluster.each(_make_range, [(sent, ranges)]):
-        yield from batches
-    for store in stores.values():  # what tasks that died left half written
-        store.clear_partial()
-
-
-def _make_range(
-    sent: Sent, chunks: Sequence[int], device: torch.device, note: Callable[[str], None]
-) -> list[Batch]:
-    """On a node: a range of chunks, in all stores that lack them."""
-    places, images, settings = sent
-    stores = {model_run: FeatureStore.open(place) for model_run, place in places}
-    forwards = {
-        model_run: Forward(model_run.model.to(device), settings.precision, note)
-        for model_run in stores
-    }
-    with exact_products(settings.precision):
-        return list(make_chunks(stores, forwards, chunks, images, settings))
-
-
-def kind_of(executor: Executor, model_run: ModelRun) -> str:
-    """The kind of device that makes features: cpu, cuda or mps."""
-    return executor.kind if isinstance(executor, Cluster) else model_run.model.device.type
-
-
-def forward_seconds(
-    executor: Executor, model_runs: Sequence[ModelRun], settings: Extraction
-) -> list[float]:
-    """Seconds of forward pass an image costs under each run, on one device, measured there."""
-    if not isinstance(executor, Cluster):
-        return [seconds_an_image(model_run.model, settings) for model_run in model_runs]
-    (found,) = executor.each(_measure, [((model_runs, settings), (None,))])
-    return found
+    gaps: dict[int, list[Gap]] = {}
+    for model_run, store in stores.items():
+        missing = frozenset(filter(share.has, store.missing_chunks()))
+        if missing:
+            gaps.setdefault(store.chunk_rows, []).append(Gap(model_run, store, missing))
+    for _, alike in sorted(gaps.items()):
+        grid = alike[0].store
+        chunks = sorted(frozenset().union(*(gap.chunks for gap in alike)))
+        rows = sum(len(range(grid.rows)[grid.chunk_slice(chunk)]) for chunk in chunks)
+        work = Gaps(tuple(alike), images, settings)
+        with progress.bar(f"{dataset} {images.split}", rows, "images") as advance:
+            for batch in executor.spread(make_chunks, work, chunks):
+                advance(batch.rows.stop - batch.rows.start)
+                yield batch
+        for gap in alike:  # a task of a cluster may have died and left partial files
+            gap.store.clear_partial()
 
 
 def _measure(
-    sent: tuple[Sequence[ModelRun], Extraction],
-    _: None,
-    device: torch.device,
-    __: Callable[[str], None],
-) -> list[float]:
-    """On a node: seconds an image."""
-    model_runs, settings = sent
-    return [seconds_an_image(model_run.model.to(device), settings) for model_run in model_runs]
+    settings: Extraction, model_runs: Sequence[ModelRun], device: Device
+) -> Generator[float, None, None]:
+    """Seconds of forward pass an image costs under each model."""
+    for model_run in model_runs:
+        yield seconds_an_image(device.forward(model_run.model).model, settings)

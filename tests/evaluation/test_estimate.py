@@ -9,7 +9,8 @@ import pytest
 import cog.evaluation.estimate
 from cog.cli.terminal import estimate_lines
 from cog.evaluation.estimate import Estimate, Measured, estimate
-from cog.evaluation.evaluate import executor_for, make_all_features
+from cog.evaluation.evaluate import run_plan
+from cog.features.executors.executor import executor_for
 from cog.features.executors.share import Share
 from cog.progress import Silent
 from tests.support.runs import make_plan
@@ -25,8 +26,9 @@ def plan(images, levels_folder, plug_in, tmp_path, monkeypatch):
     )  # fmt: skip
 
 
-def estimated(plan, share=None, probes=True):
-    return estimate(plan, executor_for(plan, Silent()), share or Share(), probes)
+def estimated(plan, share=None):
+    executor = executor_for(plan.extraction, plan.devices, Silent())
+    return estimate(plan, executor, share or Share())
 
 
 def test_counts_of_a_run_that_has_not_begun(plan, images):
@@ -43,10 +45,10 @@ def test_counts_of_a_run_that_has_not_begun(plan, images):
 
 
 def test_a_worker_counts_its_share(plan):
-    found = [estimated(plan, Share(worker, 3), probes=False) for worker in range(3)]
+    found = [estimated(plan.without_cells(), Share(worker, 3)) for worker in range(3)]
     assert [one.to_decode for one in found] == [24, 24, 24]
-    make_all_features(plan, Silent(), Share(1, 3))
-    after = [estimated(plan, Share(worker, 3), probes=False) for worker in range(3)]
+    run_plan(plan.without_cells(), Silent(), Share(1, 3))
+    after = [estimated(plan.without_cells(), Share(worker, 3)) for worker in range(3)]
     # chunks of 8 of 24 training images and 12 test images a level: 3 and 2
     assert [one.to_decode for one in after] == [2 * (8 + 8), 0, 2 * 8]
     assert not any("probes" in line or "cells" in line for line in estimate_lines(after[0]))
@@ -55,8 +57,8 @@ def test_a_worker_counts_its_share(plan):
 def test_what_is_saved_is_what_chunks_have_in_common(plan):
     """One model lacks the odd chunks, the other the even ones: each image is decoded once."""
     for run, worker in zip(plan.model_runs, (0, 1), strict=True):
-        make_all_features(replace(plan, model_runs=(run,)), Silent(), Share(worker, 2))
-    found = estimated(plan, probes=False)
+        run_plan(replace(plan, model_runs=(run,)).without_cells(), Silent(), Share(worker, 2))
+    found = estimated(plan.without_cells())
     assert sum(found.rows) == 72
     assert (found.to_decode, found.decodes_saved) == (72, 0)
 
@@ -65,8 +67,9 @@ def test_stores_of_other_chunks_are_filled_in_passes_of_their_own(plan):
     for run, chunk_rows in zip(plan.model_runs, (8, 12), strict=True):
         extraction = replace(plan.extraction, chunk_rows=chunk_rows)
         one = replace(plan, model_runs=(run,), extraction=extraction)
-        make_all_features(one, Silent(), Share(8, 9))  # none of their chunks: the stores alone
-    found = estimated(plan, probes=False)
+        one = one.without_cells()
+        run_plan(one, Silent(), Share(8, 9))  # none of their chunks: the stores alone
+    found = estimated(plan.without_cells())
     assert (found.to_decode, found.decodes_saved) == (144, 0)
 
 
@@ -76,7 +79,7 @@ def test_a_worker_counts_its_cells(plan):
 
 
 def test_features_that_are_there_are_not_counted(plan):
-    make_all_features(plan, Silent())
+    run_plan(plan.without_cells(), Silent())
     found = estimated(plan)
     assert (found.to_decode, found.feature_bytes, found.decodes_saved) == (0, 0, 0)
     assert found.extract_seconds == 0
@@ -84,7 +87,7 @@ def test_features_that_are_there_are_not_counted(plan):
 
 MADE = Estimate(
     cells_done=1, cells=6, to_decode=1000, decodes_saved=1000, preprocessings=2, names=("a", "b"),
-    kind="cpu", at_once=2, on_cluster=False, rows=(1000, 500), feature_bytes=3_000_000,
+    kind="cpu", at_once=2, own_cores=False, rows=(1000, 500), feature_bytes=3_000_000,
     free_bytes=None, measured=Measured(decode=0.01, bytes=2e6, forward=(0.1, 0.2), probes=50.0),
 )  # fmt: skip
 
@@ -98,7 +101,7 @@ def test_on_a_cpu_times_add_up_and_on_a_gpu_the_slower_decides():
 
 def test_tasks_of_a_cluster_decode_on_cores_of_their_own():
     slow = replace(MADE, kind="cuda", measured=replace(MADE.measured, decode=1.0))
-    assert replace(slow, on_cluster=True).extract_seconds == pytest.approx(1000 / 2)
+    assert replace(slow, own_cores=True).extract_seconds == pytest.approx(1000 / 2)
 
 
 def test_lines_say_what_was_counted():
@@ -109,4 +112,4 @@ def test_lines_say_what_was_counted():
     assert "decoding 100/s; a 10.0/s, b 5.0/s" in text
     assert "on 2 devices (cpu), each 500 images" in text
     assert "probes: about 50 s" in text
-    assert "probes: about 25 s" in "\n".join(estimate_lines(replace(MADE, on_cluster=True)))
+    assert "probes: about 25 s" in "\n".join(estimate_lines(replace(MADE, own_cores=True)))

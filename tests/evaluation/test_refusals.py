@@ -12,7 +12,7 @@ import torch
 
 import cog.features.run_stores
 from cog.errors import CogError
-from cog.evaluation.evaluate import make_all_features
+from cog.evaluation.evaluate import run_plan
 from cog.features.store.store import FeatureStore
 from cog.progress import Silent
 from cog.recipe import Recipe
@@ -108,7 +108,7 @@ def features(options, plug_in, tmp_path_factory) -> Path:
     other models first.
     """
     out = tmp_path_factory.mktemp("features")
-    make_all_features(make_plan(f"{plug_in}:load", out=out, **options), Silent())
+    run_plan(make_plan(f"{plug_in}:load", out=out, **options).without_cells(), Silent())
     shutil.rmtree(out / "splits")
     (out / "means" / "run.json").unlink()
     return out
@@ -162,7 +162,7 @@ def test_another_version_of_the_numbers_is_refused(options, plug_in, features, m
 
 def test_a_store_of_another_decoder_is_refused_for_the_default(options, plug_in, tmp_path):
     pillow = make_plan(f"{plug_in}:load", out=tmp_path, decoder="pillow", **options)
-    make_all_features(pillow, Silent())
+    run_plan(pillow.without_cells(), Silent())
     check_refused(f"{plug_in}:load", tmp_path, options, {"decoder"})
 
 
@@ -175,7 +175,7 @@ def test_what_changes_no_number_is_not_refused(options, plug_in, features):
 
 
 def test_run_json_names_the_preprocessing_that_differs(options, plug_in, tmp_path):
-    make_all_features(make_plan(f"{plug_in}:load", out=tmp_path, **options), Silent())
+    run_plan(make_plan(f"{plug_in}:load", out=tmp_path, **options).without_cells(), Silent())
     with pytest.raises(CogError, match=r"holds another model .*\(crop 16, now 14; fingerprint"):
         make_plan(f"{plug_in}:smaller_crop", out=tmp_path, **options)
     with pytest.raises(CogError, match=r"holds another model under that name \(fingerprint"):
@@ -187,5 +187,5 @@ def test_half_written_files_beside_run_json_go(options, plug_in, tmp_path):
     left.parent.mkdir()
     left.touch()
     os.utime(left, (0, 0))
-    make_all_features(make_plan(f"{plug_in}:load", out=tmp_path, **options), Silent())
+    run_plan(make_plan(f"{plug_in}:load", out=tmp_path, **options).without_cells(), Silent())
     assert not left.exists()

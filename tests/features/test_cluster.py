@@ -170,7 +170,7 @@ def test_a_neighbour_of_a_plug_in_that_nodes_lack_is_named(folder):
 def test_an_address_where_nothing_answers_is_refused_at_once(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(CogError, match=r"no Ray cluster at 127\.0\.0\.1:9: "):
-        Cluster.connect("auto", None, print)
+        Cluster.connect("auto", None, "fp32", print)
 
 
 def test_a_cluster_and_workers_exclude_each_other(folder):
@@ -215,4 +215,4 @@ def test_what_no_node_has_is_refused(nodes, device, cores):
 def test_without_ray_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(CogError, match=r"imagenet-cog\[ray\]"):
-        Cluster.connect("auto", None, print)
+        Cluster.connect("auto", None, "fp32", print)

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 import cog
 from cog.cli.evaluate import evaluate, extract
 from cog.errors import CogError
-from cog.evaluation.evaluate import make_all_features, run_plan
-from cog.evaluation.worker import run_share
-from cog.features.executors.devices import devices_for, merged
+from cog.evaluation.evaluate import run_plan
+from cog.features.executors.devices import Devices, merged
 from cog.features.executors.share import Share
+from cog.features.settings import Extraction
 from cog.features.store.store import FeatureStore
 from cog.images.preprocess import Preprocess
 from cog.models.model import Model
@@ -61,7 +61,7 @@ def chunk_files(out: Path) -> dict[str, bytes]:
 
 
 def alone(options, models, out: Path) -> dict[str, bytes]:
-    make_all_features(make_plan(models, out=out, device="cpu", **options), Silent())
+    run_plan(make_plan(models, out=out, device="cpu", **options).without_cells(), Silent())
     return chunk_files(out)
 
 
@@ -69,7 +69,7 @@ def work(models, options, out, share, threads=1) -> None:
     """A worker in a process of its own."""
     torch.set_num_threads(threads)
     plan = make_plan(models, out=out, device="cpu", **options)
-    make_all_features(plan, Silent(), Share.read(share))
+    run_plan(plan.without_cells(), Silent(), Share.read(share))
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +82,11 @@ def processes():
     return context
 
 
-@given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 60))
-def test_shares_divide_numbers_without_rest_or_overlap(workers, devices, count):
+@given(st.integers(1, 9), st.integers(0, 60))
+def test_shares_divide_numbers_without_rest_or_overlap(workers, count):
     shares = [Share(worker, workers) for worker in range(workers)]
     assert sorted(itertools.chain(*(share.of(range(count)) for share in shares))) == [*range(count)]
     for share in shares:
-        parts = [part.of(range(count)) for part in share.divided(devices)]
-        assert sorted(itertools.chain(*parts)) == share.of(range(count))
-        assert max(map(len, parts)) - min(map(len, parts)) <= 1
         assert Share.read(str(share)) == share
 
 
@@ -140,14 +137,15 @@ def test_an_error_in_one_iterator_stops_the_others():
 
 def test_models_are_copied_for_every_device_but_the_first():
     model = Model(torch.nn.Conv2d(3, 4, 3), preprocess=Preprocess(resize=8, crop=8), name="m")
-    first, second = devices_for([torch.device("cpu")] * 2, "fp32", Silent())
+    cpu, settings = torch.device("cpu"), Extraction(device="cpu")
+    first, second = Devices.of([cpu] * 2, settings, Silent()).devices
     assert first.forward(model).model is model
     copied = second.forward(model)
     assert copied is second.forward(model)
     assert copied.model.network is not model.network
     assert copied.model.fingerprint == model.fingerprint
     model.network.hook = threading.Lock()
-    third = devices_for([torch.device("cpu")] * 3, "fp32", Silent())[2]
+    third = Devices.of([cpu] * 3, settings, Silent()).devices[2]
     with pytest.raises(CogError, match="m cannot be copied to cpu") as caught:
         third.forward(model)
     assert "--worker" in caught.value.hint
@@ -165,7 +163,7 @@ def test_several_devices_give_the_bytes_of_one(options, plug_in, tmp_path, devic
     assert sum("/features/c/" in name for name in expected) == 2 * 2 * (8 + 4)
     plan = make_plan(models, out=tmp_path / "more", device=devices, **options)
     assert len(plan.devices) == len(devices.split(","))
-    make_all_features(plan, Silent())
+    run_plan(plan.without_cells(), Silent())
     assert chunk_files(tmp_path / "more") == expected
 
 
@@ -179,7 +177,7 @@ def test_several_devices_halve_their_batches_each(options, tmp_path):
     model = Model(Hungry(), preprocess=Preprocess(resize=16, crop=16), name="hungry")
     listener = Listener()
     plan = make_plan(model, out=tmp_path, device="cpu,cpu", **options)
-    make_all_features(plan, listener)
+    run_plan(plan.without_cells(), listener)
     assert len([text for text in listener.said if "out of memory" in text]) == 2  # once a device
 
 
@@ -211,7 +209,7 @@ def test_workers_at_once_give_the_bytes_of_one(options, plug_in, tmp_path, proce
 def test_a_worker_makes_its_own_chunks_and_no_others(options, plug_in, tmp_path):
     plan = make_plan(f"{plug_in}:load", out=tmp_path, device="cpu", **options)
     listener = Listener()
-    make_all_features(plan, listener, Share(1, 3))
+    run_plan(plan.without_cells(), listener, Share(1, 3))
     made = {int(path.parent.name) for path in tmp_path.glob("*/features/*/features/c/*/0")}
     assert made == {1, 4, 7}  # of 8 chunks of training images; of 4 of test images
     assert "16 chunks of other workers are not made yet" in listener.said[-1]
@@ -223,7 +221,7 @@ def test_chunks_are_enough_for_all_workers(options, plug_in, tmp_path):
     for workers, chunks in ((1, 8), (3, 24)):  # of 24 images
         out = tmp_path / str(workers)
         plan = make_plan(f"{plug_in}:load", out=out, device="cpu", **options)
-        make_all_features(plan, Silent(), Share(0, workers))
+        run_plan(plan.without_cells(), Silent(), Share(0, workers))
         store = FeatureStore.open(next(out.glob("*/features/*-train.zarr")))
         assert store.n_chunks == chunks
 
@@ -236,27 +234,27 @@ def test_a_worker_forgets_only_its_own_mended_chunks(options, plug_in, tmp_path)
     bad = images / train.paths[7]  # of chunk 1
     whole = bad.read_bytes()
     bad.write_bytes(b"")
-    make_all_features(first, Silent())
+    run_plan(first.without_cells(), Silent())
     bad.write_bytes(whole)
     name = f"{first.datasets[0].name}-train.zarr"
     chunk = tmp_path / "out" / "colours" / "features" / name / "features" / "c" / "1" / "0"
     before = chunk.stat().st_mtime_ns
-    make_all_features(first, Silent(), Share(0, 2))
+    run_plan(first.without_cells(), Silent(), Share(0, 2))
     assert chunk.stat().st_mtime_ns == before
-    make_all_features(first, Silent(), Share(1, 2))
+    run_plan(first.without_cells(), Silent(), Share(1, 2))
     assert chunk.stat().st_mtime_ns > before
 
 
 def test_workers_fit_the_cells_that_they_can(options, plug_in, tmp_path):
     plan = make_plan(f"{plug_in}:load", out=tmp_path / "out", device="cpu", **options)
     listener = Listener()
-    assert len(run_share(plan, listener, Share(0, 2))) == 0
+    assert len(run_plan(plan, listener, Share(0, 2))) == 0
     assert "0 of its 2 cells are done; 2 wait for the chunks of other workers" in listener.said[-1]
     assert "without --worker" in listener.said[-1]
-    rows = run_share(plan, listener, Share(1, 2))
+    rows = run_plan(plan, listener, Share(1, 2))
     assert list(rows["seed"]) == [37, 37]
     assert "2 of its 2 cells are done." in listener.said[-1]
-    again = run_share(plan, listener, Share(0, 2))
+    again = run_plan(plan, listener, Share(0, 2))
     assert list(again["seed"]) == [22, 22]
     finished = run_plan(plan, Silent())
     single = run_plan(make_plan(f"{plug_in}:load", out=tmp_path / "one", device="cpu", **options),

@@ -1,96 +1,82 @@
-"""Who makes what: shares of numbered work, and the devices that make one worker's share at once.
+"""The devices of this machine: threads of one process, each with its own copy of the models.
 
-In: the numbers of chunks (or cells), a worker's place among the workers, devices. Out: the numbers
-that are whose, and the items that several devices give.
-
-- Worker r of w has the numbers that are r modulo w. The devices of a worker divide its numbers by
-  the same rule. Nobody asks anybody: there are no locks and no coordinator, a worker that died is
-  started again with the same place, and one without a place makes whatever is missing.
-- Devices are threads of one process, each with its own copy of the models; networks let go of the
-  interpreter's lock while they compute.
-- A cluster (cog/features/executors/ray_cluster.py) divides into ranges: chunks are the same bytes
-  whoever makes them.
+In: work. Out: what the devices give, as it comes. Networks release the interpreter's lock while
+they compute, so threads do.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import TypeVar
 
 import torch
 
-from cog.errors import CogError
-from cog.features.forward import Forward
+from cog.features.executors.device import Bundle, Device, Item, Result, Work, duplicate, stay
+from cog.features.forward import exact_products, pick_device
+from cog.features.settings import Extraction
 from cog.models.model import Model
 from cog.progress import Progress
 
-Item = TypeVar("Item")
-
 
 @dataclass(frozen=True)
-class Device:
-    """A device with the models that it was given so far."""
+class Devices:
+    """The executor of this machine."""
 
-    place: torch.device | None  # None: wherever a model is
-    precision: str
-    notify: Callable[[str], None]
-    copies: bool = False
-    forwards: dict[Model, Forward] = field(default_factory=dict)
+    devices: tuple[Device, ...]
+    own_cores: bool = False
 
-    def forward(self, model: Model) -> Forward:
-        """The forward pass of a model on this device, always the same.
+    @classmethod
+    def of(
+        cls, devices: Sequence[torch.device], settings: Extraction, progress: Progress
+    ) -> Devices:
+        """The `devices`. Models stay where they are for the first; the others get copies."""
+        threads = settings.workers or os.cpu_count() or 1
+        here = pick_device(settings.device), settings.precision, threads, progress
+        copies = [Device(device, *here[1:], duplicate) for device in devices[1:]]
+        return cls((Device(*here, stay), *copies))
 
-        Raises:
-            CogError: a network that cannot be copied.
-        """
-        if model not in self.forwards:
-            placed = self._placed(model)
-            self.forwards[model] = Forward(placed, self.precision, self.notify)
-        return self.forwards[model]
+    @property
+    def at_once(self) -> int:
+        """How many devices work at once."""
+        return len(self.devices)
 
-    def _placed(self, model: Model) -> Model:
-        if not self.copies:
-            return model
-        try:
-            return copy.deepcopy(model).to(self.place or model.device)
-        except CogError:
-            raise
-        except Exception as error:  # whatever a stranger's network raises
-            raise CogError(
-                f"{model.name} cannot be copied to {self.place}: {type(error).__name__}: {error}",
-                f"give one device, --device {model.device}, and --worker r/w to a process for each",
-            ) from error
+    def kind(self, model: Model) -> str:
+        """The kind of device that a model is on: cpu, cuda or mps."""
+        return model.device.type
 
+    def spread(
+        self, work: Work[Bundle, Item, Result], bundle: Bundle, items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """Every device takes each n-th item, on a thread of its own, with its part of the cores."""
+        count = self.at_once
+        running = []
+        for index, device in enumerate(self.devices):
+            own = replace(device, threads=max(1, device.threads // count))
+            running.append(work(bundle, items[index::count], own))
+        with exact_products(self.devices[0].precision):
+            yield from merged(running)
 
-def devices_for(
-    places: Sequence[torch.device], precision: str, progress: Progress
-) -> tuple[Device, ...]:
-    """What makes features: the `places`, or without any the place where each model is.
-
-    The first uses the models themselves, which are there already; the others have copies.
-    """
-    if len(places) < 2:
-        return (Device(None, precision, progress.notify),)
-    return tuple(
-        Device(place, precision, progress.notify, copies=number > 0)
-        for number, place in enumerate(places)
-    )
+    def each(
+        self, work: Work[Bundle, Item, Result], bundles: Iterable[tuple[Bundle, Sequence[Item]]]
+    ) -> Iterator[Result]:
+        """One bundle after the other, whole, on the first device."""
+        for bundle, items in bundles:
+            yield from work(bundle, items, self.devices[0])
 
 
-def merged(iterators: Sequence[Generator[Item, None, None]]) -> Iterator[Item]:
-    """What several iterators give, as it comes; each runs on a thread, a single one on none.
+def merged(iterators: Sequence[Generator[Result, None, None]]) -> Iterator[Result]:
+    """The items of several iterators as they come; each runs on a thread, a single one on none.
 
-    What one of them raises is raised here. Then, and when this iterator is closed, all are stopped
-    at their next item and waited for.
+    An error in one of them is raised here. Then, and when this iterator is closed, all of them stop
+    at their next item, and this waits for them.
     """
     if len(iterators) == 1:
         yield from iterators[0]
         return
-    given: SimpleQueue[Item | _End] = SimpleQueue()
+    given: SimpleQueue[Result | _End] = SimpleQueue()
     stop = Event()
     threads = [Thread(target=_drain, args=(each, given, stop), daemon=True) for each in iterators]
     try:
@@ -114,15 +100,15 @@ def merged(iterators: Sequence[Generator[Item, None, None]]) -> Iterator[Item]:
 
 @dataclass(frozen=True)
 class _End:
-    """The end of an iterator, or what it raised."""
+    """The end of an iterator, or the error that it raised."""
 
     error: BaseException | None = None
 
 
 def _drain(
-    iterator: Generator[Item, None, None], given: SimpleQueue[Item | _End], stop: Event
+    iterator: Generator[Result, None, None], given: SimpleQueue[Result | _End], stop: Event
 ) -> None:
-    """Pass on what an iterator gives until it ends, raises, or is to stop."""
+    """Put the items of an iterator into a queue until it ends, raises, or is to stop."""
     error: BaseException | None = None
     try:
         for item in iterator:

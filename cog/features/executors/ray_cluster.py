@@ -1,52 +1,53 @@
-"""A Ray cluster: pieces of work on any of its nodes, done again where a node dies.
+"""A Ray cluster: work on any of its nodes, done again where a node dies.
 
-In: a function, what it works on, its pieces. Out: what it gives for each piece, as it comes.
+In: work. Out: what its tasks give, as they end.
 
-- A piece is a Ray task. It asks for one GPU and the cores that go with one, or, in a cluster
-  without GPUs, for the cores of a node; Ray starts it where these are free.
-- What a piece works on goes into Ray's object store once, models and plug-ins' code included. The
-  nodes need this package, and see `--out` and the images under the same paths (or URLs).
-- A task whose process or node dies is started again, elsewhere if need be. That is sound as every
-  piece does only what is missing, and two that do the same write the same bytes.
+- A part of the items is a Ray task. It asks for one GPU and the cores that go with one, or, in a
+  cluster without GPUs, for the cores of a node; Ray starts it where these are free.
+- A bundle goes into Ray's object store once, models and plug-ins' code included. The nodes need
+  this package, and see `--out` and the images under the same paths (or URLs).
+- Ray starts a task again, elsewhere if need be, when its process or node dies. That is sound: two
+  tasks with the same items write the same bytes.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from cog.errors import CogError
+from cog.features.executors.device import Bundle, Device, Item, Result, Work
+from cog.models.model import Model
 from cog.models.sources.from_file import imported_files
-
-Bundle = TypeVar("Bundle")
-Piece = TypeVar("Piece")
-Result = TypeVar("Result")
-Notify = Callable[[str], None]
+from cog.progress import Notify, Notifying
 
 _NODES_NEED = (
-    "the same command goes on once that is repaired; the nodes need what this machine has: "
+    "repair that and run the same command to go on; the nodes need what this machine has: "
     "packages, paths, and modules beside a plug-in's file (set PYTHONPATH to their folder)"
 )
 RETRIES = 3  # of a task whose process or node died
+ITEMS_A_TASK = 4  # at most, of `spread`: what a node that dies loses, and how often a bar moves
 
 
 @dataclass(frozen=True)
 class Cluster:
     """A cluster to work on, and what each task asks of it."""
 
-    kind: str  # of the tasks' device: cuda | cpu
+    device: str  # of a task: cuda | cpu
     cores: int  # of a task
-    tasks: int  # that run at once
+    at_once: int  # tasks
+    precision: str
     notify: Notify
+    own_cores: bool = True
 
     @classmethod
-    def connect(cls, device: str, cores: int | None, notify: Notify) -> Cluster:
+    def connect(cls, device: str, cores: int | None, precision: str, notify: Notify) -> Cluster:
         """The cluster of RAY_ADDRESS ("auto": this machine's), else one that is started here.
 
         `device`: auto (GPUs where there are any), cuda or cpu. `cores` a task; by default those of
@@ -57,7 +58,7 @@ class Cluster:
         """
         ray = _ray()
         if not ray.is_initialized():
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to its makers
             address = os.environ.get("RAY_ADDRESS") or "local"
             try:
                 _reach(address)
@@ -68,40 +69,57 @@ class Cluster:
                     "start one with `ray start --head`, or unset RAY_ADDRESS to use this machine",
                 ) from error
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return cls(*_requests(nodes, device, cores), notify)
+        return cls(*_requests(nodes, device, cores), precision, notify)
 
-    def __len__(self) -> int:
-        """How many tasks run at once."""
-        return self.tasks
+    def kind(self, model: Model) -> str:
+        """The kind of device that every task has: cpu or cuda."""
+        return self.device
+
+    def spread(
+        self, work: Work[Bundle, Item, Result], bundle: Bundle, items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """Ranges of items, small enough that the whole cluster is busy until the end."""
+        size = min(ITEMS_A_TASK, max(1, len(items) // (4 * self.at_once)))
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        return self._results(work, [(bundle, parts)])
 
     def each(
-        self,
-        function: Callable[[Bundle, Piece, torch.device, Notify], Result],
-        work: Sequence[tuple[Bundle, Sequence[Piece]]],
+        self, work: Work[Bundle, Item, Result], bundles: Iterable[tuple[Bundle, Sequence[Item]]]
     ) -> Iterator[Result]:
-        """What `function(bundle, piece, device, note)` gives for all pieces, as they are done.
+        """The items of each bundle, in as many parts as tasks run at once."""
+        parts = [
+            (bundle, [items[start :: self.at_once] for start in range(self.at_once)][: len(items)])
+            for bundle, items in bundles
+        ]
+        return self._results(work, parts)
 
-        `function` is a module's, and is called on a node. When this iterator is closed, tasks that
-        have not ended are stopped.
+    def _results(
+        self,
+        work: Work[Bundle, Item, Result],
+        bundles: Sequence[tuple[Bundle, Sequence[Sequence[Item]]]],
+    ) -> Iterator[Result]:
+        """The results of a task for each part of each bundle, as the tasks end.
+
+        `work` is a function of a module. When this iterator is closed, tasks that run are stopped.
 
         Raises:
-            CogError: what a task raised; or it died more than RETRIES times.
+            CogError: a task raised it, or its process died more than RETRIES times.
         """
         ray = _ray()
-        gpus = 1 if self.kind == "cuda" else 0
+        gpus = 1 if self.device == "cuda" else 0
         task = ray.remote(num_cpus=self.cores, num_gpus=gpus, max_retries=RETRIES)(_run)
-        there = self.kind, self.cores, str(Path.cwd())
+        there = self.device, self.precision, self.cores, str(Path.cwd())
         waiting = []
         try:
-            for bundle, pieces in work:
+            for bundle, parts in bundles:
                 sent = _sent(bundle)
-                waiting += [task.remote(function, sent, piece, *there) for piece in pieces]
+                waiting += [task.remote(work, sent, part, *there) for part in parts]
             while waiting:
                 done, waiting = ray.wait(waiting)
-                result, notes = _got(done[0])
-                for text in notes:
+                results, said = _got(done[0])
+                for text in said:
                     self.notify(text)
-                yield result
+                yield from results
         finally:
             for left in waiting:
                 ray.cancel(left)
@@ -112,7 +130,7 @@ def _ray() -> Any:
         import ray
     except ImportError as error:
         raise CogError(
-            "--executor ray wants Ray, which is not installed",
+            "--executor ray needs Ray, which is not installed",
             "pip install 'imagenet-cog[ray]'",
         ) from error
     return ray
@@ -160,13 +178,13 @@ def _requests(
 
 
 def _sent(bundle: object) -> Any:
-    """A bundle in the object store; plug-ins travel as code, for no node can import them."""
+    """A bundle in the object store; plug-ins travel as code, as no node can import them."""
     ray = _ray()
     for module in imported_files():
         ray.cloudpickle.register_pickle_by_value(module)
     try:
         return ray.put(bundle)
-    except Exception as error:  # whatever a stranger's network raises
+    except Exception as error:  # a network may raise anything
         raise CogError(
             f"a model cannot be sent to the cluster: {type(error).__name__}: {error}",
             "use --worker r/w, with a process for each device",
@@ -174,14 +192,15 @@ def _sent(bundle: object) -> Any:
 
 
 def _run(
-    function: Callable[[Bundle, Piece, torch.device, Notify], Result],
+    work: Work[Bundle, Item, Result],
     bundle: Bundle,
-    piece: Piece,
+    items: Sequence[Item],
     kind: str,
+    precision: str,
     cores: int,
     folder: str,
-) -> tuple[Result, list[str]]:
-    """On a node: one piece, and what there is to tell."""
+) -> tuple[list[Result], list[str]]:
+    """On a node: the results of one part, and the lines to pass on."""
     try:
         os.chdir(folder)
     except OSError as error:
@@ -190,23 +209,24 @@ def _run(
             "run in a folder that all nodes share",
         ) from error
     torch.set_num_threads(cores)
-    notes: list[str] = []
-    return function(bundle, piece, torch.device(kind), notes.append), notes
+    said: list[str] = []
+    device = Device(torch.device(kind), precision, cores, Notifying(said.append), Model.to)
+    return list(work(bundle, items, device)), said
 
 
 def _got(task: Any) -> Any:
-    """What a task gave, or its error as ours."""
+    """The result of a task; its error is raised as a CogError."""
     ray = _ray()
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, CogError):
             raise error.cause from error
-        told = f"{type(error.cause).__name__}: {error.cause}"
-        told = " ".join(told.split()).partition(" traceback:")[0]  # Ray's own errors quote one
-        raise CogError(f"a task failed on the cluster: {told}", _NODES_NEED) from error
+        text = f"{type(error.cause).__name__}: {error.cause}"
+        text = " ".join(text.split()).partition(" traceback:")[0]  # Ray's own errors quote one
+        raise CogError(f"a task failed on the cluster: {text}", _NODES_NEED) from error
     except ray.exceptions.RayError as error:
         raise CogError(
             f"a task was lost {RETRIES + 1} times on the cluster: {error}",
-            "the same command goes on; give a smaller --batch-size if memory is short",
+            "run the same command to go on; give a smaller --batch-size if memory is short",
         ) from error

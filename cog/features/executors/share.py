@@ -58,14 +58,5 @@ class Share:
         """
         return [item for number, item in enumerate(items) if self.has(number)]
 
-    def divided(self, parts: int) -> tuple[Share, ...]:
-        """This share in so many shares.
-
-        >>> Share(1, 3).divided(2)
-        (Share(worker=1, workers=6), Share(worker=4, workers=6))
-        """
-        places = range(self.worker, self.workers * parts, self.workers)
-        return tuple(Share(place, self.workers * parts) for place in places)
-
 
 ALL = Share()
