@@ -45,7 +45,7 @@ def images(rows=23):
 @pytest.mark.parametrize("most", [1, 3, 11, 22])
 def test_halved_batches_give_the_same_rows_in_order(most):
     said: list[str] = []
-    forward = Forward(hungry(most), note=said.append)
+    forward = Forward(hungry(most), notify=said.append)
     expected = embed(hungry(1000), images())
     for _ in range(2):
         np.testing.assert_allclose(forward(images()), expected, rtol=1e-5, atol=1e-7)
