@@ -55,9 +55,8 @@ class Plan:
 
     def wanted_features(self, todo: Sequence[Cell]) -> list[ModelRun]:
         """The model runs whose features these cells need; all of a plan without cells."""
-        return list(
-            dict.fromkeys(cell.model_run for cell in todo) if self.cells else self.model_runs
-        )
+        wanted = (cell.model_run for cell in todo) if self.cells else self.model_runs
+        return list(dict.fromkeys(wanted))
 
     def store_paths(self) -> list[StoragePath]:
         """Where the features of all models on all datasets are."""
