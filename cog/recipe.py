@@ -9,7 +9,7 @@ WNID = re.compile(r"n\d{8}")
 """how a concept is written: n and the offset of a noun synset in WordNet 3.0, eight digits"""
 
 IN1K = "in1k"
-"""what options and results call the dataset of the seen concepts, ImageNet-1K"""
+"""what options, lists and results call ImageNet-1K, the dataset of the seen concepts"""
 
 LEVEL = "cog_l"
 """what they call the dataset of a level, with its number behind: cog_l1, cog_l2, …"""

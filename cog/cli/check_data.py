@@ -7,72 +7,35 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli.options import dataset_options
 from cog.evaluation.options import read_names
 from cog.recipe import Recipe
 
 if TYPE_CHECKING:
     from cog.datasets.check.check import DataCheck
 
-_PATH = click.Path(path_type=Path)
-_COUNT = click.IntRange(min=1)
 EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 
 
 @click.command("check-data", short_help="Are the images complete and sound?")
-@click.argument("root", type=_PATH)
-@click.option(
-    "--levels",
-    type=_PATH,
-    metavar="DIR",
-    help="Levels made by `cog build-levels`; by default the official ones.",
-)
-@click.option(
-    "--only",
-    type=read_names,
-    default=None,
-    metavar="LIST",
-    help="Datasets: in1k,L1,…  [default: all]",
-)
-@click.option("--in1k", type=_PATH, metavar="ROOT", help="Check ImageNet-1K too.")
-@click.option(
-    "--split",
-    type=_PATH,
-    metavar="DIR|FILE.pkl",
-    help="Official lists; the images that they name must be there.",
-)
-@click.option(
-    "--decode/--no-decode",
-    default=False,
-    show_default=True,
-    help="Read and decode every image, on all cores.",
-)
+@click.argument("root", type=click.Path(path_type=Path))
+@dataset_options
+@click.option("--decode/--no-decode", default=False, help="Read and decode every image.")
 @click.option(
     "--report",
-    type=_PATH,
+    type=click.Path(path_type=Path),
     metavar="FILE.csv",
     help="Write all findings there; the same command continues it.",
 )
-@click.option("--workers", type=_COUNT, help="Threads.  [default: one a core]")
 @click.option(
-    "--test-per-class",
-    type=_COUNT,
-    default=Recipe.test_per_class,
-    show_default=True,
-    help="Test images that a class needs.",
-)
-@click.option(
-    "--min-train",
-    type=_COUNT,
-    default=Recipe.min_train,
-    show_default=True,
-    help="Training images that a class needs.",
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: one per core]"
 )
 @click.pass_context
 def check_data(
     context: click.Context,
     root: Path,
     levels: Path | None,
-    only: tuple[str, ...] | None,
+    only: str | None,
     in1k: Path | None,
     split: Path | None,
     decode: bool,
@@ -80,11 +43,12 @@ def check_data(
     workers: int | None,
     test_per_class: int,
     min_train: int,
-) -> None:  # fmt: skip
+) -> None:
     """Check the images at ROOT: which classes are missing, short or damaged.
 
-    ROOT is what `cog evaluate --images` takes. Exit status 1 if anything is missing, short, damaged
-    or unreadable; duplicates and odd images are only reported.
+    ROOT is what `cog evaluate --images` takes. With --split, the listed images must be there. Exit
+    status 1 if anything is missing, short, damaged or unreadable; duplicates and odd images are
+    only reported.
 
     \b
     Example:
@@ -96,18 +60,13 @@ def check_data(
     from cog.datasets.dataset import DatasetOptions
     from cog.levels.files import read_levels
 
-    options = DatasetOptions(root, in1k, split, only or ())
+    options = DatasetOptions(root, in1k, split, read_names(only or ""))
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)
     terminal = Terminal()
     found = library.check_data(
-        options,
-        read_levels(levels),
-        recipe,
-        decode=decode,
-        report=report,
-        workers=workers,
-        progress=terminal,
-    )
+        options, read_levels(levels), recipe,
+        decode=decode, report=report, workers=workers, progress=terminal,
+    )  # fmt: skip
     for note in found.notes:
         terminal.notify(note)
     _show(found)

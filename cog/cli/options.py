@@ -83,6 +83,20 @@ model_options = together(
     _of_models("--trust-checkpoint/--no-trust-checkpoint", default=False,
                help="Run code in weights of a known sha256, or of a torch hub's commit."),
 )  # fmt: skip
+dataset_options = together(
+    _of_data("--in1k", type=_PATH, metavar="ROOT",
+             help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
+    _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",
+             help="Official test lists (lines `wnid/file label`), or the official pickle; "
+                  "without it, a seeded split."),
+    _of_data("--levels", type=_PATH, metavar="DIR",
+             help="Levels made by `cog build-levels`; by default the official ones."),
+    _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,…  [default: all]"),
+    _of_data("--test-per-class", type=_COUNT, metavar="N", default=Recipe.test_per_class,
+             help="Test images per class."),
+    _of_data("--min-train", type=_COUNT, metavar="N", default=Recipe.min_train,
+             help="Training images that a class needs."),
+)  # fmt: skip
 run_options = together(
     _of_models("--model", multiple=True, required=True, metavar="NAME",
                help=f"A name of `cog models list`, or one of {written_forms()}. "
@@ -93,22 +107,11 @@ run_options = together(
     _of_data("--images", type=_PATH, required=True, metavar="ROOT",
              help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
                   "WebDataset or Parquet shards, or a list."),
-    _of_data("--in1k", type=_PATH, metavar="ROOT",
-             help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
-    _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",
-             help="Official test lists (lines `wnid/file label`), or the official pickle; "
-                  "without it, a seeded split."),
-    _of_data("--levels", type=_PATH, metavar="DIR",
-             help="Levels made by `cog build-levels`; by default the official ones."),
-    _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,…  [default: all]"),
-    _of_data("--allow-missing/--no-allow-missing", default=False,
-             help="Go on without classes that are missing or short, and mark the rows."),
-    _of_data("--test-per-class", type=_COUNT, metavar="N", default=Recipe.test_per_class,
-             help="Test images per class."),
-    _of_data("--min-train", type=_COUNT, metavar="N", default=Recipe.min_train,
-             help="Training images that a class needs."),
+    dataset_options,
     _of_data("--max-train", type=_COUNT, metavar="N", default=Recipe.max_train,
              help="Training images that are used of a class."),
+    _of_data("--allow-missing/--no-allow-missing", default=False,
+             help="Leave out classes that are missing or short, and mark the rows."),
     of_features("--device", default="auto", metavar="LIST",
                 help="auto (all GPUs), cpu, mps, or cuda:0,cuda:2: they share the work."),
     of_features("--precision", default="fp32",

@@ -24,7 +24,6 @@ class DatasetKind:
 
     Args:
         root: the field of `DatasetOptions`, and the option, that says where the images are.
-        layout: what that root holds, for the error if it is not given.
         release: where to get the images.
         classes: the datasets of this kind that a benchmark has, each with its sorted wnids.
         split: finds and splits the images of some wnids.
@@ -32,7 +31,6 @@ class DatasetKind:
     """
 
     root: str
-    layout: str
     release: str
     classes: Callable[[Levels], dict[str, Wnids]]
     split: Callable[[DatasetOptions, Wnids, Recipe], Split]
@@ -85,10 +83,8 @@ def wanted_datasets(
         if own and getattr(options, kind.root) is not None:
             wanted.append((kind, own))
         elif own and asked:
-            raise CogError(
-                f"{', '.join(own)} was asked for without its images",
-                f"give --{kind.root} {kind.layout}",
-            )
+            what = f"{', '.join(own)} was asked for without its images"
+            raise CogError(what, f"give --{kind.root} ROOT")
     return wanted
 
 
@@ -115,8 +111,7 @@ def _split_level(options: DatasetOptions, wnids: Wnids, recipe: Recipe) -> Split
 
 DATASETS = {  # each key begins the names of its datasets
     IN1K: DatasetKind(
-        root="in1k",
-        layout="ROOT, which holds train/ and val/",
+        root=IN1K,
         release="ILSVRC2012 (image-net.org, with an account): its train and val tars",
         classes=lambda levels: {IN1K: levels.seen},
         split=_split_in1k,
@@ -124,7 +119,6 @@ DATASETS = {  # each key begins the names of its datasets
     ),
     LEVEL: DatasetKind(
         root="images",
-        layout="ROOT, which holds <wnid>/ or <wnid>.tar",
         release="ImageNet-21K (image-net.org, with an account): <wnid>.tar in the winter21 release",
         classes=lambda levels: {
             f"{LEVEL}{number}": levels.wnids(number) for number in levels.numbers

@@ -80,7 +80,9 @@ def read_mapping_file(file: Path) -> dict[int, tuple[str, ...]]:
         CogError: the pickle is damaged, or holds something other than a list of levels.
     """
     try:
-        values = [_texts(part) for part in _parts(read_pickle(file))]
+        values = [_texts(part) for part in _values(read_pickle(file))]
+        if not values:
+            raise ValueError("the list is empty")
     except ValueError as error:
         raise CogError(
             f"{file} does not hold lists of wnids, one a level: {error}", _HINT
@@ -88,19 +90,17 @@ def read_mapping_file(file: Path) -> dict[int, tuple[str, ...]]:
     return {number: tuple(sorted(part)) for number, part in enumerate(values, start=1)}
 
 
-def _parts(value: Any) -> list[Any]:
+def _values(value: Any) -> list[Any]:
     """The values of a list or an array."""
     values = value.values() if isinstance(value, _Array) else value
-    if not isinstance(values, list) or not values:
+    if not isinstance(values, list):
         raise ValueError(f"expected a list, found {type(value).__name__.strip('_').lower()}")
     return values
 
 
 def _texts(value: Any) -> list[str]:
-    """The strings of a list or an array, which may be empty."""
-    values = value.values() if isinstance(value, _Array) else value
-    if not isinstance(values, list):
-        raise ValueError(f"expected a list, found {type(value).__name__.strip('_').lower()}")
+    """The strings of a list or an array."""
+    values = _values(value)
     others = [each for each in values if not isinstance(each, str)]
     if others:
         raise ValueError(f"expected text, found {type(others[0]).__name__.strip('_').lower()}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cog.errors import CogError
-from cog.images.listing import Listing as Listing
+from cog.images.listing import Listing
 from cog.images.sources import IMAGE_SOURCES
 
 
@@ -24,21 +24,13 @@ def find_images(root: Path, wnids: Sequence[str], *, skip_damaged: bool = False)
         CogError: no such root, nothing of these wnids in it, a damaged file, or some classes in
             one form and some in another.
     """
-    _refuse_absent(root)
-    try:
-        name = source_of(root, wnids)
-        if name:
-            listing = IMAGE_SOURCES[name].find(root, wnids)
-            _refuse_damaged(listing, skip_damaged)
-            if listing.damaged:
-                return listing
-            if any(listing.paths.values()):
-                _refuse_two_forms(root, listing)
-                return listing
-            if IMAGE_SOURCES[name].by_class:
-                return listing  # of empty folders: the caller says what is short
-    except OSError as error:
-        raise _unlistable(error) from error
+    if name := source_of(root, wnids):
+        listing = _list(name, root, wnids, skip_damaged)
+        if any(listing.paths.values()) and not listing.damaged:
+            _refuse_two_forms(root, listing)
+            return listing
+        if listing.damaged or IMAGE_SOURCES[name].by_class:
+            return listing  # perhaps of empty folders: the caller says what is short
     example = wnids[0] if wnids else "<wnid>"
     raise CogError(
         f"none of the {len(wnids):,} classes is in {root}: "
@@ -51,12 +43,17 @@ def source_of(root: Path, wnids: Sequence[str]) -> str:
     """The source with folders or files of most of the wnids, else the first with shared files.
 
     Empty if no source has anything at `root`.
+
+    Raises:
+        CogError: no such root.
     """
-    counts = {
-        name: len(_classes(name, root, wnids))
-        for name, source in IMAGE_SOURCES.items()
-        if source.by_class
-    }
+    if not root.exists() and not any(root.parent.glob(root.name)):
+        raise CogError(
+            f"there is no {root}",
+            "give the folder that holds <wnid>/ or <wnid>.tar, a tar, a list, or the folder of "
+            "WebDataset or Parquet shards",
+        )
+    counts = {name: len(classes) for name, classes in _classes(root, wnids).items()}
     best = max(counts, key=counts.__getitem__)  # the first of equals
     if counts[best]:
         return best
@@ -72,57 +69,52 @@ def count_images(root: Path, wnids: Sequence[str]) -> dict[str, int]:
     Raises:
         CogError: as `find_images` does.
     """
-    _refuse_absent(root)
     counts: dict[str, int] = {}
-    try:
-        for name, source in IMAGE_SOURCES.items():
-            if source.by_class:
-                listing = source.find(root, sorted(_classes(name, root, wnids) - counts.keys()))
-                _refuse_damaged(listing)
-                counts |= {wnid: len(paths) for wnid, paths in listing.paths.items()}
-    except OSError as error:
-        raise _unlistable(error) from error
+    for name, classes in _classes(root, wnids).items():
+        listed = _list(name, root, sorted(classes - counts.keys())).paths
+        counts |= {wnid: len(paths) for wnid, paths in listed.items()}
     if counts:
         return counts
     listed = find_images(root, wnids).paths
     return {wnid: len(paths) for wnid, paths in listed.items() if paths}
 
 
-def _classes(name: str, root: Path, wnids: Iterable[str]) -> set[str]:
-    """Which of the wnids have a folder or file of their own, in a source of such."""
-    return {path.stem for path in IMAGE_SOURCES[name].claims(root)} & set(wnids)
+def _classes(root: Path, wnids: Iterable[str]) -> dict[str, set[str]]:
+    """The wnids that have a folder or file of their own, by source."""
+    wanted = set(wnids)
+    return {
+        name: {path.stem for path in source.claims(root)} & wanted
+        for name, source in IMAGE_SOURCES.items()
+        if source.by_class
+    }
 
 
-def _refuse_absent(root: Path) -> None:
-    if not root.exists() and not any(root.parent.glob(root.name)):
+def _list(name: str, root: Path, wnids: Sequence[str], skip_damaged: bool = False) -> Listing:
+    """The images that one source lists.
+
+    Raises:
+        CogError: the first damaged class, unless such are skipped and another class is whole.
+    """
+    try:
+        listing = IMAGE_SOURCES[name].find(root, wnids)
+    except OSError as error:
         raise CogError(
-            f"there is no {root}",
-            "give the folder that holds <wnid>/ or <wnid>.tar, a tar, a list, or the folder of "
-            "WebDataset or Parquet shards",
-        )
-
-
-def _refuse_damaged(listing: Listing, skip: bool = False) -> None:
-    """Raise the first error of a class, unless such classes are skipped and another is whole."""
-    if listing.damaged and not (skip and len(listing.damaged) < len(listing.paths)):
-        first = next(iter(listing.damaged.values()))
-        others = f", and {len(listing.damaged) - 1:,} more" if len(listing.damaged) > 1 else ""
-        raise CogError(first.what + others, first.hint)
+            f"cannot list the images ({error})", "make that folder or file readable"
+        ) from error
+    damaged = list(listing.damaged.values())
+    if damaged and not (skip_damaged and len(damaged) < len(listing.paths)):
+        others = f", and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
+        raise CogError(damaged[0].what + others, damaged[0].hint)
+    return listing
 
 
 def _refuse_two_forms(root: Path, listing: Listing) -> None:
     """Refuse a root where classes that this source lacks are there in another form."""
     absent = [wnid for wnid, paths in listing.paths.items() if not paths]
-    for name, source in IMAGE_SOURCES.items():
-        if not source.by_class or name == listing.source or not absent:
-            continue
-        if others := len(_classes(name, root, absent)):
+    for name, others in _classes(root, absent).items() if absent else ():
+        if name != listing.source and others:
             raise CogError(
                 f"{root} holds {len(listing.paths) - len(absent):,} of the classes as "
-                f"{listing.source}s and {others:,} others as {name}s",
+                f"{listing.source}s and {len(others):,} others as {name}s",
                 f"give all of them in one form: make {listing.source}s of those {name}s",
             )
-
-
-def _unlistable(error: OSError) -> CogError:
-    return CogError(f"cannot list the images ({error})", "make that folder or file readable")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cog.errors import CogError, unknown_name
+from cog.recipe import IN1K
 from cog.wordnet.concept_lists import BUNDLED, Source
 from cog.wordnet.measures import MEASURES, SUBSUMERS
 
@@ -22,7 +23,7 @@ class LevelsRecipe:
     images a concept has; if `images` names a folder of images, they are counted instead.
     """
 
-    seen: Source = "in1k"
+    seen: Source = IN1K
     universe: Source = "in21k"
     eligible: Source | None = None
     counts: str = "in21k"

@@ -23,6 +23,7 @@ import pandas as pd
 
 from cog.levels.table import Levels
 from cog.progress import Notify
+from cog.recipe import IN1K
 from cog.results.cells import finished_cells
 from cog.results.files import is_table, read_results
 from cog.results.mixing import refuse_mixed, where
@@ -93,7 +94,7 @@ def place_of(dataset: str) -> str:
     >>> place_of("in1k"), place_of("cog_l3")
     ('IN-1K', 'L3')
     """
-    return "IN-1K" if dataset == "in1k" else dataset.replace("cog_l", "L")
+    return "IN-1K" if dataset == IN1K else dataset.replace("cog_l", "L")
 
 
 def places_of(table: pd.DataFrame) -> list[str]:
@@ -167,7 +168,7 @@ def _classes(
     sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(position))))
     for path, cell in cells:
         row = cell["row"]
-        if row["dataset"] == "in1k":
+        if row["dataset"] == IN1K:
             continue  # seen concepts have no similarity to the seen ones
         try:
             rows = list(_class_rows(path))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cog.errors import CogError, unknown_name
+from cog.recipe import IN1K
 from cog.results.summary import FIT, SETTING, joined_error
 from cog.results.table import dataset_order, sort_rows
 
@@ -87,7 +88,7 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
     level = max(levels, key=dataset_order, default="")
     index = [*FIT, "model"]
     columns = [*index, "top1", "error"]
-    near = summary.loc[summary["dataset"] == "in1k", columns]
+    near = summary.loc[summary["dataset"] == IN1K, columns]
     far = summary.loc[summary["dataset"] == level, columns]
     both = near.merge(far, on=index, suffixes=("", "_far")).set_index(index)
     if both.empty:
@@ -97,7 +98,7 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "level": level,
-            "in1k": both["top1"],
+            IN1K: both["top1"],
             "far": both["top1_far"],
             "points": both["top1"] - both["top1_far"],
             "percent": 100 * (both["top1"] - both["top1_far"]) / both["top1"],

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from cog.recipe import IN1K
 from cog.results.differences import against, drop
 from cog.results.markup import Entry, Sheet
 from cog.results.summary import FIT, SETTING, seen_more, with_ranks
@@ -66,7 +67,7 @@ def drop_sheets(summary: pd.DataFrame) -> list[Sheet]:
     sheets = []
     for fit, table in losses.groupby(list(FIT), sort=False):
         level = table["level"].iloc[0]
-        both = summary[summary["dataset"].isin(["in1k", level])]
+        both = summary[summary["dataset"].isin([IN1K, level])]
         marks, notes = _marks(both.merge(table[[*FIT, "model"]]))
         rows = tuple(
             (
@@ -78,7 +79,7 @@ def drop_sheets(summary: pd.DataFrame) -> list[Sheet]:
             )
             for row in _rows(table)
         )
-        header = ("model", "in1k", level, "change in points", "in percent")
+        header = ("model", IN1K, level, "change in points", "in percent")
         sheets.append(Sheet(_title(fit), header, rows, (note, *notes)))
     return sheets
 

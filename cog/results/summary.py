@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cog.recipe import UNSEEN
+from cog.recipe import IN1K, UNSEEN
 from cog.results.table import dataset_order, sort_rows
 
 FIT = ("probe", "solver", "shots")
@@ -113,7 +113,7 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
             columns[f"{name}_se"] = errors[name]
     rows = cells.groupby(level=by)
     table = pd.DataFrame(columns).assign(seeds=results.groupby(by)["seed"].nunique())
-    level_names = [name for name in names if name != "in1k"]
+    level_names = [name for name in names if name != IN1K]
     complete = rows["complete"].all() & means[level_names].notna().all(axis=1)
     if level_names:
         table["levels"] = means[level_names].mean(axis=1)

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from cog.errors import CogError
+from cog.recipe import IN1K
 
 COLUMNS = (
     "model", "dataset", "probe", "solver", "shots", "seed", "n_classes", "complete", "top1", "top5",
@@ -81,7 +82,7 @@ def dataset_order(dataset: str) -> tuple[int, int, str]:
     >>> sorted(["other", "cog_l10", "cog_l2", "in1k"], key=dataset_order)
     ['in1k', 'cog_l2', 'cog_l10', 'other']
     """
-    if dataset == "in1k":
+    if dataset == IN1K:
         return 0, 0, dataset
     number = dataset.removeprefix("cog_l")
     is_level = number != dataset and number.isdecimal()

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cog.errors import CogError, unknown_name
-from cog.recipe import WNID
+from cog.recipe import IN1K, WNID
 
 DATA = Path(__file__).parent / "data"
 BUNDLED = {  # each file's source and licence: data/README.md
-    "in1k": "in1k_wnids.txt",
+    IN1K: "in1k_wnids.txt",
     "in21k": "in21k_image_counts.csv",
     "official": "official_concepts.txt",
     "excluded": "excluded.csv",

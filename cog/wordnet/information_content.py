@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
+from cog.recipe import IN1K
 from cog.wordnet.concept_lists import BUNDLED, read_wnids
 from cog.wordnet.measures import MEASURES
 from cog.wordnet.taxonomy import Taxonomy
 
-IMAGENET = ("in1k", "in21k")
+IMAGENET = (IN1K, "in21k")
 SOURCES = ("imagenet", "wordnet", *BUNDLED)
 
 
