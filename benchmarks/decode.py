@@ -1,23 +1,23 @@
-"""What decoding costs: beside Pillow, in features, and on top of the forward pass.
+"""What decoding costs: against Pillow, in features, and beside the forward pass.
 
     python benchmarks/decode.py [--repeats 5] [--quick] [--only speed,cosine,overhead,sharing]
 
-Images are drawn: 500 × 375 JPEGs of quality 90 with smooth shades, edges and texture, `--grain`
-tells how much: the finer, the larger the files and the smaller the ratio. Speed and cosine have the
-two photographs of scikit-learn beside them (67 and 36 kB so encoded). All ways
-take turns in every repeat, after a first that warms up and is not counted. JSON lines on stdout:
-- speed: encoded bytes to uint8 [3, 224, 224], one thread each: the default decoder, and Pillow
+Images are drawn: 500 × 375 JPEGs of quality 90 with smooth shades, edges and texture. `--grain`
+sets the texture: the more, the larger the files and the smaller the ratio. Speed and cosine also
+use the two photographs of scikit-learn (67 and 36 kB in that size). All ways take turns in every
+repeat; a first repeat warms up and does not count. JSON lines on stdout:
+- speed: encoded bytes to uint8 [3, 224, 224], with one thread each: the default decoder, and Pillow
   with torchvision's Resize (bicubic) and CenterCrop, which `--decoder pillow` must equal to the
-  bit. Images a second of processor time; `ratio` is that of the default's over Pillow's in each
-  repeat, and `wall_ratio` the same by the clock.
+  bit. Images a second of processor time; `ratio` is the default's over Pillow's in each repeat, and
+  `wall_ratio` the same by the clock.
 - cosine: features of the two ways, by an untrained ResNet-50 and by a trained EfficientNet-Lite0
-  (if its package is installed); `between_images`, of different images, tells how far apart a
-  network sees them: the untrained one hardly tells them apart. `rounding_noise` is a yardstick: the
-  cosine of two features of Pillow's pixels, each with its own noise of up to half a grey level.
-  `with_batch_statistics` is the untrained network once its batch normalisations have the statistics
-  of these images: it tells them apart a little, by making noise large.
+  (if its package is installed). `between_images` is the cosine of different images, which hardly
+  differ for the untrained network. For comparison, `rounding_noise` is the cosine of two features
+  of Pillow's pixels, each with its own noise of up to half a grey level.
+  `with_batch_statistics` is the untrained network after its batch normalisations have taken the
+  statistics of these images: they differ a little more, as noise becomes large.
 - overhead: reading, decoding and forward of a ResNet-50, as extraction does it, over the forward
-  of the same batches alone. `processor_factor` is the same of the processor's time.
+  of the same batches alone. `processor_factor` is the same in processor time.
 - sharing: the same for five MobileNet-V3-Small and one pass over the images, over the sum of the
   five forward passes alone; their means and standard deviations differ.
 """
@@ -66,7 +66,7 @@ PILLOW_NORMALISED = transforms.Compose(
 
 
 def draw_jpeg(seed: int, grain: float = 14) -> bytes:
-    """An image of 500 × 375 somewhat like a photograph: shades, a few shapes, texture."""
+    """An image of 500 × 375, somewhat like a photograph: shades, a few shapes, texture."""
     rng = np.random.default_rng([7, seed])
     y, x = np.mgrid[0:375, 0:500].astype(np.float32)
     shades = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -84,7 +84,7 @@ def draw_jpeg(seed: int, grain: float = 14) -> bytes:
 
 
 def photographs() -> list[bytes]:
-    """Those that come with scikit-learn, at the same size and quality."""
+    """The photographs of scikit-learn, at the same size and quality."""
     return [
         encode(Image.fromarray(load_sample_image(name)).resize((500, 375), box=(0, 0, 569, 427)))
         for name in ("china.jpg", "flower.jpg")
@@ -106,7 +106,7 @@ def with_pillow(data: bytes, transform: transforms.Compose = PILLOW) -> torch.Te
 
 
 def normalised_batches(images: Sequence[bytes]) -> list[torch.Tensor]:
-    """What the networks get, by the default decoder: normalised a batch at a time."""
+    """The input of the networks by the default decoder, normalised batch by batch."""
     return [
         PREPROCESS.normalise(torch.stack([PREPROCESS.load(data) for data in images[rows]]))
         for rows in cut(slice(0, len(images)), BATCH)
@@ -114,7 +114,7 @@ def normalised_batches(images: Sequence[bytes]) -> list[torch.Tensor]:
 
 
 def normalised_with_pillow(images: Sequence[bytes]) -> list[torch.Tensor]:
-    """The same by Pillow, as the official code has it: normalised image by image."""
+    """The same by Pillow, normalised image by image as in the official code."""
     return [
         torch.stack([with_pillow(data, PILLOW_NORMALISED) for data in images[rows]])
         for rows in cut(slice(0, len(images)), BATCH)
@@ -206,7 +206,7 @@ def with_batch_statistics(resnet: str, images: Sequence[bytes]) -> torch.nn.Modu
     made = network(resnet, 0).train()
     for part in made.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
-            part.momentum = None  # the mean of what was seen: one batch of them all
+            part.momentum = None  # the mean over all batches, here one of all images
     with torch.no_grad():
         made(torch.cat(normalised_with_pillow(images)))
     return made.eval()
@@ -288,7 +288,7 @@ def write_images(folder: Path, images: Sequence[bytes]) -> ImageList:
 
 
 def measure(part: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One part's figures."""
+    """The figures of one part."""
     images = [draw_jpeg(seed, options.grain) for seed in range(options.images)]
     large = "resnet18" if options.quick else "resnet50"
     if part == "speed":
@@ -308,7 +308,7 @@ def measure(part: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure the parts asked for, print."""
+    """Measure the chosen parts and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--grain", type=float, default=14, help="grey levels, at most")

@@ -12,9 +12,7 @@ from torch.nn.functional import interpolate
 from torchvision.transforms.functional import center_crop
 
 from cog.errors import CogError, unknown_name
-from cog.images.decoding import DEFAULT_DECODER
-from cog.images.decoding import Unreadable as Unreadable
-from cog.images.decoding import decode as decode
+from cog.images.decoding import DEFAULT_DECODER, decode
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -43,8 +43,8 @@ def files(levels: Levels) -> dict[str, bytes]:
     """Six good images of every concept of both levels."""
     wnids = (*levels.wnids(1), *levels.wnids(2))
     return {
-        f"{wnid}/{wnid}_{number}.JPEG": draw(10 * place + number)
-        for place, wnid in enumerate(wnids)
+        f"{wnid}/{wnid}_{number}.JPEG": draw(10 * index + number)
+        for index, wnid in enumerate(wnids)
         for number in range(6)
     }
 
@@ -195,7 +195,7 @@ def test_listed_images_must_be_there(
 
 def test_in1k_is_checked_too(files: dict[str, bytes], levels: Levels, tmp_path: Path) -> None:
     root = write(tmp_path / "a", files)
-    own = {f"{wnid}/{wnid}_1.JPEG": draw(place) for place, wnid in enumerate(levels.seen[:3])}
+    own = {f"{wnid}/{wnid}_1.JPEG": draw(index) for index, wnid in enumerate(levels.seen[:3])}
     write(tmp_path / "in1k" / "train", own)
     write(tmp_path / "in1k" / "val", own | {next(iter(own)): b"broken"})
     options = DatasetOptions(root, in1k=tmp_path / "in1k", only=("in1k",))

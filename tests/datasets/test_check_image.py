@@ -62,7 +62,7 @@ ODD: dict[str, tuple[str, Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_odd_images_are_told_with_what_becomes_of_them(kind: str) -> None:
+def test_odd_images_are_reported_with_how_they_are_read(kind: str) -> None:
     name, draw, expected = ODD[kind]
     (found,) = check_image(name, draw())
     assert found.finding == "odd"
@@ -92,12 +92,12 @@ PLAIN: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_nothing_is_said_of_plain_images(kind: str) -> None:
+def test_plain_images_are_not_odd(kind: str) -> None:
     name, draw = PLAIN[kind]
     assert check_image(name, draw()) == []
 
 
-def test_several_things_may_be_odd_of_one_image() -> None:
+def test_one_image_can_be_odd_in_several_ways() -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
     data = encode(noise(20, 20).convert("CMYK"), "JPEG", exif=exif)

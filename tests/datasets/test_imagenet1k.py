@@ -112,7 +112,7 @@ def test_in1k_takes_shards_by_the_split_in_their_names(form: str, tmp_path: Path
     assert [read_bytes(split.test, row) for row in range(3)] == [b"v0", b"v1", b"v2"]
 
 
-def test_in1k_without_labels_or_with_images_that_have_none(tmp_path: Path) -> None:
+def test_in1k_without_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CogError, match="labels of its images are not there"):
         in1k_lists(make_in1k(tmp_path / "a", "flat"), WNIDS)
     root = make_in1k(tmp_path / "b", "devkit")
@@ -123,14 +123,14 @@ def test_in1k_without_labels_or_with_images_that_have_none(tmp_path: Path) -> No
     assert "holiday.jpg" in caught.value.what
 
 
-def test_in1k_with_a_damaged_devkit(tmp_path: Path) -> None:
+def test_in1k_with_a_damaged_devkit_is_refused(tmp_path: Path) -> None:
     root = make_in1k(tmp_path, "devkit")
     (root / "ILSVRC2012_devkit_t12" / "data" / "meta.mat").write_bytes(b"junk" * 100)
     with pytest.raises(CogError, match="cannot read the labels"):
         in1k_lists(root, WNIDS)
 
 
-def test_in1k_with_missing_classes(tmp_path: Path) -> None:
+def test_in1k_with_missing_classes_is_refused_unless_allowed(tmp_path: Path) -> None:
     root, wnids = make_in1k(tmp_path, "folders"), (*WNIDS, "n00000044")
     with pytest.raises(
         CogError, match=r"1 of 4 classes.*n00000044: none in train and val"

@@ -193,7 +193,7 @@ def test_a_pickle_of_something_else_is_refused(value: Any, tmp_path: Path) -> No
         read_split_file(dump(tmp_path / "a.pkl", value), ("n00000005",))
 
 
-def test_a_place_far_out_in_the_memo_costs_no_memory(tmp_path: Path) -> None:
+def test_a_large_index_in_the_memo_costs_no_memory(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(b"\x80\x02]r\xff\xff\xff\xff.")
     assert read_pickle(tmp_path / "a.pkl") == []
 
@@ -208,7 +208,7 @@ def test_damaged_pickles_are_refused(tmp_path: Path) -> None:
                 read_split_file(file, WNIDS)
 
 
-def test_no_flipped_byte_gets_out_of_the_reader(tmp_path: Path) -> None:
+def test_a_flipped_byte_is_refused_or_gives_paths(tmp_path: Path) -> None:
     """Whatever the bytes, lists of names come out or a CogError: numpy's own code is not asked."""
     file, rng = tmp_path / "a.pkl", np.random.default_rng(0)
     for protocol in (2, 4, 5):

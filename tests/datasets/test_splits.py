@@ -137,7 +137,7 @@ def test_one_class_is_too_few(root: Path) -> None:
 
 
 @pytest.mark.parametrize("sizes", [(0, 1, 1), (1, 0, 1), (1, 3, 2)])
-def test_sizes_that_no_split_can_have(sizes: tuple[int, int, int], root: Path) -> None:
+def test_impossible_sizes_are_refused(sizes: tuple[int, int, int], root: Path) -> None:
     n_test, low, high = sizes
     with pytest.raises(CogError, match="min-train"):
         split_images(root, WNIDS, Recipe(test_per_class=n_test, min_train=low, max_train=high))

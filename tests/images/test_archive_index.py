@@ -70,7 +70,7 @@ def test_an_index_lies_beside_the_tar_else_in_the_cache_else_nowhere(
     allowed = [own_cache]
 
     def read_only(path: Path, data: bytes) -> None:
-        if not any(path.is_relative_to(place) for place in allowed):
+        if not any(path.is_relative_to(folder) for folder in allowed):
             raise OSError(30, "Read-only file system", str(path))
         write_bytes(path, data)
 

@@ -87,7 +87,9 @@ def test_models_that_differ_in_mean_and_std_share_all_else(
 
 
 @pytest.mark.parametrize("decoder", ["torchvision", "pillow"])
-def test_what_is_shared_is_what_each_model_alone_would_get(images: ImageList, decoder: str) -> None:
+def test_shared_preprocessing_equals_that_of_each_model_alone(
+    images: ImageList, decoder: str
+) -> None:
     wanted = [Preprocess(40, 32), Preprocess(40, 32, **HALVES), Preprocess((30, 36), None)]
     (batch,) = decoded(images, [slice(0, 7)], wanted, decoder=decoder)
     assert batch.readable.tolist() == [row != 3 for row in range(7)]

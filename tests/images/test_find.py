@@ -71,7 +71,7 @@ def test_what_is_no_image_is_left_out(source: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["jpeg", ".jpeg", "x.jpg.txt", "x.", "x.mp4"])
-def test_names_that_are_no_images(name: str) -> None:
+def test_other_names_are_no_images(name: str) -> None:
     assert not is_image(name)
 
 
@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(
 
 
 @pytest.mark.parametrize("source", ["tar", "nested"])
-def test_what_is_sound_can_be_read_beside_what_is_not(source: str, tmp_path: Path) -> None:
+def test_whole_tars_are_listed_beside_damaged_ones(source: str, tmp_path: Path) -> None:
     tars = make_tars(tmp_path / "tars")
     bad = tars / f"{WNIDS[0]}.tar"
     bad.write_bytes(bad.read_bytes()[:700])

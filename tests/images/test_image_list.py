@@ -21,7 +21,7 @@ from tests.support.image_files import (
 )
 
 
-def test_fingerprint_tells_what_is_trained_on_and_not_where_it_lies(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_the_images_and_not_on_their_root(tmp_path: Path) -> None:
     images = everything(make_folder(tmp_path))
     assert replace(images, root="elsewhere").fingerprint == images.fingerprint
     others = [

@@ -179,9 +179,9 @@ def test_damaged_images_are_unreadable_with_the_same_reason_each_time(kind: str)
 def test_far_too_large_images_are_refused_unread() -> None:
     header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"")
-    place = LOSSY["baseline"].index(b"\xff\xc0")
+    start = LOSSY["baseline"].index(b"\xff\xc0")
     jpeg = bytearray(LOSSY["baseline"])
-    jpeg[place + 5 : place + 9] = struct.pack(">HH", 30_000, 30_000)
+    jpeg[start + 5 : start + 9] = struct.pack(">HH", 30_000, 30_000)
     for data in (png, bytes(jpeg)):
         with pytest.raises(Unreadable, match=r"30000|decompression bomb"):
             decode(data)
@@ -210,8 +210,8 @@ def test_warnings_of_pillow_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None
 def test_damage_gives_pixels_or_unreadable_and_nothing_else(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     data = bytearray(LOSSLESS[kind])
-    for place in rng.integers(0, len(data), 3):
-        data[place] = rng.integers(256)
+    for index in rng.integers(0, len(data), 3):
+        data[index] = rng.integers(256)
     with contextlib.suppress(Unreadable):
         assert decode(bytes(data)).shape[0] == 3
 
@@ -304,7 +304,7 @@ def test_the_decoder_pillow_does_without_torchvision(monkeypatch: pytest.MonkeyP
             decode(DAMAGED[kind], "pillow")
 
 
-def test_a_image_of_the_right_size_is_left_as_it_is() -> None:
+def test_an_image_of_the_right_size_stays_as_it_is() -> None:
     pixels = decode(LOSSLESS["RGB"])
     assert torch.equal(Preprocess(resize=(61, 85), crop=None).pixels(pixels), pixels)
 
@@ -336,7 +336,7 @@ def test_a_decoding_thread_starts_no_threads(decoder: str) -> None:
         assert pool.submit(started).result() <= 0  # one of an earlier test may end meanwhile
 
 
-def test_describe_tells_every_field() -> None:
+def test_describe_has_every_field() -> None:
     assert Preprocess((256, 240), crop=None, interpolation="bilinear").describe() == {
         "resize": [256, 240],
         "crop": None,
@@ -362,6 +362,6 @@ def test_describe_tells_every_field() -> None:
         {"std": (0.5, 0.5, 0.0)},
     ],
 )
-def test_fields_that_mean_nothing_are_refused(fields: dict[str, object]) -> None:
+def test_impossible_fields_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(CogError):
         Preprocess(**fields)  # type: ignore[arg-type]

@@ -105,7 +105,7 @@ def test_a_tar_of_tars_with_a_fault_is_refused(fault: str, tmp_path: Path) -> No
         assert len(listing.paths[WNIDS[2]]) == 3
 
 
-def test_a_stream_of_zeros_is_no_tar_of_anything(tmp_path: Path) -> None:
+def test_a_file_of_zeros_and_an_empty_file_hold_no_images(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(bytes(10_240))
     with pytest.raises(CogError, match="none of the 3 classes"):
         find_images(tmp_path, WNIDS)

@@ -19,7 +19,7 @@ from tests.support.image_files import (
 )
 
 
-def test_lists_of_labels(tmp_path: Path, expected: str) -> None:
+def test_labels_of_a_list_are_wnids_or_indices(tmp_path: Path, expected: str) -> None:
     make_folder(tmp_path, {f"train/{path}": data for path, data in FILES.items()})
     own = "".join(f"train/{path} 0\n" for path in FILES)  # the folder tells the class
     (tmp_path / "own.txt").write_text(own)
@@ -33,13 +33,13 @@ def test_lists_of_labels(tmp_path: Path, expected: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["../a.jpg n00000011", "/a.jpg n00000011", "a.jpg", "a.txt 1"])
-def test_lines_that_no_list_has(line: str, tmp_path: Path) -> None:
+def test_lines_that_do_not_belong_in_a_list_are_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / "all.txt").write_text(f"\n{line}\n")
     with pytest.raises(CogError, match="line 2"):
         find_images(tmp_path / "all.txt", WNIDS)
 
 
-def test_a_listed_image_that_is_gone_or_twice(tmp_path: Path) -> None:
+def test_listed_images_that_are_gone_or_there_twice_are_errors(tmp_path: Path) -> None:
     file = make_list(tmp_path / "a")
     images = everything(file)
     (file.parent / "images" / images.paths[0]).unlink()

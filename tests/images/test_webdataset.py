@@ -31,29 +31,31 @@ def samples(label: Callable[[str, str], list[tuple[str, bytes]]]) -> list[tuple[
     return members
 
 
-def told(**fields: object) -> bytes:
+def as_json(**fields: object) -> bytes:
     return json.dumps(fields).encode()
 
 
 LABELS: dict[str, Callable[[str, str], list[tuple[str, bytes]]]] = {
     "file name in json": lambda key, path: [
-        ("KEY.json", told(filename=path.partition("/")[2], label=7)),
+        ("KEY.json", as_json(filename=path.partition("/")[2], label=7)),
         ("KEY.cls", b"7"),
     ],
-    "path in json": lambda key, path: [("KEY.json", told(filename=f"train/{path}", width=3))],
+    "path in json": lambda key, path: [("KEY.json", as_json(filename=f"train/{path}", width=3))],
     "file name beside a wnid": lambda key, path: [
         ("KEY.cls", path[:9].encode()),
-        ("KEY.json", told(filename=path.partition("/")[2])),
+        ("KEY.json", as_json(filename=path.partition("/")[2])),
     ],
     "index and a class list": lambda key, path: [
         ("KEY.cls", str(WNIDS[::-1].index(path[:9])).encode()),
-        ("KEY.json", told(filename=path.partition("/")[2].replace("n0", "x0"))),
+        ("KEY.json", as_json(filename=path.partition("/")[2].replace("n0", "x0"))),
     ],
 }
 
 
 @pytest.mark.parametrize("form", LABELS)
-def test_every_way_to_tell_the_class_in_a_shard(form: str, tmp_path: Path, expected: str) -> None:
+def test_every_way_to_name_the_class_in_a_shard_is_read(
+    form: str, tmp_path: Path, expected: str
+) -> None:
     make_tar(tmp_path / "train-000.tar", samples(LABELS[form]))
     listed = form == "index and a class list"
     if listed:

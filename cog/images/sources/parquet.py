@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -159,28 +159,19 @@ def _wnids_of_labels(opened: pq.ParquetFile, file: Path) -> dict[int, str]:
     Raises:
         CogError: the columns are not those of such an export.
     """
-    schema = opened.schema_arrow
-    fields = {field.name: field for field in schema}
-    inner = fields["image"].type if "image" in fields else None
-    if inner is None or "label" not in fields or not {"bytes", "path"} <= _inner_names(inner):
+    found = [opened.schema.column(index).path for index in range(len(opened.schema))]
+    if not {"image.bytes", "image.path", "label"} <= set(found):
         raise CogError(
-            f"{file}: expected the columns image {{bytes, path}} and label, found "
-            f"{', '.join(fields)}",
+            f"{file}: expected columns image.bytes, image.path and label, found {', '.join(found)}",
             "give an export of a dataset of images with their labels",
         )
     try:
-        info = json.loads((schema.metadata or {})[b"huggingface"])
+        info = json.loads((opened.schema_arrow.metadata or {})[b"huggingface"])
         names = info["info"]["features"]["label"]["names"]
     except (KeyError, ValueError, TypeError):
         return {}
-    found = ((label, WNID.match(str(name))) for label, name in enumerate(names))
-    return {label: match[0] for label, match in found if match}
-
-
-def _inner_names(kind: Any) -> set[str]:
-    import pyarrow as pa
-
-    return {field.name for field in kind} if pa.types.is_struct(kind) else set()
+    matches = ((label, WNID.match(str(name))) for label, name in enumerate(names))
+    return {label: match[0] for label, match in matches if match}
 
 
 def _rows(opened: pq.ParquetFile, file: Path, group: int) -> Iterator[tuple[str, int | None]]:
