@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli.options import say_and_keep
+
 if TYPE_CHECKING:
     from cog.results.compare_runs import Cause, RunComparison
 
@@ -76,14 +78,10 @@ def compare(
     if tolerance is not None and tolerance != tolerance:
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
     left_out: list[str] = []
-
-    def warn(text: str) -> None:
-        left_out.append(text)
-        click.echo(text, err=True)
-
+    notify = say_and_keep(left_out)
     tables = (
-        read_results(storage_path(first), notify=warn),
-        read_results(storage_path(second), notify=warn),
+        read_results(storage_path(first), notify=notify),
+        read_results(storage_path(second), notify=notify),
     )
     if names:
         tables = rename_models(*tables, names)
@@ -121,9 +119,9 @@ def _name(row: Any) -> str:
 
 
 def _missing_lines(found: RunComparison) -> Iterator[str]:
-    from cog.results.compare_runs import NUMBER
+    from cog.results.columns import SETTING
 
-    for _, rows in found.missing.groupby([*NUMBER, "verdict"], sort=False):
+    for _, rows in found.missing.groupby([*SETTING, "verdict"], sort=False):
         seeds = " ".join(map(str, rows["seed"]))
         row = next(rows.itertuples())
         yield f"{row.verdict}: {_name(row)}, seed{'s' if len(rows) != 1 else ''} {seeds}"

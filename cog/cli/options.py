@@ -11,6 +11,7 @@ import click
 from cog.models.sources.table import written_forms
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
+from cog.progress import Notify
 from cog.recipe import Recipe
 
 Decorator = Callable[[Any], Any]
@@ -58,6 +59,21 @@ def together(*options: Decorator) -> Decorator:
         return command
 
     return add
+
+
+def say(text: str) -> None:
+    """Print a line for the user on stderr."""
+    click.echo(text, err=True)
+
+
+def say_and_keep(lines: list[str]) -> Notify:
+    """A function that says each line that it gets, and adds it to `lines`."""
+
+    def notify(text: str) -> None:
+        lines.append(text)
+        say(text)
+
+    return notify
 
 
 _PATH = click.Path(path_type=Path)

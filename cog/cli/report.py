@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cog.cli.options import where_option
+from cog.cli.options import say_and_keep, where_option
 
 
 @click.command()
@@ -19,7 +19,7 @@ from cog.cli.options import where_option
     help="The levels of the results.  [default: RUNS/levels, or the official ones]",
 )
 @where_option
-@click.option("--baseline", metavar="MODEL", help="What differences are to.")
+@click.option("--baseline", metavar="MODEL", help="The model that differences are to.")
 @click.option(
     "--svg",
     type=click.Path(path_type=Path),
@@ -41,8 +41,8 @@ def report(
 ) -> None:
     """Make a page of all results below RUNS, or of a results.csv, to look at and to explore.
 
-    The page is one file and asks no network. Cells that cannot be used are named on stderr and
-    left out; then the exit status is 1.
+    The page is one file and works without a network. Cells that cannot be used are named on stderr
+    and left out; then the exit status is 1.
 
     \b
     Example:
@@ -57,9 +57,7 @@ def report(
     left_out: list[str] = []
     source = storage_path(runs)
     levels = read_levels(folder or default_levels(source))
-    data = read_page_data(source, levels, left_out.append, where)
-    for line in left_out:
-        click.echo(line, err=True)
+    data = read_page_data(source, levels, say_and_keep(left_out), where)
     click.echo(write_page(data, levels, storage_path(out or default_out(source)), baseline))
     for kind, figures in {"svg": svg, "png": png}.items():
         if figures is not None:

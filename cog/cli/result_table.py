@@ -1,7 +1,7 @@
 """Results as a table for people: a block a probe, a row a model, a column a dataset, small bars.
 
-A terminal that is too narrow loses the bars first, then the standard errors; then long names get a
-line of their own and the columns go below each other. No number and no name is ever cut.
+In a terminal that is too narrow the bars go first, then the standard errors. Then long names get a
+line of their own, and the columns go below each other. No number and no name is ever cut.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
-Rows = dict[
-    str, dict[str, Any]
-]  # dataset → model → its row of `cog.results.summary.summary`, and `best`
-Column = tuple[str, list[Text]]  # its head, and a text of one width for each model
+ByDataset = dict[str, dict[str, Any]]
+"""dataset → model → its row of `cog.results.summary.summary`, with `best`"""
+Drawn = tuple[str, list[Text]]
+"""a column of a table: its head, and a text for each model, all of one width"""
 
 
 @dataclass(frozen=True)
-class _Look:
-    """The signs of a table, and the forms that it may take."""
+class _Signs:
+    """The signs of a table, and the forms that it may have."""
 
     more: str
-    """learnt from more than ImageNet-1K"""
+    """has seen other data than ImageNet-1K"""
     lacking: str
-    """some classes lack images"""
+    """lacks classes"""
     error: str
     nothing: str
     forms: tuple[tuple[int, bool], ...]
-    """the length of bars and whether there are errors; the first that fits is taken"""
+    """the length of bars and whether errors are shown; the first form that fits is taken"""
 
 
-_PLAIN = _Look("+", "~", "+-", "-", ((0, True), (0, False)))
-_RICH = _Look("†", "‡", "±", "–", ((10, True), (6, True), (4, True), *_PLAIN.forms))
+_PLAIN = _Signs("+", "~", "+-", "-", ((0, True), (0, False)))
+_RICH = _Signs("†", "‡", "±", "–", ((10, True), (6, True), (4, True), *_PLAIN.forms))
 _GAP = 2
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -47,41 +47,40 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 def show(results: pd.DataFrame, console: Console) -> None:
     """Draw mean top-1 of every model on every dataset, a block a probe, solver and shots.
 
-    A mean of several seeds has its standard error beside it. Bars go from 0 to 100 %. The best
-    of a column is bold, among the numbers that are of all classes. Pipes, dumb terminals and
-    those with NO_COLOR get no colours, no bars, and signs of ASCII; to a pipe, lines are as long
-    as they need be.
+    A mean of several seeds has its standard error beside it. Bars go from 0 to 100 %. Bold is the
+    best of a column among the numbers of all classes. Pipes, dumb terminals and those with
+    NO_COLOR get no colours, no bars, and signs of ASCII; lines in a pipe may have any length.
 
     Args:
         results: as `cog.results.table.tidy` gives it.
-        console: where to; its width decides what fits.
+        console: where the table is drawn; its width decides what fits.
     """
-    from cog.results.summary import FIT, seen_more, summary, with_ranks
+    from cog.results.columns import FIT
+    from cog.results.summary import seen_more, summary, with_ranks
 
     numbers = with_ranks(summary(results))
     rivals = numbers.groupby(["dataset", *FIT])["top1"].transform("size")
     numbers["best"] = (numbers["rank"] == 1).fillna(False) & (rivals > 1)
     seen = dict(zip(numbers["model"], numbers["seen_data"], strict=True))
     more = {model: data for model, data in seen.items() if seen_more(data)}
-    look = _PLAIN if is_plain(console) else _RICH
+    signs = _PLAIN if is_plain(console) else _RICH
     width = console.width if console.is_terminal else sys.maxsize
     for title, rows in _blocks(numbers):
         models = sorted({model for row in rows.values() for model in row})
-        names = {
-            model: printable(model) + (f" {look.more}" if model in more else "") for model in models
-        }
-        for line in _lay_out(title, names, rows, look, width):
+        marks = {model: f" {signs.more}" if model in more else "" for model in models}
+        names = {model: printable(model) + marks[model] for model in models}
+        for line in _lay_out(title, names, rows, signs, width):
             _say(console, line)
         _say(console, Text())
     if more:
-        told = "; ".join(f"{printable(name)}: {data}" for name, data in more.items())
-        _say(console, Text(f"{look.more} learnt from more than ImageNet-1K ({told})"))
+        seen_by = "; ".join(f"{printable(name)}: {data}" for name, data in more.items())
+        _say(console, Text(f"{signs.more} has seen other data than ImageNet-1K ({seen_by})"))
     if not numbers["complete"].all():
-        _say(console, Text(f"{look.lacking} some classes lack images: an easier task"))
+        _say(console, Text(f"{signs.lacking} lacks classes: an easier task"))
 
 
 def is_plain(console: Console) -> bool:
-    """Whether a console gets text alone: a pipe, a dumb terminal, NO_COLOR, or no Unicode."""
+    """Whether a console gets plain text: a pipe, a dumb terminal, NO_COLOR, or no Unicode."""
     return (
         not console.is_terminal
         or console.no_color
@@ -102,7 +101,7 @@ def bar(percent: float, length: int) -> str:
 
 
 def printable(name: str) -> str:
-    """A name with escapes for what would move a terminal's cursor or colour it.
+    """A name in which what would move or colour a terminal's text is escaped.
 
     >>> printable("größe"), printable("a\\n\\x1b[31mb")
     ('größe', 'a\\\\n\\\\x1b[31mb')
@@ -111,7 +110,7 @@ def printable(name: str) -> str:
 
 
 def pad(text: str, length: int) -> str:
-    """Text with spaces after it to a length in columns of a terminal, where some signs take two.
+    """Text filled with spaces to a number of terminal columns; some characters take two.
 
     >>> pad("ab", 4), pad("模", 4)
     ('ab  ', '模  ')
@@ -120,7 +119,7 @@ def pad(text: str, length: int) -> str:
 
 
 def _say(console: Console, line: Text) -> None:
-    """Print a line, however long; what the encoding of a pipe lacks is escaped."""
+    """Print a line of any length; characters that a pipe cannot encode are escaped."""
     if is_plain(console):
         line = Text(line.plain)
     if console.options.ascii_only:
@@ -128,18 +127,18 @@ def _say(console: Console, line: Text) -> None:
     console.print(line, soft_wrap=True)
 
 
-def _blocks(numbers: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
+def _blocks(numbers: pd.DataFrame) -> Iterator[tuple[str, ByDataset]]:
     """Title and rows of each table, by probe, solver and shots."""
-    from cog.results.summary import FIT
+    from cog.results.columns import FIT
+    from cog.results.paper_tables import fit_title
     from cog.results.table import sort_rows
 
     ordered = sort_rows(numbers, [*FIT, "dataset", "model"])
-    for (probe, solver, shots), part in ordered.groupby(list(FIT), sort=False):
-        rows: Rows = {}
+    for fit, part in ordered.groupby(list(FIT), sort=False):
+        rows: ByDataset = {}
         for row in part.itertuples():
             rows.setdefault(str(row.dataset), {})[str(row.model)] = row
-        few = "all images" if shots == "all" else f"{shots} shot{'s' if shots != 1 else ''}"
-        title = f"{probe}-{solver}, {few}: top-1 in %"
+        title = f"{fit_title(fit)}: top-1 in %"
         if part["seeds"].max() > 1:
             several = " to ".join(map(str, sorted({part["seeds"].min(), part["seeds"].max()})))
             title += f", mean over {several} seeds"
@@ -147,24 +146,24 @@ def _blocks(numbers: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
 
 
 def _lay_out(
-    title: str, names: dict[str, str], rows: Rows, look: _Look, width: int
+    title: str, names: dict[str, str], rows: ByDataset, signs: _Signs, width: int
 ) -> Iterator[Text]:
-    """The lines of a block: the richest form that fits, or columns below each other.
+    """The lines of a block: the fullest form that fits, or columns below each other.
 
     `names`: what each model is called in the table.
     """
     longest = max(cell_len(name) for name in ["model", *names.values()])
     room = min(longest, max(16, width // 3))
-    for length, errors in look.forms:
+    for length, errors in signs.forms:
         columns = [
-            (dataset, _column([found.get(model) for model in names], look, length, errors))
+            (dataset, _column([found.get(model) for model in names], signs, length, errors))
             for dataset, found in rows.items()
         ]
         fits = room + _width(columns) <= width
         if fits:
             break
     if errors and any(row.seeds > 1 for found in rows.values() for row in found.values()):
-        title += f" {look.error} its standard error"
+        title += f" {signs.error} its standard error"
     if length:
         title += ", bars from 0 to 100 %"
     yield Text(title, style="bold")
@@ -172,15 +171,15 @@ def _lay_out(
         yield from _table(list(names.values()), part, room)
 
 
-def _column(rows: Sequence[Any], look: _Look, length: int, errors: bool) -> list[Text]:
-    """Means, standard errors and bars of one dataset, each flush with those above it.
+def _column(rows: Sequence[Any], signs: _Signs, length: int, errors: bool) -> list[Text]:
+    """Means, standard errors and bars of one dataset, each aligned with those above it.
 
-    `rows`: of every model, None where there is no number.
+    `rows`: of every model; None where it has no number.
     """
     lacking = any(row and not row.complete for row in rows)
-    means = [f"{row.top1:.2f}" if row else look.nothing for row in rows]
+    means = [f"{row.top1:.2f}" if row else signs.nothing for row in rows]
     spreads = [
-        f" {look.error} {row.se:.2f}" if errors and row and row.seeds > 1 else "" for row in rows
+        f" {signs.error} {row.se:.2f}" if errors and row and row.seeds > 1 else "" for row in rows
     ]
     wide_mean, wide_spread = max(map(len, means)), max(map(len, spreads))
     cells = []
@@ -188,7 +187,7 @@ def _column(rows: Sequence[Any], look: _Look, length: int, errors: bool) -> list
         cell = Text()
         cell.append(mean.rjust(wide_mean), style="bold" if row and row.best else "")
         if lacking:
-            cell.append(look.lacking if row and not row.complete else " ")
+            cell.append(signs.lacking if row and not row.complete else " ")
         cell.append(spread.ljust(wide_spread), style="dim")
         if length:
             cell.append(" " + bar(row.top1 if row else 0, length), style="cyan")
@@ -196,14 +195,14 @@ def _column(rows: Sequence[Any], look: _Look, length: int, errors: bool) -> list
     return cells
 
 
-def _width(columns: Sequence[Column]) -> int:
-    """What columns take in a terminal, with the gap before each."""
+def _width(columns: Sequence[Drawn]) -> int:
+    """The width of columns in a terminal, with the gap before each."""
     return sum(_GAP + max(len(head), cells[0].cell_len) for head, cells in columns)
 
 
-def _split(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
-    """As many columns at a time as there is room for, but at least one."""
-    part: list[Column] = []
+def _split(columns: Sequence[Drawn], room: int) -> Iterator[list[Drawn]]:
+    """The columns in parts, each as many as fit, but at least one."""
+    part: list[Drawn] = []
     for column in columns:
         if part and _width([*part, column]) > room:
             yield part
@@ -212,19 +211,19 @@ def _split(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
     yield part
 
 
-def _table(names: Sequence[str], columns: Sequence[Column], room: int) -> Iterator[Text]:
-    """A head and a line a model; a name that has no room gets a line of its own."""
+def _table(names: Sequence[str], columns: Sequence[Drawn], room: int) -> Iterator[Text]:
+    """A head and a line a model; a name that is too long gets a line of its own."""
     widths = [max(len(head), cells[0].cell_len) for head, cells in columns]
     head = pad("model", room)
     for (dataset, _), width in zip(columns, widths, strict=True):
         head += " " * _GAP + dataset.rjust(width)
     yield Text(head, style="underline")
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if cell_len(name) > room:
             yield Text(name)
         line = Text(pad(name if cell_len(name) <= room else "", room))
         for (_, cells), width in zip(columns, widths, strict=True):
-            line.append(" " * (_GAP + width - cells[place].cell_len))
-            line.append(cells[place])
+            line.append(" " * (_GAP + width - cells[index].cell_len))
+            line.append(cells[index])
         line.rstrip()
         yield line

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from cog.cli.options import where_option
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cog.cli.options import say, say_and_keep, where_option
 
 
 @click.command()
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
     help="A row a model, a column a dataset: mean top-1 and its standard error.",
 )
 @click.option(
-    "--ranking/--no-ranking", default=False, help="The place of each model on each dataset."
+    "--ranking/--no-ranking", default=False, help="The rank of each model on each dataset."
 )
 @click.option(
     "--baseline",
@@ -37,7 +33,7 @@ if TYPE_CHECKING:
     "--format",
     "style",
     type=click.Choice(["csv", "markdown", "latex"]),
-    help="[default: csv; in a terminal, what people read]",
+    help="[default: csv; in a terminal, a table for people]",
 )
 @click.option(
     "--out",
@@ -76,106 +72,32 @@ def results(
         cog results runs/ --baseline sup_resnet50 --format markdown
         cog results runs/ --where shots=all --format latex --out table.tex
     """
+    from cog.results.files import as_parquet, read_results
+    from cog.results.views import FORMATS, VIEWS, check_one_kind
+    from cog.storage import storage_path
+
     given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop}
-    views = [name for name in given if given[name]]
-    if len(views) > 1:
-        raise click.UsageError(f"--{' and --'.join(views)} are different tables: give one")
-    view = views[0] if views else "tidy"
-    found, n_problems = _read(runs, where)
+    chosen = [name for name in given if given[name]]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{' and --'.join(chosen)} are different tables: give one")
+    view = VIEWS[chosen[0] if chosen else "tidy"]
+    left_out: list[str] = []
+    found = read_results(storage_path(runs), where, say_and_keep(left_out))
     for_people = style is None and file is None and parquet is None and sys.stdout.isatty()
-    if for_people and view in ("tidy", "wide"):
+    if for_people and view.bars:
         from rich.console import Console
 
         from cog.cli.result_table import show
 
-        _refuse_mixed(found)
+        check_one_kind(found, say)
         show(found, Console(highlight=False))
-    elif file is not None or parquet is None:
-        style = style or ("markdown" if for_people else "csv")
-        _write(_text(found, view, baseline or "", style), file)
-    if parquet is not None:
-        from cog.results.files import as_parquet
-
-        _write(as_parquet(_table(found, view, baseline or "")), parquet)
-    context.exit(1 if n_problems else 0)
-
-
-def _read(runs: str, where: tuple[str, ...]) -> tuple[pd.DataFrame, int]:
-    """The rows asked for, and how many cells were left out; each is told on stderr."""
-    from cog.results.files import read_results
-    from cog.results.mixing import where as only
-    from cog.storage import storage_path
-
-    problems = []
-
-    def tell(problem: str) -> None:
-        problems.append(problem)
-        click.echo(problem, err=True)
-
-    asked = {text.removeprefix("protocol=") for text in where if text.startswith("protocol=")}
-    found = read_results(storage_path(runs), asked.pop() if len(asked) == 1 else None, tell)
-    return only(found, where), len(problems)
-
-
-def _refuse_mixed(found: pd.DataFrame) -> None:
-    """Refuse rows that may not stand in one table; what else differs is told on stderr."""
-    from cog.results.mixing import notes_of_protocol, refuse_mixed
-
-    refuse_mixed(found)
-    for note in notes_of_protocol(found):
-        click.echo(f"note: {note}", err=True)
-
-
-def _summary(found: pd.DataFrame) -> pd.DataFrame:
-    """The summary of rows that may stand in one table."""
-    from cog.results.summary import summary
-
-    _refuse_mixed(found)
-    return summary(found)
-
-
-def _table(found: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
-    """The numbers of a view. A row of the tidy table says itself what it is of."""
-    from cog.results import summary as tables
-
-    if view == "tidy":
-        return found
-    summary = _summary(found)
-    if view == "wide":
-        return tables.wide(found)
-    if view == "ranking":
-        return tables.ranking(summary)
-    return _contrasts(summary, view, baseline)
-
-
-def _contrasts(summary: pd.DataFrame, view: str, baseline: str) -> pd.DataFrame:
-    """Differences to a baseline, or drops; what could not be compared is told on stderr."""
-    from cog.results import differences as contrasts
-
-    found = contrasts.drop(summary) if view == "drop" else contrasts.against(summary, baseline)
-    lacking = contrasts.left_out(summary, found)
-    why = "in1k or the farthest level is missing" if view == "drop" else f"{baseline} has no such"
-    if lacking:
-        more = f" and {len(lacking) - 5:,} more" if len(lacking) > 5 else ""
-        click.echo(f"note: left out, as {why}: {', '.join(lacking[:5])}{more}", err=True)
-    return found
-
-
-def _text(found: pd.DataFrame, view: str, baseline: str, style: str) -> str:
-    """A view as CSV, Markdown or LaTeX."""
-    from cog.results import paper_tables as sheets
-    from cog.results.markup import FORMATS
-    from cog.storage import table_as_csv
-
-    if style == "csv":
-        return table_as_csv(_table(found, view, baseline))
-    summary = _summary(found)
-    if view in ("baseline", "drop"):
-        _contrasts(summary, view, baseline)  # tells what is left out
-    if view == "baseline":
-        return FORMATS[style](sheets.difference_sheets(summary, baseline))
-    views = {"ranking": sheets.ranking_sheets, "drop": sheets.drop_sheets}
-    return FORMATS[style](views.get(view, sheets.accuracy_sheets)(summary))
+    else:
+        shown = view.show(found, baseline or "", say)
+        if file is not None or parquet is None:
+            _write(FORMATS[style or ("markdown" if for_people else "csv")](shown), file)
+        if parquet is not None:
+            _write(as_parquet(shown.numbers), parquet)
+    context.exit(1 if left_out else 0)
 
 
 def _write(content: str | bytes, file: Path | None) -> None:

@@ -105,7 +105,7 @@ def evaluate(
         progress: what watches the run. By default nothing is shown.
 
     Returns:
-        The cells asked for, with the columns of `cog.results.table.COLUMNS`; accuracies in percent.
+        The cells asked for, with the columns of `cog.results.columns`; accuracies in percent.
 
     Raises:
         CogError: whatever stops the run, with what to do about it.

@@ -1,5 +1,6 @@
-"""Views of results and levels for people: one self-contained page, figures, the level explorer.
+"""Pages and figures of results and levels for people.
 
-In: results.csv's rows, the per-class files, levels.csv. Out: HTML that asks no network, SVG, PNG.
-No number comes from anywhere else.
+In: rows of results, accuracies by concept, levels. Out: one HTML page that works without a network
+(build.py), figures for papers (figures.py), the level explorer (explorer.py). Every number comes
+from these files. Read page_data.py first.
 """

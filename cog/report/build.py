@@ -1,8 +1,7 @@
-"""`cog report`: a runs folder to one page, and to figures for papers.
+"""The page of `cog report`, as one file.
 
-In: results, cells, accuracies by concept, levels. Out: HTML that asks no network.
-
-Charts are compiled from Vega-Lite to Vega here: a page that is opened has less to do.
+In: `PageData` and levels. Out: HTML that works without a network. Charts are compiled from
+Vega-Lite to Vega here, so that a browser has less to do.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from cog.levels.table import Levels
 from cog.provenance import cog_version
 from cog.report import charts
 from cog.report.explorer import explorer_data
-from cog.report.page_data import PageData, columns, places_of
+from cog.report.page_data import PageData, as_columns, dataset_labels
 from cog.report.render import render
 from cog.report.theme import PAGE
 from cog.results.files import is_table
@@ -29,7 +28,7 @@ from cog.storage import StoragePath, write_text
 from cog.wordnet.taxonomy import load_taxonomy
 
 CHARTS = ("levels", "few_shot", "ranks", "concepts", "surface", "cost")
-SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # what vl_convert is asked
+SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # that vl_convert compiles
 
 
 def write_page(
@@ -38,8 +37,10 @@ def write_page(
     """Write the page of `data` to `out`; gives `out`.
 
     Args:
+        data: what `read_page_data` gives.
         levels: for the explorer.
-        baseline: the model that differences are to; the best one where none is given.
+        out: the file.
+        baseline: the model that differences are to; None: the best one.
 
     Raises:
         CogError: no model is called `baseline`.
@@ -49,7 +50,7 @@ def write_page(
     page = render(
         "report.html",
         data=page_values(data, baseline),
-        results=columns(data.results),
+        results=as_columns(data.results),
         charts=page_charts(),
         vega=Markup(vega_script()),
         n_models=data.table["model"].nunique(),
@@ -62,19 +63,19 @@ def write_page(
 
 
 def require_model(data: PageData, name: str | None) -> None:
-    """Raise CogError where there is a name, and no model of that name."""
+    """Raise CogError if `name` is given and no model has it."""
     known = sorted(set(data.table["model"]))
     if name is not None and name not in known:
         raise unknown_name("model", name, known)
 
 
 def page_values(data: PageData, baseline: str | None) -> dict[str, Any]:
-    """What the scripts of the page draw from, ready for JSON."""
+    """The data of the page's scripts, ready for JSON."""
     return {
         "baseline": baseline,
-        "places": places_of(data.table),
-        "summary": columns(data.table),
-        "concepts": columns(data.concepts),
+        "places": dataset_labels(data.table),
+        "summary": as_columns(data.table),
+        "concepts": as_columns(data.concepts),
         "classes": data.classes,
         "trials": data.trials,
         "why": data.why,
@@ -98,14 +99,16 @@ def vega_script() -> str:
 
 
 def _sentences(data: PageData) -> list[str]:
-    """Where the numbers come from, in words: what all rows have in common."""
+    """Where the numbers come from: the values of some columns, a line each."""
     results = data.results
-    told = {
+    titles = {
         "protocol": "Protocol", "split": "Split of images", "levels_hash": "Levels",
         "recipe_hash": "Recipe", "cog_version": "cog", "torch_version": "torch",
         "timm_version": "timm",
     }  # fmt: skip
-    values = {text: sorted(set(results[name].dropna().astype(str))) for name, text in told.items()}
+    values = {
+        text: sorted(set(results[name].dropna().astype(str))) for name, text in titles.items()
+    }
     return [f"{text}: {', '.join(found)}" for text, found in values.items() if found]
 
 
@@ -115,7 +118,7 @@ def default_out(runs: StoragePath) -> StoragePath:
 
 
 def default_levels(runs: StoragePath) -> Path | None:
-    """The folder `levels` of runs where there is one; None stands for the official levels.
+    """The folder `levels` of runs if there is one; None means the official levels.
 
     >>> default_levels(Path("no-such-runs")) is None
     True

@@ -1,12 +1,14 @@
 """The charts, as Vega-Lite by Altair: how rows look, never what they hold.
 
-In: rows of a fixed shape (below), as a table or under the name "rows". Out: Altair charts.
+In: rows with the columns that each function names, as a table or under the name "rows". Out: Altair
+charts.
 
-- A page gives its rows while it is read (templates/report_charts.js); a figure for a paper has
-  them inside (cog/report/figures.py). Both are drawn by the same functions.
-- `slot` is 1…8 for a model that stands out, 0 for one of the crowd. A slot has a colour that
-  colour-blind people tell apart, a dash and a shape.
-- A page's colours are CSS variables, so that light, dark and print need no other drawing.
+- A page gives its rows in the browser (templates/report_charts.js); a figure for a paper has them
+  inside (cog/report/figures.py). The same functions draw both.
+- `place` is the dataset as people call it.
+- `slot` is 1…8 for a model that stands out, 0 for all others. Each slot has a dash, a shape, and a
+  colour that colour-blind people can tell apart.
+- The colours of a page are CSS variables, so that light, dark and print need no other drawing.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ _BY_ORDER = alt.EncodingSortField("order", op="min")
 def levels(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin:
     """A line a model over datasets. Rows: model, slot, place, order, value, low, high.
 
-    `order` sorts the places.
+    `order` sorts the datasets.
     """
     x = alt.X("place:O", sort=_BY_ORDER, axis=alt.Axis(title=None, labelAngle=0))
     return _lines(rows, look, x, title, "place", bars=True)
@@ -39,7 +41,7 @@ def levels(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin
 def few_shot(rows: Any, look: Look) -> alt.TopLevelMixin:
     """A line a model over images a class. Rows: as for levels, with shots and `pictures`.
 
-    `pictures` is the number of shots, and for "all" how many there are on average.
+    `pictures` is the number of images a class; for the shots "all", their mean.
     """
     scale = alt.Scale(type="log", base=2, nice=False, padding=14)
     axis = alt.Axis(title="images a class (log scale)", format="d", grid=False)
@@ -88,9 +90,9 @@ def concepts(rows: Any, look: Look) -> alt.TopLevelMixin:
 
 
 def surface(rows: Any, look: Look) -> alt.TopLevelMixin:
-    """A dot a trial of the search; the chosen ones have a ring. Rows: lr, wd, top1, seed, chosen.
+    """A dot a trial of the search; a ring marks the chosen ones. Rows: lr, wd, top1, seed, chosen.
 
-    `top1` is on validation images, in percent.
+    `top1` is in percent of the validation images.
     """
     logarithmic = alt.Scale(type="log", nice=False, padding=14)
     x = alt.X(
@@ -118,7 +120,7 @@ def surface(rows: Any, look: Look) -> alt.TopLevelMixin:
 
 
 def cost(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin:
-    """A mark a model: what it costs against how well it does. Rows: model, slot, cost, value."""
+    """A mark a model: its mean top-1 against its cost. Rows: model, slot, cost, value."""
     hover = _hover()
     x = alt.X(
         "cost:Q", scale=alt.Scale(type="log", nice=False, padding=16),
@@ -153,7 +155,7 @@ def _lines(
     bars: bool = False,
     reverse: bool = False,
 ) -> alt.TopLevelMixin:
-    """Lines of models with a point at each value; the crowd is thin and grey until pointed at."""
+    """Lines of models with a point at each value; slot 0 is thin and grey until pointed at."""
     hover = _hover()
     y = alt.Y(
         "value:Q", scale=alt.Scale(zero=False, nice=False, reverse=reverse, padding=10),
@@ -187,7 +189,7 @@ def _lines(
 
 
 def _rank_axis(title: str | None) -> alt.Axis:
-    """Whole numbers from 1, though the scale has room around them."""
+    """Labels at whole numbers from 1 alone, though the scale has room around them."""
     label = "datum.value < 1 || datum.value % 1 ? '' : format(datum.value, 'd')"
     return alt.Axis(title=title, grid=False, ticks=False, tickMinStep=1, labelExpr=label)
 
@@ -236,7 +238,7 @@ def _shape(look: Look) -> alt.Shape:
 
 
 def _legend(look: Look) -> alt.Legend | None:
-    """Names for slots, or no legend; a name is data, so it stands in a string of the expression."""
+    """Names for slots, or no legend. JSON keeps a name from being code of the expression."""
     if not look.names:
         return None
     return alt.Legend(

@@ -1,8 +1,8 @@
 """The level explorer: levels as a ranked list and as a tree of WordNet, on one page.
 
-In: `Levels`, their taxonomy and, if there are, thumbnails. Out: columns for the scripts of the
-page (templates/explorer*.js), and a page of its own. Every number is one of levels.csv or a count
-of its concepts; names are those of levels.csv, else of WordNet.
+In: `Levels`, their taxonomy and thumbnails, if there are any. Out: columns for the scripts of the
+page (templates/explorer*.js), and a page of its own. Every number comes from levels.csv or counts
+its concepts; names are those of levels.csv, else of WordNet.
 """
 
 from __future__ import annotations
@@ -30,14 +30,17 @@ THUMBNAILS = "levels-thumbnails"  # the folder beside the page
 def explorer_data(
     levels: Levels, taxonomy: Taxonomy, thumbnails: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, Any]:
-    """What explorer.html wants as `explorer`: columns, ready for JSON.
+    """The data of explorer.html: columns, ready for JSON.
 
-    `nodes`: every concept in a level, every seen one, and all above them, sorted by wnid; whatever
-    else speaks of a node gives its position there. `concepts`: the rows of levels.csv in order;
-    `lcs` is −1 where nothing lies above both, `images` is None where unknown. `below`: for each
-    level, then for the seen concepts, how many lie at or below each node.
+    `nodes`: every concept in a level, every seen one, and all above them, sorted by wnid; the other
+    columns refer to nodes by their index there. `concepts`: the rows of levels.csv in order; `lcs`
+    is −1 where nothing lies above both, `images` is None where unknown. `below`: for each level,
+    then for the seen concepts, how many lie at or below each node.
 
-    `taxonomy` is the one that the levels were made with; `thumbnails` has relative URLs by wnid.
+    Args:
+        levels: to be shown.
+        taxonomy: the one that the levels were made with.
+        thumbnails: relative URLs by wnid.
 
     Raises:
         CogError: a wnid that the taxonomy does not know.
@@ -46,43 +49,43 @@ def explorer_data(
     linked = {*table["nearest_wnid"], *table["lcs_wnid"]} - {""}
     wnids = sorted({*table["wnid"], *levels.seen, *linked})
     nodes = taxonomy.with_ancestors(taxonomy.indices(wnids, "these levels").tolist())
-    place = {taxonomy.wnids[node]: at for at, node in enumerate(nodes.tolist())} | {"": -1}
+    index = {taxonomy.wnids[node]: i for i, node in enumerate(nodes.tolist())} | {"": -1}
     groups = [*map(levels.wnids, levels.numbers), levels.seen]
     return {
         "measure": find_measure(levels.recipe["measure"]).title,
         "eligible": levels.report["eligible"],
         "levels": list(levels.numbers),
         "nodes": _node_columns(levels, taxonomy, nodes),
-        "concepts": _concept_columns(table, place),
-        "seen": [place[wnid] for wnid in levels.seen],
+        "concepts": _concept_columns(table, index),
+        "seen": [index[wnid] for wnid in levels.seen],
         "below": _counts_below(taxonomy, nodes, groups),
         "thumbnails": {
-            str(place[wnid]): list(urls) for wnid, urls in (thumbnails or {}).items() if urls
+            str(index[wnid]): list(urls) for wnid, urls in (thumbnails or {}).items() if urls
         },
     }
 
 
-def _concept_columns(table: pd.DataFrame, place: Mapping[str, int]) -> dict[str, list[Any]]:
-    """The columns of levels.csv, with the places of nodes for their wnids."""
+def _concept_columns(table: pd.DataFrame, index: Mapping[str, int]) -> dict[str, list[Any]]:
+    """The columns of levels.csv, with the indices of nodes for their wnids."""
     images = table["images"]
     return {
-        "node": [place[wnid] for wnid in table["wnid"]],
+        "node": [index[wnid] for wnid in table["wnid"]],
         "level": table["level"].tolist(),
         "rank": table["rank"].tolist(),
         "similarity": table["similarity"].tolist(),
-        "nearest": [place[wnid] for wnid in table["nearest_wnid"]],
-        "lcs": [place[wnid] for wnid in table["lcs_wnid"]],
+        "nearest": [index[wnid] for wnid in table["nearest_wnid"]],
+        "lcs": [index[wnid] for wnid in table["lcs_wnid"]],
         "images": images.astype(object).where(images.notna(), None).tolist(),
     }
 
 
 def write_explorer(levels: Levels, out: Path, images: Path | None, progress: Progress) -> Path:
-    """Write the page of the explorer alone to `out`, with thumbnails beside it; return `out`.
+    """Write a page of the explorer alone to `out`, with thumbnails beside it; return `out`.
 
-    `images`: where images are, as `find_images` takes it; none for a page without any.
+    `images`: where images are, as `find_images` takes it; None for a page without images.
 
     Raises:
-        CogError: the WordNet of the levels or the images cannot be read, or `out` not written.
+        CogError: the levels' WordNet or the images cannot be read, or `out` cannot be written.
     """
     if out.is_dir():
         raise CogError(f"{out} is a folder", "name a file with --out, as in --out levels.html")
@@ -102,7 +105,7 @@ def _sample_images(
     levels: Levels, images: Path, beside: Path, progress: Progress
 ) -> dict[str, tuple[str, ...]]:
     """Thumbnails of the concepts in levels and of the seen ones."""
-    from cog.report.thumbnails import make_thumbnails  # brings torch, for seconds
+    from cog.report.thumbnails import make_thumbnails  # imports torch, which takes seconds
 
     wnids = sorted({*levels.table["wnid"], *levels.seen})
     return make_thumbnails(images, wnids, beside / THUMBNAILS, progress)
@@ -130,7 +133,7 @@ def _node_columns(
 
 
 def _other_words(taxonomy: Taxonomy, nodes: NDArray[np.int32]) -> list[str]:
-    """The words of each node but the one that it is named by, with commas between."""
+    """The words of each node except the one in its name, with commas between."""
     lemmas = taxonomy.lemmas
     words: dict[int, list[str]] = {node: [] for node in nodes.tolist()}
     owners = np.repeat(np.arange(len(lemmas.words)), np.diff(lemmas.starts))

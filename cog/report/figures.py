@@ -1,6 +1,7 @@
 """Figures for papers: the charts of the page as SVG or PNG files, made without a browser.
 
-In: `PageData`. Out: a file a figure, of the first probe and the most images a class.
+In: `PageData`. Out: a file a figure, of logistic regression (else of the first probe) with the most
+images a class.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import vl_convert
 
 from cog.report import charts
 from cog.report.build import SCHEMA, require_model
-from cog.report.page_data import PageData, places_of
+from cog.report.page_data import PageData, dataset_labels
 from cog.report.theme import PAPER, Look
+from cog.results.columns import FIT, shots_order
 from cog.results.differences import against
-from cog.results.summary import Z95
-from cog.results.table import shots_order
+from cog.results.summary import Z95, level_means
 from cog.storage import write_bytes, write_text
 
 STAND_OUT = 4
@@ -30,7 +31,7 @@ PIXELS_PER_INCH = 200
 def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None) -> list[Path]:
     """Write each figure to `folder` as `kind`, svg or png; gives the files.
 
-    Differences are to `baseline`, where it is given and has the fit that is drawn.
+    Differences are to `baseline`, if it is given and has results of the fit that is drawn.
 
     Raises:
         CogError: no model is called `baseline`.
@@ -57,7 +58,7 @@ def figures(data: PageData, baseline: str | None) -> Iterator[tuple[str, alt.Top
     names = _stand_out(table, baseline)
     look = replace(PAPER, names=tuple(names))
     slots = {name: slot for slot, name in enumerate(names, 1)}
-    order = {place: at for at, place in enumerate(places_of(table))}
+    order = {label: index for index, label in enumerate(dataset_labels(table))}
     rows = table.assign(
         slot=table["model"].map(slots).fillna(0).astype(int),
         order=table["place"].map(order),
@@ -83,7 +84,7 @@ def _of_one_fit(table: pd.DataFrame) -> pd.DataFrame:
 
 def _stand_out(table: pd.DataFrame, baseline: str | None) -> list[str]:
     """The best models by their mean over levels, and the baseline."""
-    means = level_means(table)
+    means = means_over_levels(table)
     if means.empty:  # no model has every level: by what is there
         means = table.groupby("model")["top1"].mean().sort_values(ascending=False)
     best = [str(name) for name in means.index[:STAND_OUT]]
@@ -91,16 +92,14 @@ def _stand_out(table: pd.DataFrame, baseline: str | None) -> list[str]:
     return best if shown else [*best, str(baseline)]
 
 
-def level_means(table: pd.DataFrame) -> pd.Series[float]:
+def means_over_levels(table: pd.DataFrame) -> pd.Series[float]:
     """Mean top-1 over levels by model, the best first; of models that have every level.
 
-    Those without all classes come last: theirs is an easier task.
+    Models that lack classes come last: their task is easier. `table`: rows of one fit.
     """
-    levels = table[table["dataset"].str.startswith("cog_l")]
-    top1 = levels.pivot(index="model", columns="dataset", values="top1").dropna()
-    means = top1.mean(axis=1).sort_values(ascending=False)
-    whole = levels.groupby("model")["complete"].all()
-    return means[sorted(means.index, key=lambda model: not whole[model])]
+    means = level_means(table).droplevel(list(FIT))
+    best = means[means["has_all"]].sort_values(["complete", "mean"], ascending=False)
+    return best["mean"]
 
 
 def _contrasts(
@@ -122,16 +121,16 @@ def _contrasts(
 def _few_shot(
     table: pd.DataFrame, rows: pd.DataFrame, look: Look
 ) -> Iterator[tuple[str, alt.TopLevelMixin]]:
-    """A figure a dataset, where several numbers of shots are there."""
+    """A figure for each dataset that has results with several numbers of shots."""
     fit = rows.iloc[0]
     own = table[(table["probe"] == fit["probe"]) & (table["solver"] == fit["solver"])]
     slots = dict(zip(rows["model"], rows["slot"], strict=True))
     own = own.assign(slot=own["model"].map(slots).fillna(0).astype(int), value=own["top1"])
-    for place in places_of(own):
-        there = own[own["place"] == place].sort_values(["slot", "pictures"])
+    for label in dataset_labels(own):
+        there = own[own["place"] == label].sort_values(["slot", "pictures"])
         if there["shots"].nunique() > 1:
             shown = there.assign(shots=there["shots"].astype(str))
-            yield f"few-shot-{place}", charts.few_shot(_rows(shown), look)
+            yield f"few-shot-{label}", charts.few_shot(_rows(shown), look)
 
 
 def _costs(rows: pd.DataFrame, look: Look) -> Iterator[tuple[str, alt.TopLevelMixin]]:
@@ -141,7 +140,7 @@ def _costs(rows: pd.DataFrame, look: Look) -> Iterator[tuple[str, alt.TopLevelMi
         gigabytes=("feature_bytes", lambda of_datasets: of_datasets.sum(min_count=1) / 1e9),
         parameters=("parameters", "first"),
     )
-    models = models.assign(value=level_means(rows)).dropna(subset="value").reset_index()
+    models = models.assign(value=means_over_levels(rows)).dropna(subset="value").reset_index()
     titles = {
         "seconds": "seconds to fit the probes (log scale)",
         "gigabytes": "gigabytes of features (log scale)",
@@ -157,14 +156,14 @@ def _costs(rows: pd.DataFrame, look: Look) -> Iterator[tuple[str, alt.TopLevelMi
 def _concepts(
     data: PageData, rows: pd.DataFrame, look: Look
 ) -> Iterator[tuple[str, alt.TopLevelMixin]]:
-    """The best model that accuracies by concept are there of."""
+    """The best of the models with accuracies by concept."""
     fit = rows.iloc[0]
     own = {
         one["model"]: one["top1"]
         for one in data.classes
         if (one["probe"], one["solver"]) == (fit["probe"], fit["solver"])
     }
-    for model in [name for name in level_means(rows).index if name in own][:1]:
+    for model in [name for name in means_over_levels(rows).index if name in own][:1]:
         table = data.concepts.rename(columns={"nearest_name": "nearest", "lcs_name": "lcs"})
         table = table.assign(
             model=model, slot=1, top1=own[model], concept=table["name"],
@@ -180,7 +179,7 @@ _FIELDS = (
 
 
 def _rows(table: pd.DataFrame) -> Any:
-    """Rows inside the chart, as they are: Altair's limit of 5,000 is for data frames alone."""
+    """Rows inside the chart; Altair's limit of 5,000 rows holds only for data frames."""
     own = table[[name for name in _FIELDS if name in table]].astype(object)
     values: Any = own.where(own.notna(), None).to_dict("records")
     return alt.InlineData(values=values)

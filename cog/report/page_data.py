@@ -1,11 +1,11 @@
-"""What a page holds: results, their summary, accuracies by concept and trials, in columns.
+"""What a page shows: results, their summary, accuracies by concept and trials, in columns.
 
 In: a runs folder, levels. Out: values for JSON (`PageData`), each number as the files have it.
 
-- Columns with few distinct values are kept as these and a code a row: 16,200 rows of results are
-  a few megabytes, and a page reads them at once.
-- Accuracies by concept and trials are those of the most images a class (`all` where it is
-  there); by concept they are means over seeds, to four decimals.
+- A column with few distinct values becomes these and a code for each row: so 16,200 rows of results
+  are a few megabytes, which a page reads at once.
+- Accuracies by concept and trials are those with the most images a class (`all`, if there are
+  such); by concept they are means over seeds, to four decimals.
 """
 
 from __future__ import annotations
@@ -23,36 +23,38 @@ import pandas as pd
 
 from cog.levels.table import Levels
 from cog.progress import Notify
-from cog.recipe import IN1K
+from cog.recipe import IN1K, LEVEL
 from cog.results.cells import finished_cells
+from cog.results.columns import KEY, SETTING, dataset_order, shots_order
 from cog.results.files import is_table, read_results
-from cog.results.mixing import refuse_mixed, where
-from cog.results.summary import SETTING, Z95, seen_more, summary, with_ranks
-from cog.results.table import KEY, dataset_order, shots_order, tidy
+from cog.results.mixing import protocol_in, refuse_mixed, where
+from cog.results.summary import Z95, seen_more, summary, with_ranks
+from cog.results.table import tidy
 from cog.storage import StoragePath
 
-KeptCell = tuple[StoragePath, dict[str, Any]]
-"""the file of a cell's accuracies by concept, and what the cell holds"""
+CellOnPage = tuple[StoragePath, dict[str, Any]]
+"""a finished cell: the path of its accuracies by concept, and its content"""
 CONCEPT_COLUMNS = ("wnid", "name", "level", "similarity", "nearest_name", "lcs_name")
 
 
 @dataclass(frozen=True, eq=False)
 class PageData:
-    """What a page shows.
-
-    `results`: a row a cell. `table`: its summary, with `place` (IN-1K, L1, …), `more` (whether
-    the model saw more than ImageNet-1K), `rank` among the complete models,
-    `pictures` a class, and `low` and `high`, 95 % about the mean from seeds and test images.
-    `concepts`, `classes`: of levels.csv, and accuracies by concept in its order; empty, and `why`
-    told, where there are none. `trials`: by model, dataset, probe and solver.
-    """
+    """What a page shows; the names of columns and keys are those that its scripts read."""
 
     results: pd.DataFrame
+    """the tidy table: a row a cell"""
     table: pd.DataFrame
+    """its summary, with `place` (the dataset as people call it: IN-1K, L1, …), `more` (whether the
+    model saw more than ImageNet-1K), `rank` among the complete models, `pictures` (images a class),
+    and `low` and `high`, the 95 % interval of the mean from seeds and test images"""
     concepts: pd.DataFrame
+    """columns of levels.csv; empty where there are no accuracies by concept"""
     classes: list[dict[str, Any]]
+    """accuracies by concept in the order of `concepts`, by model, probe and solver"""
     trials: list[dict[str, Any]]
+    """trials of the search by model, dataset, probe and solver"""
     why: str
+    """why there are no accuracies by concept, for the page"""
 
 
 def read_page_data(
@@ -63,9 +65,11 @@ def read_page_data(
 ) -> PageData:
     """Everything below `runs` that a page shows, joined with levels.
 
-    `runs` may be a results.csv, for a page without concepts and trials. `notify` is told which
-    cells and files are left out, and why. `conditions` choose rows, as in
-    `cog.results.mixing.where`.
+    Args:
+        runs: a folder of runs, or a results.csv for a page without concepts and trials.
+        levels: those that the results are of.
+        notify: takes a line for each cell or file that is left out, and why.
+        conditions: only rows that meet them (see `cog.results.mixing.where`).
 
     Raises:
         CogError: no results there, or results of different protocols, levels or splits.
@@ -79,33 +83,35 @@ def read_page_data(
     concepts, why = levels.table[list(CONCEPT_COLUMNS)], ""
     classes: list[dict[str, Any]] = []
     if others:
-        told = others[0] or "that are not told"
-        why = f"The results are of levels {told}, the levels given are {own}: see --levels."
+        why = (
+            f"The results are of levels {others[0] or 'unknown'}, the levels given are {own}: "
+            "see --levels."
+        )
     else:
         classes = _classes(cells, concepts["wnid"], notify)
-        why = "" if classes else "There are no accuracies by concept beside the results."
+        why = "" if classes else "The results come without accuracies by concept."
     return PageData(results, table, concepts if classes else concepts[:0], classes,
                     _trials(cells), why)  # fmt: skip
 
 
-def place_of(dataset: str) -> str:
-    """What a dataset is called for people.
+def dataset_label(dataset: str) -> str:
+    """What people call a dataset.
 
-    >>> place_of("in1k"), place_of("cog_l3")
+    >>> dataset_label("in1k"), dataset_label("cog_l3")
     ('IN-1K', 'L3')
     """
-    return "IN-1K" if dataset == IN1K else dataset.replace("cog_l", "L")
+    return "IN-1K" if dataset == IN1K else dataset.replace(LEVEL, "L")
 
 
-def places_of(table: pd.DataFrame) -> list[str]:
+def dataset_labels(table: pd.DataFrame) -> list[str]:
     """The datasets of a table, as people call them, in their order."""
-    return [place_of(name) for name in sorted(set(table["dataset"]), key=dataset_order)]
+    return [dataset_label(name) for name in sorted(set(table["dataset"]), key=dataset_order)]
 
 
-def columns(frame: pd.DataFrame) -> dict[str, Any]:
+def as_columns(frame: pd.DataFrame) -> dict[str, Any]:
     """A table as columns for JSON: lists, or distinct `values` and the `codes` of the rows.
 
-    >>> columns(pd.DataFrame({"a": ["x"] * 4, "b": [1.5, 2.5, None, 3.5]}))
+    >>> as_columns(pd.DataFrame({"a": ["x"] * 4, "b": [1.5, 2.5, None, 3.5]}))
     {'a': {'values': ['x'], 'codes': [0, 0, 0, 0]}, 'b': [1.5, 2.5, None, 3.5]}
     """
     return {str(name): _column(frame[name]) for name in frame.columns}
@@ -113,21 +119,21 @@ def columns(frame: pd.DataFrame) -> dict[str, Any]:
 
 def _column(series: pd.Series) -> Any:
     values = [_plain(value) for value in series.tolist()]
-    place = {value: code for code, value in enumerate(dict.fromkeys(values))}
-    if 4 * len(place) > len(values):
+    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    if 4 * len(codes) > len(values):
         return values
-    return {"values": list(place), "codes": [place[value] for value in values]}
+    return {"values": list(codes), "codes": [codes[value] for value in values]}
 
 
 def _plain(value: Any) -> Any:
-    """What JSON knows; None for what is missing."""
+    """A value of a type that JSON has; None where it is missing."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return None
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _table(results: pd.DataFrame) -> pd.DataFrame:
-    """The summary with what a page needs beside it."""
+    """The summary with the other columns of `PageData.table`."""
     table = with_ranks(summary(results))
     images = results.assign(pictures=results["n_train"] / results["n_classes"])
     mean = images.groupby(list(SETTING), as_index=False)["pictures"].mean()
@@ -135,7 +141,7 @@ def _table(results: pd.DataFrame) -> pd.DataFrame:
     few = pd.to_numeric(table["shots"], errors="coerce")
     return table.assign(
         pictures=few.fillna(table["pictures"]),
-        place=table["dataset"].map(place_of),
+        place=table["dataset"].map(dataset_label),
         more=[seen_more(seen) for seen in table["seen_data"]],
         low=table["top1"] - Z95 * table["error"],
         high=table["top1"] + Z95 * table["error"],
@@ -144,11 +150,11 @@ def _table(results: pd.DataFrame) -> pd.DataFrame:
 
 def _results_and_cells(
     runs: StoragePath, notify: Notify, conditions: Sequence[str]
-) -> tuple[pd.DataFrame, list[KeptCell]]:
+) -> tuple[pd.DataFrame, list[CellOnPage]]:
     """The results, and those of their cells that have the most images a class."""
     if is_table(runs):
-        return where(read_results(runs), conditions), []
-    cells = finished_cells(runs, notify=notify)
+        return read_results(runs, conditions), []
+    cells = finished_cells(runs, protocol_in(conditions), notify)
     results = where(tidy(cell["row"] for cell in cells.values()), conditions)
     keys = set(results[list(KEY)].itertuples(index=False, name=None))
     most = max(results["shots"], key=shots_order)
@@ -161,15 +167,15 @@ def _results_and_cells(
 
 
 def _classes(
-    cells: Sequence[KeptCell], wnids: pd.Series[str], notify: Notify
+    cells: Sequence[CellOnPage], wnids: pd.Series[str], notify: Notify
 ) -> list[dict[str, Any]]:
     """Mean top-1 by model, probe and solver for each of `wnids`; None where it was not tested."""
-    position = {wnid: place for place, wnid in enumerate(wnids)}
-    sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(position))))
+    index = {wnid: at for at, wnid in enumerate(wnids)}
+    sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(index))))
     for path, cell in cells:
         row = cell["row"]
         if row["dataset"] == IN1K:
-            continue  # seen concepts have no similarity to the seen ones
+            continue  # the page shows concepts by their similarity to these
         try:
             rows = list(_class_rows(path))
         except (KeyError, TypeError, ValueError):
@@ -177,8 +183,8 @@ def _classes(
             continue
         both = sums[row["model"], row["probe"], row["solver"]]
         for wnid, n_test, top1 in rows:
-            if wnid in position and n_test:
-                both[:, position[wnid]] += top1, 1
+            if wnid in index and n_test:
+                both[:, index[wnid]] += top1, 1
     return [
         {"model": model, "probe": probe, "solver": solver, "top1": _means(total, count)}
         for (model, probe, solver), (total, count) in sums.items()
@@ -201,8 +207,8 @@ def _means(total: Any, count: Any) -> list[float | None]:
     return [None if math.isnan(mean) else mean for mean in means.tolist()]
 
 
-def _trials(cells: Sequence[KeptCell]) -> list[dict[str, Any]]:
-    """Trials of learning rate and weight decay; `chosen` are those that the row has."""
+def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:
+    """Trials of learning rate and weight decay; `chosen` is 1 for the one that the row has."""
     found: dict[tuple[str, ...], dict[str, list[Any]]] = defaultdict(
         lambda: {"lr": [], "wd": [], "top1": [], "seed": [], "chosen": []}
     )
@@ -217,6 +223,6 @@ def _trials(cells: Sequence[KeptCell]) -> list[dict[str, Any]]:
             for name, value in zip(one, values, strict=True):
                 one[name].append(value)
     return [
-        {"model": model, "place": place_of(dataset), "probe": probe, "solver": solver, **lists}
+        {"model": model, "place": dataset_label(dataset), "probe": probe, "solver": solver, **lists}
         for (model, dataset, probe, solver), lists in found.items()
     ]

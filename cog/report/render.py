@@ -13,23 +13,23 @@ from markupsafe import Markup
 def render(template: str, **values: Any) -> str:
     """The page that a template of cog/report/templates makes of `values`.
 
-    Text is escaped; `{{ value | json }}` puts data into a script element, whatever strings it
-    holds; `{{ "name.js" | source }}` puts a file of the templates in as it is.
+    Text is escaped. `{{ value | json }}` puts data into a script element, whatever strings it
+    holds; `{{ "name.js" | source }}` inserts a file of the templates as it is.
 
     Raises:
-        jinja2.UndefinedError: a value that the template wants is missing.
+        jinja2.UndefinedError: a value that the template needs is missing.
     """
     return _environment().get_template(template).render(**values)
 
 
 def as_json(value: Any) -> Markup:
-    """JSON that ends no script element and starts no comment: `<`, `>` and `&` are escaped.
+    """JSON that cannot end a script element or start a comment: `<`, `>` and `&` are escaped.
 
     >>> as_json({"model": "</script><b>"})
     Markup('{"model":"\\\\u003c/script\\\\u003e\\\\u003cb\\\\u003e"}')
 
     Raises:
-        ValueError: NaN or an infinity, which JSON has not.
+        ValueError: NaN or an infinity, which JSON does not have.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":

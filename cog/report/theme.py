@@ -1,4 +1,4 @@
-"""What charts are drawn with: colours that colour-blind people tell apart, sizes, a font."""
+"""Colours, sizes and font of charts; colour-blind people can tell the colours apart."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ SLOTS = 8
 
 @dataclass(frozen=True)
 class Look:
-    """What a chart is drawn with: colours, width in pixels ("container": as wide as there is room).
+    """Colours, sizes and legend of a chart; width and height are in pixels.
 
-    `names`: models that stand out, in the order of their slots, for a legend in the chart; a page
-    has one legend for all charts and gives none.
+    `width`: "container" fills the width that there is. `names`: models that stand out, in the order
+    of their slots, for a legend in the chart; a page has one legend for all charts and gives none.
     """
 
     ground: str

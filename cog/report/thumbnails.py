@@ -1,4 +1,4 @@
-"""Sample images of concepts, small enough to lie beside a page by the thousand."""
+"""Sample images of concepts, so small that thousands of them can lie beside a page."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from cog.storage import clear_partial, write_bytes
 
 SIDE = 96  # pixels
 SAMPLES = 3  # a concept
-TRIES = 9  # images of a concept that are looked at, should some be unreadable
+TRIES = 9  # images of a concept that are tried, as some may be unreadable
 SQUARE = Preprocess(resize=SIDE, crop=SIDE)
 
 
 def make_thumbnails(
     root: Path, wnids: Sequence[str], folder: Path, progress: Progress
 ) -> dict[str, tuple[str, ...]]:
-    """JPEG squares of the first images of each wnid that can be read, written into `folder`.
+    """Write JPEG squares of the first readable images of each wnid into `folder`.
 
-    Gives wnid → their URLs relative to the folder that `folder` is in, of those that have any.
-    What is there already stays, so that a run that was cut off goes on.
+    Gives for each wnid with images their URLs, relative to the parent of `folder`. Thumbnails that
+    are there already stay, so that the same command goes on after an interruption.
 
     Raises:
         CogError: no images of these wnids under `root`, or a disk error while reading them.
@@ -41,13 +41,13 @@ def make_thumbnails(
         wnid: np.arange(min(len(paths), TRIES)) for wnid, paths in listing.paths.items() if paths
     }
     images = choose(listing, rows, "train")
-    places = np.split(np.arange(len(images)), np.cumsum([len(rows[w]) for w in images.wnids])[:-1])
+    groups = np.split(np.arange(len(images)), np.cumsum([len(rows[w]) for w in images.wnids])[:-1])
     clear_partial(folder.glob(".*.partial"))
     pool = ThreadPoolExecutor()
     try:
-        made = pool.map(lambda few: _thumbnails(images, few.tolist(), folder), places)
+        made = pool.map(lambda few: _thumbnails(images, few.tolist(), folder), groups)
         found = {}
-        with progress.bar("thumbnails", len(places), "concepts") as advance:
+        with progress.bar("thumbnails", len(groups), "concepts") as advance:
             for wnid, names in zip(images.wnids, made, strict=True):
                 found[wnid] = tuple(f"{folder.name}/{name}" for name in names)
                 advance(1)
@@ -60,13 +60,13 @@ def make_thumbnails(
 
 
 def _thumbnails(images: ImageList, rows: Sequence[int], folder: Path) -> list[str]:
-    """The file names of the first thumbnails of one concept; made where they are not there."""
+    """The file names of the first thumbnails of one concept; missing ones are made."""
     names: list[str] = []
     for row in rows:
         if len(names) == SAMPLES:
             break
         wnid = images.wnids[images.labels[row]]
-        # An image's own name may hold anything; a digest is safe in any URL and file system.
+        # an image's own name may hold anything; a digest is safe in any URL and file system
         name = f"{wnid}-{hashlib.sha256(images.paths[row].encode()).hexdigest()[:10]}.jpg"
         if not (folder / name).exists():
             try:

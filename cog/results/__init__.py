@@ -1,5 +1,5 @@
-"""One row a result: cells, tables, summaries, differences, tables for papers.
+"""One row a result: cells, the table of all, and views of it.
 
-In: cells/*.json, or a table that was written before. Out: one tidy table (table.py, read first)
-and views of it.
+In: the files of finished cells, or a table that was written before. Out: results.csv, summaries,
+differences, tables for papers, comparisons of runs. Read columns.py first, then table.py.
 """

@@ -1,16 +1,20 @@
-"""The files of finished cells: written, read, and refused by name."""
+"""The files of finished cells: written, read, and left out where they are no results.
+
+A cell that cannot be used (cut short, of another protocol, one of two with one key) is left out,
+and the user reads which and why: no rule could say the right one of two.
+"""
 
 from __future__ import annotations
 
 import json
+import reprlib
 from collections import Counter
 from collections.abc import Mapping
-from types import NoneType
 from typing import Any
 
 from cog.errors import CogError
 from cog.progress import Notify
-from cog.results.table import COLUMNS, KEY, NUMBERS
+from cog.results.columns import KEY, columns
 from cog.storage import StoragePath, write_text
 
 
@@ -35,9 +39,9 @@ def finished_cells(
 
     Args:
         runs: the folder of `cog evaluate --out`.
-        protocol: cells of others are left out; without it, those of all but the most frequent one
-            (of equals, the last by name).
-        notify: who is told of each cell that is left out, by the name of its file, and why.
+        protocol: only cells of this protocol; without it, those of the most frequent one (of
+            equals, the last by name).
+        notify: takes a line for each cell that is left out: its file, and why.
 
     Raises:
         CogError: no cells there that can be used.
@@ -50,7 +54,7 @@ def finished_cells(
     for path, row in rows.items():
         if row["protocol"] != protocol:
             problems[path] = f"is of protocol {row['protocol']}, not {protocol}"
-    problems |= _twice({path: row for path, row in rows.items() if path not in problems})
+    problems |= _same_keys({path: row for path, row in rows.items() if path not in problems})
     for path, problem in sorted(problems.items(), key=lambda item: str(item[0])):
         if notify:
             notify(f"{path} {problem}: left out")
@@ -81,34 +85,20 @@ def _read_cells(
 
 
 def _problem(cell: Mapping[str, Any]) -> str | None:
-    """What keeps a cell from being a row of the results, if anything does."""
+    """Why a cell cannot be a row of the results; None where it can."""
     kinds = {"hashes": dict, "row": dict, "trials": list}
     if any(not isinstance(cell.get(name), kind) for name, kind in kinds.items()):
         return f"is no cell of {', '.join(kinds)}"
-    row = cell["row"]
-    for name in ("model", "dataset", "probe", "solver", "protocol"):
-        if not isinstance(row.get(name), str) or not row[name]:
-            return f"has no {name}"
-    if type(row.get("seed")) is not int:
-        return "has no seed"
-    if row.get("shots") != "all" and type(row.get("shots")) is not int:
-        return "has no shots"
-    return _odd_value(row)
+    for column in columns():
+        value = cell["row"].get(column.name)
+        if column.needed and value in (None, ""):
+            return f"has no {column.name}"
+        if value is not None and not column.kind.fits(value):
+            return f"has {reprlib.repr(value)} as {column.name}, not {column.kind.expected}"
+    return None
 
 
-def _odd_value(row: Mapping[str, Any]) -> str | None:
-    """What a row has that its column cannot hold, if anything."""
-    for name in NUMBERS:
-        if type(row.get(name)) not in (int, float, NoneType):
-            return f"has no number as {name}"
-    for name in COLUMNS:
-        if isinstance(row.get(name), list | dict):
-            return f"has no single {name}"
-    top1 = row.get("top1")
-    return "has no top1" if top1 is None or not 0 <= top1 <= 100 else None
-
-
-def _twice(rows: Mapping[StoragePath, Mapping[str, Any]]) -> dict[StoragePath, str]:
+def _same_keys(rows: Mapping[StoragePath, Mapping[str, Any]]) -> dict[StoragePath, str]:
     """The files that have the key of another, and which that is."""
     files: dict[tuple[Any, ...], list[StoragePath]] = {}
     for path, row in rows.items():

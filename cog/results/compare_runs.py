@@ -1,4 +1,7 @@
-"""Two runs side by side: which numbers moved, by how much, and whether that is more than noise."""
+"""Two sets of results compared: which numbers moved, by how much, and whether beyond noise.
+
+In: two tidy tables (cog/results/table.py). Out: a row for each mean over seeds, with its verdict.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
-from cog.results.table import KEY, as_text
+from cog.results.columns import KEY, SETTING, causes
+from cog.results.table import as_text
 
 Floats = NDArray[np.floating]
 
-NUMBER = tuple(name for name in KEY if name != "seed")
-"""what one number of a comparison is of: it is a mean over seeds"""
-CAUSES = (
-    "protocol", "recipe_hash", "levels_hash", "split_hash", "features_hash", "model_fingerprint",
-    "split", "n_classes", "n_train", "n_validation", "n_test", "n_unreadable", "dim", "precision",
-    "dtype", "products", "trials_per_round", "shots_validation", "device", "cog_version",
-    "torch_version", "timm_version",
-)  # fmt: skip
-"""columns of the results that tell how a number was made"""
 EQUAL, WITHIN, MORE = "equal", "within noise", "more than noise"
 ONLY_FIRST, ONLY_SECOND = "only in the first", "only in the second"
 _LEVEL = 0.95
@@ -32,13 +27,13 @@ _ROUNDING = 1e-9  # 72.4 − 72.1 is a little more than 0.3
 
 @dataclass(frozen=True)
 class Cause:
-    """A column that tells how numbers were made, and in which the two runs differ."""
+    """A column that says how numbers were made, and in which the two runs differ."""
 
     column: str
     changes: tuple[tuple[str, str], ...]
-    """the different (first, second) that are found, the most frequent first"""
+    """the values (first, second) that differ, the most frequent pair first"""
     rows: int
-    """how many rows of both runs they are in"""
+    """how many rows differ"""
 
 
 @dataclass(frozen=True)
@@ -46,12 +41,12 @@ class RunComparison:
     """What `compare_runs` found."""
 
     numbers: pd.DataFrame
-    """a row a number: `NUMBER`, seeds, first, second, difference, noise, verdict; those that moved
-    the most come first. Top-1, difference and noise are in percent points."""
+    """a row a mean over seeds: `SETTING`, seeds, first, second, difference, noise, verdict; those
+    that moved the most come first. Top-1, difference and noise are in percent points."""
     missing: pd.DataFrame
     """the rows that one of the two lacks: `KEY`, top1, verdict"""
     causes: tuple[Cause, ...]
-    """what differs in how the numbers were made, in the order of `CAUSES`"""
+    """what differs in how the numbers were made, in the order of `cog.results.columns.causes`"""
     rows: int
     """how many rows are in both"""
 
@@ -64,7 +59,7 @@ class RunComparison:
 
     def table(self) -> pd.DataFrame:
         """The numbers, and below them those that one of the two lacks, with its count of seeds."""
-        by = [*NUMBER, "verdict"]
+        by = [*SETTING, "verdict"]
         grouped = self.missing.groupby(by, sort=False, as_index=False)
         lacking = grouped.agg(seeds=("seed", "size"), top1=("top1", "mean"))
         for name, verdict in (("first", ONLY_FIRST), ("second", ONLY_SECOND)):
@@ -82,12 +77,12 @@ def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> RunComparison:
     - within noise, if |difference| ≤ √(a² + b²): a is the half width of the paired t interval at
       95 % over the seeds (0 with one seed), b joins the bootstrap intervals over test images,
       `top1_low` and `top1_high`, on the sides where the two numbers face each other;
-    - more than noise otherwise, and so is every difference where nothing tells the noise.
+    - more than noise otherwise, and so is every difference where the noise is not known.
 
-    b takes the two sets of test images for independent. They mostly are the same ones, so that
-    the noise is told too large rather than too small. Nothing is corrected for how many numbers
-    are compared. Source of b: Newcombe, Statistics in Medicine 17 (1998) 873, method 10, which
-    squares and adds such sides; there of Wilson's intervals.
+    b treats the two sets of test images as independent. They mostly are the same ones, so that b
+    is too large rather than too small. Nothing is corrected for how many numbers are compared.
+    Source of b: Newcombe, Statistics in Medicine 17 (1998) 873, method 10, which squares and adds
+    such sides of Wilson's intervals.
 
     Args:
         first: as `cog.results.table.tidy` gives it.
@@ -115,13 +110,13 @@ def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> RunComparison:
 def rename_models(
     first: pd.DataFrame, second: pd.DataFrame, names: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Call models of `first` as those of `second` that they are to be compared with.
+    """Rename models of `first` like those of `second` that they are compared with.
 
-    With {"old": "new"}, old of the first meets new of the second; new of the first and old of the
-    second are left out, so that both may even be of one folder.
+    With {"old": "new"}, old of the first is compared with new of the second. New of the first and
+    old of the second are left out, so that both may come from one folder.
 
     Raises:
-        CogError: a model is unknown, or two are to be called the same.
+        CogError: a model is unknown, or two would get the same name.
     """
     if len(set(names.values())) < len(names):
         raise CogError(
@@ -143,10 +138,10 @@ def rename_models(
 
 
 def _numbers(both: pd.DataFrame) -> pd.DataFrame:
-    """A row a number, those that moved the most first."""
+    """A row a mean over seeds, those that moved the most first."""
     change = both["top1_second"] - both["top1_first"]
     rows = both.assign(difference=change, equal=change == 0)
-    grouped = rows.groupby(list(NUMBER), sort=False)
+    grouped = rows.groupby(list(SETTING), sort=False)
     ends = [f"top1{end}_{run}" for run in ("first", "second") for end in ("", "_low", "_high")]
     means = grouped[ends].mean()
     difference = grouped["difference"].mean()
@@ -174,7 +169,7 @@ def _seed_noise(deviation: Floats, seeds: NDArray[np.integer]) -> Floats:
 
 
 def _image_noise(means: pd.DataFrame, rises: NDArray[np.bool_]) -> Floats:
-    """How far two numbers may come to meet within their intervals over images; 0 if untold."""
+    """The noise of a difference from the intervals over test images; 0 where there are none."""
     sides = {}
     for run in ("first", "second"):
         down = means[f"top1_{run}"] - means[f"top1_low_{run}"]
@@ -193,15 +188,15 @@ def _rows_beyond(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def _causes(both: pd.DataFrame) -> tuple[Cause, ...]:
-    causes = []
-    for column in CAUSES:
+    found = []
+    for column in (column.name for column in causes()):
         texts = [both[f"{column}_{run}"].map(as_text) for run in ("first", "second")]
         pairs = [text.where(text != "", "none") for text in texts]
         changes = Counter((one, two) for one, two in zip(*pairs, strict=True) if one != two)
         if changes:
             ordered = tuple(change for change, _ in changes.most_common())
-            causes.append(Cause(column, ordered, changes.total()))
-    return tuple(causes)
+            found.append(Cause(column, ordered, changes.total()))
+    return tuple(found)
 
 
 def _models(table: pd.DataFrame) -> str:

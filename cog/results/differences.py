@@ -1,4 +1,4 @@
-"""What models differ in: points to a baseline, and from ImageNet-1K to the farthest level.
+"""By how much models differ: from a baseline, and from ImageNet-1K to the farthest level.
 
 In: the `summary` of cog/results/summary.py. Out: a row a comparison; accuracies in percent.
 """
@@ -9,24 +9,25 @@ import numpy as np
 import pandas as pd
 
 from cog.errors import CogError, unknown_name
-from cog.recipe import IN1K
-from cog.results.summary import FIT, SETTING, joined_error
-from cog.results.table import dataset_order, sort_rows
+from cog.recipe import IN1K, level_number
+from cog.results.columns import FIT, SETTING, dataset_order
+from cog.results.summary import joined_error
+from cog.results.table import sort_rows
 
 
 def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Each row beside that of the model `baseline` with the same dataset, probe, solver and shots.
 
     Columns: `SETTING`, `top1`, `baseline_top1`, `difference` in points, `log_odds_ratio`, `error`,
-    `significant`. Rows that the baseline has not are left out.
+    `significant`. Rows for which the baseline has no result are left out.
 
-    - With p and q the shares that the model and the baseline get right, log_odds_ratio is
-      ln(p / (1 − p)) − ln(q / (1 − q)); 0 and 1 are taken for half an image more or less.
+    - log_odds_ratio is ln(p / (1 − p)) − ln(q / (1 − q)), where p and q are the shares of test
+      images that the model and the baseline get right. A share of 0 or 1 is moved by half an image.
     - error = √(error² + baseline's error²), as if the two were independent. They share the test
-      images, and mostly fail on the same ones: the true error is smaller, this one is careful.
-    - significant: |difference| > t · error, with t the 97.5 % quantile of Student's distribution
-      for the degrees of freedom of Welch and Satterthwaite: few seeds tell little of their spread,
-      test images count as infinitely many (then t is 1.96). Missing where the error is not known.
+      images, and mostly fail on the same ones: the true error is smaller.
+    - significant: |difference| > t · error, with t the 97.5 % quantile of Student's distribution.
+      Its degrees of freedom are those of Welch and Satterthwaite, with infinitely many for test
+      images; without an error over seeds t is 1.96. Missing where the error is not known.
       Source: Welch, Biometrika 34 (1947) 28.
 
     Raises:
@@ -55,10 +56,10 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
 
 
 def _t95(table: pd.DataFrame) -> pd.Series[float]:
-    """How many errors of a difference are its 95 % interval, from the freedom of its parts."""
+    """The 97.5 % quantile of Student's t for each difference, by Welch and Satterthwaite."""
     from scipy.stats import t
 
-    parts = pd.Series(0.0, index=table.index)  # Σ e⁴ / ν over the two errors of seeds
+    parts = pd.Series(0.0, index=table.index)  # Σ e⁴ / ν over both errors from seeds
     for side in ("", "baseline_"):
         errors = table[f"{side}se"].fillna(0)
         parts += errors**4 / (table[f"{side}seeds"] - 1).clip(lower=1)
@@ -68,7 +69,7 @@ def _t95(table: pd.DataFrame) -> pd.Series[float]:
 
 
 def _log_odds(top1: pd.Series[float], n_test: pd.Series[float]) -> pd.Series[float]:
-    """ln(p / (1 − p)) of percents; p is kept half a test image from 0 and 1."""
+    """ln(p / (1 − p)) of percentages; p stays half a test image away from 0 and 1."""
     half = 50 / n_test
     share = top1.clip(half, 100 - half) / 100
     return pd.Series(np.log(share / (1 - share)), index=top1.index)
@@ -78,13 +79,14 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
     """What each model loses from in1k to the farthest level of the table.
 
     Columns: probe, solver, shots, model; `in1k` and `far`, its top-1 there; `level`, which that is;
-    `points`, in1k − far; `percent`, of in1k; `error` of the points, from both errors, which are
-    independent: the images are others. Models without one of the two are left out.
+    `points`, in1k − far; `percent`, points in percent of in1k; `error` of the points, from both
+    errors, which are independent: the test images differ. Models without one of the two are left
+    out.
 
     Raises:
         CogError: no model has results on in1k and on a level.
     """
-    levels = [name for name in summary["dataset"].unique() if name.startswith("cog_l")]
+    levels = [name for name in summary["dataset"].unique() if level_number(name) is not None]
     level = max(levels, key=dataset_order, default="")
     index = [*FIT, "model"]
     columns = [*index, "top1", "error"]
@@ -98,7 +100,7 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "level": level,
-            IN1K: both["top1"],
+            "in1k": both["top1"],
             "far": both["top1_far"],
             "points": both["top1"] - both["top1_far"],
             "percent": 100 * (both["top1"] - both["top1_far"]) / both["top1"],
@@ -109,10 +111,11 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def left_out(summary: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
-    """What `against` or `drop` could not compare: `model dataset probe solver shots`, or without
-    the dataset.
+    """What `against` or `drop` could not compare: `model dataset probe solver shots`.
+
+    For `drop`, which is of all datasets, without the dataset.
     """
     keys = [name for name in SETTING if name in contrasts]
-    told = {tuple(row) for row in contrasts[keys].astype(str).to_numpy()}
+    compared = {tuple(row) for row in contrasts[keys].astype(str).to_numpy()}
     asked = dict.fromkeys(tuple(row) for row in summary[keys].astype(str).to_numpy())
-    return [" ".join(row) for row in asked if row not in told]
+    return [" ".join(row) for row in asked if row not in compared]

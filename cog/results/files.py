@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,14 +12,16 @@ import pandas as pd
 from cog.errors import CogError
 from cog.progress import Notify
 from cog.results.cells import finished_cells
-from cog.results.table import COLUMNS, KEY, NUMBERS, _tidy, tidy
+from cog.results.columns import columns
+from cog.results.mixing import protocol_in, where
+from cog.results.table import tidy, tidy_table
 from cog.storage import StoragePath, table_as_csv, write_text
 
 
 def fold(
     runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
 ) -> pd.DataFrame:
-    """Every finished cell below the folder `runs` as one table, a row a cell, in a fixed order.
+    """Every finished cell below the folder `runs` as a row of one tidy table.
 
     Args and errors are those of `finished_cells`.
     """
@@ -35,26 +38,36 @@ def write_results(
 
 
 def read_results(
-    path: StoragePath, protocol: str | None = None, notify: Notify | None = None
+    path: StoragePath, conditions: Sequence[str] = (), notify: Notify | None = None
 ) -> pd.DataFrame:
-    """The tidy table of a folder of runs (see `fold`), or of a file that was written from one.
+    """The tidy table of a folder of runs, or of a file that was written from one.
+
+    Args:
+        path: the folder, or a file of CSV or Parquet.
+        conditions: only rows that meet them (see `where`). Of a folder, the cells of the protocol
+            that they ask for are read.
+        notify: takes a line for each cell that is left out.
 
     Raises:
-        CogError: nothing there, or no table of results.
+        CogError: nothing there, no table of results, or no row that meets the conditions.
     """
-    if not is_table(path):
-        return fold(path, protocol, notify)
+    if is_table(path):
+        return where(_read_table(path), conditions)
+    return where(fold(path, protocol_in(conditions), notify), conditions)
+
+
+def _read_table(path: StoragePath) -> pd.DataFrame:
     if not path.is_file():
         raise CogError(f"no file {path}", "give a folder of runs, or its results.csv")
     try:
         raw = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
-        known = raw.reindex(columns=list(COLUMNS))
+        known = raw.reindex(columns=[column.name for column in columns()])
         if raw.empty:
             raise ValueError("it has no rows")
-        needed = known[[*KEY, "top1", "protocol"]]
-        if (needed.isna() | (needed == "")).any(axis=None):
-            raise ValueError("a result without its key, its accuracy or its protocol")
-        return _tidy(known)
+        needed = [column.name for column in columns() if column.needed]
+        if (known[needed].isna() | (known[needed] == "")).any(axis=None):
+            raise ValueError(f"a row without one of {', '.join(needed)}")
+        return tidy_table(known)
     except (ValueError, pd.errors.ParserError) as error:
         raise CogError(
             f"{path} is no table of results: {error}",
@@ -63,14 +76,15 @@ def read_results(
 
 
 def is_table(path: StoragePath) -> bool:
-    """Whether a path is that of a table that was written, by its ending; else it is a folder's."""
+    """Whether a path is that of a file with a table, by its ending; else it is a folder's."""
     return path.suffix in _READERS
 
 
 def _read_csv(file: io.BytesIO) -> pd.DataFrame:
     """CSV with text as it stands (a model may be called NA) and every digit of a number."""
     raw = pd.read_csv(file, dtype=str, keep_default_na=False)
-    return raw.assign(**{name: _numbers(raw[name]) for name in NUMBERS if name in raw})
+    numeric = [column.name for column in columns() if column.kind.numeric and column.name in raw]
+    return raw.assign(**{name: _numbers(raw[name]) for name in numeric})
 
 
 def _numbers(texts: pd.Series[str]) -> pd.Series[Any]:
@@ -97,7 +111,7 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 
 
 def _need_pyarrow() -> None:
-    """Raises CogError where pyarrow is not installed."""
+    """Raise CogError where pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         raise CogError(
             "Parquet needs pyarrow, which is not installed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -105,9 +105,3 @@ def escape_latex(text: str) -> str:
     """
     escaped = "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
     return re.sub(r"([-'`])(?=\1)", r"\1{}", escaped)
-
-
-FORMATS: dict[str, Callable[[Sequence[Sheet]], str]] = {
-    "markdown": to_markdown,
-    "latex": to_latex,
-}

@@ -1,22 +1,34 @@
-"""What may stand together in one table, and what differs where it may not."""
+"""Which rows may stand together in one table, and what differs where they may not."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from cog.errors import CogError, unknown_name
-from cog.results.table import COLUMNS, as_text, dataset_order
+from cog.results.columns import causes, dataset_order
+from cog.results.table import as_text
 
-WHOLE = ("protocol", "recipe_hash", "levels_hash", "shots_validation")
-"""columns that have one value in all rows of one table; the last where it is set"""
 
-OF_DATASET = ("split_hash", "n_classes", "n_test")
-"""columns that have one value in all rows of a dataset"""
+@dataclass(frozen=True)
+class _Values:
+    """The values of a column, and the models that have each; the value of most models first."""
 
-Shares = list[tuple[str, tuple[str, ...]]]
+    column: str
+    where: str
+    """the column, and the dataset where that matters"""
+    models: dict[str, tuple[str, ...]]
+
+    def __str__(self) -> str:
+        """`split_hash of in1k differs: 03dc (dino, moco), 92a4 (clip)`."""
+        parts = []
+        for value, models in self.models.items():
+            more = f" and {len(models) - 3} more" if len(models) > 3 else ""
+            parts.append(f"{value or 'nothing'} ({', '.join(models[:3])}{more})")
+        return f"{self.where} differs: {', '.join(parts)}"
 
 
 def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
@@ -34,8 +46,8 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         column = name.removesuffix("!")
         if not equals:
             raise CogError(f"no condition: {condition!r}", "write COLUMN=VALUE or COLUMN!=VALUE")
-        if column not in COLUMNS:
-            raise unknown_name("column", column, COLUMNS)
+        if column not in results:
+            raise unknown_name("column", column, results.columns.tolist())
         values = results[column].map(as_text)
         if value not in set(values):
             raise unknown_name(column, value, sorted(set(values)))
@@ -50,15 +62,26 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     return results[kept].reset_index(drop=True)
 
 
+def protocol_in(conditions: Sequence[str]) -> str | None:
+    """The protocol that conditions ask for; None where they ask for none, or for several.
+
+    >>> protocol_in(["model=dino", "protocol=cog-1"])
+    'cog-1'
+    """
+    name = "protocol="
+    asked = {text.removeprefix(name) for text in conditions if text.startswith(name)}
+    return asked.pop() if len(asked) == 1 else None
+
+
 def differences_of_protocol(results: pd.DataFrame) -> list[str]:
-    """What keeps rows from being put together: each column that differs, with values and models."""
-    return [_told(where_it_is, shares) for where_it_is, _, shares in _mixed(results)]
+    """What keeps rows from standing in one table: each column that differs, values and models."""
+    return [str(values) for values in _mixed(results)]
 
 
 def notes_of_protocol(results: pd.DataFrame) -> list[str]:
-    """What differs between rows that may yet be put together: the precision of the networks."""
-    shares = _shares(results, "precision")
-    return [_told("precision", shares)] if len(shares) > 1 else []
+    """What differs between rows that may stand in one table: the precision of the networks."""
+    values = _values(results, "precision")
+    return [str(values)] if len(values.models) > 1 else []
 
 
 def refuse_mixed(results: pd.DataFrame) -> None:
@@ -73,8 +96,7 @@ def refuse_mixed(results: pd.DataFrame) -> None:
         return
     left, conditions = results, list[str]()
     while mixed := _mixed(left):
-        _, column, shares = mixed[0]
-        new = _without_the_fewer(column, shares)
+        new = _without_the_fewer(mixed[0])
         left, conditions = where(left, new), conditions + new
     typed = " ".join(f"--where {shlex.quote(condition)}" for condition in conditions)
     raise CogError(
@@ -83,45 +105,39 @@ def refuse_mixed(results: pd.DataFrame) -> None:
     )
 
 
-def _mixed(results: pd.DataFrame) -> list[tuple[str, str, Shares]]:
-    """Each column that has several values where it must have one: where that is, name, values."""
-    places = [(column, column, results) for column in WHOLE]
+def _mixed(results: pd.DataFrame) -> list[_Values]:
+    """Each column that has several values where it must have one."""
+    found = []
+    for column in causes():
+        if column.same_in == "a table":
+            found.append(_values(results, column.name))
+        elif column.same_in == "rows that have it":
+            found.append(_values(results[results[column.name] != ""], column.name))
     for dataset in sorted(results["dataset"].unique(), key=dataset_order):
         rows = results[results["dataset"] == dataset]
-        places += [(f"{column} of {dataset}", column, rows) for column in OF_DATASET]
-    found = []
-    for where_it_is, column, rows in places:
-        shares = _shares(rows, column)
-        if column == "shots_validation":  # not set where all images train
-            shares = [share for share in shares if share[0]]
-        if len(shares) > 1:
-            found.append((where_it_is, column, shares))
-    return found
+        found += [
+            _values(rows, column.name, f" of {dataset}")
+            for column in causes()
+            if column.same_in == "a dataset"
+        ]
+    return [values for values in found if len(values.models) > 1]
 
 
-def _shares(rows: pd.DataFrame, column: str) -> Shares:
-    """The values of a column and the models that have them, that of most models first."""
+def _values(rows: pd.DataFrame, column: str, of: str = "") -> _Values:
     models: dict[str, set[str]] = {}
     for model, value in set(zip(rows["model"], rows[column], strict=True)):
         models.setdefault(as_text(value), set()).add(model)
-    shares = [(value, tuple(sorted(names))) for value, names in models.items()]
-    return sorted(shares, key=lambda share: (-len(share[1]), share[0]))
+    shares = sorted(models.items(), key=lambda share: (-len(share[1]), share[0]))
+    return _Values(column, column + of, {value: tuple(sorted(names)) for value, names in shares})
 
 
-def _told(name: str, shares: Shares) -> str:
-    """`split_hash of in1k differs: 03dc (dino, moco), 92a4 (clip)`."""
-    told = []
-    for value, models in shares:
-        more = f" and {len(models) - 3} more" if len(models) > 3 else ""
-        told.append(f"{value or 'nothing'} ({', '.join(models[:3])}{more})")
-    return f"{name} differs: {', '.join(told)}"
-
-
-def _without_the_fewer(column: str, shares: Shares) -> list[str]:
+def _without_the_fewer(mixed: _Values) -> list[str]:
     """Conditions that leave one value of a column: by model where that is short, else by value."""
-    (_, kept), *others = shares
+    (_, kept), *others = mixed.models.items()
     conditions = []
     for value, models in others:
         by_model = len(models) <= 3 and not set(models) & set(kept)
-        conditions += [f"model!={name}" for name in models] if by_model else [f"{column}!={value}"]
+        conditions += (
+            [f"model!={name}" for name in models] if by_model else [f"{mixed.column}!={value}"]
+        )
     return conditions

@@ -1,8 +1,7 @@
 """Tables for people: rows are models, columns datasets, a sheet a probe × solver × shots.
 
 In: the `summary` of cog/results/summary.py. Out: sheets, which cog/results/markup.py writes.
-
-- † stands behind models that have seen more than ImageNet-1K, ‡ behind those without all classes.
+† marks models that have seen more than ImageNet-1K, ‡ those that lack classes of a dataset.
 """
 
 from __future__ import annotations
@@ -12,12 +11,23 @@ from typing import Any
 import pandas as pd
 
 from cog.recipe import IN1K
-from cog.results.differences import against, drop
+from cog.results.columns import FIT, SETTING, dataset_order
 from cog.results.markup import Entry, Sheet
-from cog.results.summary import FIT, SETTING, seen_more, with_ranks
-from cog.results.table import dataset_order, sort_rows
+from cog.results.summary import seen_more, with_ranks
+from cog.results.table import sort_rows
 
 MORE, PARTIAL, ABSENT = "†", "‡", "–"
+
+
+def fit_title(fit: Any) -> str:
+    """What a fit, the values of `FIT`, is called above its table.
+
+    >>> fit_title(("logreg", "sgd", "all")), fit_title(("knn", "exact", 1))
+    ('logreg-sgd, all images', 'knn-exact, 1 image a class')
+    """
+    probe, solver, shots = fit
+    images = {"all": "all images", 1: "1 image a class"}
+    return f"{probe}-{solver}, {images.get(shots, f'{shots} images a class')}"
 
 
 def accuracy_sheets(summary: pd.DataFrame) -> list[Sheet]:
@@ -29,21 +39,22 @@ def accuracy_sheets(summary: pd.DataFrame) -> list[Sheet]:
 
 
 def ranking_sheets(summary: pd.DataFrame) -> list[Sheet]:
-    """The place of each model on each dataset."""
+    """The rank of each model on each dataset."""
     table = with_ranks(summary)
     texts = table["rank"].astype("string").fillna(ABSENT)
-    note = "StoragePath by mean top-1 among complete models, 1 is best."
+    note = "Rank by mean top-1 among complete models, 1 is best."
     return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
 
 
-def difference_sheets(summary: pd.DataFrame, baseline: str) -> list[Sheet]:
+def difference_sheets(
+    summary: pd.DataFrame, differences: pd.DataFrame, baseline: str
+) -> list[Sheet]:
     """Points above the baseline ± their error, and the log-odds ratio; bold is more than noise.
 
-    Raises:
-        CogError: no such baseline (see `against`).
+    `differences`: what `against` gives for the summary and the baseline.
     """
     seen = summary[[*SETTING, "seen_data", "complete"]]
-    table = against(summary, baseline).merge(seen, on=list(SETTING), how="left")
+    table = differences.merge(seen, on=list(SETTING), how="left")
     texts = [
         f"{_with_error(_signed(row['difference']), row['error'])} "
         f"({_signed(row['log_odds_ratio'])})"
@@ -56,16 +67,14 @@ def difference_sheets(summary: pd.DataFrame, baseline: str) -> list[Sheet]:
     return _grids(table.assign(text=texts, bold=table["significant"]), note)
 
 
-def drop_sheets(summary: pd.DataFrame) -> list[Sheet]:
-    """What each model loses from in1k to the farthest level; none is best: a poor one loses little.
+def drop_sheets(summary: pd.DataFrame, drops: pd.DataFrame) -> list[Sheet]:
+    """What each model loses from in1k to the farthest level.
 
-    Raises:
-        CogError: no model has both (see `drop`).
+    No entry is bold: a poor model may lose little. `drops`: what `drop` gives for the summary.
     """
-    losses = drop(summary)
     note = "Top-1 in percent; points ± their error from seeds and test images."
     sheets = []
-    for fit, table in losses.groupby(list(FIT), sort=False):
+    for fit, table in drops.groupby(list(FIT), sort=False):
         level = table["level"].iloc[0]
         both = summary[summary["dataset"].isin([IN1K, level])]
         marks, notes = _marks(both.merge(table[[*FIT, "model"]]))
@@ -80,7 +89,7 @@ def drop_sheets(summary: pd.DataFrame) -> list[Sheet]:
             for row in _rows(table)
         )
         header = ("model", IN1K, level, "change in points", "in percent")
-        sheets.append(Sheet(_title(fit), header, rows, (note, *notes)))
+        sheets.append(Sheet(fit_title(fit), header, rows, (note, *notes)))
     return sheets
 
 
@@ -103,7 +112,7 @@ def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:
             (Entry(model + marks[model]), *(own.get(name, Entry(ABSENT)) for name in datasets))
             for model, own in entries.items()
         )
-        sheets.append(Sheet(_title(fit), ("model", *datasets), rows, (note, *notes)))
+        sheets.append(Sheet(fit_title(fit), ("model", *datasets), rows, (note, *notes)))
     return sheets
 
 
@@ -120,21 +129,13 @@ def _marks(group: pd.DataFrame) -> tuple[dict[str, str], tuple[str, ...]]:
     }
     notes = []
     if more:
-        told = ", ".join(f"{model} ({seen[model]})" for model in more)
-        notes.append(f"{MORE} learnt from other data than ImageNet-1K alone: {told}.")
+        named = ", ".join(f"{model} ({seen[model]})" for model in more)
+        notes.append(f"{MORE} has seen other data than ImageNet-1K alone: {named}.")
     if partial:
-        notes.append(
-            f"{PARTIAL} a dataset lacks classes: an easier task, that gets no place there."
-        )
+        notes.append(f"{PARTIAL} lacks classes of a dataset: an easier task, and no rank there.")
     if unknown:
-        notes.append(f"What was learnt from is not known of {', '.join(unknown)}.")
+        notes.append(f"The training data is not known of {', '.join(unknown)}.")
     return marks, tuple(notes)
-
-
-def _title(fit: Any) -> str:
-    probe, solver, shots = fit
-    images = {"all": "all images", 1: "1 image a class"}
-    return f"{probe}-{solver}, {images.get(shots, f'{shots} images a class')}"
 
 
 def _with_error(text: str, error: float) -> str:

@@ -1,11 +1,8 @@
-"""Views of the tidy table of results: means with their errors, ranks, what may stand together.
+"""Means over seeds with their errors, means over levels, and ranks.
 
 In: the tidy table (cog/results/table.py). Out: tables with a row a model × dataset × probe ×
-solver × shots (`summary`), and what is derived from them. Accuracies and differences are in
-percent points.
-
-- One table holds rows of one kind: `refuse_mixed` says what differs and how to choose.
-- The error of a mean top-1 joins both of its sources, the seeds and the draw of test images.
+solver × shots (`summary`), and what is derived from them. Accuracies are in percent. The error of
+a mean top-1 joins both of its sources, the seeds and the draw of test images.
 """
 
 from __future__ import annotations
@@ -13,21 +10,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cog.recipe import IN1K, UNSEEN
-from cog.results.table import dataset_order, sort_rows
+from cog.recipe import UNSEEN, level_number
+from cog.results.columns import FIT, SETTING, dataset_order
+from cog.results.table import sort_rows
 
-FIT = ("probe", "solver", "shots")
-"""what is fitted; figures of two fits are not compared"""
-SETTING = ("model", "dataset", *FIT)
-"""what a mean over seeds is of"""
 Z95 = 1.96
 """a normal variable is within so many standard deviations of its mean 95 times in 100"""
 
 
 def seen_more(seen_data: str) -> bool:
-    """Whether a model is known to have learnt from other data than ImageNet-1K alone.
+    """Whether a model is known to have learned from other data than ImageNet-1K alone.
 
-    The concepts of the levels may not be unseen for it. Empty is unknown, and not marked.
+    The concepts of the levels may not be unseen for it. Empty means unknown, and is not marked.
 
     >>> seen_more("IN-1K"), seen_more("IN-21K, IN-1K"), seen_more("")
     (False, True, False)
@@ -70,16 +64,16 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def joined_error(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
-    """The error of a sum or difference of two independent errors; of one where one is not known."""
+    """The error of a sum or difference of two independent values; a missing error counts as 0."""
     joined = pd.Series(np.hypot(one.fillna(0), other.fillna(0)), index=one.index)
     return joined.mask(one.isna() & other.isna())
 
 
 def with_ranks(summary: pd.DataFrame) -> pd.DataFrame:
-    """The summary with `rank`, the place by top-1 on the dataset of the row; 1 is best.
+    """The summary with `rank`, by top-1 on the dataset of the row; 1 is best.
 
-    Equal figures have the better place. Ranked are the models that are complete on the dataset;
-    the others have none, for their figures are of an easier task.
+    Models with equal top-1 share the better rank. Only models that are complete on the dataset
+    have a rank: with fewer classes the task is easier.
     """
     by = [summary[name] for name in ("dataset", *FIT)]
     ranks = summary["top1"].where(summary["complete"]).groupby(by)
@@ -94,30 +88,51 @@ def ranking(summary: pd.DataFrame) -> pd.DataFrame:
     return sort_rows(table[names].rename_axis(columns=None).reset_index(), index)
 
 
+def level_means(summary: pd.DataFrame) -> pd.DataFrame:
+    """Mean top-1 over the levels, indexed by probe, solver, shots and model.
+
+    Columns: `mean`, over the levels that the model has; `has_all`, whether these are all levels of
+    the table; `complete`, whether it has all their classes.
+    """
+    by = [*FIT, "model"]
+    levels = summary[[level_number(name) is not None for name in summary["dataset"]]]
+    top1 = levels.set_index([*by, "dataset"])["top1"].unstack("dataset")
+    names = sorted((str(name) for name in top1), key=dataset_order)
+    top1 = top1[names]
+    return pd.DataFrame(
+        {
+            "mean": top1.mean(axis=1),
+            "has_all": top1.notna().all(axis=1),
+            "complete": levels.groupby(by)["complete"].all(),
+        }
+    )
+
+
 def wide(results: pd.DataFrame) -> pd.DataFrame:
     """One row per model × probe × solver × shots: mean top-1 over seeds, a column a dataset.
 
     Beside it `<dataset>_se`, the standard error of that mean, where there is more than one seed.
-    `levels` is the mean over the levels that are there, `rank` its place among the models that
-    have every level of the table with all its classes (1 is best); the others get none, for their
-    figures are of an easier task.
+    `levels` is the mean over the levels that are there, `rank` the rank by it among the models that
+    have every level of the table with all its classes (1 is best). The others have no rank: their
+    task is easier.
     """
     by = [*FIT, "model"]
-    cells = summary(results).set_index([*by, "dataset"])
-    means, errors = cells["top1"].unstack("dataset"), cells["se"].unstack("dataset")
-    names = sorted((str(name) for name in means), key=dataset_order)
+    cells = summary(results)
+    indexed = cells.set_index([*by, "dataset"])
+    means, errors = indexed["top1"].unstack("dataset"), indexed["se"].unstack("dataset")
     columns = {}
-    for name in names:
+    for name in sorted((str(name) for name in means), key=dataset_order):
         columns[name] = means[name]
         if errors[name].notna().any():
             columns[f"{name}_se"] = errors[name]
-    rows = cells.groupby(level=by)
+    rows = cells.groupby(by)
+    levels = level_means(cells).reindex(means.index)
     table = pd.DataFrame(columns).assign(seeds=results.groupby(by)["seed"].nunique())
-    level_names = [name for name in names if name != IN1K]
-    complete = rows["complete"].all() & means[level_names].notna().all(axis=1)
-    if level_names:
-        table["levels"] = means[level_names].mean(axis=1)
-        ranked = table["levels"].where(complete).groupby(level=list(FIT))
+    complete = rows["complete"].all()
+    if levels["mean"].notna().any():
+        complete &= levels["has_all"].fillna(False).astype(bool)
+        ranked = levels["mean"].where(complete).groupby(level=list(FIT))
+        table["levels"] = levels["mean"]
         table["rank"] = ranked.rank(ascending=False, method="min").astype("Int64")
     table["complete"] = complete
     table["seen_data"] = rows["seen_data"].first()

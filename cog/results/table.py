@@ -1,11 +1,8 @@
-"""Finished cells → one tidy table: results.csv is a fold of all cells, rebuilt, never edited.
+"""Rows of results → one tidy table: results.csv is made of all cells, rebuilt, never edited.
 
-In: cells/*.json, or a table that was written before. Out: a table, CSV, Parquet.
-
-- A cell that cannot be used (cut short, of another protocol, one of two with one key) is told by
-  name and left out; which rule would say the right one of two?
-- Text has no missing values: an empty one is what nobody knows. Numbers that are missing are NaN.
-  So a table that was written and read is the same, to the byte.
+In: rows of cells, or a table that was written before. Out: a table with all `columns()`, each with
+the dtype of its kind, in a fixed order of rows. Text has no missing values; numbers that are
+missing are NaN. So a table that was written and read is the same, to the byte.
 """
 
 from __future__ import annotations
@@ -16,48 +13,26 @@ from typing import Any
 import pandas as pd
 
 from cog.errors import CogError
-from cog.recipe import IN1K
-
-COLUMNS = (
-    "model", "dataset", "probe", "solver", "shots", "seed", "n_classes", "complete", "top1", "top5",
-    "mean_class", "top1_low", "top1_high", "seed_decides", "seen_data", "family", "parameters",
-    "lr", "wd", "k", "penalty", "trials_per_round", "products", "shots_validation", "n_train",
-    "n_validation", "n_test", "n_unreadable", "dim", "feature_bytes", "split", "protocol",
-    "precision", "dtype",
-    "device", "recipe_hash", "levels_hash", "split_hash", "features_hash", "model_fingerprint",
-    "cog_version", "torch_version", "timm_version", "seconds",
-)  # fmt: skip
-KEY = ("model", "dataset", "probe", "solver", "shots", "seed")
-TEXT = (
-    "model", "dataset", "probe", "solver", "seed_decides", "seen_data", "family", "products",
-    "shots_validation", "split", "protocol", "precision", "dtype", "device", "recipe_hash",
-    "levels_hash", "split_hash", "features_hash", "model_fingerprint", "cog_version",
-    "torch_version", "timm_version",
-)  # fmt: skip
-NUMBERS = tuple(name for name in COLUMNS if name not in (*TEXT, "shots", "complete"))
+from cog.results.columns import KEY, columns
 
 
 def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of results as a table with all `COLUMNS`, sorted by `KEY`.
+    """Rows of results as a table with all `columns()`, sorted by `KEY`.
 
     Raises:
         CogError: two rows have one key.
     """
-    return _tidy(pd.DataFrame(list(rows), columns=list(COLUMNS)))
+    return tidy_table(pd.DataFrame(list(rows), columns=[column.name for column in columns()]))
 
 
-def _tidy(raw: pd.DataFrame) -> pd.DataFrame:
-    """All columns, each of its own kind, in a fixed order of rows."""
-    complete = raw["complete"].map({True: True, False: False, "True": True, "False": False})
-    columns = {
-        **{name: raw[name].astype("object").fillna("").astype(str) for name in TEXT},
-        **{name: pd.to_numeric(raw[name]) for name in NUMBERS},
-        "shots": pd.Series(
-            ["all" if shots == "all" else int(shots) for shots in raw["shots"]], dtype="object"
-        ),
-        "complete": complete.astype("boolean" if complete.isna().any() else "bool"),
-    }
-    table = pd.DataFrame({name: columns[name] for name in COLUMNS})
+def tidy_table(raw: pd.DataFrame) -> pd.DataFrame:
+    """A table that has all `columns()`, its values of any dtype, as `tidy` gives it.
+
+    Raises:
+        CogError: two rows have one key.
+        ValueError: a value that its column cannot hold.
+    """
+    table = pd.DataFrame({column.name: column.kind.read(raw[column.name]) for column in columns()})
     twice = table[table.duplicated(list(KEY), keep=False)]
     if len(twice):
         raise CogError(
@@ -68,30 +43,10 @@ def _tidy(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def sort_rows(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """The rows sorted by some columns; datasets and shots in the order of their numbers."""
-    orders = {"dataset": dataset_order, "shots": shots_order}
-    keys = pd.DataFrame(
-        {name: table[name].map(orders.get(name, lambda as_is: as_is)) for name in by}
-    )
+    """The rows sorted by some columns, each in the order of its kind."""
+    kinds = {column.name: column.kind for column in columns()}
+    keys = pd.DataFrame({name: table[name].map(kinds[name].order) for name in by})
     return table.loc[keys.sort_values(list(by)).index].reset_index(drop=True)
-
-
-def dataset_order(dataset: str) -> tuple[int, int, str]:
-    """What a dataset is sorted by: in1k first, then the levels by number, then any other.
-
-    >>> sorted(["other", "cog_l10", "cog_l2", "in1k"], key=dataset_order)
-    ['in1k', 'cog_l2', 'cog_l10', 'other']
-    """
-    if dataset == IN1K:
-        return 0, 0, dataset
-    number = dataset.removeprefix("cog_l")
-    is_level = number != dataset and number.isdecimal()
-    return (1, int(number), dataset) if is_level else (2, 0, dataset)
-
-
-def shots_order(shots: int | str) -> float:
-    """What a number of images a class is sorted by: `all` comes last."""
-    return float("inf") if shots == "all" else float(shots)
 
 
 def as_text(value: Any) -> str:

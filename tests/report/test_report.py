@@ -15,8 +15,8 @@ from cog.cli.report import report
 from cog.errors import CogError
 from cog.levels.files import read_levels
 from cog.report.build import default_out
-from cog.report.figures import figures, level_means, write_figures
-from cog.report.page_data import columns, read_page_data
+from cog.report.figures import figures, means_over_levels, write_figures
+from cog.report.page_data import as_columns, read_page_data
 from cog.results.files import read_results
 from cog.results.summary import ranking, summary, wide
 from cog.results.table import tidy
@@ -107,12 +107,12 @@ def test_the_mean_over_levels_is_that_of_the_wide_table(made):
     rows = made.data.table[made.data.table["shots"] == "all"]
     expected = wide(made.data.results).query("shots == 'all'").set_index("model")["levels"]
     pd.testing.assert_series_equal(
-        level_means(rows).sort_index(), expected.sort_index(), check_names=False
+        means_over_levels(rows).sort_index(), expected.sort_index(), check_names=False
     )
 
 
 def test_columns_with_few_values_are_kept_as_codes():
-    found = columns(pd.DataFrame({"few": ["a", "b"] * 8, "many": np.arange(16) / 7}))
+    found = as_columns(pd.DataFrame({"few": ["a", "b"] * 8, "many": np.arange(16) / 7}))
     assert found["few"] == {"values": ["a", "b"], "codes": [0, 1] * 8}
     assert found["many"] == [value / 7 for value in range(16)]
 
@@ -126,7 +126,7 @@ def test_figures_are_files_that_can_be_read(made, tmp_path):
     for drawn in text.values():
         assert ElementTree.fromstring(drawn).tag.endswith("svg")
     shown = "".join(ElementTree.fromstring(text["accuracy"]).itertext())
-    best = level_means(made.data.table[made.data.table["shots"] == "all"]).index[:4]
+    best = means_over_levels(made.data.table[made.data.table["shots"] == "all"]).index[:4]
     assert all(name in shown for name in best)
 
 
@@ -198,7 +198,7 @@ def test_models_that_lack_classes_are_not_the_best(made):
     """`another` lacks classes (see report_pages): whatever its mean, it comes last."""
     own = made.data.table.query("probe == 'logreg' and shots == 'all'").copy()
     own.loc[own["model"] == "another", "top1"] = 99.0
-    assert level_means(own).index[-1] == "another"
+    assert means_over_levels(own).index[-1] == "another"
 
 
 def test_a_baseline_of_another_fit_leaves_out_the_differences(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cog.errors import CogError
+from cog.probes.table import PROBES
 from cog.results.cells import read_cell, write_cell
+from cog.results.columns import causes, columns
 from cog.results.files import as_parquet, fold, read_results, write_results
 from cog.results.summary import wide
-from cog.results.table import COLUMNS, tidy
+from cog.results.table import tidy
 from cog.storage import table_as_csv
 from tests.support.result_rows import ODD_NAMES, made_rows, write_runs
 
@@ -37,7 +40,31 @@ def test_the_order_of_rows_does_not_matter():
     assert table.equals(tidy(rows[::-1]))
     assert list(table["dataset"].unique()) == ["in1k", "cog_l2", "cog_l10"]
     assert list(table["shots"].unique()) == [2, 16, "all"]
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == [column.name for column in columns()]
+
+
+def test_a_probe_that_is_added_gets_its_columns_without_moving_those_of_others(
+    monkeypatch, tmp_path
+):
+    before = list(tidy([row()]).columns)
+    toy = replace(PROBES["ridge"], columns=("penalty", "width"))
+    monkeypatch.setitem(PROBES, "toy", toy)
+    runs = write_runs(tmp_path / "runs", [row() | {"width": 7}])
+    table = read_results(write_results(runs))
+    assert table["width"].tolist() == [7]
+    after = before.index("penalty") + 1
+    assert list(table.columns) == [*before[:after], "width", *before[after:]]
+    assert tidy([row()])["width"].isna().all()
+
+
+def test_every_column_has_one_name_and_what_sums_up_others_is_a_cause_first():
+    names = [column.name for column in columns()]
+    assert len(names) == len(set(names))
+    assert [column.name for column in causes()][:6] == [
+        "protocol", "recipe_hash", "levels_hash", "split_hash", "features_hash",
+        "model_fingerprint",
+    ]  # fmt: skip
+    assert {column.name for column in columns() if column.same_in} <= {c.name for c in causes()}
 
 
 def test_fold_of_files_is_the_csv(tmp_path):
@@ -88,17 +115,22 @@ BAD_CELLS = {
     "no JSON": "\x00\x00\x00",
     "no cell of hashes, row, trials": json.dumps({"row": row(seed=77)}),
     "no model": broken(model=None),
-    "no dataset": broken(dataset=7),
+    "7 as dataset, not text": broken(dataset=7),
     "no probe": broken(probe=""),
     "no solver": broken(solver=None),
-    "no shots": broken(shots="many"),
-    "no seed": broken(seed="77"),
-    "no top1": broken(top1=float("nan")),
+    "no shots": broken(shots=None),
+    "'many' as shots, not all or an integer": broken(shots="many"),
+    "no seed": broken(seed=None),
+    "'77' as seed, not an integer": broken(seed="77"),
+    "no top1": broken(top1=None),
+    "nan as top1, not a percentage": broken(top1=float("nan")),
+    "True as top1, not a percentage": broken(top1=True),
+    "101.0 as top1, not a percentage": broken(top1=101.0),
     "no protocol": broken(protocol=None),
-    "no number as lr": broken(lr=[0.1, 0.2]),
-    "no number as n_test": broken(n_test="x"),
-    "no number as top1": broken(top1=True),
-    "no single family": broken(family=["a"]),
+    "[0.1, 0.2] as lr, not a number": broken(lr=[0.1, 0.2]),
+    "'x' as n_test, not a number": broken(n_test="x"),
+    "['a'] as family, not text": broken(family=["a"]),
+    "1 as complete, not true or false": broken(complete=1),
     "of protocol cog-0, not cog-1": broken(protocol="cog-0"),
 }
 
@@ -130,7 +162,7 @@ def test_the_protocol_asked_for_is_taken(tmp_path):
     write_runs(tmp_path, [*old, row()])
     assert list(fold(tmp_path)["seed"]) == [1, 2, 3]
     assert list(fold(tmp_path, "cog-1")["seed"]) == [22]
-    assert list(read_results(tmp_path, "cog-1")["seed"]) == [22]
+    assert list(read_results(tmp_path, ["protocol=cog-1"])["seed"]) == [22]
     with pytest.raises(CogError, match="4 cannot be used"):
         fold(tmp_path, "cog-9")
 
@@ -168,7 +200,7 @@ def test_a_table_that_was_written_and_read_is_the_same(tmp_path_factory, rows):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("model,in1k\na,50\n", "without its key"),
+        ("model,in1k\na,50\n", "without one of model"),
         ("", "No columns"),
         ("model,top1\na,1,2,3\nb\n", "no table"),
         (table_as_csv(tidy([row()]))[:-60], "no table|without"),
@@ -209,7 +241,9 @@ def test_wide_means_over_seeds_and_ranks_complete_models_only():
     assert table.loc["short", "rank"] is pd.NA
 
 
-@pytest.mark.parametrize("text", ["a,b\n", "a,b\n1,2\n", ",".join(COLUMNS) + "\n"])
+@pytest.mark.parametrize(
+    "text", ["a,b\n", "a,b\n1,2\n", ",".join(column.name for column in columns()) + "\n"]
+)
 def test_a_table_without_results_is_refused(tmp_path, text):
     path = tmp_path / "w.csv"
     path.write_text(text)

@@ -1,0 +1,164 @@
+"""The columns of results.csv: one `Column` each, from which reading, writing and every view learn.
+
+To add a metric: a `Column` of the kind `PERCENT` here. The columns of hyper-parameters come from
+the probes (cog/probes/table.py). Never rename a column: files that were written have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pandas as pd
+
+from cog.probes.table import hyper_columns
+from cog.recipe import IN1K, level_number
+
+FIT = ("probe", "solver", "shots")
+"""what is fitted; accuracies of two fits are not compared"""
+SETTING = ("model", "dataset", *FIT)
+"""what a mean over seeds is of"""
+KEY = (*SETTING, "seed")
+"""what one result is of: no two rows of a table have the same"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the values of a column are."""
+
+    expected: str
+    """for messages"""
+    fits: Callable[[Any], bool]
+    """whether a value of a cell is of this kind; None is asked of no kind"""
+    read: Callable[[pd.Series[Any]], pd.Series[Any]]
+    """values of cells, or of a file, with the dtype of the table"""
+    numeric: bool = False
+    order: Callable[[Any], Any] = lambda value: value
+    """what values are sorted by"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of results.csv."""
+
+    name: str
+    kind: Kind
+    needed: bool = False
+    """whether a row without it is no result"""
+    cause: int = 0
+    """whether it says how a number was made: 1 if it sums up many settings, such as a hash, 2 if
+    it is one of them, 0 if not. What sums up is named first."""
+    same_in: Literal["", "a table", "a dataset", "rows that have it"] = ""
+    """where all rows that stand in one table must have the same value"""
+
+
+def dataset_order(dataset: str) -> tuple[int, int, str]:
+    """What a dataset is sorted by: in1k first, then the levels by number, then any other.
+
+    >>> sorted(["other", "cog_l10", "cog_l2", "in1k"], key=dataset_order)
+    ['in1k', 'cog_l2', 'cog_l10', 'other']
+    """
+    if dataset == IN1K:
+        return 0, 0, dataset
+    level = level_number(dataset)
+    return (2, 0, dataset) if level is None else (1, level, dataset)
+
+
+def shots_order(shots: int | str) -> float:
+    """What a number of images a class is sorted by: `all` comes last."""
+    return float("inf") if shots == "all" else float(shots)
+
+
+def _texts(raw: pd.Series[Any]) -> pd.Series[Any]:
+    """Text has no missing values: empty means that nobody knows."""
+    return raw.astype("object").fillna("").astype(str)
+
+
+def _shots(raw: pd.Series[Any]) -> pd.Series[Any]:
+    return pd.Series(["all" if shots == "all" else int(shots) for shots in raw], dtype="object")
+
+
+def _flags(raw: pd.Series[Any]) -> pd.Series[Any]:
+    flags = raw.map({True: True, False: False, "True": True, "False": False})
+    return flags.astype("boolean" if flags.isna().any() else "bool")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+TEXT = Kind("text", lambda value: isinstance(value, str), _texts)
+DATASET = replace(TEXT, order=dataset_order)
+NUMBER = Kind("a number", _is_number, pd.to_numeric, numeric=True)
+INTEGER = replace(NUMBER, expected="an integer", fits=lambda value: type(value) is int)
+PERCENT = replace(
+    NUMBER, expected="a percentage", fits=lambda value: _is_number(value) and 0 <= value <= 100
+)
+SHOTS = Kind(
+    "all or an integer", lambda value: value == "all" or type(value) is int, _shots,
+    order=shots_order,
+)  # fmt: skip
+FLAG = Kind("true or false", lambda value: isinstance(value, bool), _flags)
+
+_BEFORE_HYPER = (
+    Column("model", TEXT, needed=True),
+    Column("dataset", DATASET, needed=True),
+    Column("probe", TEXT, needed=True),
+    Column("solver", TEXT, needed=True),
+    Column("shots", SHOTS, needed=True),
+    Column("seed", INTEGER, needed=True),
+    Column("n_classes", NUMBER, cause=2, same_in="a dataset"),
+    Column("complete", FLAG),
+    Column("top1", PERCENT, needed=True),
+    Column("top5", PERCENT),
+    Column("mean_class", PERCENT),
+    Column("top1_low", PERCENT),
+    Column("top1_high", PERCENT),
+    Column("seed_decides", TEXT),
+    Column("seen_data", TEXT),
+    Column("family", TEXT),
+    Column("parameters", NUMBER),
+)
+_AFTER_HYPER = (
+    Column("trials_per_round", NUMBER, cause=2),
+    Column("products", TEXT, cause=2),
+    Column("shots_validation", TEXT, cause=2, same_in="rows that have it"),
+    Column("n_train", NUMBER, cause=2),
+    Column("n_validation", NUMBER, cause=2),
+    Column("n_test", NUMBER, cause=2, same_in="a dataset"),
+    Column("n_unreadable", NUMBER, cause=2),
+    Column("dim", NUMBER, cause=2),
+    Column("feature_bytes", NUMBER),
+    Column("split", TEXT, cause=2),
+    Column("protocol", TEXT, needed=True, cause=1, same_in="a table"),
+    Column("precision", TEXT, cause=2),
+    Column("dtype", TEXT, cause=2),
+    Column("device", TEXT, cause=2),
+    Column("recipe_hash", TEXT, cause=1, same_in="a table"),
+    Column("levels_hash", TEXT, cause=1, same_in="a table"),
+    Column("split_hash", TEXT, cause=1, same_in="a dataset"),
+    Column("features_hash", TEXT, cause=1),
+    Column("model_fingerprint", TEXT, cause=1),
+    Column("cog_version", TEXT, cause=2),
+    Column("torch_version", TEXT, cause=2),
+    Column("timm_version", TEXT, cause=2),
+    Column("seconds", NUMBER),
+)
+
+
+def columns() -> tuple[Column, ...]:
+    """The columns of results.csv, in their order.
+
+    Call it where the columns are needed and do not keep what it gives: probes may be added.
+
+    >>> [column.name for column in columns() if column.needed]
+    ['model', 'dataset', 'probe', 'solver', 'shots', 'seed', 'top1', 'protocol']
+    """
+    hyper = (Column(name, NUMBER) for name in hyper_columns())
+    return (*_BEFORE_HYPER, *hyper, *_AFTER_HYPER)
+
+
+def causes() -> tuple[Column, ...]:
+    """The columns that say how a number was made; those that sum up many settings come first."""
+    return tuple(sorted((c for c in columns() if c.cause), key=lambda column: column.cause))
