@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cog.errors import CogError
+from cog.probes.metrics import METRICS
 from cog.probes.table import PROBES
 from cog.results.cells import read_cell, write_cell
-from cog.results.columns import causes, columns
+from cog.results.columns import PERCENT, causes, columns
 from cog.results.files import as_parquet, fold, read_results, write_results
 from cog.results.summary import wide
 from cog.results.table import tidy
@@ -65,6 +66,10 @@ def test_every_column_has_one_name_and_what_sums_up_others_is_a_cause_first():
         "model_fingerprint",
     ]  # fmt: skip
     assert {column.name for column in columns() if column.same_in} <= {c.name for c in causes()}
+
+
+def test_every_metric_has_its_column():
+    assert [column.name for column in columns() if column.kind is PERCENT] == list(METRICS)
 
 
 def test_fold_of_files_is_the_csv(tmp_path):
