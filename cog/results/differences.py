@@ -100,7 +100,7 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "level": level,
-            "in1k": both["top1"],
+            IN1K: both["top1"],
             "far": both["top1_far"],
             "points": both["top1"] - both["top1_far"],
             "percent": 100 * (both["top1"] - both["top1_far"]) / both["top1"],

@@ -81,7 +81,7 @@ def drop_sheets(summary: pd.DataFrame, drops: pd.DataFrame) -> list[Sheet]:
         rows = tuple(
             (
                 Entry(row["model"] + marks[row["model"]]),
-                Entry(f"{row['in1k']:.2f}"),
+                Entry(f"{row[IN1K]:.2f}"),
                 Entry(f"{row['far']:.2f}"),
                 Entry(_with_error(_signed(-row["points"]), row["error"])),
                 Entry(_signed(-row["percent"])),
