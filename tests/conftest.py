@@ -9,6 +9,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported, as the CLI does
 
+import hypothesis
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,6 +18,9 @@ from PIL import Image
 from cog.cli.main import main
 from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
 from tests.support.runs import PLUG_IN, WNIDS, draw_images
+
+hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is failed by a clock
+hypothesis.settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")
