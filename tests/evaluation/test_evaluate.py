@@ -16,11 +16,12 @@ import pytest
 import torch
 
 import cog
+import cog.evaluation.estimate
 from cog.errors import CogError
 from cog.recipe import Recipe
 from cog.results.cells import read_cell
 from cog.results.columns import columns
-from tests.support.runs import draw_images, run_cog
+from tests.support.runs import call_cog, draw_images
 
 QUICK = Recipe(trials=3, epochs=4)
 
@@ -194,7 +195,7 @@ def test_a_training_script_keeps_its_network_and_its_random_state(options):
 def test_missing_classes_stop_or_are_marked(options, plug_in, tmp_path, images, wnids):
     images = shutil.copytree(images, tmp_path / "some")
     shutil.rmtree(images / wnids[0])
-    done = run_cog(
+    done = call_cog(
         *arguments(options | {"images": images}, "--model", f"{plug_in}:load"), cwd=tmp_path
     )
     assert done.returncode == 2
@@ -243,15 +244,16 @@ def test_float16_keeps_the_accuracy_of_float32(options, plug_in, tmp_path):
     ("function", "message"), [("huge", "--dtype float32"), ("broken", "NaN or infinity")]
 )
 def test_features_that_cannot_be_kept_are_refused(options, plug_in, tmp_path, function, message):
-    done = run_cog(*arguments(options, "--model", f"{plug_in}:{function}"), cwd=tmp_path)
+    done = call_cog(*arguments(options, "--model", f"{plug_in}:{function}"), cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.split("error: ")[1].strip().splitlines()) == 2
     assert not (options["out"] / "results.csv").exists()
 
 
-def test_dry_run_prints_the_plan_and_writes_nothing(options, plug_in, tmp_path):
-    done = run_cog(*arguments(options, "--model", f"{plug_in}:load", "--dry-run"), cwd=tmp_path)
+def test_dry_run_prints_the_plan_and_writes_nothing(options, plug_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(cog.evaluation.estimate, "SECONDS", 0.01)
+    done = call_cog(*arguments(options, "--model", f"{plug_in}:load", "--dry-run"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "cog_l2" in done.stdout
     assert "cells: 0 of 2 done" in done.stdout
@@ -265,37 +267,40 @@ def test_extract_then_evaluate_reads_no_image_again(options, plug_in, tmp_path, 
     common = arguments(options | {"images": images}, "--model", f"{plug_in}:load")
     of_probes = ("--probe", "logreg", "--solver", "lbfgs", "--seeds", "22")
     without_probe = [argument for argument in common[1:] if argument not in of_probes]
-    done = run_cog("extract", *without_probe, cwd=tmp_path)
+    done = call_cog("extract", *without_probe, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(".zarr") == 4
     for image in images.glob("*/*.png"):
         image.write_bytes(b"")
-    done = run_cog(*common, cwd=tmp_path)
+    done = call_cog(*common, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (options["out"] / "results.csv").exists()
 
 
 def test_wide_results(options, plug_in, tmp_path):
     cog.evaluate(f"{plug_in}:load", **options)
-    done = run_cog("results", options["out"], "--wide", cwd=tmp_path)
+    done = call_cog("results", options["out"], "--wide", cwd=tmp_path)
     assert done.stdout.splitlines()[0].startswith("probe,solver,shots,model,cog_l1,cog_l2")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_ends_as_one_that_was_not(options, plug_in, tmp_path, stop):
+STOPS = (  # chunks that are there, how the run is stopped, its exit status and what it says
+    (2, signal.SIGKILL, -signal.SIGKILL, ""),
+    (5, signal.SIGINT, 130, "interrupted: run the same command to go on; 0 of 2 cells done"),
+    (14, signal.SIGTERM, 143, "terminated: run the same command to go on; 1 of 2 cells done"),
+)
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(options, plug_in, tmp_path):
+    """Killed and interrupted among the first features, terminated when one dataset is done."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     common = ["--model", f"{plug_in}:slow", "--batch-size", 2, "--chunk-rows", 4]
-    done = run_cog(*arguments(options | {"out": whole}, *common), cwd=tmp_path)
+    done = call_cog(*arguments(options | {"out": whole}, *common), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    command = [
-        sys.executable,
-        "-m",
-        "cog",
-        *map(str, arguments(options | {"out": broken}, *common)),
-    ]
-    for chunks in (2, 14):  # once in the training features, once when one dataset is done
+    command = [*map(str, arguments(options | {"out": broken}, *common))]
+    for chunks, stop, status, message in STOPS:
         process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "cog", *command], cwd=tmp_path,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             # a job in the background of a script inherits that SIGINT is ignored
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
@@ -304,10 +309,9 @@ def test_an_interrupted_run_ends_as_one_that_was_not(options, plug_in, tmp_path,
             time.sleep(0.005)
         process.send_signal(stop)
         _, said = process.communicate(timeout=60)
-        if stop == signal.SIGINT:
-            assert process.returncode == 130
-            assert f"{int(chunks > 9)} of 2 cells done" in said
-    done = run_cog(*arguments(options | {"out": broken}, *common), cwd=tmp_path)
+        assert process.returncode == status
+        assert message in said
+    done = call_cog(*arguments(options | {"out": broken}, *common), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert without_times(broken / "results.csv") == without_times(whole / "results.csv")
     for chunk in whole.glob("*/features/*/*/c/**/*"):
@@ -316,7 +320,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(options, plug_in, tmp_path,
 
 
 BAD_INPUT = {
-    "no such folder": (["--images", "nowhere"], "no folder nowhere"),
+    "no such folder": (["--images", "nowhere"], "there is no nowhere"),
     "unknown level": (["--only", "L7"], "unknown dataset 'l7'"),
     "in1k without its images": (["--only", "in1k"], "in1k was asked for"),
     "unknown probe": (["--probe", "logrek"], "unknown probe 'logrek'"),
@@ -335,7 +339,7 @@ BAD_INPUT = {
 def test_bad_input_gives_two_lines_and_status_2(options, plug_in, tmp_path, case):
     wrong, message = BAD_INPUT[case]
     (tmp_path / "file").write_text("")
-    done = run_cog(*arguments(options, "--model", f"{plug_in}:load"), *wrong, cwd=tmp_path)
+    done = call_cog(*arguments(options, "--model", f"{plug_in}:load"), *wrong, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr[done.stderr.index("error: ") :].strip().splitlines()) == 2, done.stderr

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import colorsys
+import io
 import os
+import signal
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported, as the CLI does
 
@@ -73,3 +77,26 @@ def run_cog(*arguments: object, cwd: Path, **options) -> subprocess.CompletedPro
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, env=environment, timeout=300, **options
     )
+
+
+def call_cog(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `cog` as a user does, but in this process, which has loaded the libraries already."""
+    from cog.cli.main import run
+
+    command = ["cog", *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with (
+        redirect_stdout(out),
+        redirect_stderr(err),
+        chdir(cwd),
+        mock.patch.object(sys, "argv", command),
+        mock.patch.dict(os.environ, {"COG_HOME": str(cwd / "cog-home")}),
+    ):
+        try:
+            run()
+        except SystemExit as ended:
+            status = ended.code
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
