@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cog.errors import CogError as CogError
-    from cog.evaluation.public import evaluate as evaluate
+    from cog.evaluation.evaluate import evaluate as evaluate
     from cog.images.preprocess import Preprocess as Preprocess
     from cog.levels.build import build_levels as build_levels
     from cog.levels.files import read_levels as read_levels
@@ -25,7 +25,7 @@ _HOMES = {
     "Preprocess": "cog.images.preprocess",
     "Recipe": "cog.recipe",
     "build_levels": "cog.levels.build",
-    "evaluate": "cog.evaluation.public",
+    "evaluate": "cog.evaluation.evaluate",
     "load_model": "cog.models.load",
     "load_taxonomy": "cog.wordnet.taxonomy",
     "read_levels": "cog.levels.files",

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cog.demo.drawing import appearances_of, write_images
 from cog.demo.network import EPOCHS, make_network, one_thread, train
-from cog.evaluation.public import evaluate
+from cog.evaluation.evaluate import evaluate
 from cog.images.decoding import decode
 from cog.images.preprocess import Preprocess
 from cog.levels.build import build_levels
