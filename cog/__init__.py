@@ -35,7 +35,7 @@ __all__ = ["CogError", "Model", "Preprocess", "Recipe", "build_levels", "evaluat
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name, or the version, when it is first asked for."""
+    """Import a public name, or the version, when it is first used."""
     if name == "__version__":
         from cog.provenance import cog_version
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class CogError(Exception):
-    """Something the user can put right.
+    """Something that the user can put right.
 
     The command line prints `what` and `hint` on two lines and exits with status 2.
     """
@@ -19,7 +19,7 @@ class CogError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[type[CogError], tuple[str, str]]:
-        """How it is pickled, on its way from another process."""
+        """How it is pickled, to come from another process."""
         return type(self), (self.what, self.hint)
 
 
@@ -38,4 +38,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> CogError:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during work that the same command takes up again; its text says so."""
+    """Ctrl-C or SIGTERM during work that the same command continues; its text says so."""

@@ -1,4 +1,4 @@
-"""What long work tells whoever started it; the command line draws it, a script may ignore it."""
+"""What long work reports while it runs: the command line shows it, a script may ignore it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Notify = Callable[[str], None]
 
 
 class Progress(Protocol):
-    """Anything with these three methods can watch a run."""
+    """What watches a run: any object with these three methods."""
 
     def bar(
         self, label: str, total: int, unit: str
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """Start a bar of `total` units; the function it gives advances the bar by so many."""
+        """Start a bar of `total` units; gives a function that advances it by some of them."""
         ...
 
     def notify(self, text: str) -> None:
-        """Say one line."""
+        """Take one line for the user."""
         ...
 
     def result(self, row: dict[str, Any]) -> None:
@@ -29,34 +29,34 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Watches and says nothing."""
+    """Watches a run and shows nothing."""
 
     @contextmanager
     def bar(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """A bar nobody sees."""
+        """A bar that is not shown."""
         yield lambda _: None
 
     def notify(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def result(self, row: dict[str, Any]) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
 
 class Notifying(Silent):
-    """Watches, and passes on what is said in lines."""
+    """Watches a run and passes its lines on."""
 
     def __init__(self, notify: Notify) -> None:
         """`notify` takes the lines."""
         self._notify = notify
 
     def notify(self, text: str) -> None:
-        """Say one line."""
+        """Pass one line on."""
         self._notify(text)
 
 
 def percent_of(advance: Callable[[int], None]) -> Callable[[int, int], None]:
-    """What takes (done, total), for a bar of a hundred that is advanced by steps."""
+    """A function of (done, total) that advances a bar of 100 units."""
     shown = 0
 
     def update(done: int, total: int) -> None:

@@ -12,7 +12,7 @@ IN1K = "in1k"
 """what options, lists and results call ImageNet-1K, the dataset of the seen concepts"""
 
 LEVEL = "cog_l"
-"""what they call the dataset of a level, with its number behind: cog_l1, cog_l2, …"""
+"""what they call the dataset of a level, followed by its number: cog_l1, cog_l2, …"""
 
 UNSEEN = "IN-1K"
 """the only training data for which the levels hold unseen concepts"""
@@ -34,7 +34,7 @@ class Recipe:
     # probe (public code: logreg.py, feature_ops.py, main_logreg.py)
     validation_share: float = 0.2
     trials: int = 30
-    trials_per_round: int = 10  # ours: trained together; 1 is official, each knows all before it
+    trials_per_round: int = 10  # ours, trained together; officially 1: each knows all before
     lr_low: float = 1e-1
     lr_high: float = 1e2
     wd_low: float = 1e-12
@@ -43,24 +43,24 @@ class Recipe:
     batch_size: int = 1024
     momentum: float = 0.9
 
-    products: str = "float32"  # of matrices; tf32, bfloat16, float16 round their factors
-    sgd_early_stop: bool = False  # ours: give up trials that lag behind in their round
+    products: str = "float32"  # of SGD's matrices; tf32, bfloat16 and float16 round the factors
+    sgd_early_stop: bool = False  # ours: stop trials that are behind in their round
     sgd_stages: tuple[tuple[int, float], ...] = (
-        (10, 0.5),  # after 10 epochs the better half of a round goes on
+        (10, 0.5),  # after 10 epochs the better half of a round continues
         (25, 0.4),
-        (50, 0.5),  # measured: chooses as well as 30 full trials, for the time of 8
+        (50, 0.5),  # measured: as good a choice as 30 full trials, in the time of 8
     )
 
     # L-BFGS path (ours): full-batch fits, warm-started from strong to weak decay
     lbfgs_decays: tuple[float, ...] = tuple(10 ** (-4 - half / 2) for half in range(9))  # to 1e-8
     lbfgs_early_stop: bool = True  # once the validation accuracy has fallen by its standard error
-    lbfgs_tolerance: float = 1e-4  # of the objective, on what is left to gain
+    lbfgs_tolerance: float = 1e-4  # of the objective, on the gain still possible
     lbfgs_iterations: int = 1000
 
     # k nearest neighbours (DINO has 10, 20, 100, 200 and 0.07; few shots want fewer)
     knn_neighbours: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
     knn_temperature: float = 0.07
-    knn_validation: int = 20_000  # ours: so many validation images tell k well enough
+    knn_validation: int = 20_000  # ours: validation images, at most; enough to choose k
 
     # ridge regression (ours)
     ridge_penalties: tuple[float, ...] = tuple(10 ** (half / 2) for half in range(-16, 1))

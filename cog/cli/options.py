@@ -62,7 +62,7 @@ def together(*options: Decorator) -> Decorator:
 
 
 def say(text: str) -> None:
-    """Print a line for the user on stderr."""
+    """Print a line on stderr."""
     click.echo(text, err=True)
 
 

@@ -13,7 +13,7 @@ that do not exist, as a folder tree ROOT/<wnid>/<wnid>_<number>.JPEG.
 - `draw` makes one image of an appearance, with its own position, size, rotation, light, background
   and noise.
 
-Cost: about 1.5 ms an image of 64 × 64 on one core, writing included.
+Cost: about 1.5 ms per image of 64 × 64 on one core, writing included.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The protocol: models and datasets in, one row of results a cell out.
+"""The protocol: evaluates models on datasets.
 
-evaluate.py reads top to bottom and is the file to read first; plan.py says what a run will do,
-estimate.py what it costs.
+In: models, datasets and options. Out: features, and for every cell one row of results. Read
+evaluate.py first, from top to bottom; plan.py says what a run will do, estimate.py what it costs.
 """

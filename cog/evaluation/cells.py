@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def shots_validation(self) -> str:
-        """Where N shots validate."""
+        """Where N shots validate: official or within."""
         return self.hashes.get("shots_validation", "official")
 
     @property

@@ -1,4 +1,4 @@
-"""The demo: the whole program on drawn images, within its time, with what it promises."""
+"""The demo: the whole program on drawn images, in the time that it promises."""
 
 from __future__ import annotations
 

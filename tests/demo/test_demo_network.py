@@ -1,4 +1,4 @@
-"""The demo's small network: what it gives, that it learns, and that a seed decides it all."""
+"""The demo's small network: its features, that it learns, and that a seed decides everything."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ def test_a_seed_decides_the_network_and_its_training(drawn):
 
 def test_fewer_images_than_a_batch_are_enough(drawn):
     images, labels = drawn(("n02110958", "n02951358"), 4)
-    told, threads = [], torch.get_num_threads()
-    loss = train(make_network(0), images, labels, NORMALISE, seed=0, epochs=2, advance=told.append)
-    assert told == [1, 1]
+    steps, threads = [], torch.get_num_threads()
+    loss = train(make_network(0), images, labels, NORMALISE, seed=0, epochs=2, advance=steps.append)
+    assert steps == [1, 1]
     assert torch.get_num_threads() == threads
     assert 0 < loss < 2
 
 
 def test_varied_images_keep_their_content():
-    """Mirroring and shifting move every value; light and tint change each channel linearly."""
+    """Mirroring and shifting move values; light and tint change each channel linearly."""
     x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     y = vary(x, torch.Generator().manual_seed(1))
     assert y.shape == x.shape
@@ -94,8 +94,8 @@ def test_varied_images_keep_their_content():
 
 
 @pytest.mark.long
-def test_what_it_learns_carries_over_to_unseen_concepts(drawn):
-    """Far ahead of the untrained network on the nearest level of the demo, as the demo says."""
+def test_what_it_learns_helps_on_unseen_concepts(drawn):
+    """It is far better than the untrained network on the nearest level of the demo."""
     from cog.demo.run import ELIGIBLE, LEVELS, PER_LEVEL, SEED, SEEN
 
     levels = build_levels(seen=SEEN, eligible=ELIGIBLE, n_levels=LEVELS, size=PER_LEVEL)

@@ -1,4 +1,4 @@
-"""Looks follow the tree; images follow looks; a seed decides the rest."""
+"""Appearances follow the tree, images follow appearances, and a seed decides the rest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_near_concepts_look_alike(world):
     assert mean_distance(world, CANOE, KAYAK) < 0.5 * mean_distance(world, KAYAK, FERN)
 
 
-def test_distance_of_looks_follows_lin(world):
+def test_distance_of_appearances_follows_lin(world):
     """Between leaves, the mean square over the numbers is 2 (1 − Lin)^2.5, as the module says."""
     taxonomy, ic = world
     for one, other in ((PUG, TABBY), (PUG, KAYAK), (CANOE, FERN)):
@@ -52,8 +52,8 @@ def test_distance_of_looks_follows_lin(world):
         assert np.mean(squares) == pytest.approx(2 * (1 - lin) ** 2.5, rel=0.15)
 
 
-def test_a_look_is_its_own(world):
-    """It depends on the seed and on nothing else that is drawn."""
+def test_an_appearance_depends_on_its_concept_and_the_seed_alone(world):
+    """Nothing else that is drawn changes it."""
     appearance = appearance_of(*world, PUG, 3)
     assert appearances_of(*world, [FERN, PUG], 3)[PUG].distance(appearance) == 0
     assert appearance_of(*world, PUG, 4).distance(appearance) > 0
@@ -72,7 +72,7 @@ def test_unknown_and_uncounted_concepts_are_refused(world):
 
 
 @pytest.mark.parametrize("size", [16, 64])
-def test_a_image_is_decided_by_look_and_seed(world, size):
+def test_appearance_and_seed_decide_an_image(world, size):
     appearance = appearance_of(*world, PUG, 0)
     image = draw(appearance, 1, size)
     assert image.shape == (size, size, 3)
@@ -83,7 +83,7 @@ def test_a_image_is_decided_by_look_and_seed(world, size):
 
 
 def test_every_pattern_and_outline_can_be_drawn(world):
-    """Looks of many seeds meet every choice; none gives an empty or a broken image."""
+    """The appearances of many seeds have every choice; none gives an empty image."""
     appearances = [
         appearance_of(*world, wnid, seed) for seed in range(20) for wnid in (PUG, CANOE, FERN)
     ]

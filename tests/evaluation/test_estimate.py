@@ -1,4 +1,4 @@
-"""What a dry run tells: counts are exact, times follow from what was measured."""
+"""What a dry run says: counts are exact, times follow from what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From images to results.csv as users run it: what comes out, interrupted, refused."""
+"""From images to results.csv as users run it: results, interruptions, refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store is refused for: every field that its numbers depend on, named where it differs."""
+"""Why a store is refused: every field that its numbers depend on, named where it differs."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def check_refused(model: str, features: Path, options: dict, fields: set[str]) -
     assert {path: path.read_bytes() for path in features.rglob("*") if path.is_file()} == before
 
 
-def test_another_name_of_a_image_is_another_list(options, plug_in, features, tmp_path):
+def test_another_name_of_an_image_is_another_list(options, plug_in, features, tmp_path):
     images = shutil.copytree(options["images"], tmp_path / "renamed")
     for folder in images.iterdir():
         first = min(folder.iterdir())
