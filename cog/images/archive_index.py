@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
 from cog.errors import CogError
+from cog.images.class_names import folder_of, read_class_list
 from cog.images.listing import Listing, Span
 from cog.storage import write_bytes
 
@@ -121,6 +123,21 @@ def read_span(file: Path, span: Span) -> bytes:
 def size_of_span(_: Path, span: Span) -> int:
     """The size in bytes of an image whose span is its offset and size."""
     return span[1]
+
+
+def list_shards(
+    source: str,
+    root: Path,
+    files: Sequence[Path],
+    find: Callable[[Path, Sequence[str], Path], Members],
+    wnids: Sequence[str],
+) -> Listing:
+    """The listing of shards: `find` takes a file, the class list beside it, and their folder."""
+    folder = folder_of(root)
+    known = read_class_list(folder)
+    kind = f"{source} {hashlib.sha256(' '.join(known).encode()).hexdigest()}"
+    parts = [kept_members(file, kind, partial(find, file, known, folder)) for file in files]
+    return gather(folder, source, files, parts, wnids)
 
 
 def gather(

@@ -12,26 +12,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cog.errors import CogError
-from cog.images.archive_index import Members, gather, kept_members, read_span
-from cog.images.class_names import (
-    folder_of,
-    image_path,
-    no_class,
-    read_class_list,
-    shard_files,
-)
+from cog.images.archive_index import Members, list_shards, read_span
+from cog.images.class_names import image_path, no_class, shard_files
 from cog.images.listing import Listing, Span, is_image, refuse_unlistable
 from cog.recipe import WNID
 
@@ -54,11 +47,7 @@ def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
         CogError: pyarrow is not installed; a file is damaged or is no such export; an image is
             there twice, or its class cannot be known.
     """
-    folder, files = folder_of(root), parquet_files(root)
-    known = read_class_list(folder)
-    kind = f"parquet {hashlib.sha256(' '.join(known).encode()).hexdigest()}"
-    parts = [kept_members(f, kind, partial(_find, f, known, folder)) for f in files]
-    listing = gather(folder, "parquet", files, parts, wnids)
+    listing = list_shards("parquet", root, parquet_files(root), _find, wnids)
     return replace(listing, notes=(*listing.notes, *_scattered(listing)))
 
 

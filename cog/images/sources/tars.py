@@ -158,7 +158,7 @@ def _find(tar: Path, wnid: str, offset: int = 0, size: int | None = None) -> Mem
     found, skipped = [], 0
     for member, _ in members_of(tar, offset, size):
         name = member.name.removeprefix("./").removeprefix(f"{wnid}/")
-        nested = "/" in name and not _leads_out(name)
+        nested = "/" in name and not leads_out(name)
         if is_image(name.rpartition("/")[2]) and not nested and not member.isdir():
             found.append((name, member))
         else:
@@ -177,7 +177,7 @@ def _find_inner(outer: Path) -> Members:
     for member, _ in members_of(outer):
         wnid = PurePosixPath(member.name).name.removesuffix(".tar")
         if WNID.fullmatch(wnid) and member.name.endswith(".tar"):
-            found.append((member.name if _leads_out(member.name) else wnid, member))
+            found.append((member.name if leads_out(member.name) else wnid, member))
         else:
             skipped += not member.isdir()
     refuse_members(outer, found)
@@ -185,7 +185,8 @@ def _find_inner(outer: Path) -> Members:
     return Members([n for n, _ in found], np.array(spans, np.int64).reshape(-1, 2), skipped)
 
 
-def _leads_out(name: str) -> bool:
+def leads_out(name: str) -> bool:
+    """Whether a path leads out of the folder that it is relative to."""
     return name.startswith("/") or ".." in PurePosixPath(name).parts
 
 
@@ -207,7 +208,7 @@ def refuse_members(tar: Path, members: Sequence[tuple[str, tarfile.TarInfo]]) ->
 
 def _fault(name: str, member: tarfile.TarInfo) -> str:
     """Why a member cannot be read in place; empty if it can."""
-    if _leads_out(name):
+    if leads_out(name):
         return "a path that leads out of the folder"
     if not member.isreg() or member.issparse():
         return "not a plain file"

@@ -8,7 +8,7 @@ the class list beside the list (class_names.py); it is not needed if the path na
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from cog.errors import CogError
 from cog.images.archive_index import Members, gather
 from cog.images.class_names import image_path, no_class, read_class_list
 from cog.images.listing import Listing, is_image
+from cog.images.sources.tars import leads_out
 
 
 def list_files(root: Path) -> list[Path]:
@@ -33,7 +34,7 @@ def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
     folder, known = root.parent, read_class_list(root.parent)
     files, parts = [], []
     for number, path, label in _lines(root):
-        if path.startswith("/") or ".." in PurePosixPath(path).parts:
+        if leads_out(path):
             raise CogError(
                 f"{root} line {number}: {path} leads out of {folder}",
                 "give paths below the list's own folder",

@@ -7,17 +7,15 @@ image whose class cannot be known is refused.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from cog.images.archive_index import Members, gather, kept_members
-from cog.images.class_names import folder_of, image_path, no_class, read_class_list
+from cog.images.archive_index import Members, list_shards
+from cog.images.class_names import image_path, no_class
 from cog.images.listing import Listing, is_image, refuse_unlistable
 from cog.images.sources.tars import first_name, members_of, other_tars, refuse_members
 
@@ -33,11 +31,7 @@ def find_in_shards(root: Path, wnids: Sequence[str]) -> Listing:
         CogError: a damaged shard, members that cannot be read in place, an image whose class
             cannot be known, or one that is there twice.
     """
-    folder, tars = folder_of(root), shards(root)
-    known = read_class_list(folder)
-    kind = f"webdataset {hashlib.sha256(' '.join(known).encode()).hexdigest()}"
-    parts = [kept_members(tar, kind, partial(_find, tar, known, folder)) for tar in tars]
-    return gather(folder, "webdataset", tars, parts, wnids)
+    return list_shards("webdataset", root, shards(root), _find, wnids)
 
 
 def shards(root: Path) -> list[Path]:
