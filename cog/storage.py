@@ -1,13 +1,14 @@
-"""Where results are kept: a folder on disk, or a URL of object storage such as s3://bucket/runs.
+"""Storage paths: a folder on disk, or a URL of object storage such as s3://bucket/runs.
 
-`place` makes either from text. A `Url` answers to the part of `pathlib.Path` that runs need: code
-that joins, reads and lists, and writes through this module, does not ask which of them it has.
+`storage_path` makes either from text. A `Url` has those methods of `pathlib.Path` that runs need:
+code that joins, reads and lists, and writes through this module, works on both.
 
-- A file is whole or absent. On disk it is written beside its place and renamed into it; the name
-  of the partial file says which process of which machine writes it, so that what a kill leaves is
-  known from what is being written. An object of a URL appears when its upload ends.
-- fsspec reaches object storage; the extra `[cloud]` installs it with s3fs. Server and credentials
-  are found as other AWS programs find them: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID, …
+- A file is whole or absent. On disk it is first a partial file beside its path, and is then
+  renamed. The name of a partial file says which process of which machine writes it: that tells
+  what a kill has left over from what is still being written. An object at a URL appears when its
+  upload ends.
+- fsspec reaches object storage; the extra `[cloud]` installs it with s3fs. It finds server and
+  credentials as other AWS programs do: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID, …
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,18 +34,14 @@ from cog.errors import CogError
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST_NAME = 120  # bytes are 255 at most on common file systems, and suffixes are added
-
-
-ABANDONED_SECONDS = (
-    3600  # a partial file of an unknown writer, untouched for this long, is left over
-)
+LONGEST_NAME = 120  # file systems take 255 bytes, and suffixes are added
+ABANDONED_SECONDS = 3600  # after so long without a change, an unknown writer's file is left over
 _PARTIAL = re.compile(r"\..+\.(?P<machine>[\w-]+)\.(?P<pid>\d+)\.[0-9a-f]{8}\.partial")
 
 
 @dataclass(frozen=True, order=True)
 class Url:
-    """A place in object storage; folders are there as soon as something is in them."""
+    """A path in object storage; a folder is there as soon as something is in it."""
 
     text: str
 
@@ -53,7 +50,7 @@ class Url:
         return self.text
 
     def __truediv__(self, name: str) -> Url:
-        """A place below this one."""
+        """The URL of something below."""
         return Url(f"{self.text}/{name}")
 
     @property
@@ -73,7 +70,7 @@ class Url:
 
     @property
     def parent(self) -> Url:
-        """The place that this one is in."""
+        """The URL without its last part."""
         return Url(self.text.rpartition("/")[0])
 
     def exists(self) -> bool:
@@ -101,7 +98,7 @@ class Url:
         return self.read_bytes().decode(encoding)
 
     def glob(self, pattern: str) -> Iterator[Url]:
-        """Places below that the pattern names."""
+        """The URLs below that match a pattern."""
         files, path = _filesystem(self)
         for found in files.glob(f"{path}/{pattern}"):
             yield self / found.removeprefix(f"{path}/")
@@ -159,17 +156,35 @@ def write_bytes(path: StoragePath, data: bytes | memoryview) -> None:
         files, name = _filesystem(path)
         files.pipe_file(name, bytes(data))
         return
+    with partial_file(path) as partial:
+        partial.write_bytes(data)
+
+
+@contextmanager
+def partial_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` for a file or folder to be made; renamed to `path` when the block ends.
+
+    Removed when the block raises. An OSError then names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = partial_name(path)
+    partial = partial_name(path)
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        yield partial
+        partial.replace(path)
     except BaseException as error:
-        with suppress(OSError):  # a disk that turned read-only
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a full disk is told without a name, else the partial one
+        with suppress(OSError):  # none was made, or the disk turned read-only
+            _remove(partial)
+        if isinstance(error, OSError):
             error.filename = str(path)
         raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def rows_as_csv(rows: Iterable[Iterable[Any]]) -> str:
@@ -189,9 +204,9 @@ def table_as_csv(table: pd.DataFrame) -> str:
 
 
 def create_object(url: Url, data: bytes) -> bool:
-    """Write an object that is not there yet; False, and nothing done, where there is one.
+    """Write an object that is not there yet; where there is one, give False and do nothing.
 
-    Of several that try at once, one succeeds: the server decides (a conditional PUT).
+    Of several writers at once, one succeeds: the server decides (a conditional PUT).
     """
     files, name = _filesystem(url)
     try:
@@ -227,7 +242,7 @@ def remove_objects(folder: Url) -> None:
 
 @cache
 def _machine() -> str:
-    """The name of this machine, with its process namespace: containers may share the name."""
+    """The name of this machine and its process namespace: containers may share the name."""
     try:
         namespace = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
     except OSError:  # not Linux
@@ -236,20 +251,20 @@ def _machine() -> str:
 
 
 def partial_name(path: Path) -> Path:
-    """A new name beside `path` that says who writes: .NAME.MACHINE.PROCESS.RANDOM.partial."""
+    """A new hidden name beside `path`: .NAME.MACHINE.PROCESS.RANDOM.partial."""
     return path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
 
 
 def clear_partial(paths: Iterator[Path]) -> int:
-    """Remove those of the `paths` (*.partial files and folders) that nobody writes any more.
+    """Remove those of the `paths` (partial files and folders) that nobody writes any more.
 
-    One of a process of this machine goes as soon as that process is gone; one of another machine,
-    or with a name that this module did not give, when it was not touched for an hour.
+    One of this machine is removed when its process has ended; one of another machine, or with a
+    name that this module did not give, when it has not changed for an hour. Gives how many.
     """
     count = 0
     for path in list(paths):
         if _is_abandoned(path):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove(path)
             count += 1
     return count
 
@@ -265,7 +280,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _is_running(pid: int) -> bool:
-    """Whether a process of this machine has that number; where one cannot ask, yes."""
+    """Whether a process of this machine has that number; yes where that cannot be found out."""
     if sys.platform == "win32":  # os.kill would end it
         return True
     try:
@@ -278,7 +293,7 @@ def _is_running(pid: int) -> bool:
 
 
 def safe_name(text: str) -> str:
-    """The name of a run's folder: `text` with only characters that no file system minds.
+    """The name of a model run's folder: `text` with only characters that any file system takes.
 
     >>> safe_name("timm:resnet18")
     'timm-resnet18'

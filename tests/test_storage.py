@@ -14,6 +14,7 @@ from cog.storage import (
     Url,
     create_object,
     files_below,
+    partial_file,
     remove_objects,
     storage_path,
     write_bytes,
@@ -89,10 +90,28 @@ def test_only_the_first_creates_an_object():
     assert not url.exists()
 
 
-def test_places_from_text():
+def test_storage_paths_from_text():
     assert storage_path("runs/a") == Path("runs/a") == storage_path(Path("runs/a"))
     assert str(storage_path("s3://bucket/runs/") / "a") == "s3://bucket/runs/a"
     assert storage_path(Url("s3://bucket")) == Url("s3://bucket")
+
+
+def test_a_partial_folder_is_renamed_when_it_is_whole(tmp_path):
+    folder = tmp_path / "new" / "a"
+    with partial_file(folder) as partial:
+        partial.mkdir()
+        (partial / "b").write_text("b")
+        assert not folder.exists()
+    assert files_below(tmp_path) == {"new/a/b": 1}
+    with (
+        pytest.raises(OSError, match="full") as error,
+        partial_file(folder.parent / "c") as partial,
+    ):
+        partial.mkdir()
+        (partial / "d").write_text("d")
+        raise OSError(28, "full")
+    assert error.value.filename == str(folder.parent / "c")
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("text", ["nosuch://bucket/a", "s3://bucket/a"])

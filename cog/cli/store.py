@@ -131,7 +131,7 @@ def rm(paths: tuple[str, ...], yes: bool) -> None:
     \b
     Example: cog store rm --yes runs/dino_resnet50
     """
-    from cog.features.store.store import FeatureStore
+    from cog.features.store.files import remove_store
 
     found = _stores(paths)
     for path in found:
@@ -141,7 +141,7 @@ def rm(paths: tuple[str, ...], yes: bool) -> None:
     if not yes:
         click.confirm(f"Remove {len(found)} stores?", abort=True, err=True)
     for path in found:
-        FeatureStore.remove(path)
+        remove_store(path)
 
 
 def _stores(paths: tuple[str, ...]) -> list[StoragePath]:

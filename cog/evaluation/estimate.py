@@ -29,6 +29,7 @@ from cog.features.executors.executor import Executor
 from cog.features.executors.share import ALL, Share
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
+from cog.features.store.files import is_there
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList, read_bytes
 from cog.probes.cost import ProbeSize
@@ -149,7 +150,7 @@ def _still_to_make(
     """
     lacking: dict[int, set[int]] = {}  # rows of images, by the size of chunks
     rows = dict.fromkeys(paths, len(images) // share.workers)
-    new = [model_run for model_run, path in paths.items() if not FeatureStore.is_there(path)]
+    new = [model_run for model_run, path in paths.items() if not is_there(path)]
     for model_run in paths.keys() - set(new):
         store = FeatureStore.open(paths[model_run])
         parts = map(store.chunk_slice, filter(share.has, store.missing_chunks()))

@@ -37,6 +37,7 @@ from cog.features.executors.share import ALL, Share
 from cog.features.extract import Stores, extract
 from cog.features.model_run import ModelRun, record_unreadable, write_model_run
 from cog.features.run_stores import store_path
+from cog.features.store.files import remove_store
 from cog.features.store.store import FeatureStore
 from cog.progress import Progress, Silent
 from cog.recipe import SEEDS, Recipe
@@ -255,7 +256,7 @@ def _discard(model_runs: Sequence[ModelRun], datasets: Sequence[Dataset]) -> Non
     for model_run in model_runs:
         for dataset in datasets:
             for images in dataset.lists:
-                FeatureStore.remove(store_path(model_run, dataset.name, images.split))
+                remove_store(store_path(model_run, dataset.name, images.split))
 
 
 def make_features(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.features.store.store import FeatureStore
-from cog.storage import StoragePath, Url, partial_name
+from cog.storage import StoragePath, Url, partial_file
 
 HINT = "give a store of cog, a .pth with X and Y, or a .npz with X and Y"
 
@@ -56,18 +56,13 @@ def write_features(path: Path, features: FeatureSet) -> None:
     """Write the official layout: X float32, Y int64, name; whole or not at all."""
     import torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = partial_name(path)
     content = {
         "X": torch.from_numpy(features.x.astype(np.float32)),
         "Y": torch.from_numpy(features.y.astype(np.int64)),
         "name": features.name,
     }
-    try:
-        torch.save(content, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with partial_file(path) as partial:
+        torch.save(content, partial)
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:

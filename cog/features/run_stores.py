@@ -11,6 +11,7 @@ from typing import Any
 from cog.features.executors.share import Share
 from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction
+from cog.features.store.files import is_there
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.images.decoding import DEFAULT_DECODER, Unreadable, decode
 from cog.images.image_list import ImageList, read_bytes
@@ -58,7 +59,7 @@ def _open_store(
 ) -> FeatureStore | None:
     """The store that goes on, or None where there is none, or an empty one of something else."""
     path = store_path(model_run, dataset, images.split)
-    if not FeatureStore.is_there(path):
+    if not is_there(path):
         return None
     store = FeatureStore.open(path)
     wanted = feature_fingerprint(model_run, images, settings)

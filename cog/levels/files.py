@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
+from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from cog.errors import CogError
 from cog.levels.recipe import read_recipe, require_known_names
 from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
 from cog.provenance import cog_version
-from cog.storage import partial_name, table_as_csv
+from cog.storage import partial_file, table_as_csv
 
 FILES = ("levels.csv", "seen.csv", "levels.json")
 
@@ -118,27 +118,23 @@ def _render(levels: Levels) -> dict[str, str]:
 
 
 def _write_together(folder: Path, texts: dict[str, str]) -> None:
-    """Write all files into a partial folder; then rename that, or each file of it, into place."""
+    """Write all files before any is renamed; a new folder appears with all of them."""
     in_the_way = [str(folder / name) for name in texts if (folder / name).is_dir()]
     if in_the_way:
         raise CogError(
             f"expected a file, but {in_the_way[0]} is a folder",
             "move it away, or name another folder with --out DIR",
         )
-    partial = partial_name(folder / "levels" if folder.exists() else folder)
-    try:
-        partial.mkdir(parents=True)
-        for name, text in texts.items():
-            (partial / name).write_text(text, encoding="utf-8")
-        if not folder.exists():
-            partial.rename(folder)
-            return
-        for name in texts:
-            (partial / name).replace(folder / name)
-        partial.rmdir()
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    if not folder.exists():
+        with partial_file(folder) as partial:
+            partial.mkdir()
+            for name, text in texts.items():
+                (partial / name).write_text(text, encoding="utf-8")
+        return
+    with ExitStack() as stack:  # which renames the last first
+        for name, text in reversed(texts.items()):
+            file = stack.enter_context(partial_file(folder / name))
+            file.write_text(text, encoding="utf-8")
 
 
 def _require_same(folder: Path, texts: dict[str, str]) -> None:

@@ -11,11 +11,12 @@ import pytest
 
 import cog
 from cog.errors import CogError
+from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
 from cog.storage import Url, create_object, files_below, storage_path, write_text
 from tests.cli.test_cli_store import flip, run
-from tests.features.test_store import FINGERPRINT, content, fill, make
 from tests.support.runs import run_cog
+from tests.support.stores import content, fill, make
 
 moto_server = pytest.importorskip("moto.server", reason="pip install 'imagenet-cog[test]'")
 s3fs = pytest.importorskip("s3fs", reason="pip install 'imagenet-cog[cloud]'")
@@ -65,7 +66,7 @@ def test_a_store_has_the_bytes_of_one_on_disk(bucket, tmp_path):
     local, remote = make(tmp_path / "a.zarr", 30), make(bucket / "runs" / "a.zarr", 30)
     for worker in ("1/2", "0/2"):
         fill(local, x, readable, worker)
-        fill(FeatureStore.open(str(remote.path), FINGERPRINT), x, readable, worker)
+        fill(FeatureStore.open(remote.path), x, readable, worker)
     there = content(remote.path)
     assert there.pop("labels/claim.json")
     assert there == content(local.path)
@@ -100,10 +101,10 @@ def test_a_chunk_is_few_requests(bucket, requests):
 def test_a_racing_worker_takes_the_chunks_of_the_first(bucket):
     path = bucket / "a.zarr"
     assert create_object(path / "labels" / "claim.json", b'{"chunk_rows": 5, "fingerprint": {}}')
-    assert not FeatureStore.is_there(path)
+    assert not is_there(path)
     with pytest.raises(CogError, match="format: asked 1, found None"):
         make(path, 10)
-    FeatureStore.remove(path)
+    remove_store(path)
     make(path, 10, chunk_rows=5)
     (path / "zarr.json").unlink()  # as if the first had not come to the end
     second = make(path, 10, chunk_rows=4)
@@ -116,7 +117,7 @@ def test_remove_takes_all_objects(bucket):
     write_text(bucket / "b.zarr", "beside")
     store = make(bucket / "b", 10)
     fill(store, np.ones((10, 3), np.float32))
-    FeatureStore.remove(store.path)
+    remove_store(store.path)
     assert files_below(bucket) == {"b.zarr": 6}
 
 
@@ -137,7 +138,7 @@ def test_the_commands_take_urls(bucket):
 
 def test_a_bucket_that_is_not_there_is_an_error(bucket):
     path = storage_path(f"s3://{uuid.uuid4().hex}/a.zarr")
-    assert not FeatureStore.is_there(path)
+    assert not is_there(path)
     with pytest.raises(FileNotFoundError, match="bucket does not exist"):
         make(path, 4)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,59 +17,18 @@ from hypothesis import strategies as st
 
 import cog.features.store.store
 from cog.errors import CogError
+from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
 from cog.storage import (
     ABANDONED_SECONDS,
     StoragePath,
     Url,
-    files_below,
     partial_name,
     write_bytes,
-    write_text,
 )
+from tests.support.stores import FINGERPRINT, change_attributes, content, fill, make
 
-FINGERPRINT = {"format": 1, "model": "abc", "images": "def"}
 OTHER = FINGERPRINT | {"model": "xyz"}
-
-
-def make(
-    path: StoragePath,
-    rows: int,
-    dim: int = 3,
-    chunk_rows: int = 4,
-    dtype: str = "float32",
-    fingerprint: dict = FINGERPRINT,
-) -> FeatureStore:
-    return FeatureStore.create(
-        path,
-        np.arange(rows, dtype=np.int64),
-        dim=dim,
-        dtype=dtype,
-        chunk_rows=chunk_rows,
-        fingerprint=fingerprint,
-    )
-
-
-def fill(
-    store: FeatureStore, x: np.ndarray, readable: np.ndarray | None = None, worker: str = "0/1"
-) -> None:
-    """Write the missing chunks that are the worker's: r/w is chunk r, r + w, r + 2 w, …"""
-    readable = np.ones(len(x), bool) if readable is None else readable
-    r, w = map(int, worker.split("/"))
-    for chunk in store.missing_chunks():
-        if chunk % w == r:
-            rows = store.chunk_slice(chunk)
-            reasons = {
-                int(row): f"why {row}"
-                for row in np.flatnonzero(~readable)
-                if rows.start <= row < rows.stop
-            }
-            store.write_chunk(chunk, x[rows], readable[rows], reasons)
-
-
-def content(path: StoragePath) -> dict[str, bytes]:
-    """Every file of a store."""
-    return {name: (path / name).read_bytes() for name in files_below(path)}
 
 
 @pytest.fixture(params=["folder", "url"])
@@ -97,7 +55,7 @@ def test_reads_what_was_written(tmp_path_factory, rows, dim, chunk_rows, dtype, 
     readable = rng.random(rows) > 0.2
     store = make(path, rows, dim, chunk_rows, dtype)
     fill(store, x, readable)
-    found, labels = FeatureStore.open(path, FINGERPRINT).read()
+    found, labels = FeatureStore.open(path).read()
     np.testing.assert_array_equal(found, x[readable].astype(dtype))
     np.testing.assert_array_equal(labels, np.flatnonzero(readable))
     assert set(store.unreadable()) == set(np.flatnonzero(~readable))
@@ -123,8 +81,9 @@ def test_a_chunk_equal_to_the_fill_value_is_done_too(path):
 
 def test_another_fingerprint_is_refused_and_the_field_named(path):
     store = make(path, 4)
+    store.require(FINGERPRINT)
     with pytest.raises(CogError, match="model: asked xyz, found abc"):
-        FeatureStore.open(store.path, FINGERPRINT | {"model": "xyz"})
+        store.require(OTHER)
 
 
 def test_what_is_no_store_is_refused(tmp_path):
@@ -171,7 +130,7 @@ def test_a_row_that_is_not_readable_may_hold_anything(path):
     fill(store, x, np.array([False, False, True, True]))
     np.testing.assert_array_equal(x, before)
     np.testing.assert_array_equal(store.read()[0], x[2:])
-    assert np.isnan(store.read_rows("features", slice(0, 2))).all()
+    assert np.isnan(store.arrays("features")[0][0:2]).all()
 
 
 def test_a_flipped_bit_is_found(path):
@@ -213,15 +172,10 @@ def test_a_failed_create_leaves_nothing(tmp_path):
 def test_remove_drops_it_whole(path):
     store = make(path, 4)
     fill(store, np.ones((4, 3), np.float32))
-    FeatureStore.remove(store.path)
-    FeatureStore.remove(store.path)
-    assert not FeatureStore.is_there(path)
+    remove_store(store.path)
+    remove_store(store.path)
+    assert not is_there(path)
     assert content(path.parent) == {}
-
-
-def test_a_text_that_is_a_path_or_a_url_will_do(path):
-    store = make(path, 4)
-    assert FeatureStore.open(str(path)) == store
 
 
 # --- several workers ---------------------------------------------------------------------------
@@ -283,7 +237,7 @@ def test_a_creation_that_was_killed_is_taken_up(path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         make(path, 10)
     monkeypatch.undo()
-    assert not FeatureStore.is_there(path)
+    assert not is_there(path)
     store = make(path, 10)
     fill(store, np.ones((10, 3), np.float32))
     assert len(store.read()[1]) == 10
@@ -314,7 +268,7 @@ def test_a_store_replaced_while_it_is_filled_is_not_written_to(path):
     store = make(path, 10, chunk_rows=4)
     arguments = (0, np.ones((4, 3), np.float32), np.ones(4, bool), {})
     for fingerprint, chunk_rows in ((OTHER, 4), (FINGERPRINT, 5)):
-        FeatureStore.remove(path)
+        remove_store(path)
         with pytest.raises(CogError, match="removed or replaced"):
             store.write_chunk(*arguments)
         new = make(path, 10, chunk_rows=chunk_rows, fingerprint=fingerprint)
@@ -327,9 +281,9 @@ def test_only_an_empty_store_of_something_else_makes_room(path):
     FeatureStore.remove_empty(path, OTHER)
     store = make(path, 10)
     FeatureStore.remove_empty(path, FINGERPRINT)
-    assert FeatureStore.is_there(path)
+    assert is_there(path)
     FeatureStore.remove_empty(path, OTHER)
-    assert not FeatureStore.is_there(path)
+    assert not is_there(path)
     store = make(path, 10)
     fill(store, np.ones((10, 3), np.float32), worker="0/2")
     with pytest.raises(CogError, match="model: asked xyz, found abc"):
@@ -446,38 +400,12 @@ def test_killed_at_forty_moments_it_ends_as_one_that_was_not(tmp_path):
 # --- stores of other versions ------------------------------------------------------------------
 
 
-def change_attributes(path: StoragePath, **changes: object) -> None:
-    """Other attributes of a store; None takes one away."""
-    group = json.loads((path / "zarr.json").read_text())
-    attributes = group["attributes"] | changes
-    group["attributes"] = {name: value for name, value in attributes.items() if value is not None}
-    write_text(path / "zarr.json", json.dumps(group))
-
-
-def test_a_store_of_layout_1_is_gone_on_with(path):
-    """It kept the reasons of all chunks in one attribute, and none in files."""
-    store = make(path, 12)
-    readable = np.ones(12, bool)
-    readable[[1, 5, 9]] = False
-    x = np.ones((12, 3), np.float32)
-    fill(store, x, readable)
-    for name in files_below(path / "readable" / "reasons"):
-        (path / "readable" / "reasons" / name).unlink()
-    change_attributes(path, layout=None, unreadable={"1": "old 1", "5": "old 5", "9": "old 9"})
-    store = FeatureStore.open(path, FINGERPRINT)
-    assert store.layout == 1
-    assert store.unreadable() == {1: "old 1", 5: "old 5", 9: "old 9"}
-    store.forget_chunk(0)
-    store.forget_chunk(1)
-    assert store.unreadable() == {9: "old 9"}
-    readable[1] = True
-    fill(store, x, readable)
-    assert FeatureStore.open(path).unreadable() == {5: "why 5", 9: "old 9"}
-
-
-def test_a_later_layout_is_refused(path):
+def test_another_layout_is_refused(path):
     make(path, 4)
     change_attributes(path, layout=99)
     with pytest.raises(CogError, match="layout 99") as error:
         FeatureStore.open(path)
     assert "update" in error.value.hint
+    change_attributes(path, layout=None)
+    with pytest.raises(CogError, match="not a feature store"):
+        FeatureStore.open(path)

@@ -5,16 +5,17 @@ list under one model.
 
 - A store is a folder `NAME.zarr`, on disk or at a URL, with `features` float16 or float32 [m, d]
   (fill NaN), `labels` int64 [m] (fill -1) and `readable` bool [m]. Its attributes hold the number
-  of this layout and the fingerprint: what the features were made from. Another is refused.
-- Done is computed: a chunk is done when its file exists, and a store when all its chunks do. A
-  chunk's files are written in this order: why images of it are unreadable (if any are:
+  of this layout and the fingerprint, which says what the features were made from. A store with
+  another fingerprint is refused.
+- Done is computed: a chunk is done when its file exists, and a store when all its chunks do. The
+  files of a chunk are written in this order: why images of it are unreadable (if any are:
   `readable/reasons/CHUNK.json`), `readable`, `features`; each whole or absent (cog/storage.py).
-- No file is shared by two chunks and written after creation: workers with different chunks never
+- No file belongs to two chunks and is written after creation: workers with different chunks never
   meet, and two with the same chunk write the same bytes. There are no locks.
 - Every chunk carries a CRC32C that Zarr checks when it reads.
-- Creation: on disk a store is built beside its place and renamed into it. At a URL the first worker
-  to write `labels/claim.json` fixes the size of chunks, all write the same metadata, and the root's
-  is written last: a store is there when `zarr.json` is.
+- Creation: on disk a store is built as a partial folder and renamed. At a URL the first worker to
+  write `labels/claim.json` fixes the size of chunks, all write the same metadata, and the root's
+  comes last: a store is there when its `zarr.json` is.
 
 Cost: one file of `chunk_rows` × d numbers a chunk; a killed run loses the chunk in the making.
 """
@@ -22,25 +23,23 @@ Cost: one file of `chunk_rows` × d numbers a chunk; a killed run loses the chun
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from cog.errors import CogError
+from cog.features.store.arrays import Array, arrays_of, open_group
 from cog.features.store.files import (
     LAYOUT,
-    array_of,
     clear_beside,
     clear_inside,
     create_files,
     is_there,
-    open_group,
-    remove_files,
+    remove_store,
 )
-from cog.storage import StoragePath, Url, files_below, storage_path, write_text
+from cog.storage import StoragePath, Url, files_below, write_text
 
 FORMAT = 1  # raised when the numbers in a store would change, not with the package's version
 _TOO_LARGE = {"float16": 65_520.0, "float32": np.inf}  # rounds to infinity
@@ -48,7 +47,7 @@ _TOO_LARGE = {"float16": 65_520.0, "float32": np.inf}  # rounds to infinity
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """An open store; `create` or `open` one."""
+    """An open store; `create` or `open` one. It holds no open file, and pickles."""
 
     path: StoragePath
     fingerprint: dict[str, Any]
@@ -56,13 +55,11 @@ class FeatureStore:
     dim: int
     chunk_rows: int
     dtype: str
-    layout: int = LAYOUT
-    old_reasons: dict[int, str] = field(default_factory=dict)  # of layout 1, row to reason
 
     @classmethod
     def create(
         cls,
-        path: str | StoragePath,
+        path: StoragePath,
         labels: NDArray[np.int64],
         *,
         dim: int,
@@ -77,42 +74,35 @@ class FeatureStore:
         Raises:
             CogError: features of something else are there.
         """
-        path = storage_path(path)
         if not is_there(path):
             create_files(path, labels, dim, dtype, chunk_rows, fingerprint)
-        return cls.open(path, fingerprint)
+        store = cls.open(path)
+        store.require(fingerprint)
+        return store
 
     @classmethod
-    def open(
-        cls, path: str | StoragePath, fingerprint: dict[str, Any] | None = None
-    ) -> FeatureStore:
-        """Open the store at `path`; refuse one whose fingerprint is not the one given.
+    def open(cls, path: StoragePath) -> FeatureStore:
+        """Open the store at `path`.
 
         Raises:
-            CogError: nothing to open there, a later layout, or features made from something else.
+            CogError: there is no store, or one of another layout.
         """
-        path = storage_path(path)
         try:
             group = open_group(path)
-            features = array_of(group, "features")
-            found = cast(dict[str, Any], group.attrs["fingerprint"])
-            layout = cast(int, group.attrs.get("layout", 1))
-            old = cast(dict[str, str], group.attrs.get("unreadable", {}))
+            (features,) = arrays_of(group, "features")
+            fingerprint = cast(dict[str, Any], group.attrs["fingerprint"])
+            layout = cast(int, group.attrs["layout"])
             (rows, dim), chunk_rows = features.shape, features.chunks[0]
         except (FileNotFoundError, KeyError, ValueError) as error:
             raise CogError(
                 f"{path} is not a feature store", "give another --out, or remove that folder"
             ) from error
-        if layout > LAYOUT:
+        if layout != LAYOUT:
             raise CogError(
-                f"{path} has layout {layout}, and this version of cog knows up to {LAYOUT}",
+                f"{path} has layout {layout}, and this version of cog reads layout {LAYOUT}",
                 "update imagenet-cog, or give another --out",
             )
-        reasons = {int(row): why for row, why in old.items()}
-        store = cls(path, found, rows, dim, chunk_rows, str(features.dtype), layout, reasons)
-        if fingerprint is not None:
-            store.require(fingerprint)
-        return store
+        return cls(path, fingerprint, rows, dim, chunk_rows, str(features.dtype))
 
     def require(self, fingerprint: dict[str, Any]) -> None:
         """Refuse features made from something else than `fingerprint` says.
@@ -123,24 +113,13 @@ class FeatureStore:
         if self.fingerprint != fingerprint:
             raise _different(self.path, fingerprint, self.fingerprint)
 
-    @staticmethod
-    def remove(path: str | StoragePath) -> None:
-        """Drop the store at `path`, if there is one; a kill leaves no half of it in its place."""
-        remove_files(storage_path(path))
-
-    @staticmethod
-    def is_there(path: str | StoragePath) -> bool:
-        """Whether there is a store, or on disk anything else, at `path`."""
-        return is_there(storage_path(path))
-
     @classmethod
-    def remove_empty(cls, path: str | StoragePath, fingerprint: dict[str, Any]) -> None:
-        """Drop an empty store of something else, and leave one that has this fingerprint.
+    def remove_empty(cls, path: StoragePath, fingerprint: dict[str, Any]) -> None:
+        """Remove an empty store of something else, and leave one that has this fingerprint.
 
         Raises:
             CogError: the store of something else has chunks.
         """
-        path = storage_path(path)
         if not is_there(path):
             return
         store = cls.open(path)
@@ -148,12 +127,12 @@ class FeatureStore:
             return
         if store.done_chunks():
             store.require(fingerprint)
-        cls.remove(path)
+        remove_store(path)
 
     def clear_partial(self) -> int:
-        """Remove what killed workers left half written here; gives how many files and folders.
+        """Remove the partial files of killed workers; gives how many files and folders.
 
-        Those of workers that still run stay. At a URL nothing partial is ever seen.
+        Those of workers that still run stay. At a URL there are no partial files.
         """
         if isinstance(self.path, Url):
             return 0
@@ -196,34 +175,31 @@ class FeatureStore:
         """
         rows = self.chunk_slice(chunk)
         values = self._checked(features, readable)
-        arrays = self._arrays_to_write()
+        marks, numbers = self._arrays_to_write()
         reasons = self._reasons_file(chunk)
-        if unreadable or self._old_reasons(chunk):
+        if unreadable:
             text = {str(row): unreadable[row] for row in sorted(unreadable)}
             write_text(reasons, json.dumps(text, indent=1) + "\n")
         else:
             reasons.unlink(missing_ok=True)
-        arrays["readable"][rows] = readable
-        arrays["features"][rows] = values
+        marks[rows] = readable
+        numbers[rows] = values
 
     def forget_chunk(self, chunk: int) -> None:
-        """Make a chunk missing again, with what was said of its unreadable images."""
+        """Make a chunk missing again, with the reasons of its unreadable images."""
         (self.path / "features" / "c" / str(chunk) / "0").unlink(missing_ok=True)
         self._reasons_file(chunk).unlink(missing_ok=True)
 
     def _reasons_file(self, chunk: int) -> StoragePath:
         return self.path / "readable" / "reasons" / f"{chunk}.json"
 
-    def _arrays_to_write(self) -> dict[str, zarr.Array[Any]]:
-        """The arrays that chunks go to, if they are still those of this store."""
+    def _arrays_to_write(self) -> tuple[Array, Array]:
+        """`readable` and `features`, if they are still those of this store."""
         try:
             group = open_group(self.path, "r+")
-            # done could not be computed without chunks equal to the fill value; an array keeps what
-            # held when it was opened
-            with zarr.config.set({"array.write_empty_chunks": True}):
-                arrays = {name: array_of(group, name) for name in ("readable", "features")}
+            readable, features = arrays_of(group, "readable", "features")
             same = group.attrs["fingerprint"] == self.fingerprint
-            same &= arrays["features"].chunks[0] == self.chunk_rows
+            same &= features.chunks[0] == self.chunk_rows
         except (FileNotFoundError, KeyError):
             same = False
         if not same:
@@ -231,7 +207,7 @@ class FeatureStore:
                 f"{self.path} was removed or replaced while it was being filled",
                 "run the same command to go on",
             )
-        return arrays
+        return readable, features
 
     def _checked(
         self, features: NDArray[np.float32], readable: NDArray[np.bool_]
@@ -270,58 +246,49 @@ class FeatureStore:
                 f"{self.path} lacks {len(missing)} of {self.n_chunks} chunks",
                 "run the command that made it again: it goes on where it stopped",
             )
+        arrays = self.arrays("readable", "features", "labels")
         try:
-            readable = self.read_rows("readable", slice(None))
-            x = self.read_rows("features", slice(None))
-            y = self.read_rows("labels", slice(None))
-        except ValueError as error:  # Zarr's word for a wrong checksum
+            readable, x, y = (np.asarray(array[:]) for array in arrays)
+        except ValueError as error:  # a wrong checksum
             raise CogError(
                 f"{self.path} is damaged: {error}",
-                f"find what is bad, and have it made again: cog store verify --repair {self.path}",
+                f"remove the bad chunks: cog store verify --repair {self.path}",
             ) from error
         if not readable.all():
             x, y = x[readable], y[readable]
         return x, y
 
-    def read_rows(self, name: str, rows: slice) -> NDArray[Any]:
-        """Rows of `features`, `readable` or `labels` as stored; ValueError for a wrong checksum."""
-        return np.asarray(array_of(open_group(self.path), name)[rows])
+    def arrays(self, *names: str) -> list[Array]:
+        """Some of `features`, `readable` and `labels`, open to be read.
 
-    def shape_of(self, name: str) -> tuple[int, ...]:
-        """The shape of `features`, `readable` or `labels`."""
-        return array_of(open_group(self.path), name).shape
+        Reading rows raises ValueError where a checksum is wrong.
+        """
+        return arrays_of(open_group(self.path), *names)
 
     def unreadable(self) -> dict[int, str]:
         """Row and reason of every unreadable image in the chunks that are there."""
         files = files_below(self.path / "readable" / "reasons")
-        old = {row // self.chunk_rows for row in self.old_reasons}
         found: dict[int, str] = {}
         for chunk in self.done_chunks():
-            if f"{chunk}.json" in files or chunk in old:
+            if f"{chunk}.json" in files:
                 found |= self.reasons(chunk)
         return found
 
     def reasons(self, chunk: int) -> dict[int, str]:
-        """Row and reason of what is unreadable in one chunk.
+        """Row and reason of every unreadable image in one chunk.
 
         Raises:
-            CogError: the file that says so is damaged.
+            CogError: the file of the reasons is damaged.
         """
         file = self._reasons_file(chunk)
         try:
-            found = {int(row): str(why) for row, why in json.loads(file.read_text()).items()}
+            return {int(row): str(why) for row, why in json.loads(file.read_text()).items()}
         except FileNotFoundError:
-            found = self._old_reasons(chunk)
+            return {}
         except (ValueError, AttributeError) as error:
             raise CogError(
                 f"{file} is damaged", f"type: cog store verify --repair {self.path}"
             ) from error
-        return found
-
-    def _old_reasons(self, chunk: int) -> dict[int, str]:
-        return {
-            row: why for row, why in self.old_reasons.items() if row // self.chunk_rows == chunk
-        }
 
 
 def _different(path: StoragePath, asked: dict[str, Any], found: dict[str, Any]) -> CogError:

@@ -1,4 +1,7 @@
-"""What is in feature stores, and whether it is right: every byte read again, without images."""
+"""What is in feature stores, and whether it is right.
+
+In: storage paths. Out: summaries; verdicts, for which every byte is read again. Needs no images.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from cog.errors import CogError
-from cog.features.store.files import is_store
+from cog.features.store.arrays import Array
+from cog.features.store.files import LAYOUT, is_store
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.storage import StoragePath, files_below
 
-PATTERNS = ("*.zarr", "features/*.zarr", "*/features/*.zarr")  # in features/, in a run, in runs/
+PATTERNS = ("*.zarr", "features/*.zarr", "*/features/*.zarr")  # below features/, NAME/, runs/
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Summary:
             "chunks": f"{self.done} of {store.n_chunks} done, {store.chunk_rows:,} rows each",
             "unreadable": str(self.unreadable),
             "size": f"{self.size:,} bytes",
-            "layout": str(store.layout),
+            "layout": str(LAYOUT),
         }
         return [*facts.items(), *_flat("fingerprint", store.fingerprint)]
 
@@ -50,22 +54,22 @@ def _flat(name: str, value: Any) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verify` found in one store."""
+    """The faults of one store."""
 
     path: StoragePath
     n_chunks: int = 0
     missing: int = 0
-    bad: dict[int, str] = field(default_factory=dict)  # chunk to fault: it can be made again
-    faults: tuple[str, ...] = ()  # of the whole store: it cannot
+    bad: dict[int, str] = field(default_factory=dict)  # chunk → fault; it can be made again
+    faults: tuple[str, ...] = ()  # of the whole store; new chunks do not mend them
 
     @property
     def right(self) -> bool:
-        """Whether all that is there is as it should be; chunks may be missing."""
+        """Whether there is no fault; chunks may be missing."""
         return not self.bad and not self.faults
 
 
 def find_stores(where: StoragePath) -> list[StoragePath]:
-    """The store at `where`, or those of a run's folder, or of a folder of runs; sorted.
+    """The store at `where`, or those of a model run or of a folder of model runs; sorted.
 
     Raises:
         CogError: there is none.
@@ -91,21 +95,25 @@ def summarise(path: StoragePath) -> Summary:
 def verify(path: StoragePath, advance: Callable[[int], None] | None = None) -> Verdict:
     """Read a whole store again: checksums, marks, reasons, labels, and run.json beside it.
 
-    `advance` is told of each chunk. A missing chunk is no fault: extraction goes on with it.
+    Calls `advance` after each chunk. A missing chunk is no fault: extraction makes it.
     """
     try:
         store = FeatureStore.open(path)
+        features, readable, labels = store.arrays("features", "readable", "labels")
     except CogError as error:
         return Verdict(path, faults=(error.what,))
+    except Exception as error:  # damaged metadata make Zarr raise many things
+        return Verdict(path, faults=(f"cannot be read: {error}",))
     done = store.done_chunks()
     bad = {}
     for chunk in done:
-        fault = _chunk_fault(store, chunk)
+        fault = _chunk_fault(store, chunk, features, readable)
         if fault:
             bad[chunk] = fault
         if advance:
             advance(1)
-    faults = (*_label_faults(store), *_foreign_files(store), *_run_faults(store))
+    label_faults = _label_faults(store, labels, readable)
+    faults = (*label_faults, *_foreign_files(store), *_run_faults(store))
     return Verdict(path, store.n_chunks, store.n_chunks - len(done), bad, faults)
 
 
@@ -116,16 +124,17 @@ def repair(verdict: Verdict) -> None:
         store.forget_chunk(chunk)
 
 
-def _chunk_fault(store: FeatureStore, chunk: int) -> str | None:
-    """What is wrong with one chunk, if anything."""
+def _chunk_fault(store: FeatureStore, chunk: int, features: Array, marks: Array) -> str | None:
+    """The fault of one chunk, if it has one."""
     rows = store.chunk_slice(chunk)
     try:
-        x = store.read_rows("features", rows)
-        readable = store.read_rows("readable", rows)
+        x, readable = np.asarray(features[rows]), np.asarray(marks[rows])
         reasons = set(store.reasons(chunk))
     except CogError as error:
         return error.what
-    except Exception as error:  # Zarr says ValueError, and numpy other things of short files
+    except (
+        Exception
+    ) as error:  # Zarr raises ValueError for a checksum, numpy others for short files
         return f"cannot be read: {error}"
     unreadable = {rows.start + row for row in np.flatnonzero(~readable).tolist()}
     if not np.isfinite(x[readable]).all():
@@ -138,26 +147,25 @@ def _chunk_fault(store: FeatureStore, chunk: int) -> str | None:
     return None
 
 
-def _label_faults(store: FeatureStore) -> list[str]:
-    """What is wrong with the labels, and with the number of rows."""
+def _label_faults(store: FeatureStore, labels: Array, readable: Array) -> list[str]:
+    """The faults of the labels and of the number of rows."""
     try:
-        labels = store.read_rows("labels", slice(None))
-        readable = store.shape_of("readable")
+        y = np.asarray(labels[:])
     except Exception as error:  # as for chunks
         return [f"labels cannot be read: {error}"]
     faults = []
-    for name, shape in (("labels", labels.shape), ("readable", readable)):
+    for name, shape in (("labels", y.shape), ("readable", readable.shape)):
         if shape != (store.rows,):
             faults.append(f"{store.rows:,} rows of features, but {name} {list(shape)}")
     if store.rows != store.fingerprint.get("rows", store.rows):
         faults.append(f"{store.rows:,} rows, but {store.fingerprint['rows']:,} in the fingerprint")
-    if labels.min(initial=0) < 0:
-        faults.append(f"{(labels < 0).sum():,} rows without a label")
+    if y.min(initial=0) < 0:
+        faults.append(f"{(y < 0).sum():,} rows without a label")
     return faults
 
 
 def _foreign_files(store: FeatureStore) -> list[str]:
-    """Files among the chunks that are no chunk of this store; partial ones are not meant."""
+    """Files among the chunks that are neither a chunk of this store nor a partial file."""
     known = {f"{chunk}/0" for chunk in range(store.n_chunks)}
     found = files_below(store.path / "features" / "c")
     foreign = [name for name in found if name not in known and not name.endswith(".partial")]
@@ -165,10 +173,10 @@ def _foreign_files(store: FeatureStore) -> list[str]:
 
 
 def _run_faults(store: FeatureStore) -> list[str]:
-    """Where the fingerprint differs from run.json of the run that the store lies in."""
+    """How the fingerprint differs from run.json of the model run that the store lies in."""
     faults = []
     if "format" in store.fingerprint and store.fingerprint["format"] != FORMAT:
-        faults.append(f"feature format {store.fingerprint['format']}, now it is {FORMAT}")
+        faults.append(f"expected feature format {FORMAT}, found {store.fingerprint['format']}")
     try:
         run = json.loads((store.path.parent.parent / "run.json").read_text(encoding="utf-8"))
     except FileNotFoundError:  # a store that was copied elsewhere

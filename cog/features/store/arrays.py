@@ -1,0 +1,82 @@
+"""All that this package asks of Zarr, by its public interface: groups, arrays, whole files.
+
+In: storage paths. Out: open groups and arrays, new arrays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import zarr
+from zarr.abc.buffer import Buffer
+from zarr.abc.store import Store
+from zarr.codecs import Crc32cCodec
+from zarr.errors import ContainsArrayError
+from zarr.storage import FsspecStore, LocalStore
+
+from cog.storage import StoragePath, Url, write_bytes
+
+Array = zarr.Array[Any]
+
+
+class WholeFiles(LocalStore):
+    """Zarr's store of files, but the names of partial files say which process writes them."""
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write one file."""
+        await asyncio.to_thread(self.set_sync, key, value)
+
+    def set_sync(self, key: str, value: Buffer) -> None:
+        """Write one file, now."""
+        if self.read_only:
+            raise ValueError(f"{self.root} was opened to be read")
+        write_bytes(self.root / key, value.as_numpy_array().data)
+
+
+def open_group(path: StoragePath, mode: Literal["r", "r+"] = "r") -> zarr.Group:
+    """The Zarr group of a feature store; FileNotFoundError where there is none."""
+    if isinstance(path, Path) and not path.is_dir():  # Zarr would make a folder to write to
+        raise FileNotFoundError(path)
+    return zarr.open_group(_zarr_store(path), mode=mode, zarr_format=3)
+
+
+def arrays_of(group: zarr.Group, *names: str) -> list[Array]:
+    """Arrays of a group; KeyError where one is missing.
+
+    They write chunks that equal the fill value too: a chunk is done when its file exists.
+    """
+    with zarr.config.set({"array.write_empty_chunks": True}):  # an array keeps this from its start
+        return [cast(Array, group[name]) for name in names]
+
+
+def create_array(
+    path: StoragePath, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, fill: Any
+) -> None:
+    """Make an array, unless another worker made the same.
+
+    Every chunk has a checksum and no compression: features do not compress.
+    """
+    with suppress(ContainsArrayError):
+        zarr.create_array(
+            _zarr_store(path),
+            shape=shape,
+            chunks=chunks,
+            dtype=dtype,
+            fill_value=fill,
+            compressors=(Crc32cCodec(),),
+            zarr_format=3,
+        )
+
+
+def fill_array(path: StoragePath, values: Any) -> None:
+    """Write all values of an array."""
+    zarr.open_array(_zarr_store(path), mode="r+", zarr_format=3)[:] = values
+
+
+def _zarr_store(path: StoragePath) -> Store:
+    if isinstance(path, Url):
+        return FsspecStore.from_url(str(path), storage_options={"use_listings_cache": False})
+    return WholeFiles(path)
