@@ -3,10 +3,9 @@
 `storage_path` makes either from text. A `Url` has those methods of `pathlib.Path` that runs need:
 code that joins, reads and lists, and writes through this module, works on both.
 
-- A file is whole or absent. On disk it is first a partial file beside its path, and is then
-  renamed. The name of a partial file says which process of which machine writes it: that tells
-  what a kill has left over from what is still being written. An object at a URL appears when its
-  upload ends.
+- A file is whole or absent. On disk it is first a partial file, whose name says which process of
+  which machine writes it, and is then renamed; so it is known whether a partial file is left over
+  from a kill. An object at a URL appears when its upload ends.
 - fsspec reaches object storage; the extra `[cloud]` installs it with s3fs. It finds server and
   credentials as other AWS programs do: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID, …
 """
@@ -180,11 +179,7 @@ def partial_file(path: Path) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def rows_as_csv(rows: Iterable[Iterable[Any]]) -> str:
@@ -261,12 +256,10 @@ def clear_partial(paths: Iterator[Path]) -> int:
     One of this machine is removed when its process has ended; one of another machine, or with a
     name that this module did not give, when it has not changed for an hour. Gives how many.
     """
-    count = 0
-    for path in list(paths):
-        if _is_abandoned(path):
-            _remove(path)
-            count += 1
-    return count
+    abandoned = [path for path in paths if _is_abandoned(path)]
+    for path in abandoned:
+        _remove(path)
+    return len(abandoned)
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -285,10 +278,8 @@ def _is_running(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
+    except OSError as error:  # a process of another user raises PermissionError
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

@@ -103,13 +103,15 @@ def test_a_partial_folder_is_renamed_when_it_is_whole(tmp_path):
         (partial / "b").write_text("b")
         assert not folder.exists()
     assert files_below(tmp_path) == {"new/a/b": 1}
-    with (
-        pytest.raises(OSError, match="full") as error,
-        partial_file(folder.parent / "c") as partial,
-    ):
-        partial.mkdir()
-        (partial / "d").write_text("d")
-        raise OSError(28, "full")
+
+    def fail() -> None:
+        with partial_file(folder.parent / "c") as partial:
+            partial.mkdir()
+            (partial / "d").write_text("d")
+            raise OSError(28, "full")
+
+    with pytest.raises(OSError, match="full") as error:
+        fail()
     assert error.value.filename == str(folder.parent / "c")
     assert list(folder.parent.iterdir()) == [folder]
 

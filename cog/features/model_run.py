@@ -1,4 +1,7 @@
-"""The folder of one model's run: run.json says what it is, and another model is refused."""
+"""Model runs: the folder of each model's features and results, and its run.json.
+
+In: models, the folder of all results. Out: model runs; a folder of another model is refused.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,9 @@ from cog.errors import CogError
 from cog.images.image_list import ImageList
 from cog.models.model import Model
 from cog.provenance import versions
-from cog.storage import StoragePath, clear_partial, write_text
+from cog.storage import StoragePath, clear_partial, rows_as_csv, write_text
 
-RESERVED = (
-    "splits",
-    "unreadable",
-    "results.csv",
-    "unreadable.csv",
-)  # not runs
+RESERVED = ("splits", "unreadable", "results.csv", "unreadable.csv")  # beside the model runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +30,19 @@ class ModelRun:
 
     folder: StoragePath
     model: Model
-    fingerprint: str  # of the model, taken once: it reads every weight
+    fingerprint: str  # of the model, computed once: it reads every weight
 
 
 def plan_model_runs(models: Sequence[Model], out: StoragePath) -> tuple[ModelRun, ...]:
-    """A run for each model.
+    """The model run of each model.
 
     Raises:
-        CogError: two models under one name, here or on disk.
+        CogError: two models have one name, here or on disk.
     """
     model_runs: dict[str, ModelRun] = {}
     for model in models:
         if model.name in RESERVED:
-            raise CogError(f"a run cannot be called {model.name}", "give another --name")
+            raise CogError(f"a model cannot be called {model.name}", "give another --name")
         if model.name in model_runs:
             raise CogError(
                 f"two models are called {model.name}", "give each its own --name, or drop one"
@@ -55,7 +53,7 @@ def plan_model_runs(models: Sequence[Model], out: StoragePath) -> tuple[ModelRun
 
 
 def _refuse_another(model_run: ModelRun) -> None:
-    """Refuse a folder that holds the run of another model, or of another preprocessing of it."""
+    """Refuse a folder of another model, or of this one with another preprocessing."""
     path = model_run.folder / "run.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -79,9 +77,9 @@ def _refuse_another(model_run: ModelRun) -> None:
 
 
 def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
-    """Write run.json: the command, the model, the settings and the versions of a run.
+    """Write run.json: the command, the model, the settings and the versions.
 
-    What killed writers left half written beside it goes.
+    Removes the partial files that killed writers left beside it.
     """
     if isinstance(model_run.folder, Path):
         clear_partial(model_run.folder.glob("*.partial"))
@@ -102,10 +100,10 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
 def record_unreadable(
     out: StoragePath, dataset: str, lists: Sequence[ImageList], reasons: Sequence[Mapping[int, str]]
 ) -> None:
-    """Name the unreadable images of a dataset: dataset, split, path, reason.
+    """Write the unreadable images of a dataset: dataset, split, path, reason.
 
-    `reasons` maps row to reason, for each of the `lists`. They go to `out/unreadable/DATASET.csv`,
-    which is this dataset's alone; `out/unreadable.csv` is a fold of those files, rebuilt.
+    `reasons` maps row to reason, for each of the `lists`. They go to `out/unreadable/DATASET.csv`;
+    `out/unreadable.csv` joins these files of all datasets.
     """
     part = out / "unreadable" / f"{dataset}.csv"
     rows = [
@@ -115,16 +113,11 @@ def record_unreadable(
     ]
     if not rows and not part.exists():
         return
-    write_text(part, _as_csv(sorted(rows)))
+    write_text(part, rows_as_csv(sorted(rows)))
     parts: list[StoragePath] = list(out.glob("unreadable/*.csv"))
     every = [line for path in sorted(parts, key=str) for line in _lines_of_csv(path)]
-    write_text(out / "unreadable.csv", _as_csv([["dataset", "split", "path", "reason"], *every]))
-
-
-def _as_csv(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    head = ["dataset", "split", "path", "reason"]
+    write_text(out / "unreadable.csv", rows_as_csv([head, *every]))
 
 
 def _lines_of_csv(path: StoragePath) -> list[list[str]]:

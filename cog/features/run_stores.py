@@ -1,6 +1,6 @@
-"""The stores of a run: where they are, what they are made from, opened or created.
+"""The feature stores of model runs: where they are, what they are made from, opened or created.
 
-In: runs, image lists, settings. Out: open stores; one that holds anything else is refused.
+In: model runs, image lists, settings. Out: open stores; one of other features is refused.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ def feature_fingerprint(
         "precision": settings.precision,
         "dtype": settings.dtype,
     }
-    if settings.decoder != DEFAULT_DECODER:  # stores from before there was a choice stay valid
+    if settings.decoder != DEFAULT_DECODER:  # stores from before the choice stay valid
         made_from["decoder"] = settings.decoder
     return made_from
 
 
 def store_path(model_run: ModelRun, dataset: str, split: str) -> StoragePath:
-    """Where a run keeps the features of one split of one dataset."""
+    """Where a model run has the features of one split of one dataset."""
     return model_run.folder / "features" / f"{dataset}-{split}.zarr"
 
 
 def refuse_other_features(
     model_runs: Sequence[ModelRun], dataset: str, lists: Sequence[ImageList], settings: Extraction
 ) -> None:
-    """Refuse stores in the way that hold features of something else, before anything is written.
+    """Refuse stores that hold features of something else, before anything is written.
 
     Raises:
         CogError: another model, image list, preprocessing, precision or dtype.
@@ -57,7 +57,7 @@ def refuse_other_features(
 def _open_store(
     model_run: ModelRun, dataset: str, images: ImageList, settings: Extraction
 ) -> FeatureStore | None:
-    """The store that goes on, or None where there is none, or an empty one of something else."""
+    """The store of these features; None where there is none, or an empty one of other features."""
     path = store_path(model_run, dataset, images.split)
     if not is_there(path):
         return None
@@ -72,7 +72,7 @@ def _open_store(
 def _forget_mended(
     store: FeatureStore, images: ImageList, settings: Extraction, share: Share
 ) -> None:
-    """Drop the chunks of a share with images that could not be read and now can."""
+    """Remove the chunks of a share with images that could not be read and now can."""
     for row in store.unreadable():
         if not share.has(row // store.chunk_rows):
             continue
@@ -92,10 +92,10 @@ def open_stores(
     at_once: int,
     seconds: Callable[[Sequence[ModelRun]], float],
 ) -> dict[ModelRun, FeatureStore]:
-    """The store of every run for one image list, opened where it exists, else created.
+    """The store of every model run for one image list, opened where it exists, else created.
 
-    `at_once`: how many chunks this worker makes at once. `seconds`: what one image costs under
-    some runs together; asked only where a store is new.
+    `at_once`: how many chunks this worker makes at once. `seconds` measures what one image costs
+    under some models together; it is called only where a store is new.
     """
     stores: dict[ModelRun, FeatureStore] = {}
     new: list[ModelRun] = []
@@ -127,10 +127,10 @@ def open_stores(
 
 
 def _rows_a_chunk(seconds: float, settings: Extraction, rows_each: int) -> int:
-    """About a minute of work, as a whole number of batches; `seconds` is what an image costs.
+    """Rows that take about a minute, as a whole number of batches; `seconds`: of one image.
 
-    At most an eighth of the rows that each device of each worker is to make: none waits long for
-    one that has a chunk more.
+    At most an eighth of the rows that each device of each worker makes: so none waits long for one
+    that has a chunk more.
     """
     batch = settings.batch_size or 1
     return max(1, min(int(60 / seconds), 65_536, rows_each // 8) // batch) * batch

@@ -110,8 +110,16 @@ class FeatureStore:
         Raises:
             CogError: it names every differing field.
         """
-        if self.fingerprint != fingerprint:
-            raise _different(self.path, fingerprint, self.fingerprint)
+        asked, found = fingerprint, self.fingerprint
+        if asked != found:
+            fields = [key for key in sorted({*asked, *found}) if asked.get(key) != found.get(key)]
+            shown = "; ".join(
+                f"{key}: asked {asked.get(key)}, found {found.get(key)}" for key in fields
+            )
+            raise CogError(
+                f"{self.path} holds features of something else ({shown})",
+                "give another --name or --out, or remove that folder",
+            )
 
     @classmethod
     def remove_empty(cls, path: StoragePath, fingerprint: dict[str, Any]) -> None:
@@ -289,13 +297,3 @@ class FeatureStore:
             raise CogError(
                 f"{file} is damaged", f"type: cog store verify --repair {self.path}"
             ) from error
-
-
-def _different(path: StoragePath, asked: dict[str, Any], found: dict[str, Any]) -> CogError:
-    """The refusal of features made from something else: it names every differing field."""
-    fields = [key for key in sorted({*asked, *found}) if asked.get(key) != found.get(key)]
-    shown = "; ".join(f"{key}: asked {asked.get(key)}, found {found.get(key)}" for key in fields)
-    return CogError(
-        f"{path} holds features of something else ({shown})",
-        "give another --name or --out, or remove that folder",
-    )
