@@ -12,11 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from cog.cli.main import main
-from cog.models.listing import markdown_table
 from cog.models.zoo import read_zoo
+from tools.make_models_table import END, START, markdown_table
 
 ROOT = Path(__file__).parent.parent
-START, END = "<!-- models: made by tools/make_models_table.py -->\n", "<!-- end of models -->\n"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

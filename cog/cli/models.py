@@ -1,4 +1,4 @@
-"""`cog models`: what can be evaluated, how it loads, and whether a network is fit for it."""
+"""`cog models`: list and show the models of the table, download weights, check any model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cog.models.sources.table import written_forms
 
 @click.group()
 def models() -> None:
-    """The models known by name, their weights, and checks of any other model.
+    """List models, download their weights, and check any model.
 
     \b
     Example: cog models list --benchmark
@@ -22,18 +22,18 @@ def models() -> None:
 
 
 @models.command("list", epilog=f"Beside these names, --model takes {written_forms()}.")
-@click.option("--benchmark", is_flag=True, help="Only the 31 of the benchmark.")
+@click.option("--benchmark", is_flag=True, help="Only the 31 models of the paper.")
 @click.option("--family", help="Only this family, such as self-supervised.")
-@click.option("--seen", help="Only those that learnt from this alone, such as IN-1K.")
-@click.option("--max-size", type=float, metavar="M", help="At most so many million parameters.")
-@click.option("--commercial", is_flag=True, help="Only licences that allow commercial use.")
-@click.option("--state", help="Only this state, such as cached, direct or browser.")
+@click.option("--seen", help="Only models that learnt from this dataset alone, such as IN-1K.")
+@click.option("--max-size", type=float, metavar="M", help="At most M million parameters.")
+@click.option("--commercial", is_flag=True, help="Only models whose licence allows commercial use.")
+@click.option("--state", help="Only models in this state, such as cached, direct or browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
 def list_models(as_json: bool, **filters: Any) -> None:
     """List the models that are known by name.
 
-    State: cached (weights are here), direct (cog fetches them), browser, gated or convert (see
-    `cog models download NAME`), none (cannot be loaded; `cog models show NAME` says why).
+    State of the weights: cached (here), direct (cog downloads them), browser, gated or convert
+    (`cog models download NAME` says what to do), none (`cog models show NAME` says why not).
 
     \b
     Example: cog models list --family masked-image --max-size 100
@@ -59,7 +59,7 @@ def list_models(as_json: bool, **filters: Any) -> None:
 @models.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Show all that is known of a model: from its address to its feature, licence and quirks.
+    """Show everything about a model, from its address to its feature, licence and quirks.
 
     \b
     Example: cog models show dino
@@ -77,9 +77,9 @@ def show(name: str) -> None:
 @models.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def download(names: tuple[str, ...]) -> None:
-    """Fetch the published weights of models into the cache; goes on where it stopped.
+    """Download the published weights of models; a stopped download continues.
 
-    The cache is COG_HOME/weights, or the platform's cache folder for cog.
+    They go to COG_HOME/weights, or by default to the cache folder of your system.
 
     \b
     Example: cog models download dino swav
@@ -97,10 +97,10 @@ def download(names: tuple[str, ...]) -> None:
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.pass_context
 def check(context: click.Context, /, spec: str, device: str, **options: Any) -> None:
-    """Load a model and see whether its features can be relied on.
+    """Load a model and check that its features are reliable.
 
-    Runs a few images: shape, finite numbers, the same twice, the same alone as among others
-    (batch statistics are caught). Exit status 1 if one of these fails.
+    A few random images must give vectors of finite numbers, the same vectors twice, and the same
+    alone as in a batch (a network that uses batch statistics fails). Exit status 1 if not.
 
     \b
     Example: cog models check my.py:load
@@ -111,7 +111,7 @@ def check(context: click.Context, /, spec: str, device: str, **options: Any) -> 
     model = load_model(spec, device=device, notify=partial(click.echo, err=True), **options)
     facts: dict[str, object] = {
         "name": model.name,
-        "parameters": f"{sum(part.numel() for part in model.network.parameters()):,}",
+        "parameters": f"{model.n_parameters:,}",
         **model.preprocess.describe(),
         "seen_data": model.seen_data or "unknown",
     }

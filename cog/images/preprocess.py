@@ -13,9 +13,8 @@ from torchvision.transforms.functional import center_crop
 
 from cog.errors import CogError, unknown_name
 from cog.images.decoding import DEFAULT_DECODER, decode
+from cog.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 INTERPOLATIONS = ("bicubic", "bilinear")
 
 

@@ -1,4 +1,4 @@
-"""Does a model do what the benchmark relies on? Asked on a few random images."""
+"""Whether a model does what the benchmark relies on, tried with a few random images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cog.errors import CogError
 from cog.models.model import Model
 
 BATCH = 4
-TOLERANCE = 1e-4  # relative; arithmetic differs a little with the size of the batch
+TOLERANCE = 1e-4  # relative: arithmetic differs a little between sizes of the batch
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Check:
 
 
 def check_model(model: Model) -> list[Check]:
-    """The properties of a model, tried on a seeded batch of random images.
+    """The properties of a model, tried with a seeded batch of random images.
 
-    Shape float32[b, d]; finite; the same image gives the same features twice; and alone the
-    same as among others, which a network with batch statistics in its forward does not do.
-    The last ones are left out where the first fails.
+    The output is float32[b, d] and finite. The same image gives the same features twice, and the
+    same alone as in a batch: a network that uses batch statistics fails here. Different images
+    give different features. If the first property fails, the others are not tried.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn((BATCH, *model.preprocess.shape), generator=generator)

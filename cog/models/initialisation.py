@@ -1,4 +1,4 @@
-"""Networks as they are before training, from a fixed seed, without touching the global one."""
+"""Untrained networks from a fixed seed; the global random state is not touched."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 SEED = 0
-BARE_STD = 0.02  # the usual size of a transformer's positions and class token before training
+BARE_STD = 0.02  # usual for a transformer's positions and class token before training
 
 
 @contextmanager
 def seeded(seed: int = SEED) -> Iterator[None]:
-    """Within it, torch's CPU generator starts at `seed`; afterwards it is where it was.
+    """Within it, torch's generator of the CPU starts at `seed`; afterwards it is as before.
 
-    Only the CPU's: networks are made there and moved later.
+    The generators of GPUs are left alone: networks are made on the CPU.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -25,13 +25,12 @@ def seeded(seed: int = SEED) -> Iterator[None]:
 
 
 def reinitialise(network: nn.Module, seed: int = SEED) -> None:
-    """Put `network` (in place) in the state of one that was never trained.
+    """Put `network`, in place, in the state of a network that was never trained.
 
-    - `reset_parameters()` of every part that has it; in a batch normalisation this forgets the
-      statistics too;
-    - the parameters of all other parts (class tokens, positions, scales) are drawn from a normal
-      distribution of mean 0 and standard deviation 0.02;
-    - statistics that are still there under the names of batch normalisation become 0 and 1.
+    - Every part that has `reset_parameters()` is reset; batch normalisation forgets its statistics.
+    - The parameters of all other parts (class tokens, positions, scales) are drawn from a normal
+      distribution of mean 0 and standard deviation 0.02.
+    - Their buffers `running_mean` and `running_var` become 0 and 1.
     """
     with seeded(seed), torch.no_grad():
         for part in network.modules():

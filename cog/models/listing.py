@@ -1,8 +1,9 @@
-"""What is known of the models of the table, for people to look through. Needs no torch."""
+"""The models of the table for people: as a list, and one by one. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from cog.errors import unknown_name
@@ -12,7 +13,7 @@ from cog.models.zoo import ACCESS, ZooRow, read_zoo
 
 
 def state_of(row: ZooRow) -> str:
-    """`cached` where the weights are here, else how they are got (see zoo.ACCESS)."""
+    """`cached` if the weights are here, else how they are obtained (see zoo.ACCESS)."""
     return "cached" if row.loadable and cached(row.cache_file) else row.access
 
 
@@ -25,10 +26,10 @@ def find_models(
     commercial: bool = False,
     state: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows that pass all filters, as plain values; `cog models list --help` tells each filter.
+    """The rows that pass all filters, as plain values; `cog models list --help` explains them.
 
     Raises:
-        CogError: a family, data set or state that no row has.
+        CogError: a family, dataset or state that no row has.
     """
     rows = list(read_zoo().values())
     states = {row.name: state_of(row) for row in rows}
@@ -48,7 +49,7 @@ def find_models(
 
 
 def _listed(row: ZooRow, state: str) -> dict[str, Any]:
-    """What people choose a model by comes first; size is the number of parameters."""
+    """A row with what people choose by first; size is the number of parameters."""
     first = {
         "name": row.name,
         "family": row.family,
@@ -59,32 +60,13 @@ def _listed(row: ZooRow, state: str) -> dict[str, Any]:
         "seen_data": row.seen_data,
         "state": state,
     }
-    rest = {key: value for key, value in row.summary().items() if key not in ("dim", "parameters")}
+    rest = {key: value for key, value in asdict(row).items() if key not in ("dim", "parameters")}
     return first | {key: value for key, value in rest.items() if key not in first}
 
 
-def markdown_table() -> str:
-    """The models of the table for README.md: those of the benchmark first."""
-    lines = [
-        "| name | family | year | M | dim | feature | input | licence | seen data | weights |",
-        "|---|---|--:|--:|--:|---|--:|---|---|---|",
-    ]
-    for row in sorted(read_zoo().values(), key=lambda row: not row.benchmark):
-        names = " ".join(f"`{name}`" for name in (row.name, *row.aliases))
-        size = f"{row.parameters / 1e6:.1f}" if row.parameters else "–"
-        feature, side = (row.feature, row.crop or row.resize) if row.loadable else (row.note, "–")
-        side = side[0] if isinstance(side, tuple) else side
-        cells = (
-            names, row.family, row.year, size, row.dim, feature, side, row.licence or "–",
-            row.seen_data, row.access,
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) + "\n"
-
-
 def describe(row: ZooRow) -> Iterator[tuple[str, str]]:
-    """All of a row as pairs of name and text, with what its words mean."""
-    for key, value in row.summary().items():
+    """All of a row as pairs of name and text, with the meaning of its words."""
+    for key, value in asdict(row).items():
         if isinstance(value, tuple | list):
             value = " ".join(map(str, value))
         if isinstance(value, dict):
@@ -96,7 +78,7 @@ def describe(row: ZooRow) -> Iterator[tuple[str, str]]:
         yield "official quirk", f"{name}: {QUIRKS[name].text}"
     if row.loadable:
         there = cached(row.cache_file)
-        yield "weights", str(there or f"{weights_folder() / row.cache_file} (not there yet)")
+        yield "weights", str(there or f"{weights_folder() / row.cache_file} (not downloaded yet)")
     yield "state", f"{state_of(row)}{'' if cached(row.cache_file) else ': ' + ACCESS[row.access]}"
 
 

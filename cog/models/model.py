@@ -1,4 +1,4 @@
-"""`Model`: a frozen network and the preprocessing it wants."""
+"""`Model`: a frozen network and the preprocessing that it needs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ from cog.images.preprocess import Preprocess
 from cog.storage import safe_name
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip", "cog")
-"""their code is known by their versions"""
+"""libraries whose code is not hashed: results record their versions"""
 
 
 @dataclass(eq=False)
 class Model:
-    """A network float32[b, 3, h, w] → float32[b, d] as a fixed function of prepared images.
+    """A network as a fixed function of prepared images: float32[b, 3, h, w] → float32[b, d].
 
-    `network`: any `torch.nn.Module`, TorchScript included; it may be one that is being trained.
-    `name`: of the run's folder and of the column `model`; the network's class if not given.
-    `seen_data`: what it learnt from, such as "IN-1K"; results say so, empty is unknown.
-    `family`: what kind of model it is, such as "self-supervised"; reports sort and filter by it.
-    `code`: hash of code outside the network's classes that its features depend on (a plug-in's).
+    Args:
+        network: any `torch.nn.Module`, TorchScript included; it may be in the middle of training.
+        preprocess: how its images are prepared.
+        name: of the model run and in the column `model`; by default the network's class.
+        code: hash of code outside the network's classes that decides the features, such as the
+            user's own file.
+        seen_data: what it learnt from, such as "IN-1K"; a column of the results, empty if unknown.
+        family: its kind, such as "self-supervised"; reports sort and filter by it.
     """
 
     network: nn.Module
@@ -42,11 +45,11 @@ class Model:
     _dim: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what is not a network or a preprocessing; settle the name."""
+        """Refuse a wrong network or preprocessing, and choose the name."""
         for given, wanted in ((self.network, nn.Module), (self.preprocess, Preprocess)):
             if not isinstance(given, wanted):
                 raise CogError(
-                    f"cog.Model wants a {wanted.__name__}, and got a {type(given).__name__}",
+                    f"cog.Model: expected a {wanted.__name__}, found a {type(given).__name__}",
                     "write cog.Model(network, preprocess=cog.Preprocess(...), name=...)",
                 )
         self.name = safe_name(self.name or type(self.network).__name__)
@@ -54,14 +57,14 @@ class Model:
     def embed(self, x: Tensor) -> Tensor:
         """Features of prepared images: float32[b, 3, h, w] → float32[b, d].
 
-        In eval mode and without gradients; every part of the network is left in the mode it was in.
+        In eval mode and without gradients; afterwards every part is in the mode it had before.
 
         Raises:
-            CogError: the input is no batch of images, or the output is not finite float[b, d].
+            CogError: the input is not a batch of images, or the output is not finite float[b, d].
         """
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
             raise CogError(
-                f"expected float32[b, 3, h, w], and got {_describe(x)}",
+                f"expected float32[b, 3, h, w], found {_describe(x)}",
                 "prepare the images with model.preprocess.pixels and .normalise",
             )
         with evaluating(self.network), torch.no_grad():
@@ -70,10 +73,10 @@ class Model:
 
     @property
     def dim(self) -> int:
-        """The size d of a feature, from one forward pass of a random image; then remembered.
+        """The size d of a feature, measured once with a random image.
 
         Raises:
-            CogError: the network does not take an image of the size its preprocessing makes.
+            CogError: the network fails on an image of the size that its preprocessing makes.
         """
         if self._dim is None:
             self._dim = self._measure_dim()
@@ -86,26 +89,26 @@ class Model:
             return int(self.embed(image).shape[1])
         except CogError:
             raise
-        except Exception as error:  # whatever a stranger's network raises
+        except Exception as error:  # any: the network is not ours
             raise CogError(
                 f"{self.name} fails on float32{list(shape)}: {type(error).__name__}: {error}",
-                "make preprocess give the size that the network takes, or repair its forward",
+                "make the preprocessing give a size that the network takes, or repair its forward",
             ) from error
 
     @property
     def n_parameters(self) -> int:
-        """How many numbers the network's parameters are; 0 where they are constants of its code."""
+        """The number of parameters; 0 in frozen TorchScript, where they are constants."""
         return sum(tensor.numel() for tensor in self.network.parameters())
 
     @property
     def device(self) -> torch.device:
-        """Where the network is: the device of its first tensor."""
+        """The device of the network's first tensor."""
         for tensor in (*self.network.parameters(), *self.network.buffers()):
             return tensor.device
         return torch.device("cpu")
 
     def to(self, device: str | torch.device) -> Model:
-        """Move the network, in place, and return this model.
+        """Move the network in place, and return this model.
 
         Raises:
             CogError: there is no such device.
@@ -118,17 +121,17 @@ class Model:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the features, computed anew each time (weights may change).
+        """SHA-256 of all that decides the features, computed anew each time.
 
-        Over the names, dtypes, shapes and bytes of the parameters and buffers, the network's
-        structure as it prints, the source and plain attributes of classes that no library brings,
-        `code`, and the preprocessing. The model's name and device are left out.
+        It covers the names, dtypes, shapes and bytes of parameters and buffers, the printed
+        structure, the source and plain attributes of classes outside `LIBRARIES`, `code`, and the
+        preprocessing. It does not cover the model's name and device.
         """
         digest = hashlib.sha256()
         state = {**dict(self.network.named_buffers()), **self.network.state_dict()}
         for key in sorted(state):
             _add(digest, key, state[key])
-        if not state:  # frozen TorchScript holds its weights as constants: judge by what it does
+        if not state:  # frozen TorchScript has its weights as constants: hash what it does
             shape = self.preprocess.shape
             image = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
             _add(digest, "features", self.embed(image).half())
@@ -143,10 +146,10 @@ class Model:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put every part of `network` in eval mode, and afterwards back in the mode it was in.
+    """Put every part of `network` in eval mode, and afterwards back in the mode it had.
 
-    The flags are set one by one: `network.train(True)` would also unfreeze what a training script
-    keeps in eval mode.
+    Each flag is set by itself: `network.train(True)` would also change parts that a training
+    script keeps in eval mode.
     """
     training = [part for part in network.modules() if getattr(part, "training", False)]
     for part in training:
@@ -159,7 +162,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _own_code(part: nn.Module) -> str:
-    """The source of a module's class, where there is one, and its attributes of plain types."""
+    """The source of a module's class, if there is one, and its attributes of plain types."""
     try:
         source = inspect.getsource(type(part))
     except (OSError, TypeError):  # typed at a prompt, or compiled
@@ -173,7 +176,7 @@ def _own_code(part: nn.Module) -> str:
 
 
 def _add(digest: hashlib._Hash, key: str, value: object) -> None:
-    if not isinstance(value, Tensor):  # what get_extra_state of a module returned
+    if not isinstance(value, Tensor):  # from a module's get_extra_state
         digest.update(f"{key}|{value!r}\n".encode())
         return
     digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}\n".encode())
@@ -190,15 +193,15 @@ def _describe(value: object) -> str:
 def _checked(features: object, rows: int, name: str) -> Tensor:
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != rows:
         raise CogError(
-            f"{name}: expected features float32[{rows}, d], and got {_describe(features)}",
-            "end the network's forward with one vector an image: x.mean((2, 3)) of a map, "
+            f"{name}: expected features float32[{rows}, d], found {_describe(features)}",
+            "end the network's forward with one vector per image: x.mean((2, 3)) of a map, "
             "x[:, 0] or x.mean(1) of tokens",
         )
     features = features.float()
     broken = rows - int(features.isfinite().all(1).sum())
     if broken:
         raise CogError(
-            f"{name}: features of {broken} of {rows} images hold NaN or infinity",
+            f"{name}: the features of {broken} of {rows} images have NaN or infinity",
             "check the weights file and the preprocessing; with reduced precision, "
             "try --precision fp32",
         )

@@ -1,4 +1,4 @@
-"""Which tokens of a transformer make its feature, of its last layer or of several."""
+"""Which tokens of a transformer make its feature, from its last layer or from several."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _LAST = re.compile(r"last([1-9]\d?):(.*)")
 
 
 class Pooled(nn.Module):
-    """A transformer's tokens to one feature an image: float32[b, 3, h, w] → float32[b, d].
+    """A transformer with one feature per image: float32[b, 3, h, w] → float32[b, d].
 
-    `cls` is the class token, `avg` the mean of the patches (neither class nor register tokens), and
-    `cls+avg` both in a row, [b, 2d]. They are taken after the network's final norm; networks that
-    norm after pooling do so here too. `last4:cls` puts those of the last four layers in a row, each
-    after the final norm, [b, 4d]: DINO's linear probe on its small networks (Caron et al., 2021,
-    appendix F.2).
+    `cls` is the class token, `avg` the mean of the patches (without class and register tokens),
+    `cls+avg` both in a row, [b, 2d]. Tokens are taken after the network's final norm; a network
+    that has its norm after pooling keeps it there. `last4:cls` is the class tokens of the last four
+    layers in a row, each after the final norm, [b, 4d]: DINO's linear probe on its small networks
+    (Caron et al., 2021, appendix F.2).
     """
 
     def __init__(self, network: nn.Module, pool: str) -> None:
-        """Refuse a network without the tokens or layers that are wanted."""
+        """Refuse a network without the tokens or layers that the pool needs."""
         super().__init__()
         several = _LAST.fullmatch(pool)
         self.layers = int(several[1]) if several else 1
@@ -41,7 +41,7 @@ class Pooled(nn.Module):
             raise CogError(f"{type(network).__name__} has no class token", "give --pool avg")
         if self.layers > 1 and not hasattr(network, "forward_intermediates"):
             raise CogError(
-                f"{type(network).__name__} gives its last layer alone",
+                f"{type(network).__name__} gives only its last layer",
                 f"give --pool {'+'.join(self.parts)}",
             )
         self.network: Any = network
@@ -60,7 +60,7 @@ class Pooled(nn.Module):
         )
 
     def _tokens(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Of each layer the tokens before the patches, and the patches: [b, t, d] each."""
+        """For each layer, the tokens before the patches and the patches: [b, t, d] each."""
         if self.layers == 1:
             tokens = self.network.forward_features(x)
             prefix = self.network.num_prefix_tokens
@@ -72,15 +72,15 @@ class Pooled(nn.Module):
         return [(first, patches) for patches, first in found]
 
     def extra_repr(self) -> str:
-        """The pool, so that it is seen where the network is printed."""
+        """The pool, for the printed network."""
         return f"pool={self.pool}"
 
 
 def pooled(network: nn.Module, pool: str | None) -> nn.Module:
-    """The network with the pool, in place of the pool that it has; as it is without one.
+    """The network with this pool instead of its own; unchanged for None.
 
     Raises:
-        CogError: an unknown pool, or a network without such tokens.
+        CogError: an unknown pool, or a network without these tokens.
     """
     if pool is None:
         return network

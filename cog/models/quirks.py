@@ -1,8 +1,8 @@
-"""Where the benchmark's published code fed or built a network wrongly; the default here is right.
+"""Where the benchmark's published code builds a network wrongly, or gives it wrong images.
 
-`--official-quirks` repeats these mistakes, to compare with the published numbers.
-Source: the public code naver/cog at 5b34ca9 against the authors' own evaluation of each network.
-Needs no torch.
+`--official-quirks` repeats these mistakes, to compare with the published numbers; without it a
+network is used as its authors evaluate it. Source: naver/cog at 5b34ca9, compared with the authors'
+own code for each network. Needs no torch.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cog.errors import CogError
+from cog.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from cog.models.zoo import ZooRow
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Quirk:
-    """One mistake: in words, and the columns of the row that it changes."""
+    """One mistake in words, and the columns of the row that it changes."""
 
     text: str
     changes: dict[str, object]
@@ -42,10 +40,10 @@ QUIRKS = {
 
 
 def with_quirks(row: ZooRow) -> ZooRow:
-    """The row as the published code had it.
+    """The row as the published code uses it.
 
     Raises:
-        CogError: that code ran it as cog does.
+        CogError: the published code makes no mistake with this model.
     """
     if not row.quirks:
         raise CogError(

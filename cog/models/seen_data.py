@@ -1,6 +1,6 @@
-"""Which images a network has learnt from, as far as the name of its weights tells.
+"""Which images a network learnt from, as far as the name of its weights says.
 
-The concepts of the levels are unseen only for networks that learnt from ImageNet-1K alone.
+Only for networks that learnt from nothing but ImageNet-1K are the concepts of the levels unseen.
 Needs no torch.
 """
 
@@ -35,11 +35,11 @@ SEEN_DATA = {
     "webli": "WebLI",
     "cc12m": "CC-12M",
 }
-"""words of the tags of timm, torchvision and open_clip, and the data that they stand for"""
+"""words in the tags of timm, torchvision and open_clip, and the data that they mean"""
 
 
 def seen_data_of_tag(tag: str) -> str:
-    """The data sets that a tag of weights names, in its order; empty where it names none.
+    """The datasets that a tag of weights names, in its order; empty if it names none.
 
     >>> seen_data_of_tag("fb_in22k_ft_in1k"), seen_data_of_tag("IMAGENET1K_V2")
     ('IN-21K, IN-1K', 'IN-1K')

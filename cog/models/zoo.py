@@ -1,19 +1,20 @@
-"""The table of the models that are known by name, zoo.csv: one row each. Needs no torch.
+"""The table of models that are known by name, zoo.csv: one row each. Needs no torch.
 
 Columns, from the file to the features:
-- `name`, short `aliases`, `benchmark` (one of the 31 of the paper), `family`, `year`;
-- `architecture`: `torchvision:NAME`, `timm:NAME` or `cog:NAME` with `options`; none where there is
-  no network or no public file, and the note says why;
-- `urls` (of one file, in the order they are tried), `file`, `sha256` or `md5` (or their start),
-  `access` (see ACCESS), `beside` (a second file that is needed);
-- `nested`: the entry that holds the tensors, alternatives split by |, the last empty if they may
-  lie bare; `drop`: patterns of tensors in the file that the network has not, ? where they may be
-  absent; `prefix` of the names, alternatives split by |; `rename`: a function of renames.py;
-- `head`: the classifier, taken off after the load if the file has it (`head_in_file`), else before;
-- `resize`, `crop`, `mean`, `std`: bicubic, S and S as in the benchmark for all but those whose
-  authors squash the image; `official_preprocess` tells what the authors did;
-- `pool`: which tokens make the feature, empty where the network says; `feature` in words, its size
-  `dim`; `parameters` without the classifier;
+- `name`, short `aliases`, `benchmark` (one of the paper's 31), `family`, `year`;
+- `architecture`: `torchvision:NAME`, `timm:NAME` or `cog:NAME`, made with `options`; empty where
+  there is no network or no public file, and the note says why;
+- `urls` of one file, in the order in which they are tried; `file`, its name in the cache; `sha256`
+  or `md5`, or the start of one; `access` (see ACCESS); `beside`, a second file that is needed;
+- `nested`: the entry that holds the tensors; | separates alternatives, and an empty last one means
+  that tensors may stand without an entry;
+- `drop`: patterns of tensors in the file that the network does not have; ? before one that may be
+  absent; `prefix` of the names, | between alternatives; `rename`: a name in RENAMES (from_zoo.py);
+- `head`: the classifier, removed after loading if the file has it (`head_in_file`), else before;
+- `resize`, `crop`, `mean`, `std`: bicubic, and S and S as in the benchmark, except for models whose
+  authors squash the image; `official_preprocess` is what the authors do, in words;
+- `pool`: the tokens that make the feature, empty where the network decides; `feature`, in words;
+  `dim`, its size; `parameters`, without the classifier;
 - `licence`, `seen_data`, `quirks` (see quirks.py), `note`, `source`.
 """
 
@@ -21,8 +22,8 @@ from __future__ import annotations
 
 import csv
 from ast import literal_eval
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -31,17 +32,17 @@ from cog.models.sources.table import written_forms
 
 ACCESS = {
     "direct": "downloaded by cog",
-    "browser": "to be fetched with a browser",
-    "gated": "given out after accepting a licence",
-    "convert": "published for another framework; to be converted",
+    "browser": "to be downloaded with a browser",
+    "gated": "available after you accept a licence",
+    "convert": "published for another framework and must be converted",
     "none": "not loadable",
 }
-"""how a file is got, and what to say of it"""
+"""how a file is obtained, in words that follow "its weights are" """
 
 
 @dataclass(frozen=True)
 class ZooRow:
-    """One model as its authors published it; the columns are told at the head of this file."""
+    """One model as its authors published it; the head of this file explains the columns."""
 
     name: str
     aliases: tuple[str, ...]
@@ -84,33 +85,32 @@ class ZooRow:
 
     @property
     def cache_file(self) -> str:
-        """Where the file lies in the weights cache; authors give the same name to many."""
+        """The file in the weights cache, in a folder of its own: authors reuse names."""
         return f"{self.name}/{self.file}"
 
     @property
     def restricted(self) -> bool:
-        """Whether its licence forbids commercial use, sets terms of its own, or is not stated."""
+        """Whether its licence forbids commercial use or has terms of its own."""
         return "NC" in self.licence or self.licence in ("Apple ASCL", "DINOv3 License")
-
-    def summary(self) -> dict[str, object]:
-        """The row as plain values that JSON can hold."""
-        return asdict(self)
 
 
 def read_zoo() -> dict[str, ZooRow]:
     """All rows of zoo.csv by name, in the table's order."""
     text = (files("cog.models") / "zoo.csv").read_text(encoding="utf-8")
-    rows = [_row(fields) for fields in csv.DictReader(text.splitlines())]
+    rows = [
+        ZooRow(**{column: _READERS.get(column, str)(cell) for column, cell in fields.items()})
+        for fields in csv.DictReader(text.splitlines())
+    ]
     return {row.name: row for row in rows}
 
 
 def find_row(name: str, other_forms: Iterable[str] = ()) -> ZooRow:
-    """The row that `name` names, or is an alias of.
+    """The row with this name or alias.
 
-    `other_forms`: what else may have been meant, such as `timm:resnet18` for `resnet18`.
+    `other_forms`: what else the name may mean, such as `timm:resnet18` for `resnet18`.
 
     Raises:
-        CogError: no such model; the three nearest names and the other forms are shown.
+        CogError: no such model; it shows the three nearest names and the other forms.
     """
     zoo = read_zoo()
     names = {alias: row for row in zoo.values() for alias in row.aliases} | zoo
@@ -123,32 +123,25 @@ def find_row(name: str, other_forms: Iterable[str] = ()) -> ZooRow:
     raise CogError(error.what, f"{error.hint}; other forms: {written_forms()}")
 
 
-def _row(fields: dict[str, str]) -> ZooRow:
-    words: dict[str, Any] = {
-        name: tuple(fields[name].split()) for name in ("aliases", "urls", "drop", "head", "quirks")
-    }
-    texts: dict[str, Any] = {name: fields[name] for name in _TEXTS}
-    return ZooRow(
-        **texts,
-        **words,
-        benchmark=fields["benchmark"] == "yes",
-        year=int(fields["year"]),
-        options=_options(fields["options"]),
-        prefix=tuple(fields["prefix"].split("|")) if fields["prefix"] else (),
-        head_in_file=fields["head_in_file"] == "yes",
-        resize=_sides(fields["resize"]),
-        crop=int(fields["crop"]) if fields["crop"] else None,
-        mean=_three(fields["mean"]),
-        std=_three(fields["std"]),
-        dim=int(fields["dim"]),
-        parameters=int(fields["parameters"] or 0),
-    )
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
-_TEXTS = (
-    "name", "family", "architecture", "file", "sha256", "md5", "access", "nested", "rename",
-    "beside", "pool", "feature", "licence", "seen_data", "official_preprocess", "note", "source",
-)  # fmt: skip
+def _yes(text: str) -> bool:
+    return text == "yes"
+
+
+def _number(text: str) -> int:
+    return int(text or 0)
+
+
+def _three(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in (text or "0 0 0").split())
+
+
+def _sides(text: str) -> int | tuple[int, ...]:
+    sides = tuple(map(int, text.split()))
+    return sides if len(sides) > 1 else sum(sides)
 
 
 def _options(text: str) -> dict[str, object]:
@@ -156,11 +149,14 @@ def _options(text: str) -> dict[str, object]:
     return {key: literal_eval(value) for key, _, value in pairs}
 
 
-def _sides(text: str) -> int | tuple[int, int]:
-    sides = [int(side) for side in text.split()] or [0]
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
-
-
-def _three(text: str) -> tuple[float, float, float]:
-    first, second, third = (float(number) for number in (text or "0 0 0").split())
-    return first, second, third
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("aliases", "urls", "drop", "head", "quirks"), _words),
+    **dict.fromkeys(("benchmark", "head_in_file"), _yes),
+    **dict.fromkeys(("year", "dim", "parameters"), _number),
+    **dict.fromkeys(("mean", "std"), _three),
+    "crop": lambda text: int(text) if text else None,
+    "options": _options,
+    "prefix": lambda text: tuple(text.split("|")) if text else (),
+    "resize": _sides,
+}
+"""how the columns are read that are no text"""

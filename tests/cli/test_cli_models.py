@@ -74,10 +74,8 @@ def test_show_says_what_an_alias_means_and_where_the_weights_go(tmp_path, monkey
     monkeypatch.setenv("COG_HOME", str(tmp_path))
     done = call("show", "dino")
     assert done.stderr == "dino means dino_resnet50\n"
-    assert (
-        f"{tmp_path / 'weights' / 'dino_resnet50' / 'dino_resnet50_pretrain.pth'} (not there yet)"
-        in done.stdout
-    )
+    path = tmp_path / "weights" / "dino_resnet50" / "dino_resnet50_pretrain.pth"
+    assert f"{path} (not downloaded yet)" in done.stdout
     assert "Apache-2.0" in done.stdout
     assert call("show", "dino_resnet50").stderr == ""
 

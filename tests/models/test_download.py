@@ -1,4 +1,4 @@
-"""Downloads: resumed, checked, from the first address that gives the file; or by hand, and how."""
+"""Downloads: continued, checked, from the first address that has the file; or by hand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT; `drops` answers stop half-way; `ranges` may be off, or off by `shift`."""
+    """Serves CONTENT; `drops` answers stop half-way; `ranges` may be off, or wrong by `shift`."""
 
     daemon_threads = True
 
@@ -124,7 +124,7 @@ def leave_half(server: Server) -> None:
     server.drops, server.asked = 0, []
 
 
-def test_a_file_is_fetched_once_and_checked(server, cache):
+def test_a_file_is_downloaded_once_and_checked(server, cache):
     said: list[str] = []
     path = fetch([server.url], "dino/net.pth", sha256=SHA256, notify=said.append)
     assert path == cache / "dino" / "net.pth" == cached("dino/net.pth")
@@ -135,15 +135,15 @@ def test_a_file_is_fetched_once_and_checked(server, cache):
     assert len(server.asked) == 1
 
 
-def test_a_dropped_connection_goes_on_where_it_stopped(server):
+def test_a_dropped_download_continues_where_it_stopped(server):
     server.drops = 2
     said: list[str] = []
     assert fetch([server.url], sha256=SHA256[:8], notify=said.append).read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={len(CONTENT) // 2}-", f"bytes={len(CONTENT) * 3 // 4}-"]
-    assert sum("going on" in line for line in said) == 2
+    assert sum("continuing" in line for line in said) == 2
 
 
-def test_a_later_call_goes_on_with_what_is_there(server, cache):
+def test_a_later_call_continues_the_partial_file(server, cache):
     leave_half(server)
     assert names(cache) == ["net.pth.part", "net.pth.part.json"]
     assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
@@ -152,14 +152,14 @@ def test_a_later_call_goes_on_with_what_is_there(server, cache):
 
 
 @pytest.mark.parametrize("tag", ['"two"', 'W/"two"', '"one"'])
-def test_a_file_that_changed_meanwhile_is_fetched_anew(server, tag):
+def test_a_file_that_changed_meanwhile_is_downloaded_again(server, tag):
     leave_half(server)
     server.content, server.tag = CONTENT[::-1] + b"more", tag
     assert fetch([server.url]).read_bytes() == server.content
 
 
 @pytest.mark.parametrize("tag", ["", 'W/"one"'])
-def test_without_a_strong_tag_the_size_tells_whether_it_is_the_same_file(server, tag):
+def test_without_a_strong_tag_files_of_equal_size_are_the_same(server, tag):
     server.tag = tag
     leave_half(server)
     server.content = CONTENT[::-1] + b"more"
@@ -172,7 +172,7 @@ def test_without_a_strong_tag_the_size_tells_whether_it_is_the_same_file(server,
     assert server.asked == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
-def test_where_nothing_tells_two_files_apart_it_is_fetched_anew(server, cache):
+def test_a_part_that_nothing_identifies_is_downloaded_again(server, cache):
     server.tag, server.tells_length = "", False
     fetch([server.url])
     (cache / "net.pth").rename(cache / "net.pth.part")
@@ -184,28 +184,28 @@ def test_where_nothing_tells_two_files_apart_it_is_fetched_anew(server, cache):
 
 
 @pytest.mark.parametrize("record", ["", "[1]", '"text"', "{}", '{"url": 1, "size": 5}'])
-def test_a_part_with_a_spoilt_record_is_fetched_anew(server, cache, record):
+def test_a_part_with_a_damaged_record_is_downloaded_again(server, cache, record):
     leave_half(server)
     (cache / "net.pth.part.json").write_text(record)
     assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
     assert server.asked == [None]
 
 
-def test_another_range_than_asked_for_is_not_taken(server):
+def test_a_wrong_range_is_not_used(server):
     server.drops, server.shift = 1, 7
     assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={len(CONTENT) // 2}-", None]
 
 
 @pytest.mark.parametrize("shorter", [False, True])
-def test_a_server_without_ranges_or_with_less_is_asked_anew(server, shorter):
+def test_a_server_without_ranges_or_with_a_shorter_file_starts_again(server, shorter):
     leave_half(server)
     server.ranges = shorter
     server.content = CONTENT[:100] if shorter else CONTENT
     assert fetch([server.url]).read_bytes() == server.content
 
 
-def test_a_part_of_another_address_is_not_gone_on_with(server):
+def test_a_part_of_another_address_is_not_continued(server):
     server.drops = 9
     with pytest.raises(CogError):
         fetch([f"{server.url}?mirror"], "net.pth")
@@ -214,7 +214,7 @@ def test_a_part_of_another_address_is_not_gone_on_with(server):
     assert server.asked == [None]
 
 
-def test_a_whole_part_is_checked_without_asking_again(server, cache):
+def test_a_complete_part_is_checked_without_a_request(server, cache):
     leave_half(server)
     (cache / "net.pth.part").write_bytes(CONTENT)
     assert fetch([server.url], sha256=SHA256).read_bytes() == CONTENT
@@ -222,7 +222,7 @@ def test_a_whole_part_is_checked_without_asking_again(server, cache):
     assert names(cache) == ["net.pth"]
 
 
-def test_a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_not(server):
+def test_a_busy_server_is_tried_again_and_one_that_refuses_is_not(server):
     server.errors = [503, 500]
     assert fetch([server.url]).read_bytes() == CONTENT
     assert len(server.asked) == 3
@@ -232,8 +232,8 @@ def test_a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_not(server
     assert len(server.asked) == 1
 
 
-def test_another_content_is_thrown_away(server, cache):
-    with pytest.raises(CogError, match=f"expected a file of sha256 0123abcd…, found {SHA256[:8]}…"):
+def test_a_file_with_a_wrong_hash_is_removed(server, cache):
+    with pytest.raises(CogError, match=f"with sha256 0123abcd…, found {SHA256[:8]}…"):
         fetch([server.url], sha256="0123abcd")
     with pytest.raises(CogError, match="md5 0123"):
         fetch([server.url], md5="0123")
@@ -242,7 +242,7 @@ def test_another_content_is_thrown_away(server, cache):
     assert fetch([server.url], md5=md5[:6].upper()).exists()
 
 
-def test_the_next_address_is_tried_and_all_failures_are_told(server):
+def test_the_next_address_is_tried_and_the_error_has_every_failure(server):
     wrong = server.url.replace("net", "gone")
     assert fetch([wrong, server.url], "net.pth").read_bytes() == CONTENT
     refused = "http://127.0.0.1:9/net.pth"
@@ -256,7 +256,7 @@ def test_the_next_address_is_tried_and_all_failures_are_told(server):
         fetch([], "other.pth")
 
 
-def test_a_web_page_in_place_of_weights_is_refused(server, cache):
+def test_a_web_page_instead_of_weights_is_refused(server, cache):
     server.content, server.kind = b"<!DOCTYPE html><html>", "text/html"
     with pytest.raises(CogError, match="a web page, not weights"):
         fetch([server.url])
@@ -267,11 +267,11 @@ def test_a_web_page_in_place_of_weights_is_refused(server, cache):
     assert names(cache) == []
 
 
-def test_the_name_in_the_cache_is_without_the_query_of_the_address(server, cache):
+def test_the_name_in_the_cache_has_no_query(server, cache):
     assert fetch([f"{server.url}?dl=1"]) == cache / "net.pth"
 
 
-def test_files_of_this_machine(tmp_path, cache):
+def test_an_address_may_be_a_local_file(tmp_path, cache):
     source = tmp_path / "net-abc.pth"
     source.write_bytes(CONTENT)
     path = fetch([source.as_uri()])
@@ -279,7 +279,7 @@ def test_files_of_this_machine(tmp_path, cache):
     assert path.read_bytes() == CONTENT
 
 
-def test_two_at_once_do_not_spoil_it(server, cache):
+def test_processes_at_the_same_time_do_not_damage_the_file(server, cache):
     code = (
         "import sys; from cog.models.weights.download import fetch; "
         "fetch([sys.argv[1]], sha256=sys.argv[2])"
@@ -293,7 +293,7 @@ def test_two_at_once_do_not_spoil_it(server, cache):
     assert (cache / "net.pth").read_bytes() == CONTENT
 
 
-def test_threads_do_not_spoil_it_either(server, cache):
+def test_threads_at_the_same_time_do_not_damage_the_file(server, cache):
     with ThreadPoolExecutor(4) as pool:
         found = {pool.submit(fetch, [server.url], "", SHA256) for _ in range(4)}
     assert {future.result() for future in found} == {cache / "net.pth"}
@@ -311,7 +311,7 @@ with _own_part(Path(sys.argv[1])) as part:
 """
 
 
-def test_a_part_is_used_by_one_process_and_is_free_when_that_is_killed(server, cache):
+def test_a_part_belongs_to_one_process_and_is_free_when_that_is_killed(server, cache):
     command = [sys.executable, "-c", HOLDER, str(cache / "net.pth")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
@@ -323,11 +323,11 @@ def test_a_part_is_used_by_one_process_and_is_free_when_that_is_killed(server, c
     assert names(cache) == ["net.pth", "net.pth.lock", "net.pth.part"]
     (cache / "net.pth").unlink()
     (cache / "net.pth.part").unlink()
-    leave_half(server)  # under the name that can be gone on with
+    leave_half(server)  # under the name that can be continued
     assert names(cache) == ["net.pth.part", "net.pth.part.json"]
 
 
-def test_where_files_cannot_be_locked_each_has_a_part_of_its_own(server, cache, monkeypatch):
+def test_without_locks_each_download_has_its_own_part(server, cache, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
 
     def refuse(*_: object) -> None:
@@ -343,12 +343,12 @@ def test_where_files_cannot_be_locked_each_has_a_part_of_its_own(server, cache, 
     ("name", "told"),
     [
         ("compress_resnet50", "browser"),
-        ("dinov3_vits16", "accepting a licence"),
+        ("dinov3_vits16", "accept a licence"),
         ("byol_resnet50", "byol-convert"),
         ("cim_vitb16", "no checkpoint was published"),
     ],
 )
-def test_what_must_be_got_by_hand_says_from_where_and_to_where(name, told, cache):
+def test_weights_to_obtain_by_hand_have_an_address_and_a_path(name, told, cache):
     row = read_zoo()[name]
     with pytest.raises(CogError) as caught:
         published_file(row)
@@ -368,6 +368,6 @@ def test_the_cache_is_the_users_unless_cog_home_is_set(monkeypatch):
     assert "cog" in weights_folder().parent.parts
 
 
-def test_hash_prefixes_follow_the_hubs_convention():
+def test_hash_prefixes_follow_torchvision_s_names():
     assert hash_prefix("https://x.org/models/resnet50-0676ba61.pth") == "0676ba61"
     assert hash_prefix("https://x.org/a-2021/last.pth") == ""

@@ -93,7 +93,7 @@ def test_a_repository_with_weights_of_one_s_own_or_none(hub, tmp_path):
     assert bare.preprocess == model.preprocess
     assert bare.fingerprint == load_model("hf-hub:me/net", pretrained=False).fingerprint
     assert not alike(bare.network, network)
-    with pytest.raises(CogError, match=r"me/net holds no model.safetensors or pytorch_model.bin"):
+    with pytest.raises(CogError, match=r"me/net has no model.safetensors or pytorch_model.bin"):
         load_model("hf-hub:me/net")
 
 
@@ -101,7 +101,7 @@ def test_a_local_folder_of_the_same_layout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "net"
     folder.mkdir()
-    with pytest.raises(CogError, match=r"net holds no config.json"):
+    with pytest.raises(CogError, match=r"net has no config.json"):
         load_model("hf-hub:./net")
     (folder / "config.json").write_bytes(as_bytes(RECORD))
     network = timm_network()
@@ -151,7 +151,7 @@ def test_a_repository_of_another_layout(hub, record, message, hint):
         load_model("hf-hub:me/net", pretrained=False)
     assert hint in caught.value.hint
     hub.put("me/other", README__md=b"")
-    with pytest.raises(CogError, match=r"me/other holds no config.json"):
+    with pytest.raises(CogError, match=r"me/other has no config.json"):
         load_model("hf-hub:me/other")
     hub.put("me/third", config_json=b"<html>")
     with pytest.raises(CogError, match=r"is not JSON"):

@@ -55,7 +55,7 @@ def test_the_size_of_a_feature_is_measured_once():
     ],
 )
 def test_an_output_that_is_no_vector_a_image_is_refused(function, found):
-    with pytest.raises(CogError, match=f"and got {found}") as caught:
+    with pytest.raises(CogError, match=f", found {found}") as caught:
         Model(Returns(function), preprocess=SMALL).embed(prepared_images())
     assert "mean" in caught.value.hint
 
@@ -67,7 +67,7 @@ def test_features_that_are_not_finite_are_refused_and_counted(value):
         features[1, 0] = value
         return features
 
-    with pytest.raises(CogError, match="features of 1 of 4 images hold NaN or infinity"):
+    with pytest.raises(CogError, match="features of 1 of 4 images have NaN or infinity"):
         Model(Returns(forward), preprocess=SMALL).embed(prepared_images())
 
 
@@ -88,9 +88,9 @@ def test_a_network_that_does_not_take_its_own_images_is_named():
 
 
 def test_what_is_no_network_is_refused():
-    with pytest.raises(CogError, match="wants a Module, and got a function"):
+    with pytest.raises(CogError, match="expected a Module, found a function"):
         Model(lambda x: x, preprocess=SMALL)
-    with pytest.raises(CogError, match="wants a Preprocess, and got a dict"):
+    with pytest.raises(CogError, match="expected a Preprocess, found a dict"):
         Model(Net(), preprocess={"resize": 8})
 
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from cog.errors import CogError
-from cog.models.networks import igpt, nat_m4, pycls, same_padding, simclr, t2t_vit
+from cog.models.networks import igpt, nat_m4, same_padding, t2t_vit
+from cog.models.weights import pycls, simclr
 from cog.models.weights.checkpoints import load_strictly
 from tests.support import odd_layouts as odd
 

@@ -1,5 +1,5 @@
-"""Networks of the table that no library has.
+"""The networks of the table that no library has.
 
-In: a row of zoo.csv. Out: a torch module with the names of the published weights, so that they
-load strictly.
+In: the options of a row of zoo.csv. Out: an untrained torch module that the published weights fit.
+Read same_padding.py first, the smallest.
 """

@@ -1,8 +1,8 @@
-"""Image GPT: a language model of pixels in 512 colours, by transformers.
+"""Image GPT: a language model of pixels in 512 colours, made by transformers.
 
-Pixels become the nearest of 512 colours, read line by line after a start token; the feature is the
-mean over the positions of a middle layer, where the paper finds the best linear probes. It is the
-mean of what the layer gives out, h; the paper's probes average the norm of it, n = norm(h).
+Each pixel becomes the nearest of 512 colours; they are read line by line after a start token. A
+middle layer has the best linear probes in the paper: the feature is the mean over the positions of
+n = norm(h), where h is the input of that layer.
 Sources: Chen et al., "Generative Pretraining from Pixels", ICML 2020, sections 2.4 (features), 3.2
 (colours) and 4.1 (which layer); the clusters are openai/image-gpt's kmeans_centers.npy, also in
 Hugging Face's preprocessor_config.json. All three published sizes read 32 × 32 pixels.
@@ -23,7 +23,7 @@ from cog.errors import CogError
 from cog.models.weights.renames import StateDict, with_layout_of
 
 COLOURS = 512
-SIZES = {  # numbers a position, layers, heads, pixels a side
+SIZES = {  # numbers per position, layers, heads, pixels per side
     "small": (512, 24, 8, 32),
     "medium": (1024, 36, 8, 32),
     "large": (1536, 48, 16, 32),
@@ -34,7 +34,7 @@ class ImageGpt(nn.Module):
     """float32[b, 3, s, s] in −1…1 → float32[b, d]."""
 
     def __init__(self, config: Any, layer: int) -> None:
-        """`layer`: the block that reads what is averaged, counted from 0."""
+        """`layer`: the index of the block whose normalised input is averaged."""
         super().__init__()
         from transformers import ImageGPTModel
 
@@ -44,7 +44,7 @@ class ImageGpt(nn.Module):
         self.register_buffer("clusters", torch.zeros(COLOURS, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mean over the positions of what the layer reads, after its norm."""
+        """The mean over the positions of the layer's normalised input."""
         pixels = x.flatten(2).transpose(1, 2)
         colours = torch.cdist(pixels, self.clusters[None].to(pixels)).argmin(2)
         start = torch.full_like(colours[:, :1], COLOURS)
@@ -53,14 +53,14 @@ class ImageGpt(nn.Module):
         hook = self.transformer.h[self.layer].ln_1.register_forward_hook(
             lambda _, inputs, normed: means.append(normed.mean(1))
         )
-        try:  # a cache of keys and values is for writing on, and is as large as all the states
+        try:  # a cache of keys and values is for generation, and as large as all the states
             self.transformer(read, use_cache=False)
         finally:
             hook.remove()
         return means[0]
 
     def extra_repr(self) -> str:
-        """The layer, so that it is seen where the network is printed."""
+        """The layer, for the printed network."""
         return f"layer={self.layer}"
 
 
@@ -74,7 +74,7 @@ def igpt(size: str) -> nn.Module:
         from transformers import ImageGPTConfig
     except ImportError as error:
         raise CogError(
-            "Image GPT wants transformers, which is not installed",
+            "Image GPT needs transformers, which is not installed",
             "pip install 'imagenet-cog[transformers]'",
         ) from error
     dim, layers, heads, side = SIZES[size]
@@ -85,7 +85,7 @@ def igpt(size: str) -> nn.Module:
 
 
 def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """Names of `ImageGpt`; the causal masks that old files hold are left out."""
+    """Names of `ImageGpt`, without the causal masks of old files."""
     tensors = {
         name if name == "clusters" else f"transformer.{name}": value
         for name, value in state_dict.items()
@@ -100,6 +100,7 @@ def read_clusters(path: Path) -> Tensor:
     Raises:
         CogError: another file.
     """
+    hint = "give kmeans_centers.npy or preprocessor_config.json of the official release"
     try:
         if path.suffix == ".json":
             values = json.loads(path.read_text(encoding="utf-8"))["clusters"]
@@ -110,17 +111,15 @@ def read_clusters(path: Path) -> Tensor:
             clusters = array.astype(np.float32)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CogError(
-            f"cannot read the colours of Image GPT from {path} ({error})",
-            "give kmeans_centers.npy or preprocessor_config.json of the official release",
+            f"cannot read the colours of Image GPT from {path} ({error})", hint
         ) from error
     if clusters.shape != (COLOURS, 3):
         raise CogError(
-            f"{path}: expected colours [{COLOURS}, 3], found {list(clusters.shape)}",
-            "give kmeans_centers.npy or preprocessor_config.json of the official release",
+            f"{path}: expected colours [{COLOURS}, 3], found {list(clusters.shape)}", hint
         )
     if not np.all(np.abs(clusters) <= 1.001):  # NaN too; a mean of floats may pass 1 by a little
         raise CogError(
-            f"{path}: expected colours in -1…1, found {clusters.min():g} to {clusters.max():g}",
-            "give kmeans_centers.npy or preprocessor_config.json of the official release",
+            f"{path}: expected colours in −1…1, found {clusters.min():g} to {clusters.max():g}",
+            hint,
         )
     return torch.from_numpy(clusters)

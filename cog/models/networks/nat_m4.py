@@ -1,9 +1,9 @@
-"""NAT-M4 as settings for timm's MobileNetV3, and its published names to timm's.
+"""NAT-M4: settings for timm's MobileNetV3, and from its published names to timm's.
 
-Neural Architecture Transfer searched kernel, width and squeeze of every block: each is a stage of
-its own here. The blocks are those of NAT-M4's net.config (human-analysis/
-neural-architecture-transfer at 5aca00a): kernel, stride, widening of the input, channels out, and
-squeeze-and-excitation. Everything uses mish, but the squeeze ReLU and a hard sigmoid.
+Neural Architecture Transfer searches kernel, width and squeeze of every block, so each block is a
+stage here. The blocks are those of NAT-M4's net.config (human-analysis/
+neural-architecture-transfer at 5aca00a): kernel, stride, expansion of the input, channels out, and
+squeeze-and-excitation. The activation is mish; the squeeze has ReLU and a hard sigmoid.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FIXED = {
     "feature_mix_layer.conv.": "conv_head.",
     "classifier.linear.": "classifier.",
 }
-_WIDENED = {
+_EXPANDED = {
     "inverted_bottleneck.conv.": "conv_pw.",
     "inverted_bottleneck.bn.": "bn1.",
     "depth_conv.conv.": "conv_dw.",
@@ -61,7 +61,7 @@ _WIDENED = {
     "point_linear.conv.": "conv_pwl.",
     "point_linear.bn.": "bn3.",
 }
-_FIRST = {  # does not widen
+_FIRST = {  # without expansion
     "depth_conv.conv.": "conv_dw.",
     "depth_conv.bn.": "bn1.",
     "point_linear.conv.": "conv_pw.",
@@ -71,7 +71,7 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.mobile_inverted_conv\.(.*)")
 
 
 def nat_m4() -> nn.Module:
-    """The network with its 1000 classes, untrained; features of 1,536 numbers before them."""
+    """The untrained network with its 1000 classes, which take features of 1,536 numbers."""
     squeeze = partial(
         SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=_round
     )
@@ -85,13 +85,13 @@ def nat_m4() -> nn.Module:
         act_layer=nn.Mish,
         norm_layer=partial(nn.BatchNorm2d, eps=1e-5),
         se_layer=squeeze,
-        round_chs_fn=_as_it_is,
+        round_chs_fn=_unchanged,
     )
     return network
 
 
 def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """Names of timm's MobileNetV3; a strange name stays as it is.
+    """Names of timm's MobileNetV3; an unknown name stays as it is.
 
     >>> import torch
     >>> list(rename({"blocks.1.mobile_inverted_conv.point_linear.bn.bias": torch.ones(1)}))
@@ -105,16 +105,16 @@ def _name(name: str) -> str:
     start, rest, names = "", name, _FIXED
     if block:
         start, rest = f"blocks.{block[1]}.0.", block[2]
-        names = _FIRST if block[1] == "0" else _WIDENED
+        names = _FIRST if block[1] == "0" else _EXPANDED
     found = with_another_start(rest, names)
     return name if found is None else start + found
 
 
-def _as_it_is(channels: float, *_: Any, **__: Any) -> int:
+def _unchanged(channels: float, *_: Any, **__: Any) -> int:
     return int(channels)
 
 
 def _round(channels: float) -> int:
-    """To the nearest multiple of 8, and not below 90 %."""
+    """The nearest multiple of 8, but not less than 90 % of the channels."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

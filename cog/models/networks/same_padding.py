@@ -1,8 +1,8 @@
 """ResNet-50 with TensorFlow's SAME padding, for weights that were trained with it.
 
-SAME pads a strided layer so that its output has ⌈side / stride⌉ pixels, and the odd pixel goes to
-the right and below; torchvision pads all sides alike. The tensors are the same, so that
-torchvision's network loads them strictly and is silently wrong.
+SAME pads a strided layer so that its output has ⌈side / stride⌉ pixels, with an odd pixel on the
+right and below; torchvision pads all sides equally. The tensors are the same, so torchvision's
+network loads them strictly and gives wrong features.
 Sources: google-deepmind/deepmind-research byol (Haiku pads SAME by default);
 google-research/simclr, tf2/resnet.py (its convolutions pad as torchvision's do, its max-pool pads
 SAME).
@@ -37,7 +37,7 @@ def resnet50_same() -> nn.Module:
 
 
 def resnet50_same_pool() -> nn.Module:
-    """SimCLR-v2's: the max-pool pads SAME, with −∞, and so with nothing."""
+    """SimCLR-v2's: the max-pool pads SAME, with −∞, which never is the maximum."""
     network: nn.Module = resnet50(weights=None)
     network.set_submodule("maxpool", MaxPool2dSame(3, 2))
     return network

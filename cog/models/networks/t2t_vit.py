@@ -1,9 +1,9 @@
-"""T2T-ViT_t-14: a vision transformer whose tokens overlap; its blocks are timm's.
+"""T2T-ViT_t-14: a vision transformer with overlapping tokens; its blocks are timm's.
 
-Three times the image, or the map of tokens, is unfolded into overlapping squares; after the first
-two a transformer of one head shrinks them to 64 numbers each. Two peculiarities decide the
-features: attention of the token transformers is scaled by the size of their input (147, 576) and
-not of their head, and their shortcut adds the values, not the input.
+The image, and then the map of tokens twice, is unfolded into overlapping squares; after the first
+two times a transformer with one head reduces them to 64 numbers each. Two details decide the
+features: the token transformers scale attention by the size of their input (147, 576), not of their
+head, and their shortcut adds the values, not the input.
 Source: Yuan et al., ICCV 2021, and yitu-opensource/T2T-ViT (models/t2t_vit.py,
 token_transformer.py).
 """
@@ -17,12 +17,12 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-NARROW = 64  # numbers a token between the three splits
+NARROW = 64  # numbers per token between the three splits
 DIM = 384
 
 
 class _TokenAttention(nn.Module):
-    """Attention of one head from `inputs` to NARROW numbers, with the values added to it."""
+    """Attention with one head, from `inputs` to NARROW numbers, plus the values."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _TokenAttention(nn.Module):
         self.scale = inputs**-0.5
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens [b, n, inputs] to [b, n, NARROW]."""
+        """Tokens [b, n, inputs] → [b, n, NARROW]."""
         q, k, v = self.qkv(x).chunk(3, dim=2)
         mixed = nn.functional.scaled_dot_product_attention(
             q[:, None], k[:, None], v[:, None], scale=self.scale
@@ -41,7 +41,7 @@ class _TokenAttention(nn.Module):
 
 
 class _Mlp(nn.Module):
-    """Two layers that keep the size."""
+    """Two linear layers of the same size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _Mlp(nn.Module):
         self.fc2 = nn.Linear(NARROW, NARROW)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens [b, n, NARROW] to as many."""
+        """Tokens [b, n, NARROW] → [b, n, NARROW]."""
         out: Tensor = self.fc2(nn.functional.gelu(self.fc1(x)))
         return out
 
@@ -65,7 +65,7 @@ class _TokenTransformer(nn.Module):
         self.mlp = _Mlp()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens [b, n, inputs] to [b, n, NARROW]."""
+        """Tokens [b, n, inputs] → [b, n, NARROW]."""
         x = self.attn(self.norm1(x))
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
@@ -97,7 +97,7 @@ class T2TViT(nn.Module):
     num_prefix_tokens = 1
 
     def __init__(self) -> None:
-        """Untrained; the positions are part of the published file."""
+        """Make it untrained; the published file has the positions."""
         super().__init__()
         self.tokens_to_token = _TokensToToken()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, DIM))
@@ -128,7 +128,7 @@ def t2t_vit_t_14() -> nn.Module:
 
 
 def _as_map(tokens: Tensor) -> Tensor:
-    """Tokens [b, s², d] as a map [b, d, s, s]."""
+    """Tokens [b, s², d] → a map [b, d, s, s]."""
     b, n, d = tokens.shape
     side = round(n**0.5)
     return tokens.transpose(1, 2).reshape(b, d, side, side)

@@ -1,4 +1,5 @@
-"""Forms of a model's name, one file each.
+"""The forms of a model's name, one file each.
 
-In: what stands after the prefix. Out: a `Model` on the CPU (from_zoo.py, read first).
+In: the part of the name after its prefix, and how to load it. Out: a `Model` on the CPU. Read
+table.py first, then from_zoo.py.
 """

@@ -1,4 +1,4 @@
-"""`file.py:function`: a network of the user's own."""
+"""`file.py:function`: a network of the user."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.progress import Notify
 
+OWN_FILE = "load it in a file of your own and give --model file.py:function"
 _PREFIX = "cog_model_"
-_numbers = count(1)  # a file may be loaded twice: each time under a module name of its own
+_numbers = count(1)  # a file may be loaded twice, each time as another module
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
@@ -45,7 +46,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     given = {} if weights is None else {"weights": weights}
     if given and "weights" not in inspect.signature(build).parameters:
         raise CogError(
-            f"{path}:{function} takes no weights; --weights {weights} cannot be given to it",
+            f"{path}:{function} takes no weights, so it cannot use --weights {weights}",
             f"write def {function}(weights=None), or leave out --weights",
         )
     with seeded(), _importable(path.parent):
@@ -62,16 +63,16 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Run a Python file, and return it as a module under a name that no other has."""
+    """Run a Python file, and return it as a module with a new name."""
     if not path.is_file():
         raise CogError(
-            f"no file {path}", "give --model the path of a Python file: file.py:function"
+            f"no file {path}", "give --model the path of a Python file, as file.py:function"
         )
     name = f"{_PREFIX}{next(_numbers)}_{path.stem}"
     loader = SourceFileLoader(name, str(path))
     module = ModuleType(name)
     module.__file__ = str(path)
-    sys.modules[name] = module  # pickling and dataclasses look a class's module up there
+    sys.modules[name] = module  # where pickling and dataclasses look up the module of a class
     try:
         with seeded(), _importable(path.parent):
             _call(lambda: loader.exec_module(module), str(path))
@@ -82,13 +83,13 @@ def import_file(path: Path) -> ModuleType:
 
 
 def imported_files() -> list[ModuleType]:
-    """The modules that `import_file` has made so far."""
+    """The modules that `import_file` made so far."""
     return [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
 
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Within it, a file's neighbours can be imported, as they can when it runs as a script."""
+    """Within it, files of the folder can be imported, as by a script that runs there."""
     entry = str(folder.resolve())
     sys.path.insert(0, entry)
     try:
@@ -106,5 +107,5 @@ def _call(function: Callable[[], Any], what: str) -> Any:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise CogError(
             f"{what} failed: {type(error).__name__}: {error}",
-            f"repair it; the error arose in {frame.filename}, line {frame.lineno}",
+            f"repair it; the error is in {frame.filename}, line {frame.lineno}",
         ) from error

@@ -1,4 +1,4 @@
-"""`hf-hub:OWNER/MODEL`: a network that was published in timm's layout, a record and weights.
+"""`hf-hub:OWNER/MODEL`: a network in timm's layout, `config.json` and weights.
 
 `hf-hub:./FOLDER` reads the same layout from a local folder.
 """
@@ -16,20 +16,21 @@ from cog.errors import CogError
 from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
+from cog.models.sources.from_file import OWN_FILE
 from cog.models.sources.from_timm import HUB_WEIGHTS, load_from_timm
 from cog.models.weights.hub import hub_file
 from cog.progress import Notify
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
-    """The network of a `config.json` and the weights beside it, without its classifier.
+    """The network of a `config.json`, with the weights beside it, without its classifier.
 
     `name`: `OWNER/MODEL` or `OWNER/MODEL@REVISION` on the Hugging Face hub, or the path of a
-    folder that starts with `.`, `~` or `/`. The preprocessing is the one that `config.json` records
-    (train-time size).
+    folder, with `.`, `~` or `/` at its start. The preprocessing is that of `config.json`, for the
+    size of images in training.
 
     Raises:
-        CogError: no such repository, one of another layout, weights that do not fit, no download.
+        CogError: no such repository, another layout, weights that do not fit, no connection.
     """
     find: Callable[[tuple[str, ...]], Path]
     if name.startswith((".", "~", "/")):
@@ -62,12 +63,12 @@ def _repository(name: str) -> tuple[str, str | None]:
 
 
 def _file_in(folder: Path, names: tuple[str, ...]) -> Path:
-    """The first of `names` that a local folder holds."""
+    """The first of `names` in a local folder."""
     for name in names:
         if (folder / name).is_file():
             return folder / name
     raise CogError(
-        f"{folder} holds no {' or '.join(names)}",
+        f"{folder} has no {' or '.join(names)}",
         "give the path of a folder in timm's layout, such as hf-hub:./FOLDER",
     )
 
@@ -79,18 +80,17 @@ def _read_record(path: Path, name: str) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CogError(f"{path} is not JSON ({error})", "fetch it again") from error
+        raise CogError(f"{path} is not JSON ({error})", "download it again") from error
     if not isinstance(record, dict) or not isinstance(record.get("architecture"), str):
         kind = record.get("model_type") if isinstance(record, dict) else None
         found = f"one of transformers ({kind})" if kind else "none"
         raise CogError(
-            f"{name}: expected a config.json that names an architecture of timm, and found {found}",
-            "give one of https://huggingface.co/models?library=timm, "
-            "or load it in a file of your own and give --model file.py:function",
+            f"{name}: expected a config.json that names an architecture of timm, found {found}",
+            f"give one of https://huggingface.co/models?library=timm, or {OWN_FILE}",
         )
     if not timm.is_model(record["architecture"]):
         raise CogError(
-            f"timm {timm.__version__} has no {record['architecture']}, which {name} is",
+            f"timm {timm.__version__} has no {record['architecture']}, the architecture of {name}",
             "pip install --upgrade timm",
         )
     return record

@@ -1,4 +1,4 @@
-"""`open_clip:MODEL/TAG`: the image tower of a network of open_clip, with its own preprocessing."""
+"""`open_clip:MODEL/TAG`: the image tower of a network of open_clip, with its preprocessing."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cog.models.initialisation import seeded
 from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
+from cog.models.sources.from_file import OWN_FILE
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, hash_prefix
 from cog.models.weights.hub import hub_file
@@ -28,15 +29,15 @@ SAFE_FILE = "open_clip_model.safetensors"
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
-    """The image embedding of open_clip: with the projection, not of unit length (`encode_image`).
+    """The image embedding of open_clip's `encode_image`: projected, not normalised to length 1.
 
-    `name`: `MODEL/TAG`, or `MODEL` with local weights or untrained. The tag's own record decides
-    the preprocessing and the activation: open_clip itself only warns where MODEL and TAG disagree
-    about QuickGELU. The whole file is loaded strictly; then the text tower is let go.
+    `name`: `MODEL/TAG`, or `MODEL` with local weights or untrained. The record of the tag decides
+    the preprocessing and the activation; open_clip itself only warns if MODEL and TAG disagree
+    about QuickGELU. The whole file is loaded strictly; then the text tower is dropped.
 
     Raises:
-        CogError: open_clip is not installed; unknown model or tag; weights that do not fit, no
-            download; images padded to a square, which Preprocess does not express.
+        CogError: open_clip is not installed, an unknown model or tag, weights that do not fit, no
+            connection, or images padded to a square, which `Preprocess` does not do.
     """
     open_clip = _import_open_clip()
     architecture, _, tag = name.partition("/")
@@ -48,11 +49,11 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     if weights is not None:
         load_strictly(network, _tensors(network, weights), str(weights))
     if not tag:
-        notify(f"no tag is given: preprocessing and activation are open_clip's for {architecture}")
+        notify(f"without a tag: preprocessing and activation are open_clip's for {architecture}")
     if record.get("quick_gelu") and not open_clip.get_model_config(architecture).get("quick_gelu"):
         notify(f"the activation is QuickGELU, as recorded for {tag}")
     visual: Any = network.visual
-    if getattr(visual, "output_tokens", False):  # CoCa: the tokens go to its decoder of captions
+    if getattr(visual, "output_tokens", False):  # CoCa: tokens for its decoder of captions
         visual.output_tokens = False
     model = Model(
         visual,
@@ -75,7 +76,7 @@ def _import_open_clip() -> Any:
 
 
 def _record(open_clip: Any, architecture: str, tag: str) -> dict[str, Any]:
-    """What open_clip knows of a tag's weights; empty without a tag."""
+    """open_clip's record of a tag's weights; empty without a tag."""
     known = open_clip.list_models()
     if architecture not in known:
         raise unknown_name("open_clip model", architecture, known)
@@ -86,7 +87,7 @@ def _record(open_clip: Any, architecture: str, tag: str) -> dict[str, Any]:
 
 
 def _published_file(open_clip: Any, architecture: str, record: dict[str, Any]) -> Path:
-    """The weights that a tag stands for, downloaded if they are not there yet."""
+    """The weights of a tag, downloaded if they are not there yet."""
     if not record:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         raise CogError(
@@ -103,19 +104,19 @@ def _published_file(open_clip: Any, architecture: str, record: dict[str, Any]) -
 
 
 def _network(open_clip: Any, architecture: str, record: dict[str, Any]) -> nn.Module:
-    """Both towers, untrained, with the preprocessing of `record` noted in the image tower."""
+    """Both towers, untrained; the image tower has the preprocessing of `record`."""
     text = open_clip.get_model_config(architecture)["text_cfg"].get("hf_model_name")
-    if text:  # of transformers: its size is read from the hub, where that takes patience
+    if text:  # of transformers: its size is read from the hub, so fail early without one
         hub_file(text, ("config.json",))
     with seeded(), _quiet():
         try:
             network: nn.Module = open_clip.create_model(
                 architecture,
-                pretrained_text=False,  # else a text model is downloaded, to be let go
+                pretrained_text=False,  # else a text model is downloaded for nothing
                 force_quick_gelu=record.get("quick_gelu", False),
                 force_preprocess_cfg=record,
             )
-        except Exception as error:  # some text towers want transformers
+        except Exception as error:  # some text towers need transformers
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise CogError(
                 f"open_clip cannot make {architecture} ({reason})",
@@ -126,7 +127,7 @@ def _network(open_clip: Any, architecture: str, record: dict[str, Any]) -> nn.Mo
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it, nothing is logged: open_clip uses the root logger, and would set it up for all."""
+    """Within it, nothing is logged: open_clip would configure the root logger for everyone."""
     root = logging.getLogger()
     handler, disabled = logging.NullHandler(), root.manager.disable
     root.addHandler(handler)
@@ -139,10 +140,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _tensors(network: nn.Module, path: Path) -> OrderedDict[str, Tensor]:
-    """The tensors of a file by the names of `network`, in any layout that open_clip reads.
+    """The tensors of a file by the names of `network`, from any layout that open_clip reads.
 
-    Taken off: an entry `state_dict` around them, and the prefix of parallel training. Renamed: the
-    older names of text towers, and Apple's of MobileCLIP. Nothing is resized.
+    They may be in an entry `state_dict`, have the prefix of parallel training, the older names of
+    text towers, or Apple's names of MobileCLIP. Nothing is resized.
     """
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
@@ -152,10 +153,10 @@ def _tensors(network: nn.Module, path: Path) -> OrderedDict[str, Tensor]:
     if hasattr(network, "text"):
         tensors = convert_to_custom_text_state_dict(tensors)
     wanted = network.state_dict()
-    ids = "text.transformer.embeddings.position_ids"  # transformers below 4.31 kept these numbers
+    ids = "text.transformer.embeddings.position_ids"  # saved by transformers below 4.31
     if ids not in wanted:
         tensors.pop(ids, None)
-    for name in ("logit_scale", "logit_bias"):  # one number, written as [] or as [1]
+    for name in ("logit_scale", "logit_bias"):  # one number, of shape [] or [1]
         if name in tensors and name in wanted and tensors[name].numel() == wanted[name].numel():
             tensors[name] = tensors[name].reshape(wanted[name].shape)
     return OrderedDict(tensors)
@@ -172,6 +173,6 @@ def _preprocess(record: dict[str, Any]) -> Preprocess:
         raise CogError(
             f"open_clip prepares images for it as {height} × {width}, resize mode {mode}, "
             "which is neither a square centre crop nor a resize to height × width",
-            "load it in a file of your own and give --model file.py:function",
+            OWN_FILE,
         )
     return Preprocess(height, height, *rest)

@@ -1,4 +1,4 @@
-"""`timm:NAME`: a network of timm, strictly loaded, with timm's own preprocessing."""
+"""`timm:NAME`: a network of timm, loaded strictly, with timm's own preprocessing."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from cog.models.initialisation import seeded
 from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
+from cog.models.sources.from_file import OWN_FILE
 from cog.models.weights.download import fetch, hash_prefix
 from cog.models.weights.hub import hub_file
 from cog.models.weights.timm_rules import TRAINED_OPTIONS, load_timm_file
 from cog.progress import Notify
 
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""what timm calls the weights in its repositories"""
+"""timm's names for the weights in its repositories"""
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
-    """A network of timm without its classifier, with timm's preprocessing (train-time size).
+    """A network of timm without its classifier; images have the size of its training.
 
     Raises:
-        CogError: unknown name, weights that do not fit, no download.
+        CogError: an unknown name, weights that do not fit, no connection.
     """
     _check_name(name)
     weights = options.weights
-    known = weights is None or "." in name  # without a tag a local file may be of any training
+    known = weights is None or "." in name  # without a tag, a local file may be of any training
     if options.pretrained and weights is None:
         weights = _published_file(name)
     model = load_from_timm(name, f"timm:{name}", weights, notify)
@@ -39,13 +40,14 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
 
 
 def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -> Model:
-    """The network that timm calls `spec`, filled from `weights`, or untrained without.
+    """The network that timm calls `spec`, filled from `weights`; untrained without them.
 
-    It is made with the classes of the weights, so that all tensors of the file must fit, and loses
-    its classifier afterwards. The file has the layout that timm publishes or converts.
+    It is made with the classes of the weights, so that all tensors of the file must fit; then its
+    classifier is removed. The file has a layout that timm publishes or converts.
 
     Raises:
-        CogError: timm cannot make it; weights that do not fit; no one vector an image.
+        CogError: timm cannot make it, the weights do not fit, or it does not give one vector per
+            image.
     """
     import timm
 
@@ -57,12 +59,12 @@ def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -
             load_timm_file(network, weights, notify)
     except CogError:
         raise
-    except Exception as error:  # making, renaming: each family of timm raises its own kinds
+    except Exception as error:  # each family of timm raises its own classes
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         what = "make" if weights is None else f"load {weights} into"
         raise CogError(
             f"timm cannot {what} {name} ({reason})",
-            "give --weights the file that timm, or the model's authors, publish",
+            "give --weights the file that timm or the model's authors publish",
         ) from error
     if hasattr(network, "reset_classifier"):
         network.reset_classifier(0)
@@ -112,7 +114,7 @@ def _preprocess(network: Any) -> Preprocess:
         raise CogError(
             f"timm prepares images for it as {channels} × {height} × {width}, crop mode {mode}, "
             "which is not a square centre crop",
-            "load it in a file of your own and give --model file.py:function",
+            OWN_FILE,
         )
     short = math.floor(height / record["crop_pct"])
     resize: int | tuple[int, int] = short

@@ -1,8 +1,8 @@
-"""`torch-hub:OWNER/REPO:COMMIT:ENTRY`: what an entry point of a repository's hubconf.py makes.
+"""`torch-hub:OWNER/REPO:COMMIT:ENTRY`: the network of an entry point in a repository's hubconf.py.
 
-A hubconf.py is a program. It runs only where the user trusts it, and only at one commit, which
-never changes as a branch or a tag may. `torch.hub` itself is not used: it would note the repository
-as trusted for all later programs, print to stdout, and mix modules of one name.
+A hubconf.py is a program. It runs only if the user trusts it, and only at one commit, because a
+branch or a tag may change. `torch.hub` itself is not used: it records the repository as trusted for
+all later programs, prints to stdout, and mixes modules of the same name.
 """
 
 from __future__ import annotations
@@ -28,28 +28,27 @@ from cog.images.preprocess import Preprocess
 from cog.models.initialisation import reinitialise, seeded
 from cog.models.model import Model
 from cog.models.options import LoadOptions
-from cog.models.sources.from_file import import_file
+from cog.models.sources.from_file import OWN_FILE, import_file
 from cog.models.sources.from_torchvision import drop_classifier
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, weights_folder
 from cog.models.weights.renames import strip_prefix
 from cog.progress import Notify
 
-N_CLASSES = 1000  # ImageNet-1K's, by which a classifier is known
+N_CLASSES = 1000  # ImageNet-1K's: a last layer of this size is a classifier
 FORM = "torch-hub:OWNER/REPO:COMMIT:ENTRY, or torch-hub:FOLDER:ENTRY"
-OWN_FILE = "load it in a file of your own and give --model file.py:function"
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """The network of an entry point, without a last layer of 1000 outputs.
 
-    `name`: `OWNER/REPO:COMMIT:ENTRY` on GitHub, COMMIT in all of its 40 digits, or `FOLDER:ENTRY`.
-    Preprocessing is recorded nowhere: the defaults of `cog.Preprocess` are taken, and told.
-    `weights`: a local file of the whole network, in place of those that the entry point fetches.
+    `name`: `OWNER/REPO:COMMIT:ENTRY` on GitHub with all 40 digits of COMMIT, or `FOLDER:ENTRY`.
+    Nothing records the preprocessing, so it is the default of `cog.Preprocess`, with a message.
+    A local file of weights has the tensors of the whole network; the entry point then fetches none.
 
     Raises:
-        CogError: no trust; no commit; no download; an entry point that fails or makes no network
-            with one vector an image; weights that do not fit.
+        CogError: no trust, no commit, no connection, weights that do not fit, or an entry point
+            that fails or does not make a network with one vector per image.
     """
     folder, short_name = _folder(name, options.trust_checkpoint)
     entry = name.rpartition(":")[2]
@@ -60,7 +59,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         load_strictly(network, tensors, str(weights))
     preprocess = Preprocess()
     notify(
-        "torch.hub records no preprocessing; these are defaults: short side "
+        "torch.hub records no preprocessing; these defaults are used: short side "
         f"{preprocess.resize}, centre crop {preprocess.crop}, {preprocess.interpolation}, "
         "ImageNet's mean and std"
     )
@@ -70,27 +69,27 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
 
 
 def _without_classifier(model: Model, notify: Notify) -> Model:
-    """The model with what goes into its last layer as the feature, if that layer is one."""
+    """The model with the input of its classifier as the feature, if its last layer is one."""
     try:
         inputs = drop_classifier(model.network, N_CLASSES)
     except CogError:
-        notify(f"its {N_CLASSES} numbers come from no last layer: they are taken as they are")
+        notify(f"its {N_CLASSES} outputs do not come from a last layer: they are the feature")
         return model
     features = Model(
         model.network, preprocess=model.preprocess, name=model.name, code=model.code
-    )  # another one, since a model's size is measured once
+    )  # a new one, because a model's size is measured once
     if features.dim != inputs:
         raise CogError(
-            f"{model.name}: without its last layer expected {inputs} numbers an image, "
-            f"and found {features.dim}",
+            f"{model.name}: without its last layer expected features of {inputs} numbers, "
+            f"found {features.dim}",
             OWN_FILE,
         )
-    notify(f"the last layer, a classifier of {N_CLASSES} classes, is taken off")
+    notify(f"the last layer, a classifier of {N_CLASSES} classes, is removed")
     return features
 
 
 def _folder(name: str, trust: bool) -> tuple[Path, str]:
-    """Where the code is, downloaded if it is not there yet, and the model's name."""
+    """The folder of the code, downloaded if it is not there yet, and the model's name."""
     place, _, entry = name.rpartition(":")
     local = Path(place).expanduser()
     found = re.fullmatch(r"([\w.-]+)/([\w.-]+):([^:]+)", place)
@@ -105,8 +104,8 @@ def _folder(name: str, trust: bool) -> tuple[Path, str]:
     page = f"https://github.com/{owner}/{repository}"
     if not re.fullmatch("[0-9a-f]{40}", commit):
         raise CogError(
-            f"torch-hub:{name}: expected a commit of 40 digits (0-9, a-f), and found {commit!r}, "
-            "which may mean other code tomorrow",
+            f"torch-hub:{name}: expected a commit of 40 digits (0-9, a-f), found {commit!r}, "
+            "whose code may change",
             f"see {page}/commits/{commit} and write torch-hub:{owner}/{repository}:COMMIT:{entry}",
         )
     _require_trust(trust, f"{page}/blob/{commit}/hubconf.py")
@@ -123,7 +122,7 @@ def _require_trust(trust: bool, program: str) -> None:
 
 
 def _fetch_repository(owner: str, repository: str, commit: str) -> Path:
-    """The folder of a repository as of a commit, in the cache."""
+    """The folder of a repository at a commit, in the cache."""
     name = f"{owner}_{repository}_{commit}"
     folder = weights_folder().parent / "torch-hub" / name
     if folder.is_dir():
@@ -131,32 +130,37 @@ def _fetch_repository(owner: str, repository: str, commit: str) -> Path:
     url = f"https://github.com/{owner}/{repository}/archive/{commit}.zip"
     archive = fetch([url], f"{name}.zip")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent) as scratch:  # whole, or not there at all
+    with TemporaryDirectory(dir=folder.parent) as scratch:  # complete, or not there
         try:
             with zipfile.ZipFile(archive) as file:
                 file.extractall(scratch)
         except zipfile.BadZipFile as error:
-            raise CogError(f"{archive} is no zip archive ({error})", f"rm '{archive}'") from error
+            raise CogError(
+                f"{archive} is not a zip archive ({error})", f"rm '{archive}'"
+            ) from error
         next(Path(scratch).iterdir()).rename(folder)  # the one folder in it: REPO-COMMIT
     return folder
 
 
 def _build(folder: Path, entry: str, pretrained: bool, notify: Notify) -> nn.Module:
-    """Run the entry point; untrained, where it cannot be told so, its network is put back."""
+    """Run the entry point; a network that it cannot make untrained is reinitialised."""
     path = folder / "hubconf.py"
     if not path.is_file():
-        raise CogError(f"{folder} holds no hubconf.py", f"write {FORM}, or file.py:function")
+        raise CogError(f"{folder} has no hubconf.py", f"write {FORM}, or file.py:function")
     with seeded(), _own_imports(folder):
         module = import_file(path)
-        _require_packages(getattr(module, "dependencies", None) or [], path)
+        needed = getattr(module, "dependencies", None) or []
+        missing = " ".join(name for name in needed if find_spec(name) is None)
+        if missing:
+            raise CogError(f"{path} needs {missing}", f"pip install {missing}")
         build = getattr(module, entry, None)
         if not callable(build):
             here = [key for key, value in vars(module).items() if inspect.isfunction(value)]
             raise unknown_name(f"entry point of {path}", entry, here)
-        told = "pretrained" in inspect.signature(build).parameters
+        has_option = "pretrained" in inspect.signature(build).parameters
         try:
-            network = build(pretrained=pretrained) if told else build()
-        except Exception as error:  # whatever a stranger's code raises
+            network = build(pretrained=pretrained) if has_option else build()
+        except Exception as error:  # any: the code is not ours
             raise CogError(
                 f"{entry} of {path} failed: {type(error).__name__}: {error}",
                 "if it cannot fetch its weights, give --weights FILE",
@@ -165,25 +169,19 @@ def _build(folder: Path, entry: str, pretrained: bool, notify: Notify) -> nn.Mod
         raise CogError(
             f"{entry} of {path} makes a {type(network).__name__}, not a network", OWN_FILE
         )
-    if pretrained and not told:
-        notify(f"{entry} takes no pretrained=…: its weights are those that it makes or fetches")
-    elif not told:
+    if pretrained and not has_option:
+        notify(f"{entry} has no option pretrained: its weights are those that it makes or fetches")
+    elif not has_option:
         reinitialise(network)
     return network
 
 
-def _require_packages(names: list[str], path: Path) -> None:
-    missing = [name for name in names if find_spec(name) is None]
-    if missing:
-        raise CogError(f"{path} needs {', '.join(missing)}", f"pip install {' '.join(missing)}")
-
-
 @contextmanager
 def _own_imports(folder: Path) -> Iterator[None]:
-    """Within it, the modules of `folder` are imported anew; afterwards all is as it was.
+    """Within it, the modules of `folder` are imported again; afterwards everything is as before.
 
-    Repositories call their modules alike (`utils`, `models`): none may get another's. Of installed
-    packages the one in memory is used (`torchvision`, in torchvision's own repository). What a
+    Repositories have modules of the same names (`utils`, `models`), and none may get another's. An
+    installed package is used as it is (`torchvision`, in torchvision's own repository). Whatever a
     repository prints goes to stderr.
     """
     names = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
@@ -203,7 +201,7 @@ def _own_imports(folder: Path) -> Iterator[None]:
 
 
 def _modules(names: set[str]) -> dict[str, Any]:
-    """The modules in memory under one of `names`, with all within them, but for installed ones."""
+    """The imported modules with these names and those inside them; not installed packages."""
     installed = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
     own = {
         name

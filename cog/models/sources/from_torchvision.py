@@ -13,22 +13,24 @@ from cog.models.initialisation import seeded
 from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
+from cog.models.sources.from_file import OWN_FILE
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, hash_prefix
 from cog.models.weights.renames import densenet_layers
 from cog.progress import Notify
 
 RESCALED = {"aux_logits": True, "transform_input": True, "init_weights": True}
-"""how inception_v3 and googlenet were published: with side branches, and rescaling their input"""
+"""inception_v3 and googlenet as published: with auxiliary classifiers, and rescaling their input"""
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """A classification network of torchvision without its classifier: `resnet50@IMAGENET1K_V1`.
 
-    Without a tag the library's default weights are meant. Preprocessing as the weights record it.
+    Without a tag these are the library's default weights. The record of the weights gives the
+    preprocessing.
 
     Raises:
-        CogError: unknown name or tag; a network for another task; weights that do not fit.
+        CogError: an unknown name or tag, a network for another task, or weights that do not fit.
     """
     architecture, _, tag = name.lower().partition("@")
     published = _torchvision_weights(architecture, tag.upper())
@@ -58,19 +60,19 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     )
     if model.dim != dim:
         raise CogError(
-            f"{model.name}: expected {dim} numbers an image, and found {model.dim}",
-            "load it in a file of your own and give --model file.py:function",
+            f"{model.name}: expected features of {dim} numbers, found {model.dim}",
+            OWN_FILE,
         )
     return model
 
 
 def drop_classifier(network: nn.Module, n_classes: int) -> int:
-    """Put the identity in place of the network's last layer with weights; its input size.
+    """Replace the network's last layer with weights by the identity, and return its input size.
 
     That layer is linear, or a convolution over the final map (SqueezeNet).
 
     Raises:
-        CogError: the last such layer has not `n_classes` outputs.
+        CogError: the last such layer does not have `n_classes` outputs.
     """
     layers = [
         (name, part)
@@ -86,7 +88,7 @@ def drop_classifier(network: nn.Module, n_classes: int) -> int:
             return inputs
     raise CogError(
         f"{type(network).__name__} does not end in a layer with {n_classes} outputs",
-        "load it in a file of your own and give --model file.py:function",
+        OWN_FILE,
     )
 
 
@@ -114,7 +116,7 @@ def torchvision_network(architecture: str, **options: Any) -> nn.Module:
 
 
 def _published_options(architecture: str, published: Any) -> dict[str, Any]:
-    """What the published files want of a network."""
+    """The options with which a network fits its published file."""
     if architecture in ("inception_v3", "googlenet"):
         return RESCALED
     if architecture.startswith("vit_"):

@@ -1,7 +1,8 @@
-"""A model of zoo.csv from the file that its authors published.
+"""A model of zoo.csv, from the file that its authors published.
 
-The network is made as the row says, filled with every tensor of the file and no other, and then its
-classifier is taken off. Nothing is loaded loosely: timm would, were its classifier left out first.
+The network is made as its row says. Every tensor of the file goes into it and every tensor of the
+network comes from the file; then the classifier is removed. timm loads less strictly where the
+classifier is left out first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,12 +19,10 @@ from cog.errors import CogError
 from cog.images.preprocess import Preprocess
 from cog.models.initialisation import seeded
 from cog.models.model import Model
-from cog.models.networks import dinov2, igpt, nat_m4, pycls, same_padding, simclr, t2t_vit
 from cog.models.options import LoadOptions
 from cog.models.pooling import POOLS, pooled
 from cog.models.quirks import with_quirks
 from cog.models.sources.from_torchvision import torchvision_network
-from cog.models.weights import renames
 from cog.models.weights.checkpoints import first_few, load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, no_download, published_file
 from cog.models.weights.reading import sha256_of
@@ -31,60 +31,51 @@ from cog.models.weights.timm_rules import rename_as_timm
 from cog.models.zoo import ZooRow, find_row
 from cog.progress import Notify
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "igpt": igpt.igpt,
-    "nat_m4": nat_m4.nat_m4,
-    "resnet50_same": same_padding.resnet50_same,
-    "resnet50_same_pool": same_padding.resnet50_same_pool,
-    "t2t_vit_t_14": t2t_vit.t2t_vit_t_14,
+NETWORKS = {
+    "igpt": "igpt:igpt",
+    "nat_m4": "nat_m4:nat_m4",
+    "resnet50_same": "same_padding:resnet50_same",
+    "resnet50_same_pool": "same_padding:resnet50_same_pool",
+    "t2t_vit_t_14": "t2t_vit:t2t_vit_t_14",
 }
-"""the networks that neither torchvision nor timm has"""
+"""the networks of models/networks by the names of zoo.csv; a file is imported when it is needed"""
 
-RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
-    "convnext": renames.convnext_names,
-    "dinov2": dinov2.rename,
-    "dinov2_reg": dinov2.rename_with_registers,
-    "dinov3": renames.dinov3_names,
-    "igpt": igpt.rename,
-    "mopro": renames.mopro_classifier,
-    "nat_m4": nat_m4.rename,
-    "pycls": pycls.rename,
-    "simclr": simclr.rename,
-    "swin": renames.swin_downsampling,
-    "unchunk_blocks": renames.unchunk_blocks,
+RENAMES = {
+    "convnext": "weights.renames:convnext_names",
+    "dinov2": "weights.dinov2:rename",
+    "dinov2_reg": "weights.dinov2:rename_with_registers",
+    "dinov3": "weights.renames:dinov3_names",
+    "igpt": "networks.igpt:rename",
+    "mopro": "weights.renames:mopro_classifier",
+    "nat_m4": "networks.nat_m4:rename",
+    "pycls": "weights.pycls:rename",
+    "simclr": "weights.simclr:rename",
+    "swin": "weights.renames:swin_downsampling",
+    "unchunk_blocks": "weights.renames:unchunk_blocks",
 }
-"""the renamings by the names that zoo.csv uses; beside them `timm`, the library's own"""
+"""the renaming functions by the names of zoo.csv, which also has `timm`: the library's own"""
 
 
 def from_zoo(name: str, options: LoadOptions, notify: Notify) -> Model:
-    """The model of the row that `name` names: see `cog.load_model`.
+    """The model of the row with this name or alias: see `cog.load_model`.
 
     Raises:
-        CogError: unknown name, nothing to load, weights that do not fit, or a pool or quirks that
-            the model does not have.
+        CogError: an unknown name, nothing to load, weights that do not fit, or a pool or quirks
+            that the model does not have.
     """
     row = find_row(name, _forms_of(name))
     if row.name != name:
         notify(f"{name} means {row.name}")
     if not row.loadable:
         raise no_download(row)
-    pool, weights = options.pool, options.weights
+    pool = options.pool
     own_pool = pool in (None, row.pool)
     suffix = "" if own_pool else f"-{pool}"
     if options.official_quirks:
         row = with_quirks(row)
         suffix += "-official-quirks"
-    network = make_network(row)
-    if not row.head_in_file:
-        drop_head(network, row)
-    if options.pretrained:
-        path = weights or published_file(row, notify)
-        fill_network(network, row, path, row.sha256 if options.trust_checkpoint else "")
-        _tell(row, path if weights else None, notify)
-    if row.head_in_file:
-        drop_head(network, row)
     model = Model(
-        pooled(network, pool or (row.pool if row.pool in POOLS else None)),
+        pooled(_network(row, options, notify), pool or (row.pool if row.pool in POOLS else None)),
         preprocess=preprocess_of(row),
         name=row.name + suffix,
         seen_data=row.seen_data if options.pretrained else "",
@@ -92,14 +83,14 @@ def from_zoo(name: str, options: LoadOptions, notify: Notify) -> Model:
     )
     if model.dim != row.dim and own_pool:
         raise CogError(
-            f"{row.name}: expected {row.dim} numbers an image, and found {model.dim}",
+            f"{row.name}: expected features of {row.dim} numbers, and found {model.dim}",
             "report this with the versions of torch, torchvision and timm",
         )
     return model
 
 
 def _forms_of(name: str) -> Iterator[str]:
-    """The forms under which a library knows `name`; timm is imported only if it is not here."""
+    """The forms under which torchvision or timm has `name`; read only if the table has not."""
     import torchvision
 
     if name.lower() in torchvision.models.list_models(module=torchvision.models):
@@ -115,6 +106,23 @@ def preprocess_of(row: ZooRow) -> Preprocess:
     return Preprocess(row.resize, row.crop, "bicubic", row.mean, row.std)
 
 
+def _network(row: ZooRow, options: LoadOptions, notify: Notify) -> nn.Module:
+    """The row's network without its classifier, with the weights that the options ask for."""
+    network = make_network(row)
+    if not row.head_in_file:
+        drop_head(network, row)
+    if options.pretrained:
+        path = options.weights or published_file(row, notify)
+        fill_network(network, row, path, row.sha256 if options.trust_checkpoint else "")
+        if options.weights and row.sha256 and not sha256_of(path).startswith(row.sha256):
+            notify(f"{path} is not, byte for byte, the published file of {row.name}")
+        if row.restricted:
+            notify(f"{row.name}: the licence {row.licence} restricts what its weights are used for")
+    if row.head_in_file:
+        drop_head(network, row)
+    return network
+
+
 def make_network(row: ZooRow) -> nn.Module:
     """The row's network, with its classifier, untrained from a fixed seed."""
     kind, _, name = row.architecture.partition(":")
@@ -122,13 +130,16 @@ def make_network(row: ZooRow) -> nn.Module:
         if kind == "torchvision":
             return torchvision_network(name, **row.options)
         if kind == "cog":
-            return NETWORKS[name](**row.options)
+            network: nn.Module = resolve_name(f"cog.models.networks.{NETWORKS[name]}")(
+                **row.options
+            )
+            return network
         import timm
 
         options: dict[str, Any] = {**row.options}
         if not row.head_in_file:
             options["num_classes"] = 0
-        network: nn.Module = timm.create_model(name, pretrained=False, **options)
+        network = timm.create_model(name, pretrained=False, **options)
         return network
 
 
@@ -139,7 +150,7 @@ def drop_head(network: nn.Module, row: ZooRow) -> None:
 
 
 def fill_network(network: nn.Module, row: ZooRow, path: Path, trusted: str = "") -> None:
-    """Read the published layout and fill the network, every tensor of both.
+    """Read the published layout and fill the network.
 
     Raises:
         CogError: another layout, or tensors that are missing, unexpected or misshapen, by name.
@@ -150,14 +161,16 @@ def fill_network(network: nn.Module, row: ZooRow, path: Path, trusted: str = "")
     if row.beside:
         tensors = OrderedDict(tensors, clusters=_clusters(row, path))
     if row.rename == "timm":
-        tensors = _timm_renaming(network, tensors)
+        tensors = _timm_names(network, tensors)
     elif row.rename:
-        tensors = RENAMES[row.rename](tensors)
+        rename: Callable[[StateDict], StateDict]
+        rename = resolve_name(f"cog.models.{RENAMES[row.rename]}")
+        tensors = rename(tensors)
     load_strictly(network, tensors, str(path))
 
 
-def _timm_renaming(network: nn.Module, tensors: StateDict) -> StateDict:
-    """timm's own renaming of a family's published names.
+def _timm_names(network: nn.Module, tensors: StateDict) -> StateDict:
+    """timm's own names of the published tensors.
 
     Raises:
         CogError: timm leaves tensors out.
@@ -167,26 +180,16 @@ def _timm_renaming(network: nn.Module, tensors: StateDict) -> StateDict:
         kept = {value.data_ptr() for value in renamed.values()}
         lost = [name for name, value in tensors.items() if value.data_ptr() not in kept]
         raise CogError(
-            f"tensors that the network has no use for: {first_few(lost)}",
+            f"tensors that the network does not use: {first_few(lost)}",
             "give --weights the official file of this very model",
         )
     return renamed
 
 
 def _clusters(row: ZooRow, path: Path) -> Tensor:
-    """The colours of a network that reads colours, from the file beside its weights."""
+    """The colours of Image GPT, from the file beside its weights, or downloaded."""
+    from cog.models.networks.igpt import read_clusters
+
     name = row.beside.rpartition("/")[2]
     beside = path.parent / name
-    return igpt.read_clusters(
-        beside if beside.is_file() else fetch([row.beside], f"{row.name}/{name}")
-    )
-
-
-def _tell(row: ZooRow, own_file: Path | None, notify: Notify) -> None:
-    """What a user of the weights should know."""
-    if own_file and row.sha256 and not sha256_of(own_file).startswith(row.sha256):
-        notify(f"{own_file} is not, byte for byte, the published file of {row.name}")
-    if row.restricted:
-        notify(
-            f"{row.name}: its licence, {row.licence}, restricts what the weights may be used for"
-        )
+    return read_clusters(beside if beside.is_file() else fetch([row.beside], f"{row.name}/{name}"))

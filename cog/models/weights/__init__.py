@@ -1,4 +1,5 @@
-"""Weights files: found, downloaded, read without running code, renamed, loaded strictly.
+"""Weights files: downloaded, read without running their code, renamed, loaded strictly.
 
-In: a path or an address. Out: tensors by name (checkpoints.py, read first).
+In: a path or an address, and a network. Out: the network with every tensor of the file. Read
+checkpoints.py first.
 """

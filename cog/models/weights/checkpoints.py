@@ -1,9 +1,8 @@
-"""State dicts: taken out of the layout of their file, renamed by pure functions, loaded strictly.
+"""State dicts: found in the layout of their file, and loaded strictly.
 
-- `read_checkpoint` gives the tensors of a file that `reading.py` has read without running code.
-- A renaming takes a state dict and returns one; it changes no tensor.
-- `load_strictly` puts every tensor of the file into the network and leaves none of the network's
-  out, or says which do not fit.
+- `read_checkpoint` gives the tensors of a file; reading.py reads it without running its code.
+- `load_strictly` puts every tensor of the file into the network. Every tensor of the network must
+  come from the file; the error names those that do not fit.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from cog.errors import CogError
+from cog.models.weights.pycls import better_state
 from cog.models.weights.reading import read_safely
 from cog.models.weights.renames import StateDict, with_layout_of
 
-_load_state_dict = nn.Module.load_state_dict  # torch's own: sources.strict_loading stands in for it
-SHOWN = 3  # names of tensors shown of each kind
+SHOWN = 3  # names of tensors of each kind in an error
+HINT = "give --weights the official file of this very model"
 
 
 def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedDict[str, Tensor]:
@@ -29,9 +28,9 @@ def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedD
 
     Args:
         path: the file.
-        nested: the entry that holds them, where the file's layout wraps them in one (`model`); of
-            alternatives split by | the first that is there, and bare tensors if the last is empty;
-            `pycls` for the better of that library's two.
+        nested: the entry that holds them, such as `model`. Of alternatives between | the first that
+            is there; an empty last one allows tensors without an entry. `pycls`: the better one of
+            that library's two entries.
         trusted: see `cog.models.weights.reading.read_safely`.
 
     Raises:
@@ -55,7 +54,7 @@ def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedD
 
 @dataclass(frozen=True)
 class Misfit:
-    """The tensors that a network and a state dict do not share, or not in shape, by name."""
+    """The tensors of a network and a state dict that do not fit, by name."""
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
@@ -66,7 +65,7 @@ class Misfit:
         return bool(self.missing or self.unexpected or self.misshapen)
 
     def error(self, where: str) -> CogError:
-        """What does not fit, for the user: counts, and the first few names of each kind."""
+        """The error for the user: the number of tensors of each kind, and the first few names."""
         kinds = {
             "missing": self.missing,
             "unexpected": self.unexpected,
@@ -77,14 +76,14 @@ class Misfit:
         )
         return CogError(
             f"{where} does not fit the network; tensors {found}",
-            "give --weights the official file of this very model",
+            HINT,
         )
 
 
 def load_strictly(network: nn.Module, state_dict: StateDict, where: str) -> None:
     """Fill `network` from `state_dict`, every tensor of both; after an error it is half filled.
 
-    `where`: what the tensors are, for the message.
+    `where`: where the tensors come from, for the error.
 
     Raises:
         CogError: tensors that are missing, unexpected or of another shape, by name.
@@ -95,21 +94,19 @@ def load_strictly(network: nn.Module, state_dict: StateDict, where: str) -> None
 
 
 def fill(network: nn.Module, state_dict: StateDict, where: str) -> Misfit:
-    """Put into `network` what fits of `state_dict`; what does not is returned.
+    """Put the tensors of `state_dict` that fit into `network`, and return those that do not.
 
-    Nothing can be relied on where shapes differ: torch then stops half-way.
+    If shapes differ, torch stops half-way, and the network is not usable.
 
     Raises:
         CogError: torch refuses the tensors for another reason.
     """
     try:
-        result = _load_state_dict(network, state_dict, strict=False)
+        result = network.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:  # torch raises for shapes even when it is not strict
         misfit = _compare(network.state_dict(), state_dict)
         if not misfit.misshapen:
-            raise CogError(
-                f"{where}: {error}", "give --weights the official file of this very model"
-            ) from error
+            raise CogError(f"{where}: {error}", HINT) from error
         return misfit
     return Misfit(tuple(result.missing_keys), tuple(result.unexpected_keys), ())
 
@@ -119,7 +116,7 @@ def _compare(wanted: StateDict, given: StateDict) -> Misfit:
         tuple(
             name
             for name in wanted
-            if name not in given and not name.endswith("num_batches_tracked")  # torch fills it in
+            if name not in given and not name.endswith("num_batches_tracked")  # torch adds it
         ),
         tuple(name for name in given if name not in wanted),
         tuple(
@@ -146,20 +143,4 @@ def _wrong_layout(path: Path, expected: str, content: object) -> CogError:
         found = f"{len(content)} entries, not tensors: {first_few(others) or 'none'}"
     else:
         found = f"a {type(content).__name__}"
-    return CogError(
-        f"{path}: expected {expected}, and found {found}",
-        "give --weights the official file of this very model",
-    )
-
-
-def better_state(content: Mapping[str, Any]) -> str:
-    """The entry to take: the running mean of the weights where it was tested to err less.
-
-    >>> better_state({"model_state": {}, "ema_state": {}, "test_err": 24.1, "ema_err": 23.9})
-    'ema_state'
-    >>> better_state({"model_state": {}})
-    'model_state'
-    """
-    if "ema_state" in content and content.get("ema_err", 100) < content.get("test_err", 100):
-        return "ema_state"
-    return "model_state"
+    return CogError(f"{path}: expected {expected}, found {found}", HINT)

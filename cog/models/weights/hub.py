@@ -1,4 +1,4 @@
-"""Files of repositories on the Hugging Face hub, or a clear error within seconds."""
+"""Files of repositories on the Hugging Face hub, or an error within seconds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cog.errors import CogError
 
 
 def hub_file(repository: str, names: Sequence[str], revision: str | None = None) -> Path:
-    """The first of `names` that a repository holds: from the hub's cache, or downloaded into it.
+    """The first of `names` that a repository has: from the hub's cache, or downloaded into it.
 
-    huggingface_hub tries each file six times, with pauses of 23 seconds in all, even without a
-    network. So one short question comes first; its patience with a slow network is not lessened.
+    Without a connection, huggingface_hub tries each file six times and waits 23 seconds. So one
+    request comes first, which fails at once; a slow connection keeps the hub library's patience.
 
     Raises:
-        CogError: no network, no such repository or revision, no leave to read it, no such file.
+        CogError: no connection, no such repository or revision, no permission, no such file.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -28,13 +28,13 @@ def hub_file(repository: str, names: Sequence[str], revision: str | None = None)
         if cached or _is_there(repository, name, revision):
             return _download(repository, name, revision)
     raise CogError(
-        f"{_address(repository, revision)} holds no {' or '.join(names)}",
-        "give the name of a repository that does, or --weights FILE",
+        f"{_address(repository, revision)} has no {' or '.join(names)}",
+        "give the name of a repository that has one, or --weights FILE",
     )
 
 
 def _is_there(repository: str, name: str, revision: str | None) -> bool:
-    """Ask once whether a file is there; where the hub is busy or slow, say yes and let it try."""
+    """Ask once whether a file is there; if the hub is busy or slow, say yes and let it try."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -51,17 +51,17 @@ def _is_there(repository: str, name: str, revision: str | None) -> bool:
         return False
     except GatedRepoError as error:
         raise CogError(
-            f"{where} is only for those who accepted its terms",
-            "accept them there with a browser, then: hf auth login",
+            f"{where} is only for people who accepted its terms",
+            "accept them there with a browser, then type: hf auth login",
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise CogError(
             f"no repository or revision {where}",
-            "see to the spelling; a private one needs: hf auth login",
+            "check the spelling; for a private one, type: hf auth login",
         ) from error
     except HfHubHTTPError:
         return True
-    except Exception as error:  # of httpx or requests: it depends on the hub library's version
+    except Exception as error:  # of httpx or requests, which depends on the hub library's version
         if type(error).__name__ == "ReadTimeout":
             return True
         raise _unreachable(where, error) from error
@@ -73,7 +73,7 @@ def _download(repository: str, name: str, revision: str | None) -> Path:
 
     try:
         return Path(hf_hub_download(repository, name, revision=revision))
-    except Exception as error:  # network, disk, permission: each library has its own kinds
+    except Exception as error:  # network, disk, permission: the classes differ between versions
         raise _unreachable(f"{name} of {_address(repository, revision)}", error) from error
 
 
@@ -81,7 +81,7 @@ def _unreachable(where: str, error: Exception) -> CogError:
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
     return CogError(
         f"cannot download {where} ({reason})",
-        "try again with a network, or fetch its files elsewhere and give --weights FILE "
+        "try again with a connection, or download its files elsewhere and give --weights FILE "
         "(for hf-hub: the folder of all files, as hf-hub:./FOLDER)",
     )
 

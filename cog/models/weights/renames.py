@@ -1,7 +1,7 @@
-"""Renaming functions: a state dict as a file has it to one as a network wants it.
+"""Renaming functions: from a state dict with the file's names to one with the network's.
 
-A renaming is pure: it takes a state dict and returns one. `RENAMES` lists them under the names that
-zoo.csv uses; layouts that need more than a few lines have a file of their own.
+A renaming takes a state dict and returns a new one. `RENAMES` in sources/from_zoo.py lists them by
+the names that zoo.csv uses; a layout that needs more than a few lines has its own file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def with_layout_of(
 
 
 def renamed(state_dict: StateDict, new: Callable[[str], str]) -> OrderedDict[str, Tensor]:
-    """The tensors under new names.
+    """The tensors with new names.
 
     >>> import torch
     >>> list(renamed({"a": torch.ones(1)}, lambda name: name + "b"))
@@ -43,14 +43,14 @@ def renamed(state_dict: StateDict, new: Callable[[str], str]) -> OrderedDict[str
         names = [new(name) for name in state_dict]
         twice = next(name for name in names if names.count(name) > 1)
         raise CogError(
-            f"two tensors of the file are called {twice} once they are renamed",
+            f"two tensors of the file have the name {twice} after renaming",
             "give --weights the official file of this very model",
         )
     return with_layout_of(state_dict, tensors)
 
 
 def with_another_start(name: str, starts: Mapping[str, str]) -> str | None:
-    """The name with the first of the starts that it has replaced; None if it has none.
+    """The name with its start replaced, by the first of `starts` that it has; None if it has none.
 
     >>> with_another_start("conv.weight", {"conv.": "conv1."})
     'conv1.weight'
@@ -62,9 +62,9 @@ def with_another_start(name: str, starts: Mapping[str, str]) -> str | None:
 
 
 def strip_prefix(state_dict: StateDict, prefixes: Sequence[str]) -> OrderedDict[str, Tensor]:
-    """All tensors, named without the first of the prefixes that their names have.
+    """All tensors, each name without the first of the prefixes that it has.
 
-    A name with none of them is an error, unless one of the prefixes is empty.
+    With an empty prefix among them, a name may have none.
 
     >>> import torch
     >>> list(strip_prefix({"module.a": torch.ones(1), "b": torch.ones(1)}, ["module.", ""]))
@@ -109,7 +109,7 @@ def mopro_classifier(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 
 
 def unchunk_blocks(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """UNIC saves its blocks in chunks, `blocks.0.11`, all of them in the first.
+    """UNIC saves its blocks in groups, `blocks.0.11`, all of them in the first.
 
     >>> import torch
     >>> list(unchunk_blocks({"blocks.0.11.norm1.bias": torch.ones(1)}))
@@ -133,7 +133,7 @@ def swin_downsampling(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 
 
 def convnext_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """Meta's ConvNeXt keeps downsampling in a list of its own, and the last norm beside the head.
+    """Meta's ConvNeXt has its downsampling in a list, and the last norm beside the head.
 
     >>> import torch
     >>> names = ["stages.1.0.pwconv1.bias", "downsample_layers.2.1.bias", "norm.bias", "head.bias"]
@@ -159,7 +159,7 @@ def convnext_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 
 
 def dinov3_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """DINOv3's names to those of timm's Eva, without the bias of the keys, which is masked out.
+    """From DINOv3's names to those of timm's Eva, without the bias of the keys, which is masked.
 
     >>> import torch
     >>> list(dinov3_names({"blocks.0.attn.qkv.bias": torch.ones(6)}))
@@ -187,19 +187,19 @@ def dinov3_names(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 
 
 def drop_tensors(state_dict: StateDict, patterns: Iterable[str]) -> OrderedDict[str, Tensor]:
-    """The state dict without the tensors that match a pattern such as `head.*`.
+    """The state dict without the tensors that match one of the patterns, such as `head.*`.
 
     A pattern that starts with ? may match nothing.
 
     Raises:
-        CogError: a pattern that matches nothing: it is not the file that was expected.
+        CogError: a pattern matches nothing, so the file is not the expected one.
     """
     dropped: set[str] = set()
     for pattern in patterns:
         matches = fnmatch.filter(state_dict, pattern.removeprefix("?"))
         if not matches and not pattern.startswith("?"):
             raise CogError(
-                f"the weights hold no tensor {pattern}, which the official file has",
+                f"the weights have no tensor {pattern}, which the official file has",
                 "give --weights the official file",
             )
         dropped.update(matches)

@@ -1,4 +1,4 @@
-"""EfficientNets of pycls: which of a file's two states to take, and timm's names for it.
+"""EfficientNets of pycls: which of a file's two states to use, and timm's names for it.
 
 Source: facebookresearch/pycls, pycls/models/effnet.py and pycls/core/checkpoint.py.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -30,7 +32,7 @@ _EXPANDED = {
     "se.f_ex.0.": "se.conv_reduce.",
     "se.f_ex.2.": "se.conv_expand.",
 }
-_UNEXPANDED = {  # the first stage does not widen, and timm counts its layers from the depthwise one
+_UNEXPANDED = {  # the first stage has no expansion; timm counts its layers from the depthwise one
     "dwise.": "conv_dw.",
     "dwise_bn.": "bn1.",
     "lin_proj.": "conv_pw.",
@@ -40,15 +42,28 @@ _UNEXPANDED = {  # the first stage does not widen, and timm counts its layers fr
 }
 
 
-def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """Names of timm's efficientnet_b1 and b4; a strange name stays as it is.
+def better_state(content: Mapping[str, Any]) -> str:
+    """The entry to use: the running mean of the weights if its test error is lower.
 
-    pycls feeds BGR images, normalised as RGB: the first layer's channels are turned round, so
-    that the network takes RGB.
+    >>> better_state({"model_state": {}, "ema_state": {}, "test_err": 24.1, "ema_err": 23.9})
+    'ema_state'
+    >>> better_state({"model_state": {}})
+    'model_state'
+    """
+    if "ema_state" in content and content.get("ema_err", 100) < content.get("test_err", 100):
+        return "ema_state"
+    return "model_state"
+
+
+def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """Names of timm's efficientnet_b1 and b4; an unknown name stays as it is.
+
+    pycls trains with BGR images: the channels of the first layer are reversed here, so that the
+    network takes RGB.
     """
     tensors = renamed(state_dict, _name)
     stem = tensors.get("conv_stem.weight")
-    if stem is not None and stem.ndim == 4:  # any other shape is for the strict load to refuse
+    if stem is not None and stem.ndim == 4:  # the strict load refuses any other shape
         tensors["conv_stem.weight"] = stem.flip(1)
     return tensors
 

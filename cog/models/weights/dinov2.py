@@ -1,9 +1,10 @@
 """DINOv2's published positions, resampled from 37 × 37 patches to the 16 × 16 of 224 pixels.
 
-The authors' network resamples in every forward pass; for a fixed input it can be done once, at the
-load. They did it differently for the networks without registers (bicubic without antialiasing, the
-scale computed for 16.1 patches) and with them (antialiased, to 16 patches exactly); timm does the
-latter for both. Source: facebookresearch/dinov2, dinov2/models/vision_transformer.py and hub.
+The authors' network resamples in every forward pass; for a fixed size of images once is enough,
+when the weights are loaded. Networks without registers are resampled bicubically without
+antialiasing, with the scale of 16.1 patches; those with registers are antialiased, to exactly 16
+patches. timm does the latter for both.
+Source: facebookresearch/dinov2, dinov2/models/vision_transformer.py and hub.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from torch.nn.functional import interpolate
 
 from cog.models.weights.renames import StateDict, with_layout_of
 
-GRID = 16  # patches a side at 224 pixels
-OFFSET = 0.1  # added to the patches a side, for the scale only
+GRID = 16  # patches per side at 224 pixels
+OFFSET = 0.1  # added to the patches per side, only for the scale
 
 
 def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """The networks without registers: the class token has a position of its own, which stays."""
+    """The networks without registers; the class token keeps its own position."""
     tensors = dict(state_dict)
     if "pos_embed" in tensors:
         positions = tensors["pos_embed"]
@@ -30,7 +31,7 @@ def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 
 
 def rename_with_registers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """The networks with registers: timm's class token has no position; it is added here."""
+    """The networks with registers; timm's class token has no position, so it is added here."""
     tensors = dict(state_dict)
     if "register_tokens" in tensors:
         tensors["reg_token"] = tensors.pop("register_tokens")
@@ -44,7 +45,7 @@ def rename_with_registers(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 def _resampled(positions: Tensor, antialias: bool) -> Tensor:
     """Positions [1, s², d] of a square of patches as [1, GRID², d]."""
     side = math.isqrt(positions.shape[1])
-    if side == GRID or side**2 != positions.shape[1]:  # another shape is refused by name later on
+    if side == GRID or side**2 != positions.shape[1]:  # the strict load refuses it by name
         return positions
     plane = positions.reshape(1, side, side, -1).permute(0, 3, 1, 2)
     if antialias:

@@ -1,7 +1,7 @@
-"""SimCLR-v2's ResNet-50 as its converter to torch names it, to torchvision's names.
+"""SimCLR-v2's ResNet-50: from the names of its converter to torchvision's.
 
-The converter (Separius/SimCLRv2-Pytorch) saves `net.0` for the stem and `net.1` … `net.4` for the
-stages; the projection shortcut of a stage's first block has a name of its own.
+The converter (Separius/SimCLRv2-Pytorch) calls the stem `net.0` and the stages `net.1` … `net.4`;
+the projection shortcut in the first block of a stage has another name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK = re.compile(r"net\.([1-4])\.blocks\.(\d+)\.(.*)")
 
 
 def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """Names of torchvision's resnet50, `fc` included; a strange name stays as it is.
+    """Names of torchvision's resnet50, `fc` included; an unknown name stays as it is.
 
     >>> import torch
     >>> list(rename({"net.2.blocks.0.net.3.0.bias": torch.ones(1)}))
