@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
@@ -22,7 +21,7 @@ from cog.progress import percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
 from cog.results.cells import write_cell
-from cog.storage import write_text
+from cog.storage import rows_as_csv, write_text
 
 
 def outcome(
@@ -76,13 +75,12 @@ def probe_features(
         yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
 
 
-def class_rows(
-    accuracies: NDArray[np.float64], counts: NDArray[np.integer], wnids: Sequence[str]
-) -> Iterator[str]:
-    """Lines of CSV: each class, its number of test images, and its top-1 in percent."""
-    yield "wnid,n_test,top1"
-    for wnid, count, accuracy in zip(wnids, counts, accuracies, strict=True):
-        yield f"{wnid},{count},{'' if count == 0 else f'{accuracy:.6g}'}"
+def class_table(result: ProbeResult, data: ProbeData, wnids: Sequence[str]) -> str:
+    """CSV: each class, its number of test images, and its top-1 in percent."""
+    accuracies = per_class_top1(result.ranks, data.test_y, data.n_classes)
+    shown = ("" if np.isnan(accuracy) else f"{accuracy:.6g}" for accuracy in accuracies)
+    counts = np.bincount(data.test_y, minlength=data.n_classes)
+    return rows_as_csv([("wnid", "n_test", "top1"), *zip(wnids, counts, shown, strict=True)])
 
 
 def probe_cells(
@@ -100,8 +98,6 @@ def probe_cells(
     data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
     where = str(device.device)
-    wnids = dataset.lists[0].wnids
-    counts = np.bincount(data.test_y, minlength=len(wnids))
     for cell in cells:
         settings = ProbeSettings(
             cell.solver, cell.shots, cell.seed, plan.recipe, where, cell.shots_validation
@@ -112,12 +108,10 @@ def probe_cells(
             result = PROBES[cell.probe].fit(data, settings, percent_of(advance))
         for note in result.notes:
             device.progress.notify(f"{label}: {note}")
-        row = _row(plan, dataset, cell) | outcome(
-            result, data, cell.probe, cell.solver, plan.recipe
-        )
+        row = _row(plan, dataset, cell)
+        row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
         row |= {"n_unreadable": n_unreadable}
-        accuracies = per_class_top1(result.ranks, data.test_y, data.n_classes)
-        write_text(cell.class_path, "\n".join(class_rows(accuracies, counts, wnids)) + "\n")
+        write_text(cell.class_path, class_table(result, data, dataset.lists[0].wnids))
         write_cell(cell.path, {"hashes": cell.hashes, "row": row, "trials": result.trials})
         yield row
 

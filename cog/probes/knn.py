@@ -57,9 +57,8 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
         {"k": k, SCORE: percent_within(ranks, 1)} for k, ranks in zip(choices, found, strict=True)
     ]
     k = int(best_trial(trials)["k"])
-    (ranks,) = ranks_of(
-        train.only(rows.final), test, [k], progress=lambda done: progress(len(judged) + done, total)
-    )
+    final, before = train.only(rows.final), len(judged)
+    (ranks,) = ranks_of(final, test, [k], progress=lambda done: progress(before + done, total))
     return ProbeResult(
         ranks=ranks,
         hyper={"k": k},

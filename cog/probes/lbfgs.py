@@ -80,7 +80,11 @@ def fit_lbfgs(
         moment = second_moment(features)
     precondition = _preconditioner(moment, indecision(start, features), wd)
     pairs: deque[Pair] = deque(maxlen=HISTORY)
-    at, evaluations, converged = _evaluate(start, features, wd), 1, False
+
+    def evaluate(layer: Tensor) -> _Point:
+        return _Point(layer, *objective(layer, features, wd))
+
+    at, evaluations, converged = evaluate(start), 1, False
     eased = precondition(at.gradient)
     noise = max(NOISE * torch.finfo(features.scale.dtype).eps, torch.finfo(torch.float64).eps)
     for _ in range(iterations):
@@ -89,7 +93,7 @@ def fit_lbfgs(
         if -_dot(step, at.gradient) / 2 <= max(tolerance * at.value, slack):
             converged = True
             break
-        then, tried = _line_search(at, step, lambda layer: _evaluate(layer, features, wd), slack)
+        then, tried = _line_search(at, step, evaluate, slack)
         evaluations += tried
         if then is None:  # no lower value that this type can tell apart
             converged = True
@@ -158,10 +162,6 @@ def _preconditioner(moment: Tensor, indecision: float, wd: float) -> Preconditio
         return (gradient - scale * solve(gradient @ moment.T) @ moment) / ridge
 
     return solve if whole else solve_by_rows
-
-
-def _evaluate(layer: Tensor, features: UnitFeatures, wd: float) -> _Point:
-    return _Point(layer, *objective(layer, features, wd))
 
 
 def _two_loops(gradient: Tensor, eased: Tensor, pairs: deque[Pair]) -> Tensor:

@@ -53,7 +53,7 @@ def validation_split(
 def few_shot(
     labels: NDArray[np.int64], shots: int, rows: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
-    """Draw `shots` images a class from the given rows; a class with fewer gives all it has.
+    """Draw `shots` images a class from some rows: int64, sorted; a class with fewer gives all.
 
     In the official order `rows` are those that `validation_split` leaves to train on. For one seed
     the draws are nested: those of 1 shot lie within those of 2.
@@ -63,9 +63,6 @@ def few_shot(
         shots: images a class, at least 1.
         rows: int64[r], the rows to draw from.
         seed: not negative.
-
-    Returns:
-        The drawn rows, int64, sorted.
 
     Raises:
         CogError: fewer than one shot.

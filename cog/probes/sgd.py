@@ -71,7 +71,7 @@ def fit_sgd(
     recipe: Recipe,
     seed: int,
 ) -> Tensor:
-    """Fit one layer for each pair of learning rate and weight decay.
+    """Fit a layer for each pair of learning rate and weight decay: [h, c, d + 1] in all.
 
     A head that diverges is all NaN and does not change the others.
 
@@ -82,9 +82,6 @@ def fit_sgd(
         n_classes: c.
         recipe: its epochs, batch_size, momentum and products are used.
         seed: of the start and of the batches; on a CPU equal seeds give equal bits.
-
-    Returns:
-        [h, c, d + 1] of the type of unit rows.
     """
     heads = start_heads(features, lrs, wds, n_classes, seed)
     train(heads, features, recipe, seed, range(recipe.epochs))
