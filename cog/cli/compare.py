@@ -30,13 +30,13 @@ def _renames(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> d
     "--tolerance",
     type=click.FloatRange(min=0),
     metavar="POINTS",
-    help="Exit with 1 where a top-1 moved by more than this.  [default: its noise]",
+    help="Exit with 1 if a top-1 moved by more than this.  [default: its noise]",
 )
 @click.option(
     "--allow-missing/--no-allow-missing",
     default=False,
     show_default=True,
-    help="Rows that one of the two lacks do not count.",
+    help="Ignore rows that only one of the two has.",
 )
 @click.option(
     "--rename",
@@ -47,7 +47,7 @@ def _renames(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> d
     help="Compare OLD of RUNS_A with NEW of RUNS_B. May be given again.",
 )
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE|-",
-              help="Write every number here; with - to stdout, the talk to stderr.")  # fmt: skip
+              help="Write every number here; - is stdout, messages then go to stderr.")  # fmt: skip
 @click.pass_context
 def compare(
     context: click.Context,
@@ -61,9 +61,9 @@ def compare(
     """Which top-1 moved from RUNS_A to RUNS_B, by how much, and whether that is more than noise.
 
     Each is a folder of runs or a results.csv. The exit status is 0 if nothing moved by more than
-    its noise (with --tolerance: by more than that), both have the same rows and no cell had to be
-    left out; else 1. Noise is what other seeds (paired) and other test images would change, at
-    95 %: of many numbers some lie outside by chance.
+    its noise (with --tolerance: by more than that), both have the same rows, and no cell was left
+    out; else it is 1. Noise is what other seeds (paired) and other test images would change, at
+    95 %. Of many numbers, some lie outside by chance.
 
     \b
     Example:
@@ -97,7 +97,7 @@ def compare(
 
 
 def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
-    """What a comparison tells people: the numbers that moved, what is missing, why, and counts."""
+    """A comparison for people: the numbers that moved, what is missing, the causes, and counts."""
     from cog.results.compare_runs import EQUAL
 
     moved = found.numbers[found.numbers["verdict"] != EQUAL]

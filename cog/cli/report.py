@@ -24,10 +24,10 @@ from cog.cli.options import say_and_keep, where_option
     "--svg",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write the figures there too, as SVG.",
+    help="Write the figures into this folder too, as SVG.",
 )
 @click.option("--png", type=click.Path(path_type=Path), metavar="DIR",
-              help="Likewise, as PNG.")  # fmt: skip
+              help="The same as PNG.")  # fmt: skip
 @click.pass_context
 def report(
     context: click.Context,

@@ -7,45 +7,30 @@ from pathlib import Path
 
 import click
 
-from cog.cli.options import say, say_and_keep, where_option
+from cog.cli.options import say, say_and_keep, together, where_option
+
+_PATH = click.Path(path_type=Path)
+_VIEW_OPTIONS = together(
+    click.option("--wide/--no-wide", default=False,
+                 help="A row a model, a column a dataset: mean top-1 and its standard error."),
+    click.option("--ranking/--no-ranking", default=False,
+                 help="The rank of each model on each dataset."),
+    click.option("--baseline", metavar="MODEL",
+                 help="Points and log-odds ratio to this model, and whether that is more than "
+                      "noise."),
+    click.option("--drop/--no-drop", default=False,
+                 help="What each model loses from in1k to the farthest level."),
+    click.option("--format", "style", type=click.Choice(["csv", "markdown", "latex"]),
+                 help="[default: csv; in a terminal, a table for people]"),
+    click.option("--out", "--csv", "file", type=_PATH, metavar="FILE", help="Write this file."),
+    click.option("--parquet", type=_PATH, metavar="FILE", help="Write this Parquet file."),
+)  # fmt: skip
 
 
 @click.command()
 @click.argument("runs", default="runs")
 @where_option
-@click.option(
-    "--wide/--no-wide",
-    default=False,
-    help="A row a model, a column a dataset: mean top-1 and its standard error.",
-)
-@click.option(
-    "--ranking/--no-ranking", default=False, help="The rank of each model on each dataset."
-)
-@click.option(
-    "--baseline",
-    metavar="MODEL",
-    help="Points and log-odds ratio to this model, and whether that is more than noise.",
-)
-@click.option(
-    "--drop/--no-drop", default=False, help="What each model loses from in1k to the farthest level."
-)
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["csv", "markdown", "latex"]),
-    help="[default: csv; in a terminal, a table for people]",
-)
-@click.option(
-    "--out",
-    "--csv",
-    "file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write this file.",
-)
-@click.option(
-    "--parquet", type=click.Path(path_type=Path), metavar="FILE", help="Write this Parquet file."
-)
+@_VIEW_OPTIONS
 @click.pass_context
 def results(
     context: click.Context,
@@ -62,9 +47,9 @@ def results(
 ) -> None:
     """Tables of all finished cells below RUNS, or of a results.csv.
 
-    CSV has a row a cell, Markdown and LaTeX a row a model and a column a dataset, unless one of
-    --wide, --ranking, --baseline and --drop says what to show. Cells that cannot be used are named
-    on stderr and left out; then the exit status is 1.
+    CSV has a row a cell, Markdown and LaTeX a row a model and a column a dataset; --wide,
+    --ranking, --baseline and --drop show something else. Cells that cannot be used are named on
+    stderr and left out; then the exit status is 1.
 
     \b
     Example:

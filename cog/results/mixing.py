@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -12,23 +11,8 @@ from cog.errors import CogError, unknown_name
 from cog.results.columns import causes, dataset_order
 from cog.results.table import as_text
 
-
-@dataclass(frozen=True)
-class _Values:
-    """The values of a column, and the models that have each; the value of most models first."""
-
-    column: str
-    where: str
-    """the column, and the dataset where that matters"""
-    models: dict[str, tuple[str, ...]]
-
-    def __str__(self) -> str:
-        """`split_hash of in1k differs: 03dc (dino, moco), 92a4 (clip)`."""
-        parts = []
-        for value, models in self.models.items():
-            more = f" and {len(models) - 3} more" if len(models) > 3 else ""
-            parts.append(f"{value or 'nothing'} ({', '.join(models[:3])}{more})")
-        return f"{self.where} differs: {', '.join(parts)}"
+Mixed = tuple[str, str, dict[str, tuple[str, ...]]]
+"""a column with several values; which that is for people; the models that have each value"""
 
 
 def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
@@ -75,13 +59,12 @@ def protocol_in(conditions: Sequence[str]) -> str | None:
 
 def differences_of_protocol(results: pd.DataFrame) -> list[str]:
     """What keeps rows from standing in one table: each column that differs, values and models."""
-    return [str(values) for values in _mixed(results)]
+    return [_sentence(mixed) for mixed in _mixed(results)]
 
 
 def notes_of_protocol(results: pd.DataFrame) -> list[str]:
     """What differs between rows that may stand in one table: the precision of the networks."""
-    values = _values(results, "precision")
-    return [str(values)] if len(values.models) > 1 else []
+    return [_sentence(mixed) for mixed in _values(results, "precision")]
 
 
 def refuse_mixed(results: pd.DataFrame) -> None:
@@ -105,39 +88,48 @@ def refuse_mixed(results: pd.DataFrame) -> None:
     )
 
 
-def _mixed(results: pd.DataFrame) -> list[_Values]:
+def _mixed(results: pd.DataFrame) -> list[Mixed]:
     """Each column that has several values where it must have one."""
     found = []
     for column in causes():
         if column.same_in == "a table":
-            found.append(_values(results, column.name))
+            found += _values(results, column.name)
         elif column.same_in == "rows that have it":
-            found.append(_values(results[results[column.name] != ""], column.name))
+            found += _values(results[results[column.name] != ""], column.name)
     for dataset in sorted(results["dataset"].unique(), key=dataset_order):
         rows = results[results["dataset"] == dataset]
-        found += [
-            _values(rows, column.name, f" of {dataset}")
-            for column in causes()
-            if column.same_in == "a dataset"
-        ]
-    return [values for values in found if len(values.models) > 1]
+        for column in causes():
+            if column.same_in == "a dataset":
+                found += _values(rows, column.name, f" of {dataset}")
+    return found
 
 
-def _values(rows: pd.DataFrame, column: str, of: str = "") -> _Values:
+def _values(rows: pd.DataFrame, column: str, of: str = "") -> list[Mixed]:
+    """The values of a column, that of most models first; nothing where it has one alone."""
     models: dict[str, set[str]] = {}
     for model, value in set(zip(rows["model"], rows[column], strict=True)):
         models.setdefault(as_text(value), set()).add(model)
-    shares = sorted(models.items(), key=lambda share: (-len(share[1]), share[0]))
-    return _Values(column, column + of, {value: tuple(sorted(names)) for value, names in shares})
+    values = sorted(models, key=lambda value: (-len(models[value]), value))
+    sorted_models = {value: tuple(sorted(models[value])) for value in values}
+    return [(column, column + of, sorted_models)] if len(values) > 1 else []
 
 
-def _without_the_fewer(mixed: _Values) -> list[str]:
+def _sentence(mixed: Mixed) -> str:
+    """`split_hash of in1k differs: 03dc (dino, moco), 92a4 (clip)`."""
+    _, name, values = mixed
+    parts = []
+    for value, models in values.items():
+        more = f" and {len(models) - 3} more" if len(models) > 3 else ""
+        parts.append(f"{value or 'nothing'} ({', '.join(models[:3])}{more})")
+    return f"{name} differs: {', '.join(parts)}"
+
+
+def _without_the_fewer(mixed: Mixed) -> list[str]:
     """Conditions that leave one value of a column: by model where that is short, else by value."""
-    (_, kept), *others = mixed.models.items()
+    column, _, values = mixed
+    (_, kept), *others = values.items()
     conditions = []
     for value, models in others:
         by_model = len(models) <= 3 and not set(models) & set(kept)
-        conditions += (
-            [f"model!={name}" for name in models] if by_model else [f"{mixed.column}!={value}"]
-        )
+        conditions += [f"model!={name}" for name in models] if by_model else [f"{column}!={value}"]
     return conditions

@@ -127,7 +127,7 @@ def test_blocks_come_by_shots_and_gaps_are_shown():
     assert text.count("–") == 3
 
 
-def test_bars_are_as_long_as_told():
+def test_bars_have_the_length_of_their_percentage():
     lengths = [len(bar(percent, 6).rstrip()) for percent in range(101)]
     assert lengths == sorted(lengths)
     assert {len(bar(percent, 6)) for percent in range(101)} == {6}

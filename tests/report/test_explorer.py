@@ -36,13 +36,13 @@ def data(official, wordnet) -> dict:
 def test_every_row_of_the_table_is_in_the_data(official, data):
     wnids, names = data["nodes"]["wnid"], data["nodes"]["name"]
     columns = data["concepts"]
-    for row, told in enumerate(official.table.itertuples()):
-        node, near, lcs = (columns[name][row] for name in ("node", "nearest", "lcs"))
-        assert (wnids[node], names[node]) == (told.wnid, told.name)
-        assert (wnids[near], names[near]) == (told.nearest_wnid, told.nearest_name)
-        assert (wnids[lcs], names[lcs]) == (told.lcs_wnid, told.lcs_name)
-        numbers = tuple(columns[name][row] for name in ("level", "rank", "similarity", "images"))
-        assert numbers == (told.level, told.rank, told.similarity, told.images)
+    for at, row in enumerate(official.table.itertuples()):
+        node, near, lcs = (columns[name][at] for name in ("node", "nearest", "lcs"))
+        assert (wnids[node], names[node]) == (row.wnid, row.name)
+        assert (wnids[near], names[near]) == (row.nearest_wnid, row.nearest_name)
+        assert (wnids[lcs], names[lcs]) == (row.lcs_wnid, row.lcs_name)
+        numbers = tuple(columns[name][at] for name in ("level", "rank", "similarity", "images"))
+        assert numbers == (row.level, row.rank, row.similarity, row.images)
     assert len(columns["node"]) == len(official.table)
     assert [wnids[node] for node in data["seen"]] == list(official.seen)
 
@@ -177,7 +177,7 @@ def test_the_command_writes_a_page_and_says_where(tmp_path, levels_folder, few_i
         assert all((out.parent / url).is_file() for url in urls)
 
 
-def test_a_page_that_cannot_be_written_is_told(tmp_path, official):
+def test_a_page_that_cannot_be_written_is_an_error(tmp_path, official):
     with pytest.raises(CogError, match="is a folder"):
         write_explorer(official, tmp_path, None, Silent())
     (tmp_path / "file").touch()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from cog.levels.table import Levels
 from cog.progress import Silent
 from cog.report.explorer import write_explorer
 from cog.wordnet.taxonomy import load_taxonomy
-from tests.support.browser import opened
+from tests.support.browser import opened, processor_seconds
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -83,15 +82,13 @@ def items(page: Page, name: str):
 
 
 def test_official_levels_open_quickly_and_whole(go, official, official_page):
-    """2 s by the clock; the best of three, for the machine may be busy."""
+    """Within two seconds of processor time, which do not depend on what else the machine does."""
     assert official_page.stat().st_size < 1_500_000
-    seconds = []
-    while len(seconds) < 3 and min(seconds, default=9) >= 2:
-        start = time.perf_counter()
-        page = go()
-        page.wait_for_function("document.querySelectorAll('#explorer-list > *').length === 5000")
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 2
+    page = go()
+    before = processor_seconds(page)
+    page = go()
+    page.wait_for_function("document.querySelectorAll('#explorer-list > *').length === 5000")
+    assert 0 < processor_seconds(page) - before < 2
     first, last = official.table.iloc[0], official.table.iloc[-1]
     rows = page.locator("#explorer-list [role=option]")
     assert first["name"].split(".")[0].replace("_", " ") in rows.first.text_content()
@@ -141,9 +138,9 @@ def test_an_address_opens_a_concept(go, official):
     page = go(wnid=GUITAR_PICK)
     row = official.table.set_index("wnid").loc[GUITAR_PICK]
     detail = page.locator("#explorer-detail").inner_text()
-    place = f"L{row['level']}, rank {row['rank']} of 5,000"
+    rank = f"L{row['level']}, rank {row['rank']} of 5,000"
     numbers = f"{row['similarity']:.4f}", f"{row['images']:,}"
-    for expected in ("guitar pick", GUITAR_PICK, row["name"], place, *numbers):
+    for expected in ("guitar pick", GUITAR_PICK, row["name"], rank, *numbers):
         assert expected in detail
     assert "pick" in page.locator("#explorer-detail .explorer-subsumer").first.inner_text()
     taxonomy = load_taxonomy()

@@ -67,8 +67,8 @@ def test_accuracies_by_concept_are_means_over_seeds_in_the_order_of_the_levels(m
     wnids = table_of(values["concepts"])["wnid"].tolist()
     assert wnids == made.levels.table["wnid"].tolist()
     for level in made.levels.numbers:
-        for place, wnid in enumerate(made.levels.rows(level)["wnid"].head(11)):
-            mean = np.mean([(7 * place + seed) % 100 for seed in SEEDS]) if place < 10 else None
+        for at, wnid in enumerate(made.levels.rows(level)["wnid"].head(11)):
+            mean = np.mean([(7 * at + seed) % 100 for seed in SEEDS]) if at < 10 else None
             assert one["top1"][wnids.index(wnid)] == mean
 
 
@@ -151,7 +151,7 @@ def test_only_cells_that_are_results_are_on_the_page(tmp_path):
     """One is cut short, one of another protocol, two are the same: the page knows of none."""
     rows = made_rows(("a", "b", "c", "d", "e"), seeds=(22,))
     runs = write_runs(tmp_path, rows)
-    cells = {place: runs / f"model-{place}" / "cells" for place in range(5)}
+    cells = [runs / f"model-{number}" / "cells" for number in range(5)]
     for cell in cells[0].iterdir():
         cell.write_text('{"hashes": {}, "row"')
     for cell in cells[1].iterdir():
@@ -165,7 +165,7 @@ def test_only_cells_that_are_results_are_on_the_page(tmp_path):
     assert {one["model"] for one in data.trials} == {"d", "e"}
 
 
-def test_a_table_of_classes_that_is_cut_short_is_told_and_left_out(made, tmp_path):
+def test_a_table_of_classes_that_is_cut_short_is_named_and_left_out(made, tmp_path):
     runs = shutil.copytree(made.runs, tmp_path / "runs")
     files = sorted(runs.glob("*/classes/*.csv"))
     files[0].write_text("wnid,n_test,top1\nn0")

@@ -13,7 +13,7 @@ from cog.results.files import read_results
 from cog.results.summary import wide
 from cog.results.table import tidy
 from cog.storage import table_as_csv
-from tests.support.browser import opened
+from tests.support.browser import opened, processor_seconds
 from tests.support.report_pages import MODELS, made_page
 from tests.support.result_rows import ODD_NAMES, SEEDS, SHOTS, made_rows
 
@@ -130,7 +130,7 @@ def test_families_and_sizes_filter(page, made):
     assert bare(names_in_table(page)) == ["plain"]
 
 
-def test_headings_sort_by_keyboard_and_tell_it(page):
+def test_headings_sort_by_keyboard_and_say_so(page):
     heading = page.locator('#models th:has(button[data-key="sort L2"])')
     heading.locator("button").focus()
     page.keyboard.press("Enter")
@@ -156,7 +156,7 @@ def test_the_baseline_is_what_lines_are_beside(page, made, unit):
     assert found == pytest.approx(expected.to_dict(), rel=1e-4, abs=1e-9)
 
 
-def test_a_model_stands_out_where_it_is_ticked_and_no_more_where_it_is_pressed(page):
+def test_a_model_stands_out_where_it_is_ticked_and_no_longer_where_it_is_pressed(page):
     chips = page.locator("#legend .chip")
     assert chips.count() == 4
     row = page.locator("#models tbody tr:has(input:not(:checked))").first
@@ -167,18 +167,18 @@ def test_a_model_stands_out_where_it_is_ticked_and_no_more_where_it_is_pressed(p
     assert chips.count() == 4
 
 
-def test_pointing_at_a_concept_tells_its_name_and_its_nearest_seen_one(page, made):
+def test_pointing_at_a_concept_shows_its_name_and_its_nearest_seen_one(page, made):
     concept = made.levels.table.iloc[0]
     page.evaluate("document.querySelector('#concepts').scrollIntoView()")
     dot = page.locator(f'#concepts-chart path[aria-label*="{concept["wnid"]}"]').first
     dot.hover(force=True)
-    told = page.text_content("#tooltip")
+    said = page.text_content("#tooltip")
     assert page.is_visible("#tooltip")
     for column in ("name", "nearest_name", "lcs_name"):
-        assert concept[column] in told
+        assert concept[column] in said
 
 
-def test_pointing_near_a_line_tells_its_model_and_labels_stay_inside(page):
+def test_pointing_near_a_line_shows_its_model_and_labels_stay_inside(page):
     labels_are_inside(page)
     page.check('input[name="unit"][value="difference"]')
     chart = page.locator("#levels-chart")
@@ -186,9 +186,9 @@ def test_pointing_near_a_line_tells_its_model_and_labels_stay_inside(page):
     box = chart.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector("#tooltip", state="visible")
-    told = page.eval_on_selector_all("#tooltip dd", "all => all.map(one => one.textContent)")
-    assert told[0] in MODELS
-    assert told[1] in ("IN-1K", "L1", "L2", "L3", "L4", "L5")
+    said = page.eval_on_selector_all("#tooltip dd", "all => all.map(one => one.textContent)")
+    assert said[0] in MODELS
+    assert said[1] in ("IN-1K", "L1", "L2", "L3", "L4", "L5")
     labels_are_inside(page)
 
 
@@ -198,8 +198,8 @@ def labels_are_inside(page):
         """[...document.querySelectorAll(".chart")].every(chart => {
           const room = chart.getBoundingClientRect();
           return [...chart.querySelectorAll(".role-axis-label text")].every(label => {
-            const place = label.getBoundingClientRect();
-            return place.left >= room.left && place.bottom <= room.bottom && place.top >= room.top;
+            const box = label.getBoundingClientRect();
+            return box.left >= room.left && box.bottom <= room.bottom && box.top >= room.top;
           });
         })"""
     )
@@ -257,25 +257,24 @@ def test_printed_pages_are_not_blank(page):
     page.emulate_media(media="screen")
 
 
-def test_sixteen_thousand_rows_are_drawn_in_two_seconds(tmp_path, page):
-    """60 models × 6 datasets × 9 shots × 5 seeds; the best of five, for the machine may be busy."""
-    rows = made_rows([f"model {place}" for place in range(60)], shots=SHOTS, seeds=SEEDS)
+def test_sixteen_thousand_rows_are_drawn_in_two_seconds_of_processor_time(tmp_path, page):
+    """60 models × 6 datasets × 9 shots × 5 seeds."""
+    rows = made_rows([f"model {number}" for number in range(60)], shots=SHOTS, seeds=SEEDS)
     results = tmp_path / "results.csv"
     results.write_text(table_as_csv(tidy(rows)), encoding="utf-8")
     assert len(read_results(results)) == 16_200
     levels = read_levels()
     path = write_page(read_page_data(results, levels), levels, tmp_path / "report.html")
     assert path.stat().st_size < 15e6
-    milliseconds = []
-    for _ in range(5):
-        page.goto(path.as_uri())
-        page.wait_for_selector("body[data-ready]")
-        milliseconds.append(page.evaluate("performance.getEntriesByName('ready')[0].startTime"))
-        assert page.locator("#levels-chart path").count() > 60
-    assert min(milliseconds) < 2000
+    before = processor_seconds(page)
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    seconds = processor_seconds(page) - before
+    assert page.locator("#levels-chart path").count() > 60
+    assert 0 < seconds < 2
 
 
-def test_chosen_models_have_a_key_though_they_stand_out_nowhere_else(page):
+def test_chosen_models_have_a_key_even_if_they_stand_out_nowhere_else(page):
     names = page.eval_on_selector_all("#concepts-key .key", "keys => keys.map(k => k.textContent)")
     for _ in range(page.locator(".chip").count()):
         page.locator(".chip").first.click()
@@ -284,7 +283,7 @@ def test_chosen_models_have_a_key_though_they_stand_out_nowhere_else(page):
     assert names == left == [MODELS[0]]  # the only one with accuracies by concept
 
 
-def test_models_stand_out_though_none_has_every_level(tmp_path, page):
+def test_models_stand_out_even_if_none_has_every_level(tmp_path, page):
     results = tmp_path / "results.csv"
     rows = made_rows(("a", "b"), datasets=("in1k",), seeds=SEEDS)
     results.write_text(table_as_csv(tidy(rows)), encoding="utf-8")

@@ -129,7 +129,7 @@ def test_those_that_moved_the_most_come_first():
 @pytest.mark.parametrize(("options", "status"), [
     ((), 1), (("--tolerance", "0.6"), 0), (("--tolerance", 0.59), 1),
 ])  # fmt: skip
-def test_status_tells_whether_anything_moved_past_the_tolerance(tmp_path, options, status):
+def test_the_status_says_whether_anything_moved_past_the_tolerance(tmp_path, options, status):
     rows = made(("a",), seeds=(22,))
     first = write_runs(tmp_path / "first", rows)
     second = write_runs(tmp_path / "second", changed(rows, {"dataset": "cog_l1"}, by=0.6))
@@ -169,7 +169,7 @@ def test_nothing_in_common_is_an_error(tmp_path):
         run(one, other, "--allow-missing")
 
 
-def test_causes_are_told_once_each(tmp_path):
+def test_each_cause_is_named_once(tmp_path):
     rows = made()
     first = write_runs(tmp_path / "first", rows)
     other = changed(rows, torch_version="2.7.0", n_unreadable=1)

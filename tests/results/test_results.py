@@ -1,4 +1,4 @@
-"""Results: cells in any order fold to one table, bad ones are told, and files give it back."""
+"""Results: cells in any order fold to one table, bad ones are named, and files give it back."""
 
 from __future__ import annotations
 
@@ -141,25 +141,25 @@ BAD_CELLS = {
 
 
 @pytest.mark.parametrize("problem", BAD_CELLS)
-def test_a_bad_cell_is_told_by_name_and_left_out(tmp_path, problem):
+def test_a_bad_cell_is_named_and_left_out(tmp_path, problem):
     write_runs(tmp_path, [row(seed=seed) for seed in (22, 37)])
     bad = tmp_path / "model-0" / "cells" / "bad.json"
     bad.write_text(BAD_CELLS[problem])
-    told = []
-    assert list(fold(tmp_path, notify=told.append)["seed"]) == [22, 37]
-    assert len(told) == 1
-    assert str(bad) in told[0]
-    assert problem in told[0]
+    said = []
+    assert list(fold(tmp_path, notify=said.append)["seed"]) == [22, 37]
+    assert len(said) == 1
+    assert str(bad) in said[0]
+    assert problem in said[0]
 
 
 def test_of_two_cells_with_one_key_neither_is_taken(tmp_path):
     write_runs(tmp_path, [row(seed=seed) for seed in (22, 37)])
     copy = tmp_path / "copy" / "cells" / "x.json"
     write_cell(copy, {"hashes": {}, "row": row(seed=37, top1=3.0), "trials": []})
-    told = []
-    assert list(fold(tmp_path, notify=told.append)["seed"]) == [22]
-    assert len(told) == 2
-    assert all(str(copy) in text and "--37.json" in text for text in told)
+    said = []
+    assert list(fold(tmp_path, notify=said.append)["seed"]) == [22]
+    assert len(said) == 2
+    assert all(str(copy) in text and "--37.json" in text for text in said)
 
 
 def test_the_protocol_asked_for_is_taken(tmp_path):
@@ -219,7 +219,7 @@ def test_a_file_that_is_no_table_of_results_is_refused(tmp_path, text, said):
         read_results(tmp_path / "x.csv")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_a_file_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(CogError, match="no file"):
         read_results(tmp_path / "x.csv")
 

@@ -117,7 +117,7 @@ def test_ranks_are_among_complete_models_with_ties_and_by_fit():
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6))
 def test_a_rank_is_one_more_than_the_number_of_better_models(scores):
-    top1 = {f"m{place}": 10.0 * score for place, score in enumerate(scores)}
+    top1 = {f"m{number}": 10.0 * score for number, score in enumerate(scores)}
     table = table_of(
         tuple(top1), datasets=("in1k",), seeds=(22,), change=lambda r: {"top1": top1[r["model"]]}
     )
@@ -158,7 +158,7 @@ def test_one_seed_leaves_the_normal_limit_and_two_noisy_ones_widen_it():
         assert list(rows.loc[rows["model"] == "b", "significant"]) == [significant]
 
 
-def test_what_cannot_be_compared_is_told():
+def test_what_cannot_be_compared_is_named():
     full = summary(table_of(("a", "b"), seeds=(22,)))
     part = full[~((full["model"] == "a") & (full["dataset"] == "cog_l1"))]
     assert left_out(part, against(part, "a")) == ["b cog_l1 logreg sgd all"]
@@ -176,7 +176,7 @@ def test_a_name_may_end_like_a_number():
     assert set(where(mixed, ["model!=v1.0"])["model"]) == {"v2", "v3"}
 
 
-def test_odds_of_nothing_and_of_all_are_of_half_a_image():
+def test_odds_of_nothing_and_of_all_are_of_half_an_image():
     top1 = {"none": 0.0, "half": 50.0, "all": 100.0}
     table = table_of(
         tuple(top1), change=lambda row: {"top1": top1[row["model"]], "n_test": 200}, seeds=(22,)
@@ -194,7 +194,7 @@ def test_what_has_no_error_is_not_said_to_be_significant():
     assert "**" not in to_markdown(difference_sheets(summary(table), rows, "a"))
 
 
-def test_an_unknown_baseline_is_told():
+def test_an_unknown_baseline_is_an_error():
     with pytest.raises(CogError, match="unknown baseline 'dinno'"):
         against(summary(table_of(("dino", "moco"))), "dinno")
 
@@ -221,7 +221,7 @@ def test_a_drop_is_from_in1k_to_the_farthest_level():
         drop(found[found["dataset"] != "in1k"])
 
 
-# Rows that must not stand in one table
+# Rows that may not stand in one table
 
 
 @pytest.mark.parametrize(
@@ -241,10 +241,10 @@ def test_rows_of_another_kind_are_refused_by_name(column, value, said):
             {column: value} if (row["model"], row["dataset"]) == ("c", "cog_l2") else {}
         )
     )
-    told = differences_of_protocol(odd)
-    assert len(told) == 1
-    assert told[0].startswith(said)
-    assert f"{value or 'nothing'} (c)" in told[0]
+    found = differences_of_protocol(odd)
+    assert len(found) == 1
+    assert found[0].startswith(said)
+    assert f"{value or 'nothing'} (c)" in found[0]
     with pytest.raises(CogError, match=said) as refused:
         refuse_mixed(odd)
     refuse_mixed(after_hint(odd, refused.value.hint))
@@ -398,12 +398,12 @@ def test_every_number_of_a_table_is_of_its_rows(odd):
     assert [row[0].rstrip("†") for row in rows] == sorted(NAMES)
     assert latex_rows(to_latex(accuracy_sheets(summary(odd)))) == page.rows
     best = {}
-    for place, (name, *cells) in enumerate(rows, start=1):
+    for at, (name, *cells) in enumerate(rows, start=1):
         for column, (dataset, cell) in enumerate(zip(header[1:], cells, strict=True), start=1):
             own = odd[(odd["model"] == name.rstrip("†")) & (odd["dataset"] == dataset)]["top1"]
             assert cell == f"{own.mean():.2f} ± {sem(own.to_numpy()):.2f}"
-            best[column] = max(best.get(column, (0, 0)), (own.mean(), place))
-    assert page.bold == {(place, column) for column, (_, place) in best.items()}
+            best[column] = max(best.get(column, (0, 0)), (own.mean(), at))
+    assert page.bold == {(at, column) for column, (_, at) in best.items()}
 
 
 @pytest.mark.parametrize("sheets_of", [
@@ -416,13 +416,13 @@ def test_markdown_and_latex_say_the_same(odd, sheets_of):
     assert rows == [list(sheets[0].header), *([e.text for e in row] for row in sheets[0].rows)]
 
 
-def test_differences_are_told_with_their_errors_and_bold_past_noise(odd):
+def test_differences_have_their_errors_and_bold_past_noise(odd):
     found = summary(odd)
     rows = against(found, "`code`")
     sheets = difference_sheets(found, rows, "`code`")
     page = shown(to_markdown(sheets))
     assert page.rows == latex_rows(to_latex(sheets))
-    for place, (name, *cells) in enumerate(page.rows[1:], start=1):
+    for at, (name, *cells) in enumerate(page.rows[1:], start=1):
         for column, cell in enumerate(cells, start=1):
             row = one(rows, model=name.rstrip("†"), dataset=page.rows[0][column])
             points, error, ratio = map(
@@ -431,7 +431,7 @@ def test_differences_are_told_with_their_errors_and_bold_past_noise(odd):
             assert points == pytest.approx(row["difference"], abs=0.00501)
             assert error == pytest.approx(row["error"], abs=0.00501)
             assert ratio == pytest.approx(row["log_odds_ratio"], abs=0.00501)
-            assert ((place, column) in page.bold) == row["significant"]
+            assert ((at, column) in page.bold) == row["significant"]
 
 
 def test_marks_say_what_was_seen_and_what_is_missing():
@@ -530,7 +530,7 @@ def test_without_pyarrow_parquet_is_refused(runs, tmp_path, monkeypatch):
     assert "imagenet-cog[parquet]" in error.hint
 
 
-def test_a_bad_cell_is_told_and_makes_the_exit_status_1(tmp_path):
+def test_a_bad_cell_is_named_and_makes_the_exit_status_1(tmp_path):
     write_runs(tmp_path, made_rows(("a", "b"), seeds=(22,)))
     (tmp_path / "model-0" / "cells" / "short.json").write_text('{"row": ')
     done = cog_results(tmp_path, "--wide")

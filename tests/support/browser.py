@@ -48,6 +48,14 @@ def opened(path: Path, width: int = 1400, dark: bool = False) -> Iterator[Page]:
     assert complaints == []
 
 
+def processor_seconds(page: Page) -> float:
+    """The processor time that the process of a page has taken so far."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return float(next(one["value"] for one in metrics if one["name"] == "ProcessTime"))
+
+
 def _keep_errors(complaints: list[str], message: object) -> None:
     if message.type == "error":  # type: ignore[attr-defined]
         complaints.append(f"console: {message.text}")  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-// The level explorer: what is chosen and searched for, and who is told of it.
+// The level explorer: what is chosen and searched for, and which parts show it.
 
 const part = (name) => document.getElementById(`explorer-${name}`);
 const model = makeModel(JSON.parse(part("data").textContent));
@@ -12,9 +12,9 @@ const showDetail = makeDetail(model, part("detail"), () => follow(-1));
 const markFigure = makeFigure(model, part("figure"), follow);
 const boxes = makeBoxes();
 
-// The address names what is chosen. Replaced, not pushed: stepping through a list with the arrow
-// keys would bury the page before under a thousand entries; links push, so Back works for them.
-// And only when the stepping pauses: browsers refuse a hundred changes in a few seconds.
+// The address names the chosen node. It is replaced, not pushed: the arrow keys would push a thousand
+// entries to the history; links push, so that Back works for them. It waits for a pause, as browsers
+// refuse a hundred changes in a few seconds.
 function follow(node) {
   choose(node);
   clearTimeout(state.naming);
@@ -35,7 +35,7 @@ function readHash() {
   clearTimeout(state.naming);
   const wnid = location.hash.slice(1);
   if (!/^n\d{8}$/.test(wnid)) return;
-  if (model.position.has(wnid)) return choose(model.position.get(wnid));
+  if (model.index.has(wnid)) return choose(model.index.get(wnid));
   part("status").textContent = `${wnid} is neither in these levels nor above a concept of them.`;
 }
 
@@ -59,22 +59,22 @@ function refresh() {
   state.found = search(model, part("query").value, state.kinds);
   list.show(listOrder(model, state.found, part("order").value));
   tree.show(state.found, state.chosen);
-  tellCounts();
+  showCounts();
 }
 
-// Beside each box, how many the search finds of that kind, whether it is ticked or not.
-function tellCounts() {
+// Beside each box, how many nodes of its kind the search finds, whether it is ticked or not.
+function showCounts() {
   const every = state.kinds.length === everyKind.length ? state.found
     : search(model, part("query").value, everyKind);
   const counts = new Array(model.kinds.length + 1).fill(0);
   every.hits.forEach((hit, node) => { if (hit) counts[model.kind[node] + 1] += 1; });
   boxes.forEach((box, kind) => { box.count.textContent = whole(counts[kind + 1]); });
-  const told = (kinds) => kinds.reduce((sum, kind) => sum + counts[kind + 1], 0);
+  const total = (kinds) => kinds.reduce((sum, kind) => sum + counts[kind + 1], 0);
   const levels = state.kinds.filter((kind) => kind !== model.seenKind);
   const seen = state.kinds.filter((kind) => kind === model.seenKind);
   const branches = counts[0] ? `, ${whole(counts[0])} above them` : "";
   part("status").textContent =
-    `Found: ${whole(told(levels))} in levels, ${whole(told(seen))} seen${branches}`;
+    `Found: ${whole(total(levels))} in levels, ${whole(total(seen))} seen${branches}`;
 }
 
 function makeBoxes() {
@@ -97,7 +97,7 @@ for (const button of document.querySelectorAll(".explorer [data-view]")) {
   });
 }
 part("query").addEventListener("input", () => {
-  if (narrow.matches) follow(-1); // the panel would lie over what is found
+  if (narrow.matches) follow(-1); // the panel would cover what is found
   refresh();
 });
 part("query").addEventListener("keydown", (event) => {

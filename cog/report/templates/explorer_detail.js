@@ -1,6 +1,6 @@
-// The panel that tells of the chosen node: a concept of a level, a seen one, or a branch.
+// The panel of the chosen node: a concept of a level, a seen one, or a branch.
 
-const MOST_LINKS = 24; // of what has a seen concept as its nearest
+const MOST_LINKS = 24; // to concepts that a seen one is nearest to
 
 function makeDetail(model, container, close) {
   const nearestOf = new Map(); // seen node → rows of the concepts that it is nearest to
@@ -19,7 +19,7 @@ function makeDetail(model, container, close) {
     container.classList.toggle("is-open", node >= 0);
     if (node < 0) {
       container.append(element("p", { class: "quiet" },
-        "Choose a concept to see where it stands, and why."));
+        "Choose a concept to see its level, and why it is there."));
       return;
     }
     container.append(button(), ...heading(model, node), ...images(model, node),
@@ -102,7 +102,7 @@ function breadcrumb(model, path, subsumer) {
   return element("p", { class: "explorer-path" }, ...steps);
 }
 
-// Puts a search for all that lies below a node into the box, as a person would type it.
+// Types a search for all nodes below a node into the box.
 function listButton(model, node) {
   const made = element("button", { type: "button" }, "List them");
   made.addEventListener("click", () => searchFor(`below:${model.wnid[node]}`));

@@ -1,4 +1,4 @@
-// Similarity over rank, a curve a level, with a mark where the chosen concept stands.
+// Similarity over rank, a curve a level, with a mark at the chosen concept.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -9,7 +9,7 @@ function makeFigure(model, container, choose) {
   const y = (at) => 100 - (100 * (Math.min(similarity[at], top) - bottom)) / (top - bottom);
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("viewBox", "0 0 100 100");
-  drawing.setAttribute("preserveAspectRatio", "none"); // the labels are outside, so none is squeezed
+  drawing.setAttribute("preserveAspectRatio", "none"); // labels are outside the drawing, so that none is distorted
   const plot = element("div", { class: "explorer-plot", "aria-hidden": "true" });
   plot.append(drawing);
   const spans = model.levels.map((number, kind) => {
@@ -43,7 +43,7 @@ function brief(number) {
   return number >= HUGE ? "∞" : number.toFixed(2);
 }
 
-// The curve of one level and the area below it; every tenth point is as good as all.
+// The curve of one level and the area below it; every tenth point is enough.
 function levelArea(points, colour) {
   const few = points.filter((_, at) => at % 10 === 0 || at === points.length - 1);
   const line = few.map(([x, y]) => `${x.toFixed(2)},${y.toFixed(2)}`).join(" ");

@@ -1,11 +1,11 @@
 // The ranked list: a listbox with all concepts. Rows off the screen are not laid out (see
-// content-visibility in explorer.css), yet found by the browser's own search. The first rows come
-// at once, the others a moment later, so that typing and opening the page need not wait for them.
+// content-visibility in explorer.css), yet the browser's own search finds them. The first rows come at
+// once and the others a moment later, so that typing and opening the page do not wait.
 
 const FIRST_ROWS = 100;
 
 function makeList(model, container, choose) {
-  const rows = []; // by position in concepts, made when first needed
+  const rows = []; // by index in concepts, made when first needed
   const rowAt = (at) => (rows[at] ??= listRow(model, at));
   let order = [], chosen = -1, rest = null;
 
@@ -66,7 +66,7 @@ function listRow(model, at) {
       nearest[at] < 0 ? "" : `≈ ${model.label[nearest[at]]}`));
 }
 
-// Positions in concepts of what a search left, in the order asked for.
+// Indices in concepts of what a search found, in the chosen order.
 function listOrder(model, found, by) {
   const { node, images, rank } = model.concepts;
   const kept = [...node.keys()].filter((at) => found.hits[node[at]]);

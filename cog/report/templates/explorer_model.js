@@ -1,8 +1,8 @@
-// The data of the page with what follows from it. A node is a position in data.nodes; a kind is a
-// position among the levels, the seen concepts coming last; INNER is a node that is neither.
+// The data of the page, and what follows from it. A node is an index in data.nodes. A kind is an
+// index among the levels, with the seen concepts last; INNER is the kind of all other nodes.
 
 const INNER = -1;
-const HUGE = 1e6; // a measure that divides by zero gives 1e300, which no drawing can hold
+const HUGE = 1e6; // a measure that divides by zero gives 1e300, which cannot be drawn
 const BELOW = /^below:(n\d{8})$/; // in a search: only what lies at or below a node
 
 function makeModel(data) {
@@ -24,7 +24,7 @@ function makeModel(data) {
       [text, name[node], words[node], wnid[node]].join(" ").toLowerCase()),
     mostSimilar: data.concepts.similarity.filter((value) => value < HUGE)
       .reduce((a, b) => Math.max(a, b), 1e-9),
-    position: new Map(wnid.map((text, node) => [text, node])),
+    index: new Map(wnid.map((text, node) => [text, node])),
     countBelow: (node, kinds) => kinds.reduce((sum, k) => sum + data.below[k][node], 0),
   };
   sortChildren(model);
@@ -55,14 +55,14 @@ function sortChildren(model) {
   }
 }
 
-// What a search and the chosen kinds leave. `hits`: nodes that match themselves. `shown`: those,
-// what leads to them, and what lies below inner ones. `inside`: nodes with a hit strictly below.
-// `terms`: the words of the search, in lower case.
+// What a search and the chosen kinds find. `hits`: nodes that match. `shown`: these, the nodes above
+// them, and those below inner ones. `inside`: nodes with a hit strictly below. `terms`: the words of
+// the search, in lower case.
 function search(model, query, kinds) {
   const words = query.toLowerCase().replaceAll("_", " ").split(/\s+/).filter(Boolean);
   const terms = words.filter((word) => !BELOW.test(word));
   const tops = words.filter((word) => BELOW.test(word))
-    .map((word) => nodesBelow(model, model.position.get(BELOW.exec(word)[1])));
+    .map((word) => nodesBelow(model, model.index.get(BELOW.exec(word)[1])));
   const n = model.wnid.length;
   const hits = new Uint8Array(n), shown = new Uint8Array(n), inside = new Uint8Array(n);
   const passes = (node) => kinds.includes(model.kind[node])
@@ -77,7 +77,7 @@ function search(model, query, kinds) {
   return { query: words.join(" "), terms, hits, shown, inside };
 }
 
-// A node and everything below it; nothing where there is no such node.
+// A node and everything below it; nothing if there is no such node.
 function nodesBelow(model, node) {
   const reached = new Set(node === undefined ? [] : [node]);
   for (const at of reached) model.children[at].forEach((child) => reached.add(child));

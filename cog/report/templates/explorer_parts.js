@@ -22,10 +22,10 @@ function badge(model, kind) {
     model.kinds[kind]);
 }
 
-// A text with what was searched for marked in it.
+// A text in which the searched words are marked.
 function marked(text, terms) {
   const lower = text.toLowerCase();
-  // Where lower case changes the length (İ), positions would be off: no marks then.
+  // If lower case changes the length (İ), the indices are wrong: no marks then.
   const found = lower.length !== text.length ? [] : terms.map((term) => [lower.indexOf(term), term.length])
     .filter(([start]) => start >= 0).sort((a, b) => a[0] - b[0]);
   const pieces = [];
@@ -38,7 +38,7 @@ function marked(text, terms) {
   return [...pieces, text.slice(done)];
 }
 
-// A link to a node of the page; the address bar then names it, so that it can be shared.
+// A link to a node of the page; the address then names the node, so that it can be shared.
 function linkTo(model, node, attributes = {}) {
   return element("a", { href: `#${model.wnid[node]}`, title: model.name[node], ...attributes },
     model.label[node]);

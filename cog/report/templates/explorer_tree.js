@@ -1,13 +1,13 @@
-// The tree of WordNet, as the ARIA pattern for trees has it. A node with several parents is there
-// under each of them; a place in the tree is its path from the root. Branches are made when opened.
+// The tree of WordNet, by the ARIA pattern for trees. A node with several parents is under each of
+// them, so an item is named by its path from the root. Branches are made when they are opened.
 
-const OPEN_SHARE = 0.35; // a branch with so much of everything is open at first
-const OPEN_HITS = 150; // a search with no more hits opens all the branches that lead to them
+const OPEN_SHARE = 0.35; // a branch with this share of all concepts is open at first
+const OPEN_HITS = 150; // a search with at most so many hits opens all branches that lead to them
 
 function makeTree(model, container, choose) {
   const all = model.kinds.map((_, kind) => kind);
   const roots = [...model.parents.keys()].filter((node) => !model.parents[node].length);
-  const opened = new Map(); // path → whether a person wants it open
+  const opened = new Map(); // path → whether the user opened or closed it
   let found = null, few = false, current = null;
 
   const shownChildren = (node) => model.children[node].filter((child) => found.shown[child]);
@@ -45,7 +45,7 @@ function makeTree(model, container, choose) {
     setOpen(item, open);
   }
 
-  // One item can be reached with Tab; the arrow keys go on from there.
+  // Tab reaches one item; the arrow keys move from there.
   function moveTo(item, focus = true) {
     current?.setAttribute("tabindex", "-1");
     current = item;
@@ -108,13 +108,13 @@ function makeTree(model, container, choose) {
       if (first) moveTo(first, false);
       if (chosen >= 0) markChosen(chosen);
     },
-    // Open the first way down to a node that is nowhere to be seen yet, and mark it.
+    // Open the first path to a node that is not visible yet, and mark it.
     choose(node) {
       if (node >= 0 && !container.hidden && !markChosen(node).length) {
         const path = pathsTo(model, node)[0];
         path.slice(0, -1).forEach((_, depth) => {
-          const place = path.slice(0, depth + 1).join("/");
-          const item = container.querySelector(`[data-path="${place}"]`);
+          const key = path.slice(0, depth + 1).join("/");
+          const item = container.querySelector(`[data-path="${key}"]`);
           if (item?.getAttribute("aria-expanded") === "false") toggle(item, true);
         });
       }
@@ -143,7 +143,7 @@ function treeRow(model, node, found) {
   return element("span", { class: "explorer-item" }, ...content);
 }
 
-// The part on seen concepts is left out where there is no room.
+// A narrow page hides the part on seen concepts.
 function belowText(model, node) {
   const levels = model.levels.map((_, kind) => kind);
   const concepts = model.countBelow(node, levels), seen = model.below[model.seenKind][node];

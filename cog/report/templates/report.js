@@ -1,4 +1,4 @@
-// The page: its controls change what is shown, and everything is drawn from that again.
+// The page: its controls change the state, and everything is drawn again from it.
 
 const get = (id) => document.getElementById(id);
 
@@ -9,8 +9,8 @@ function fill(select, choices, chosen) {
   }));
 }
 
-// Make a model stand out, or no more; it gets the first slot that is free, and keeps it, so that
-// colours do not jump. Where none is free, the last one is given over.
+// Make a model stand out, or no longer. It gets the first free slot and keeps it, so that colours do
+// not jump; if none is free, it takes the last one.
 function pick(model) {
   const slot = state.slots.indexOf(model);
   const free = state.slots.indexOf(null);
@@ -24,7 +24,7 @@ function drawLegend(models) {
   const chips = state.slots.map((model, at) => {
     if (model === null) return null;
     const chip = element("button", "", { type: "button", class: `chip series-${at + 1}`, "data-key": model });
-    chip.setAttribute("aria-label", `${model}: stand out no more`);
+    chip.setAttribute("aria-label", `Stop ${model} from standing out`);
     if (!shown.has(model)) chip.classList.add("away");
     chip.append(swatch(at), element("span", shown.has(model) ? titleOf(shown.get(model)) : model), element("span", "×", { class: "remove" }));
     chip.addEventListener("click", () => pick(model));
@@ -80,8 +80,8 @@ function drawLevels(models) {
   const ranked = best(Infinity);
   const lead = models.filter((one) => one.complete && ranked.includes(one.model))
     .sort((a, b) => ranked.indexOf(a.model) - ranked.indexOf(b.model))[0];
-  const told = lead?.levels == null ? "" : ` Best mean over levels: ${lead.model}, ${lead.levels.toFixed(1)} %.`;
-  drawChart("levels", rows, `${unit} of ${models.length} models on ${places.join(", ")}.${told}`, LINE);
+  const note = lead?.levels == null ? "" : ` Best mean over levels: ${lead.model}, ${lead.levels.toFixed(1)} %.`;
+  drawChart("levels", rows, `${unit} of ${models.length} models on ${places.join(", ")}.${note}`, LINE);
 }
 
 function drawCost(models) {
@@ -115,7 +115,7 @@ function drawTrials() {
     [["lr", "Learning rate"], ["wd", "Weight decay"], ["top1", "Validation top-1"], ["seed", "Seed"], ["chosen", "Chosen"]]);
 }
 
-// A choice of one value: written to the state, then everything is drawn again.
+// A control of one value, which goes to the state; then everything is drawn again.
 function bind(id, name, after = () => {}) {
   const control = get(id);
   control?.addEventListener("input", () => {
@@ -125,7 +125,7 @@ function bind(id, name, after = () => {}) {
   });
 }
 
-// What the probe chosen has: shots, trials and concepts differ between probes.
+// Offer what the chosen probe has: shots, trials and concepts differ between probes.
 function offer() {
   const rows = chosenRows(true);
   const shots = unique(rows.map((row) => String(row.shots))).sort((a, b) => shotsOrder(a) - shotsOrder(b));
@@ -140,8 +140,8 @@ function offer() {
   offerTrials();
 }
 
-// The best models by their mean over levels, those without all classes last; where no model has
-// every level, by the mean of what is there.
+// The best models by their mean over levels, those without all classes last. If no model has every
+// level, by the mean over the datasets that it has.
 function best(count) {
   const all = modelsOf(chosenRows());
   const whole = all.filter((one) => one.levels !== null);
@@ -186,7 +186,7 @@ function wireFilters() {
   for (const family of families) {
     const label = element("label");
     const box = element("input", "", { type: "checkbox", value: family, checked: "" });
-    label.append(box, ` ${family || "not told"}`);
+    label.append(box, ` ${family || "unknown"}`);
     get("families").append(label);
   }
   get("families-details").hidden = families.length < 2;
@@ -247,9 +247,8 @@ async function start() {
   get("download").addEventListener("click", download);
   draw();
   await Promise.all(Object.keys(specifications).map((name) => makeView(name, pick)));
-  // Ready when what was drawn is on the screen: after the frame that follows.
+  // Ready when everything is on the screen, which is after the next frame.
   requestAnimationFrame(() => setTimeout(() => {
-    performance.mark("ready");
     document.body.dataset.ready = "yes";
   }));
 }

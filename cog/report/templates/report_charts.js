@@ -1,9 +1,9 @@
-// Charts: Vega draws them, this gives them rows, tooltips, and a table of the same numbers.
+// Charts: Vega draws them; this file gives them rows, tooltips, and a table of the same numbers.
 
 const specifications = read("charts");
 const views = {};
 
-// Vega's numbers come formatted by the chart; names are set as text, so no name can be markup.
+// Vega formats the numbers; names are set as text, so that no name can be markup.
 function showTooltip(_, event, item, value) {
   const box = document.getElementById("tooltip");
   if (value === null || value === undefined || value === "") {
@@ -12,7 +12,7 @@ function showTooltip(_, event, item, value) {
   }
   const list = document.createElement("dl");
   for (const [key, given] of Object.entries(value)) {
-    // Vega-Lite asks a cell of the map of nearest points for text that the point within it has.
+    // For the nearest point, Vega-Lite looks for the text in a cell around it; the point has it.
     const text = given === "undefined" ? item.datum?.datum?.[key] : given;
     if (text === "null" || text === undefined) continue;
     list.append(element("dt", key), element("dd", text));
@@ -33,19 +33,19 @@ function element(name, text = "", attributes = {}) {
   return made;
 }
 
-// SVG, for it is sharp in print, and its colours are the page's CSS variables: light, dark and
-// print need no other drawing.
+// SVG is sharp in print, and its colours are the page's CSS variables, so that light, dark and print
+// need no other drawing.
 async function makeView(name, onPick) {
-  const place = document.getElementById(`${name}-chart`);
-  if (!place) return;
-  const inside = element("div"); // Vega names what it draws into; the name of the chart is ours
-  place.replaceChildren(inside);
+  const container = document.getElementById(`${name}-chart`);
+  if (!container) return;
+  const inside = element("div"); // Vega sets the label of its own element; that of the chart is ours
+  container.replaceChildren(inside);
   const { view } = await vegaEmbed(inside, specifications[name], {
     mode: "vega", renderer: "svg", actions: false, defaultStyle: false, tooltip: showTooltip,
-    logLevel: 1, // errors alone: a scale that has no rows yet is none
+    logLevel: 1, // errors only: a scale without rows would give warnings
   });
   view.addEventListener("click", (_, item) => {
-    const datum = item?.datum?.datum ?? item?.datum; // a cell of the map of nearest points holds one
+    const datum = item?.datum?.datum ?? item?.datum; // the cell around the nearest point holds that point
     if (datum?.model) onPick(datum.model);
   });
   views[name] = view;
@@ -53,21 +53,21 @@ async function makeView(name, onPick) {
 
 // Draw rows into a chart; `columns` are pairs of field and heading of the table behind it.
 function drawChart(name, rows, label, columns) {
-  const place = document.getElementById(`${name}-chart`);
-  if (!place) return; // a chart that this page has not
-  // The first rows come with the specification, so that a chart is laid out once; rows that replace
-  // others have labels of other widths.
+  const container = document.getElementById(`${name}-chart`);
+  if (!container) return; // this page does not have the chart
+  // The first rows come with the specification, so that a chart is laid out once. Later rows have
+  // labels of other widths.
   if (views[name]) views[name].data("rows", rows).resize().run();
   else specifications[name].data.find((source) => source.name === "rows").values = rows;
-  place.setAttribute("aria-label", rows.length ? label : "Nothing to show");
-  place.classList.toggle("empty", rows.length === 0);
+  container.setAttribute("aria-label", rows.length ? label : "Nothing to show");
+  container.classList.toggle("empty", rows.length === 0);
   const details = document.getElementById(`${name}-numbers`);
   const fill = () => details.open && details.querySelector("div").replaceChildren(numbers(rows, columns));
   details.ontoggle = fill;
   fill();
 }
 
-// The rows as a table; long ones are cut, and say so: all numbers are in the download.
+// The rows as a table. A long one is cut and says so; the download has all numbers.
 function numbers(rows, columns, most = 2000) {
   const table = element("table");
   const head = table.createTHead().insertRow();
@@ -83,7 +83,7 @@ function numbers(rows, columns, most = 2000) {
   return table;
 }
 
-// Numbers to four figures at least, whole numbers whole, what is missing as a dash.
+// Numbers to five figures, whole numbers whole, and a dash for what is missing.
 function written(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);

@@ -1,10 +1,10 @@
-// What is shown, and the rows that charts and tables draw of it. Nothing here touches the page.
+// What is shown, and the rows that charts and tables draw. Nothing here touches the page.
 
 const SLOTS = 8; // as many models stand out as there are colours
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
-// Columns to rows: a column is a list, or distinct values and a code a row.
+// Columns to rows: a column is a list, or distinct values and a code for each row.
 function rowsOf(columns) {
   const names = Object.keys(columns);
   const lists = names.map((name) => {
@@ -21,7 +21,7 @@ const summary = rowsOf(data.summary);
 const concepts = rowsOf(data.concepts);
 const unique = (values) => [...new Set(values)];
 const places = data.places;
-const placeOrder = (place) => places.indexOf(place);
+const orderOf = (place) => places.indexOf(place);
 const levelPlaces = places.filter((place) => /^L\d+$/.test(place));
 const shotsOrder = (shots) => (shots === "all" ? Infinity : Number(shots));
 const setupOf = (row) => `${row.probe} · ${row.solver}`;
@@ -39,7 +39,7 @@ function chosenRows(anyShots = false) {
     && (anyShots || String(row.shots) === state.shots));
 }
 
-// One entry a model of the chosen rows: what filters, table and cost need.
+// One entry for each model of the chosen rows, with what filters, table and costs need.
 function modelsOf(rows) {
   return [...byModel(rows)].map(([model, own]) => {
     const by = new Map(own.map((row) => [row.place, row]));
@@ -68,8 +68,8 @@ function byModel(rows) {
 const total = (rows, name) => rows.every((row) => row[name] !== null)
   ? rows.reduce((sum, row) => sum + row[name], 0) : null;
 
-// A model is left out where the search, its family or its size says so; unknown sizes stay unless
-// a bound is given.
+// The search, the family and the size decide whether a model is shown. One of unknown size is
+// shown as long as no bound is given.
 function isShown(one) {
   const bounded = state.least > -Infinity || state.greatest < Infinity;
   const millions = one.parameters === null ? null : one.parameters / 1e6;
@@ -80,15 +80,15 @@ function isShown(one) {
 
 const slotOf = (model) => state.slots.indexOf(model) + 1;
 
-// Those that stand out come last, so that they are drawn above the crowd.
+// Models that stand out come last, so that they are drawn above the others.
 const crowdFirst = (rows) => rows.sort((a, b) => a.slot - b.slot || a.order - b.order);
 
-// Percents kept half a test image from 0 and 100, where odds are not finite; as in cog/contrasts.py.
+// Percentages stay half a test image away from 0 and 100, where odds are not finite; as in cog/results/differences.py.
 const clipped = (row) => Math.min(Math.max(row.top1, 50 / row.n_test), 100 - 50 / row.n_test);
 const logOdds = (row) => Math.log(clipped(row) / (100 - clipped(row)));
 
-// What a line shows: the accuracy, or what lies between it and the baseline's. The interval is of
-// two independent means, for log-odds by the slope of the logit at each.
+// What a line shows: the accuracy, or its difference to the baseline's. The interval is that of two
+// independent means; for log-odds the slope of the logit at each scales the errors.
 function inUnit(row, base) {
   if (state.unit === "accuracy") return { value: row.top1, low: row.low, high: row.high };
   if (!base) return null;
@@ -107,7 +107,7 @@ function levelRows(models) {
   for (const one of models) {
     for (const row of one.by.values()) {
       const value = inUnit(row, base?.get(row.place));
-      if (value) made.push({ model: one.model, slot: slotOf(one.model), place: row.place, order: placeOrder(row.place), ...value });
+      if (value) made.push({ model: one.model, slot: slotOf(one.model), place: row.place, order: orderOf(row.place), ...value });
     }
   }
   return crowdFirst(made);
@@ -117,7 +117,7 @@ function rankRows(models) {
   return crowdFirst(models.flatMap((one) => [...one.by.values()]
     .filter((row) => row.rank !== null)
     .map((row) => ({
-      model: one.model, slot: slotOf(one.model), place: row.place, order: placeOrder(row.place), value: row.rank,
+      model: one.model, slot: slotOf(one.model), place: row.place, order: orderOf(row.place), value: row.rank,
     }))));
 }
 
@@ -140,19 +140,19 @@ function costRows(models) {
     })));
 }
 
-// One or two models. Each keeps the slot that it stands out with elsewhere; without one it gets a
-// slot from the end that nobody has here.
+// One or two models. Each keeps its slot of the other charts; without one it gets a free slot from
+// the end.
 function conceptSlots(names) {
   const taken = names.map(slotOf);
-  return names.map((_, place) => taken[place] || (taken.includes(SLOTS - place) ? SLOTS - 2 : SLOTS - place));
+  return names.map((_, at) => taken[at] || (taken.includes(SLOTS - at) ? SLOTS - 2 : SLOTS - at));
 }
 
 function conceptRows() {
   const names = unique([state.first, state.second].filter(Boolean));
   const slots = conceptSlots(names);
-  return names.flatMap((model, place) => {
+  return names.flatMap((model, index) => {
     const own = data.classes.find((one) => one.model === model && setupOf(one) === state.setup);
-    const slot = slots[place];
+    const slot = slots[index];
     return (own?.top1 ?? []).map((top1, at) => ({
       model, slot, top1, concept: concepts[at].name, wnid: concepts[at].wnid,
       place: `L${concepts[at].level}`, similarity: concepts[at].similarity,

@@ -16,7 +16,7 @@ function tableColumns() {
   ].filter((column) => summary.some((row) => row[column.name]) || !["family", "parameters"].includes(column.name));
 }
 
-// What is missing comes last, whichever way the others go; of means over levels also those that
+// Missing values come last in either direction; so do, of means over levels, those of models that
 // lack classes.
 function sorted(models, column) {
   const way = order.descending ? -1 : 1;
@@ -53,7 +53,7 @@ function heading(column, by, redraw) {
   cell.setAttribute("aria-sort", active ? (order.descending ? "descending" : "ascending") : "none");
   const button = element("button", column.heading, { type: "button", "data-key": `sort ${column.name}` });
   button.addEventListener("click", () => {
-    // Numbers begin with the greatest, names with the first of the alphabet.
+    // Numbers start with the greatest, names with the first of the alphabet.
     order.descending = active ? !order.descending : column.digits !== undefined;
     order.column = column.name;
     redraw();
