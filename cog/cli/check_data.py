@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cog.cli.options import dataset_options
-from cog.evaluation.options import read_names
+from cog.evaluation.options import read_list
 from cog.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def check_data(
     from cog.datasets.dataset import DatasetOptions
     from cog.levels.files import read_levels
 
-    options = DatasetOptions(root, in1k, split, read_names(only or ""))
+    options = DatasetOptions(root, in1k, split, read_list("only", only or ()))
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)
     terminal = Terminal()
     found = library.check_data(

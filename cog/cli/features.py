@@ -32,7 +32,7 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
         cog probe --train a.npz --test b.npz --probe logreg,knn --shots all,1,4 --json
     """
     from cog.cli.terminal import Terminal
-    from cog.evaluation.options import field_names, read_options
+    from cog.evaluation.options import pick, read_options
     from cog.evaluation.probing import probe_features
     from cog.features.exchange import read_features
     from cog.features.forward import pick_device
@@ -40,7 +40,7 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
     from cog.recipe import OPTIONS, Recipe
     from cog.storage import storage_path
 
-    probing = Probing(**read_options(field_names(Probing), options))
+    probing = pick(Probing, options)
     recipe = Recipe(**read_options(OPTIONS, options))
     rows = []
     terminal = Terminal()

@@ -1,83 +1,63 @@
-"""How options are read that may come as text. Imports nothing heavy: `--help` needs it."""
+"""How options become dataclasses; paths and lists may come as text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cog.errors import CogError
 
-Value = TypeVar("Value")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
-def read_names(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Names, each once.
-
-    >>> read_names("L1, L5,L1")
-    ('L1', 'L5')
-    """
-    return _read_list(names, str, "names", "L1,L5")
+def _read_name(value: str) -> str:
+    """A name that is not empty."""
+    if not value:
+        raise ValueError(value)
+    return value
 
 
-def read_seeds(seeds: str | Iterable[int]) -> tuple[int, ...]:
-    """Seeds, each once.
-
-    >>> read_seeds("22,37")
-    (22, 37)
-    """
-    return _read_list(seeds, int, "seeds", "22,37")
-
-
-def read_shots(shots: str | Iterable[int | None]) -> tuple[int | None, ...]:
-    """Numbers of training images per class, each once; None stands for all of them.
-
-    >>> read_shots("all,1,2")
-    (None, 1, 2)
-    """
-
-    def read(text: str) -> int | None:
-        return None if text == "all" else int(text)
-
-    found = _read_list(shots, read, "shots", "all,1,2,4")
-    for number in found:
-        if number is not None and number < 1:
-            raise CogError(
-                f"shots are numbers from 1 up, or all; found {number}", "for example all,1,2,4"
-            )
-    return found
+def _read_shots(value: str | int | None) -> int | None:
+    """A number of training images per class; None for all."""
+    if value is None or value == "all":
+        return None
+    if int(value) < 1:
+        raise ValueError(value)
+    return int(value)
 
 
-def _read_list(
-    given: str | Iterable[Value], read: Callable[[str], Value], what: str, example: str
-) -> tuple[Value, ...]:
-    """The values of a list, each once, in their order."""
-    if not isinstance(given, str):
-        return tuple(dict.fromkeys(given))
-    try:
-        values = [read(part.strip()) for part in given.split(",") if part.strip()]
-    except ValueError:
-        values = []
-    if not values:
-        raise CogError(
-            f"expected {what} with commas between them, found {given!r}", f"for example {example}"
-        )
-    return tuple(dict.fromkeys(values))
-
-
-READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("images", "in1k", "split", "weights"), Path),
-    **dict.fromkeys(("only", "probes"), read_names),
-    "shots": read_shots,
-    "seeds": read_seeds,
+PATHS = ("images", "in1k", "split", "weights")
+LISTS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "only": (_read_name, "in1k,L1,L5"),
+    "probes": (_read_name, "logreg,knn"),
+    "shots": (_read_shots, "all,1,2,4"),
+    "seeds": (int, "22,37"),
 }
-"""how the options are read that may come as text"""
+"""the options that are lists: how one value is read, and an example"""
 
 
-def field_names(kind: type[Any]) -> list[str]:
-    """The options that a dataclass holds."""
-    return [field.name for field in fields(kind)]
+def read_list(option: str, given: str | Iterable[Any]) -> tuple[Any, ...]:
+    """The values of an option that is a list, each once, in their order.
+
+    >>> read_list("only", "L1, L5,L1"), read_list("shots", "all,1"), read_list("seeds", [22, 37])
+    (('L1', 'L5'), (None, 1), (22, 37))
+
+    Raises:
+        CogError: a value that cannot be read.
+    """
+    read, example = LISTS[option]
+    values = given
+    if isinstance(given, str):
+        values = [part.strip() for part in given.split(",") if part.strip()] or [""]
+    try:
+        return tuple(dict.fromkeys(map(read, values)))
+    except ValueError as error:
+        raise CogError(f"{option} cannot be {given!r}", f"give a list such as {example}") from error
 
 
 def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,8 +66,11 @@ def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, 
     >>> read_options(("only", "split"), {"only": "L1,L5", "split": None, "images": "photos"})
     {'only': ('L1', 'L5')}
     """
-    return {
-        name: READERS[name](value) if name in READERS else value
-        for name in names
-        if (value := options.get(name)) is not None
-    }
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    lists = {name: read_list(name, given[name]) for name in LISTS if name in given}
+    return given | lists | {name: Path(given[name]) for name in PATHS if name in given}
+
+
+def pick(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
+    """A dataclass from those of the options that are its fields."""
+    return kind(**read_options([field.name for field in fields(kind)], options))

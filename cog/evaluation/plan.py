@@ -14,7 +14,7 @@ from cog.datasets.find import find_datasets
 from cog.datasets.splits import refuse_another_split
 from cog.evaluation.cells import Cell, list_cells
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
-from cog.evaluation.options import field_names, read_options
+from cog.evaluation.options import pick, read_options
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
 from cog.features.settings import Extraction
@@ -77,16 +77,15 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         CogError: see `make_plan`.
     """
     model, name = options["model"], options.get("name") or ()
-    load = LoadOptions(**read_options(field_names(LoadOptions), options))
     return make_plan(
         ModelOptions(
             (model,) if isinstance(model, str | Path | Model) else tuple(model),
-            load,
+            pick(LoadOptions, options),
             (name,) if isinstance(name, str) else tuple(name),
         ),
-        DatasetOptions(**read_options(field_names(DatasetOptions), options)),
-        Extraction(**read_options(field_names(Extraction), options)),
-        Probing(**read_options(field_names(Probing), options)),
+        pick(DatasetOptions, options),
+        pick(Extraction, options),
+        pick(Probing, options),
         replace(options.get("recipe") or Recipe(), **read_options(OPTIONS, options)),
         read_levels(options.get("levels")),
         storage_path(options.get("out") or "runs"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import MISSING, fields
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ import cog
 from cog.cli.evaluate import evaluate, extract
 from cog.datasets.dataset import DatasetOptions
 from cog.errors import CogError
-from cog.evaluation.options import READERS, read_names, read_seeds, read_shots
+from cog.evaluation.options import LISTS, PATHS, read_list, read_options
 from cog.features.settings import Extraction
 from cog.models.options import LoadOptions
 from cog.probes.settings import Probing
@@ -32,10 +33,6 @@ ELSEWHERE = {"model", "name", "levels", "out", "discard_features"}
 """arguments and options that no dataclass holds"""
 
 
-def read(name, value):
-    return READERS[name](value) if name in READERS and value is not None else value
-
-
 def test_every_option_is_in_a_dataclass_in_the_signature_and_on_the_command_line():
     assert FIELDS.keys().isdisjoint(OPTIONS)  # each option has one home
     options = FIELDS.keys() | set(OPTIONS) | ELSEWHERE
@@ -51,7 +48,7 @@ def test_the_three_have_the_same_default(name):
         assert next(option for option in evaluate.params if option.name == name).required
         return
     assert ARGUMENTS[name] == default
-    assert read(name, CLICK[name]) in (default, None)  # None leaves the default
+    assert read_options([name], CLICK).get(name, default) == default
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -88,17 +85,24 @@ def test_boolean_options_have_both_forms(option):
 
 
 def test_lists_come_as_text_or_as_values():
-    assert read_names("L1, L5,L1") == read_names(["L1", "L5"]) == ("L1", "L5")
-    assert read_shots("all,1,2") == read_shots((None, 1, 2)) == (None, 1, 2)
-    assert read_seeds("22,37") == read_seeds([22, 37]) == (22, 37)
+    assert read_list("only", "L1, L5,L1,") == read_list("only", ["L1", "L5"]) == ("L1", "L5")
+    assert read_list("shots", "all,1,2") == read_list("shots", (None, 1, 2)) == (None, 1, 2)
+    assert read_list("seeds", "22,37") == read_list("seeds", [22, 37]) == (22, 37)
+    assert read_list("only", ()) == ()
 
 
 @pytest.mark.parametrize(
-    ("reader", "text"),
-    [(read_names, ","), (read_seeds, "22,x"), (read_shots, "0"), (read_shots, "some")],
+    ("option", "given"),
+    [("only", ""), ("probes", ","), ("seeds", "22,x"), ("shots", "0"), ("shots", (2, -1))],
 )
-def test_lists_that_cannot_be_read_are_refused_with_an_example(reader, text):
+def test_a_list_that_cannot_be_read_is_refused_with_an_example(option, given):
     with pytest.raises(CogError) as caught:
-        reader(text)
-    assert text in caught.value.what
-    assert "for example" in caught.value.hint
+        read_list(option, given)
+    assert caught.value.what == f"{option} cannot be {given!r}"
+    assert "such as" in caught.value.hint
+
+
+def test_paths_come_as_text_or_as_paths():
+    given = dict.fromkeys(PATHS, "here")
+    assert read_options(PATHS, given) == dict.fromkeys(PATHS, Path("here"))
+    assert read_options(LISTS, dict.fromkeys(LISTS)) == {}
