@@ -1,11 +1,11 @@
-"""What a run will cost: disk from its sizes, time from ten seconds of measuring here and now.
+"""What a run will cost: bytes from its sizes, time from measurements of ten seconds.
 
-In: a plan, where it runs, a worker's share. Out: counts, bytes and seconds, to be printed.
+In: a plan, an executor, a worker's share. Out: counts, bytes and seconds.
 
-- Each model's forward pass and the decoding of the plan's own images are timed on one device (of
-  the cluster, if there is one); the others are taken to be like it.
-- On a CPU decoding and forward passes want the same cores, and their times add up; on a GPU the
-  slower of the two decides.
+- One device, of the cluster if there is one, times each model's forward pass and the decoding of
+  the plan's own images. The other devices are assumed to be as fast.
+- On a CPU, decoding and forward passes share the cores: their times add up. On a GPU the slower of
+  the two decides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -37,8 +36,8 @@ from cog.probes.data import ProbeSettings
 from cog.probes.table import PROBES
 from cog.storage import StoragePath, Url
 
-SECONDS = 10.0  # of measuring, for all models together
-PIECES, PIECE = 16, 8  # the images that are decoded: so many places of a list, so many at each
+SECONDS = 10.0  # of measurements, for all models together
+PARTS, IMAGES = 16, 8  # parts of a list that are decoded, and images in each
 
 
 @dataclass(frozen=True)
@@ -47,27 +46,27 @@ class Measured:
 
     decode: float  # on all decoding threads together
     bytes: float  # of its file
-    forward: tuple[float, ...]  # of each run
+    forward: tuple[float, ...]  # for each model
     probes: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Rough costs of one worker: seconds and bytes."""
+    """Rough costs of a run or of one worker."""
 
     cells_done: int
     cells: int
     to_decode: int  # still to be decoded
-    decodes_saved: int  # that every model for itself would make
+    decodes_saved: int  # as models share them
     preprocessings: int  # different resizes of one decoded image
     names: tuple[str, ...]
     kind: str
     at_once: int
-    own_cores: bool  # each device has its own, as on a cluster, and fits probes too
+    own_cores: bool  # each device has its own, as on a cluster, and fits probes
     measured: Measured
-    rows: tuple[int, ...]  # of features still to be made, of each run
+    rows: tuple[int, ...]  # of features still to be made, for each model
     feature_bytes: int
-    free_bytes: int | None  # None: nobody says, as of object storage
+    free_bytes: int | None  # None: unknown, as for object storage
 
     @property
     def extract_seconds(self) -> float:
@@ -81,7 +80,7 @@ class Estimate:
 
 
 def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
-    """Measure for ten seconds, and multiply; for a plan without cells, the features alone."""
+    """Measure for ten seconds, and multiply; a plan without cells costs its features alone."""
     rows = Counter[ModelRun]()
     to_decode = 0
     for dataset in plan.datasets:
@@ -143,10 +142,10 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
 def _still_to_make(
     paths: Mapping[ModelRun, StoragePath], images: ImageList, share: Share
 ) -> tuple[int, dict[ModelRun, int]]:
-    """How many images a worker is still to decode, and how many rows of each store to make.
+    """Images that a worker still has to decode, and rows that it has to make of each store.
 
-    Stores with equal chunks are filled in one pass, which decodes what any of them lacks; the new
-    ones will have equal chunks.
+    Stores with equal chunks are filled in one pass, which decodes what any of them lacks. New
+    stores have equal chunks.
     """
     lacking: dict[int, set[int]] = {}  # rows of images, by the size of chunks
     rows = dict.fromkeys(paths, len(images) // share.workers)
@@ -162,9 +161,9 @@ def _still_to_make(
 
 
 def _decode_costs(plan: Plan, images: ImageList, threads: int) -> tuple[float, float]:
-    """Seconds an image costs to read and decode, on all threads together, and bytes to read."""
-    starts = np.linspace(0, max(0, len(images) - PIECE), PIECES).astype(int)
-    slices = [slice(start, min(start + PIECE, len(images))) for start in np.unique(starts)]
+    """Seconds per image to read and decode, on all threads together, and bytes to read."""
+    starts = np.linspace(0, max(0, len(images) - IMAGES), PARTS).astype(int)
+    slices = [slice(start, min(start + IMAGES, len(images))) for start in np.unique(starts)]
     preprocesses = {model_run.model.preprocess for model_run in plan.model_runs}
     size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
     begun = time.perf_counter()
@@ -175,10 +174,8 @@ def _decode_costs(plan: Plan, images: ImageList, threads: int) -> tuple[float, f
 
 
 def _free_bytes(out: StoragePath) -> int | None:
-    """Bytes free where results go."""
-    return None if isinstance(out, Url) else shutil.disk_usage(_existing(out)).free
-
-
-def _existing(path: Path) -> Path:
-    """The nearest folder above that exists."""
-    return path if path.exists() else _existing(path.absolute().parent)
+    """Free bytes where results go."""
+    if isinstance(out, Url):
+        return None
+    folder = out.absolute()
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free

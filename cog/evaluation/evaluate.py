@@ -4,12 +4,13 @@ In: models, levels, images. Out: one JSON file per cell, and runs/results.csv.
 
 - A cell is one result: model × dataset × probe × solver × shots × seed (cog/evaluation/plan.py).
   It is done when its file exists with the hashes asked for now: recipe, levels, split, features.
-- For each dataset: the features of every model that still needs them, in one pass over the
-  images; then every probe on them; each cell is written as it finishes.
+- For each dataset, one pass over the images makes the features that models still need; then every
+  probe is fitted on them. Each cell is written when it is done.
 - Several workers on one folder divide chunks and cells by their numbers
-  (cog/features/executors/share.py). A worker waits for nobody: it makes its chunks of all datasets,
-  then fits those of its cells whose features are there. A run without a share does what is left.
-- Nothing is chosen on test images: a probe gets them only to score.
+  (cog/features/executors/share.py). A worker does not wait for the others: it makes its chunks of
+  all datasets, then fits those of its cells whose features are there. A run without a share does
+  the rest.
+- Nothing is chosen on test images: a probe uses them only for its metrics.
 
 Source: Sariyildiz et al., ICCV 2021, section 4; its public code naver/cog.
 Cost: one forward pass per image and model, then what the probes cost.
@@ -151,7 +152,7 @@ def run_plan(
 ) -> pd.DataFrame:
     """Do what is not done of a plan, or of one worker's share; gives the rows of its cells.
 
-    The features of a plan without cells are made for every model, and there are no rows.
+    For a plan without cells it makes the features of every model, and there are no rows.
     """
     executor = executor_for(plan.extraction, plan.devices, progress)
     cells = len(share.of(plan.cells))
