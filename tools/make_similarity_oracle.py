@@ -4,9 +4,9 @@
 
 Two groups of pairs: 5,000 within the official corpus (ImageNet-21K, ImageNet-1K and their
 ancestors, each counted once) and 2,500 within all nouns (each counted once). Half of the synsets
-have several parents, where the rules for the subsumer part ways; half of the pairs are close
+have several parents, where the rules for the subsumer differ; half of the pairs are close
 relatives. Everything here is computed with NLTK's own functions from NLTK's own reading of the
-files; nothing is taken from cog but the bundled lists of wnids.
+files; only the bundled lists of wnids come from cog.
 """
 
 from __future__ import annotations

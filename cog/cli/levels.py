@@ -2,67 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli.options import SectionCommand, of_output, say, section, together
 from cog.cli.similarity import MeasureOption
 
 if TYPE_CHECKING:
     from cog.levels.table import Levels
 
-_BUILD_OPTIONS = (
-    click.option("--seen", metavar="FILE|DIR|in1k",
+_COUNT = click.IntRange(min=1)
+_of_concepts, _of_filters, _of_levels = section("Concepts"), section("Filters"), section("Levels")
+_build_options = together(
+    _of_concepts("--seen", metavar="FILE|DIR|in1k",
                  help="Seen concepts: a list, or a folder of images.  [default: in1k]"),
-    click.option("--universe", metavar="FILE|DIR|in21k",
+    _of_concepts("--universe", metavar="FILE|DIR|in21k",
                  help="Concepts that have images: likewise.  [default: in21k, Fall 2011]"),
-    click.option("--eligible", metavar="FILE|DIR|official",
+    _of_concepts("--eligible", metavar="FILE|DIR|official",
                  help="Take these concepts and skip the filters; only seen ones are removed."),
-    click.option("--counts", metavar="FILE",
-                 help="CSV wnid,images: images per concept.  [default: those of in21k]"),
-    click.option("--images", metavar="ROOT",
-                 help="Count images on disk instead; ROOT is that of `cog evaluate --images`."),
-    click.option("--min-images", type=click.IntRange(min=1), metavar="N",
-                 help="Images that a concept needs.  [default: 782 = 732 + 50]"),
-    click.option("--no-min-images", is_flag=True, help="Accept any number of images."),
-    click.option("--drop-seen-ancestors/--no-drop-seen-ancestors", default=None,
-                 help="Leave out the ancestors of seen concepts.  [default: yes]"),
-    click.option("--drop-persons/--no-drop-persons", default=None,
-                 help="Leave out persons: n00007846 and all below it.  [default: yes]"),
-    click.option("--leaves-only/--no-leaves-only", default=None,
-                 help="Leave out the ancestors of concepts of the universe.  [default: yes]"),
-    click.option("--exclude", metavar="FILE",
-                 help="Leave out these too.  [default: the 70 that the benchmark left out]"),
-    click.option("--no-exclusions", is_flag=True, help="Leave out no such list."),
-    click.option("--n-levels", type=click.IntRange(min=1), help="Levels.  [default: 5]"),
-    click.option("--size", type=click.IntRange(min=1),
-                 help="Concepts in a level.  [default: 1000]"),
-    click.option("--spacing", metavar="even|adjacent",
-                 help="Spread the levels over the ranking, or put one after another.  "
-                      "[default: even]"),
-    click.option("--measure", cls=MeasureOption, help="[default: lin]"),
-    click.option("--subsumer", metavar="deepest|most-informative",
-                 help="The common ancestor, for measures by information content.  "
-                      "[default: deepest]"),
-    click.option("--wordnet", metavar="bundled|nltk|DIR", help="[default: bundled]"),
+    _of_concepts("--wordnet", metavar="bundled|nltk|DIR", help="[default: bundled]"),
+    _of_filters("--counts", metavar="FILE",
+                help="CSV wnid,images: images per concept.  [default: those of in21k]"),
+    _of_filters("--images", metavar="ROOT",
+                help="Count images on disk instead; ROOT is that of `cog evaluate --images`."),
+    _of_filters("--min-images", type=_COUNT, metavar="N",
+                help="Images that a concept needs.  [default: 782 = 732 + 50]"),
+    _of_filters("--no-min-images", is_flag=True, default=None, help="Accept any number of images."),
+    _of_filters("--drop-seen-ancestors/--no-drop-seen-ancestors", default=None,
+                help="Leave out the ancestors of seen concepts.  [default: yes]"),
+    _of_filters("--drop-persons/--no-drop-persons", default=None,
+                help="Leave out persons: n00007846 and all below it.  [default: yes]"),
+    _of_filters("--leaves-only/--no-leaves-only", default=None,
+                help="Leave out the ancestors of concepts of the universe.  [default: yes]"),
+    _of_filters("--exclude", metavar="FILE",
+                help="Leave out these too.  [default: the 70 that the benchmark left out]"),
+    _of_filters("--no-exclusions", is_flag=True, default=None, help="Leave out no such list."),
+    _of_levels("--n-levels", type=_COUNT, metavar="N", help="Levels.  [default: 5]"),
+    _of_levels("--size", type=_COUNT, metavar="N", help="Concepts in a level.  [default: 1000]"),
+    _of_levels("--spacing", metavar="even|adjacent",
+               help="Spread the levels over the ranking, or put one after another.  "
+                    "[default: even]"),
+    click.option("--measure", cls=MeasureOption, section="Levels", help="[default: lin]"),
+    _of_levels("--subsumer", metavar="deepest|most-informative",
+               help="The common ancestor, for measures by information content.  "
+                    "[default: deepest]"),
+    of_output("--out", default=Path("built-levels"), type=click.Path(path_type=Path),
+              help="Folder for levels.csv, seen.csv, levels.json."),
+    of_output("--overwrite/--no-overwrite", default=False, help="Replace other levels there."),
 )  # fmt: skip
 
 
-def _build_options(command: Any) -> Any:
-    for option in reversed(_BUILD_OPTIONS):
-        command = option(command)
-    return command
-
-
-@click.command("build-levels", short_help="Build levels, official or others.")
+@click.command("build-levels", cls=SectionCommand, short_help="Build levels, official or others.")
 @_build_options
-@click.option("--out", default=Path("built-levels"), type=click.Path(path_type=Path),
-              show_default=True, help="Folder for levels.csv, seen.csv, levels.json.")  # fmt: skip
-@click.option("--overwrite/--no-overwrite", default=False, help="Replace other levels there.")
-def build_levels(
-    out: Path, overwrite: bool, no_min_images: bool, no_exclusions: bool, **given: Any
-) -> None:
+def build_levels(out: Path, overwrite: bool, **given: Any) -> None:
     """Rank unseen concepts by their similarity to seen ones, and cut the ranking into levels.
 
     Without options it follows the recipe of ImageNet-CoG. With `--eligible official` it gives
@@ -77,9 +72,10 @@ def build_levels(
     from cog.levels.files import write_levels
 
     choices = {name: value for name, value in given.items() if value is not None}
-    _refuse_contradictions(choices, no_min_images, no_exclusions)
-    choices |= {"min_images": None} if no_min_images else {}
-    choices |= {"exclude": None} if no_exclusions else {}
+    _refuse_contradictions(choices.keys())
+    for name, switch in _SWITCHES_OFF.items():
+        if choices.pop(switch, False):
+            choices[name] = None
     built = build(**choices)
     write_levels(built, out, overwrite)
     _print_filters(built.report, "eligible" in choices)
@@ -88,32 +84,27 @@ def build_levels(
     click.echo(out)
 
 
-def _refuse_contradictions(
-    choices: dict[str, Any], no_min_images: bool, no_exclusions: bool
-) -> None:
+_SWITCHES_OFF = {"min_images": "no_min_images", "exclude": "no_exclusions"}
+_FILTERS = {"drop_seen_ancestors", "drop_persons", "leaves_only", *_SWITCHES_OFF,
+            *_SWITCHES_OFF.values()}  # fmt: skip
+
+
+def _refuse_contradictions(used: Set[str]) -> None:
     """Raise for options that contradict each other; name on stderr those without effect."""
     from cog.errors import CogError
 
-    off = {"no_min_images": no_min_images, "no_exclusions": no_exclusions}
-    used = choices.keys() | {name for name, switched in off.items() if switched}
-    pairs = (("min_images", "no_min_images"), ("exclude", "no_exclusions"), ("images", "counts"))
-    for one, other in pairs:
-        if {one, other} <= used:
+    for pair in (*_SWITCHES_OFF.items(), ("images", "counts")):
+        if used >= set(pair):
             raise CogError(
-                f"{_as_option(one)} and {_as_option(other)} contradict each other",
-                "give one of the two",
+                f"{_as_options(pair, ' and ')} contradict each other", "give one of the two"
             )
     if "eligible" in used and used & _FILTERS:
-        ignored = ", ".join(_as_option(name) for name in sorted(used & _FILTERS))
-        click.echo(f"--eligible skips the filters, so these have no effect: {ignored}", err=True)
+        ignored = _as_options(sorted(used & _FILTERS), ", ")
+        say(f"--eligible skips the filters, so these have no effect: {ignored}")
 
 
-_FILTERS = {"min_images", "no_min_images", "drop_seen_ancestors", "drop_persons", "leaves_only",
-            "exclude", "no_exclusions"}  # fmt: skip
-
-
-def _as_option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _as_options(names: Iterable[str], between: str) -> str:
+    return between.join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def _print_filters(report: dict[str, Any], listed: bool) -> None:
@@ -194,9 +185,9 @@ def explain(concept: str, folder: str) -> None:
 
     found = explain_concept(concept, read_levels(folder))
     if found.other_senses:
-        click.echo(f"took the first sense; the others: {', '.join(found.other_senses)}", err=True)
+        say(f"took the first sense; the others: {', '.join(found.other_senses)}")
     if found.outside:
-        click.echo(f"not in the corpus, added with its ancestors: {found.name}", err=True)
+        say(f"not in the corpus, added with its ancestors: {found.name}")
     click.echo(f"{found.wnid} {found.name}: {found.verdict}")
     for path in found.paths:
         click.echo(f"path      {' > '.join(path)}")

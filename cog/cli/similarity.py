@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli.options import SectionOption, say
+
 if TYPE_CHECKING:
     from cog.wordnet.comparison import Spread
     from cog.wordnet.concept_sets import Side
@@ -14,22 +16,21 @@ if TYPE_CHECKING:
     from cog.wordnet.taxonomy import Taxonomy
 
 
-class MeasureOption(click.Option):
+class MeasureOption(SectionOption):
     """An option whose help begins with the names of all measures; only the help imports them."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """The option and its help."""
         from cog.wordnet.measures import MEASURES
 
-        shown = click.Option([*self.opts], default=self.default, show_default=self.show_default,
-                             help=f"{', '.join(MEASURES)}. {self.help or ''}")  # fmt: skip
-        return shown.get_help_record(ctx)
+        names, said = super().get_help_record(ctx) or ("", "")
+        return names, f"{', '.join(MEASURES)}.  {said}".strip()
 
 
 @click.command(short_help="How alike two concepts or sets are.")
 @click.argument("a")
 @click.argument("b")
-@click.option("--measure", cls=MeasureOption, default="lin", show_default=True)
+@click.option("--measure", cls=MeasureOption, section="", default="lin", show_default=True)
 @click.option("--subsumer", default="deepest", show_default=True,
               help="Which synset above both a measure by information content takes: deepest (the "
                    "benchmark's) or most-informative (NLTK's).")  # fmt: skip
@@ -63,11 +64,11 @@ def similarity(
     left, right = _side(taxonomy, a), _side(taxonomy, b)
     found = compare_sides(taxonomy, left, right, measure, subsumer, corpus)
     for note in dict.fromkeys(left.notes + right.notes):
-        click.echo(note, err=True)
+        say(note)
     if found.added:
         listed = ", ".join(taxonomy.names[i] for i in found.added[:5])
         more = ", …" if found.added[5:] else ""
-        click.echo(f"not in the corpus, added with its ancestors: {listed}{more}", err=True)
+        say(f"not in the corpus, added with its ancestors: {listed}{more}")
     if found.pair:
         among = _named(found.nearest_in) if found.nearest_in else ""
         show = _pair_json if as_json else _pair_text

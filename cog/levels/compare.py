@@ -12,14 +12,15 @@ from cog.levels.table import Levels
 
 @dataclass(frozen=True)
 class LevelsComparison:
-    """Where two benchmarks agree."""
+    """Where two benchmarks agree.
 
-    per_level: tuple[tuple[int, int, int, int], ...]
-    """(level, concepts in the first, in the second, in both)"""
+    `moved`: (wnid, name, level in the first, in the second) where the two levels differ; None means
+    no level. `seen`: the seen concepts of the first alone, and of the second alone.
+    """
+
+    per_level: tuple[tuple[int, int, int, int], ...]  # level, concepts in first, second, both
     moved: tuple[tuple[str, str, int | None, int | None], ...]
-    """(wnid, name, level in the first, in the second) where those differ; None: in no level"""
     seen: tuple[tuple[str, ...], tuple[str, ...]]
-    """seen concepts of the first alone, of the second alone"""
 
     @property
     def equal(self) -> bool:

@@ -29,14 +29,11 @@ PERSON = "n00007846"
 class Eligibility:
     """What the filters leave and remove; indices are those of the taxonomy."""
 
-    concepts: Ints
-    """[k], ascending: the eligible ones"""
-    removed: dict[str, Ints]
-    """filter → the concepts that it removed, in the order of the filters"""
+    concepts: Ints  # [k], ascending: the eligible ones
+    removed: dict[str, Ints]  # filter → the concepts that it removed, in the order of the filters
     seen: Ints
     universe: Ints
-    image_counts: NDArray[np.int64]
-    """[n], −1 where the number is unknown"""
+    image_counts: NDArray[np.int64]  # [n], −1 where the number is unknown
 
 
 def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:

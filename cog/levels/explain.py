@@ -30,20 +30,13 @@ class Placement:
 
     wnid: str
     name: str
-    other_senses: tuple[str, ...]
-    """names of what else the word means"""
-    paths: tuple[tuple[str, ...], ...]
-    """every path from the root down to it, as names"""
-    verdict: str
-    """its level and rank, or why it is in no level"""
-    nearest: str
-    """the seen concept most similar to it: wnid and name"""
-    subsumer: str
-    """the lowest common subsumer of the two, or none"""
-    formula: str
-    """the measure with its numbers and its value"""
-    outside: bool
-    """whether the corpus did not have it, so that we added it with its ancestors"""
+    other_senses: tuple[str, ...]  # names of what else the word means
+    paths: tuple[tuple[str, ...], ...]  # every path from the root down to it, as names
+    verdict: str  # its level and rank, or why it is in no level
+    nearest: str  # the seen concept most similar to it: wnid and name
+    subsumer: str  # the lowest common subsumer of the two, or none
+    formula: str  # the measure with its numbers and its value
+    outside: bool  # whether the corpus did not have it, so that we added it with its ancestors
 
 
 def explain_concept(text: str, levels: Levels) -> Placement:

@@ -32,13 +32,10 @@ class Ranking:
     """All k eligible concepts, the most similar first."""
 
     taxonomy: Taxonomy
-    ic: Floats
-    """[n]"""
+    ic: Floats  # [n]
     eligibility: Eligibility
-    concepts: Ints
-    """[k], indices in the taxonomy"""
-    best: Nearest
-    """[k], the nearest seen concept of each, in the same order"""
+    concepts: Ints  # [k], indices in the taxonomy
+    best: Nearest  # [k], the nearest seen concept of each, in the same order
 
 
 def rank_concepts(recipe: LevelsRecipe) -> Ranking:

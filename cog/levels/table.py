@@ -30,14 +30,10 @@ LEVEL_COLUMNS = {  # column of levels.csv → its type
 class Levels:
     """A benchmark: its levels, its seen concepts and how they were made."""
 
-    table: pd.DataFrame
-    """a row for each concept in a level, in the order of the ranking, columns LEVEL_COLUMNS"""
-    seen: tuple[str, ...]
-    """sorted wnids"""
-    recipe: dict[str, Any]
-    """the choices, as `read_recipe` takes them"""
-    report: dict[str, Any]
-    """the numbers of candidates, of concepts that each filter removed, and of those left"""
+    table: pd.DataFrame  # a row for each concept, columns LEVEL_COLUMNS, most similar first
+    seen: tuple[str, ...]  # sorted wnids
+    recipe: dict[str, Any]  # the choices, as `read_recipe` takes them
+    report: dict[str, Any]  # how many candidates, how many each filter removed, …
 
     @property
     def numbers(self) -> tuple[int, ...]:

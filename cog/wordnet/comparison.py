@@ -23,28 +23,20 @@ class Spread:
 
     count: int
     infinite: int
-    mean: float | None
-    """None if all are infinite"""
-    quartiles: tuple[float, ...]
-    """minimum, 25 %, median, 75 %, maximum, linear between values; empty if all are infinite"""
-    edges: tuple[float, ...]
-    """[bins + 1]"""
-    histogram: tuple[int, ...]
-    """[bins]"""
+    mean: float | None  # None if all are infinite
+    quartiles: tuple[float, ...]  # minimum, 25 %, median, 75 %, maximum; or empty
+    edges: tuple[float, ...]  # [bins + 1]
+    histogram: tuple[int, ...]  # [bins]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What `compare_sides` finds: a pair, or two spreads."""
 
-    added: tuple[int, ...]
-    """concepts that the corpus did not have"""
-    pair: Explanation | None = None
-    """two concepts, or a concept and the member of the set that is nearest to it"""
-    nearest_in: Side | None = None
-    """the set that `pair.b` is from, if there is one"""
-    spreads: tuple[tuple[Side, Side, Spread], ...] = ()
-    """of two sets (from, to, the similarities of each concept to its best match), both ways"""
+    added: tuple[int, ...]  # concepts that the corpus did not have
+    pair: Explanation | None = None  # of two concepts, or of one and its nearest in a set
+    nearest_in: Side | None = None  # the set that `pair.b` is from, if there is one
+    spreads: tuple[tuple[Side, Side, Spread], ...] = ()  # (from, to, the best matches)
 
 
 def compare_sides(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -24,10 +23,9 @@ Source = str | Path | Sequence[str]
 def read_wnids(source: Source) -> tuple[str, ...]:
     """The wnids of a list, sorted, each once.
 
-    `source` is the name of a bundled list (in1k, in21k, official, excluded), a file with one
-    wnid a line, a folder with an entry `<wnid>/` or `<wnid>.tar` for each concept, or the wnids
-    themselves. In a file we skip a header, lines that begin with #, and all that follows a comma
-    or a space. Raises CogError for a list that does not exist or has no wnid.
+    `source` is the name of a bundled list (in1k, in21k, official, excluded), a file for
+    `read_names`, a folder with an entry `<wnid>/` or `<wnid>.tar` for each concept, or the wnids
+    themselves. Raises CogError for a list that does not exist, is empty, or has anything but wnids.
 
     >>> read_wnids(["n02084071", "n01503061", "n02084071"])
     ('n01503061', 'n02084071')
@@ -37,7 +35,7 @@ def read_wnids(source: Source) -> tuple[str, ...]:
     if not isinstance(source, str | Path):
         return _distinct(source, list_name(source))
     if str(source) in BUNDLED:
-        return _distinct(_column(DATA / BUNDLED[str(source)]), str(source))
+        return _distinct(read_names(DATA / BUNDLED[str(source)]), str(source))
     path = Path(source)
     if path.is_dir():
         entries = [entry for entry in path.iterdir() if entry.suffix == ".tar" or entry.is_dir()]
@@ -49,7 +47,7 @@ def read_wnids(source: Source) -> tuple[str, ...]:
             f"no list of concepts at {str(source)!r}",
             f"give a file with one wnid a line, or the name of a bundled list ({hint})",
         )
-    return _distinct(_column(path), str(path))
+    return _distinct(read_names(path), str(path))
 
 
 def list_name(source: Source) -> str:
@@ -86,18 +84,25 @@ def _counts(rows: csv.DictReader[str]) -> dict[str, int]:
     return counts
 
 
-def _column(path: Path) -> list[str]:
-    """The first field of every line, without the header, empty lines and comments."""
+def read_names(path: Path) -> list[str]:
+    """The names in a file, one a line; of a CSV with a header the column wnid, else the first.
+
+    Skips empty lines and those that begin with #, and what follows a wnid in its field.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        kept = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+        rows = list(csv.reader(kept, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CogError(
             f"cannot read the list of concepts {str(path)!r}: {error}",
-            "give a text file with one wnid a line",
+            "give a text file with one concept a line, as in n02084071",
         ) from error
-    fields = (re.split(r"[,\s]", line.strip(), maxsplit=1)[0] for line in lines)
-    named = [field for field in fields if field and not field.startswith("#")]
-    return named[1:] if named[:1] == ["wnid"] else named
+    column, headings = 0, [field.split()[:1] for field in rows[0]] if rows else []
+    if ["wnid"] in headings:
+        column, rows = headings.index(["wnid"]), rows[1:]
+    names = [row[column].strip() for row in rows if len(row) > column]
+    return [name.split()[0] if WNID.match(name.lower()) else name for name in names]
 
 
 def _distinct(wnids: Iterable[str], where: str) -> tuple[str, ...]:

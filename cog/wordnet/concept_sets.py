@@ -5,15 +5,13 @@ In: a text (a concept, a file of concepts, a bundled list). Out: a `Side` of a c
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cog.errors import CogError
-from cog.recipe import WNID
-from cog.wordnet.concept_lists import BUNDLED, read_wnids
+from cog.wordnet.concept_lists import BUNDLED, read_names, read_wnids
 from cog.wordnet.names import find_concept, senses_of
 from cog.wordnet.taxonomy import Taxonomy
 
@@ -22,26 +20,22 @@ from cog.wordnet.taxonomy import Taxonomy
 class Side:
     """One side of a comparison."""
 
-    text: str
-    """what the user wrote"""
-    concepts: tuple[int, ...]
-    """indices in the taxonomy, each once"""
+    text: str  # what the user wrote
+    concepts: tuple[int, ...]  # indices in the taxonomy, each once
     is_set: bool
-    notes: tuple[str, ...]
-    """what the user did not say, such as which sense of a word we took"""
+    notes: tuple[str, ...]  # what the user did not say, such as which sense of a word we took
 
 
 def read_side(taxonomy: Taxonomy, text: str) -> Side:
     """A bundled list (in1k, in21k, official, excluded), a file of concepts, or one concept.
 
-    A file holds a concept a line: a wnid, a synset name or a word. Of a CSV with a header we take
-    the column `wnid`, of any other the first. Raises `CogError` for an unknown name, for an empty
-    file, and for a text that looks like a file where there is none.
+    A file (read by `read_names`) holds a concept a line: a wnid, a synset name or a word. Raises
+    `CogError` for an unknown name, for an empty file, and for the name of a file that is not there.
     """
     if text in BUNDLED:
         return set_of(taxonomy, text, read_wnids(text))
     if Path(text).is_file():
-        side = set_of(taxonomy, text, _read_file(Path(text)))
+        side = set_of(taxonomy, text, read_names(Path(text)))
         if senses_of(taxonomy, text):
             note = f"{text}: took the file of this name; for the word, give its wnid"
             return replace(side, notes=(note, *side.notes))
@@ -65,8 +59,10 @@ def read_side(taxonomy: Taxonomy, text: str) -> Side:
 def set_of(taxonomy: Taxonomy, text: str, names: Sequence[str]) -> Side:
     """The set of the concepts `names`; `text` is what messages call it.
 
-    Raises `CogError` that counts the unknown names.
+    Raises `CogError` that counts the unknown names, and where there is no name.
     """
+    if not names:
+        raise CogError(f"no concept in {text!r}", "give one concept a line, as in n02084071")
     found = {name: senses_of(taxonomy, name) for name in names}
     unknown = [name for name in names if not found[name]]
     if unknown:
@@ -90,22 +86,3 @@ def _some(names: Sequence[str], most: int) -> str:
 
 def _looks_like_a_file(text: str) -> bool:
     return "/" in text or bool(re.search(r"\.[a-z]{2,5}$", text.strip().lower()))
-
-
-def _read_file(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CogError(
-            f"cannot read {str(path)!r} as a list of concepts: {error}",
-            "give a text file with one wnid, synset name or word a line",
-        ) from error
-    rows = list(csv.reader(line for line in lines if line.strip() and not line.startswith("#")))
-    column = 0
-    if rows and "wnid" in rows[0]:
-        column = rows[0].index("wnid")
-        rows = rows[1:]
-    names = [row[column].strip() for row in rows if len(row) > column]
-    if not names:
-        raise CogError(f"no concept in {str(path)!r}", "give one concept a line, as in n02084071")
-    return [name.split()[0] if WNID.match(name.lower()) else name for name in names]

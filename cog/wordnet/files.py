@@ -24,12 +24,9 @@ TABLE = Path(__file__).parent / "data" / "wordnet_nouns.npz"
 class Lemmas:
     """The words of a hierarchy, sorted, each with its senses in WordNet's order."""
 
-    words: tuple[str, ...]
-    """[w], sorted, in lower case, with _ for a space"""
-    starts: NDArray[np.int32]
-    """[w + 1]: the senses of words[i] are nodes[starts[i] : starts[i + 1]]"""
-    nodes: NDArray[np.int32]
-    """the synset of each sense"""
+    words: tuple[str, ...]  # [w], sorted, in lower case, with _ for a space
+    starts: NDArray[np.int32]  # [w + 1]: word i has nodes[starts[i] : starts[i + 1]]
+    nodes: NDArray[np.int32]  # the synset of each sense
 
     def senses(self, word: str) -> tuple[int, ...]:
         """The synsets of a word; none if the word is unknown."""
@@ -52,16 +49,11 @@ class Lemmas:
 class Nouns:
     """What a source holds: n synsets sorted by offset, their names, e edges, and their words."""
 
-    offsets: NDArray[np.int32]
-    """[n], ascending: the number in the wnid"""
-    names: tuple[str, ...]
-    """[n], as NLTK names them: dog.n.01"""
-    parent_starts: NDArray[np.int32]
-    """[n + 1]"""
-    parents: NDArray[np.int32]
-    """[e]: the parents of i are parents[parent_starts[i] : parent_starts[i + 1]], ascending"""
-    read_lemmas: Callable[[], Lemmas]
-    """reads the words, at the first look-up of one"""
+    offsets: NDArray[np.int32]  # [n], ascending: the number in the wnid
+    names: tuple[str, ...]  # [n], as NLTK names them: dog.n.01
+    parent_starts: NDArray[np.int32]  # [n + 1]
+    parents: NDArray[np.int32]  # [e]: i has parents[parent_starts[i] : parent_starts[i + 1]]
+    read_lemmas: Callable[[], Lemmas]  # reads the words, at the first look-up of one
 
 
 def wnids_of(offsets: NDArray[np.int32]) -> tuple[str, ...]:

@@ -99,14 +99,13 @@ def _read_counts(taxonomy: Taxonomy, path: Path) -> NDArray[np.float64]:
 
     As NLTK reads it: the total is the sum over the lines marked ROOT; a count of 0 means unknown.
     """
-    index_of = {int(wnid[1:]): i for i, wnid in enumerate(taxonomy.wnids)}
     counts, total = np.zeros(len(taxonomy)), 0.0
     try:
         lines = path.read_text(encoding="utf-8").splitlines()[1:]
         for fields in (line.split() for line in lines if line.strip()):
             if not fields[0].endswith("n"):  # verbs
                 continue
-            counts[index_of[int(fields[0][:-1])]] = float(fields[1])
+            counts[taxonomy.index_of[f"n{int(fields[0][:-1]):08d}"]] = float(fields[1])
             total += float(fields[1]) if fields[2:] == ["ROOT"] else 0.0
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise CogError(

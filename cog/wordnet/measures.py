@@ -54,16 +54,11 @@ SYMBOLS = {  # every term, as a written formula shows it
 class Measure:
     """A formula, the terms that it takes, and how people read it."""
 
-    formula: Callable[..., Floats]
-    """called with the terms of its kind as keywords"""
-    kind: str
-    """information, path or depth"""
-    title: str
-    """its name in a text: Lin, Wu–Palmer"""
-    written: str
-    """the formula with the names of its terms in braces"""
-    note: Callable[..., str] = lambda **terms: ""
-    """called with one pair's terms as numbers: why the value is not the formula's, or nothing"""
+    formula: Callable[..., Floats]  # called with the terms of its kind as keywords
+    kind: str  # information, path or depth
+    title: str  # its name in a text: Lin, Wu–Palmer
+    written: str  # the formula with the names of its terms in braces
+    note: Callable[..., str] = lambda **terms: ""  # why one value is not the formula's
 
     @property
     def informative(self) -> bool:

@@ -25,22 +25,15 @@ Distances = dict[int, dict[int, int]]  # as Taxonomy.distances_up gives them
 class Explanation:
     """The similarity of one pair, with everything that it comes from."""
 
-    a: int
-    """index in the taxonomy, like b and subsumer"""
+    a: int  # index in the taxonomy, like b and subsumer
     b: int
-    subsumer: int
-    """−1 where nothing is above both"""
-    rule: str
-    """how the subsumer was chosen, a key of RULES"""
+    subsumer: int  # −1 where nothing is above both
+    rule: str  # how the subsumer was chosen, a key of RULES
     value: float
-    terms: dict[str, float]
-    """name → number, as the formula takes them"""
-    formula: str
-    """in symbols: 2·IC(s) / (IC(a) + IC(b))"""
-    numbers: str
-    """the same with the numbers put in"""
-    note: str
-    """why the value is not what the formula gives, where that divides by zero; else empty"""
+    terms: dict[str, float]  # name → number, as the formula takes them
+    formula: str  # in symbols: 2·IC(s) / (IC(a) + IC(b))
+    numbers: str  # the same with the numbers put in
+    note: str  # why the value is not what the formula gives, where that divides by zero; else empty
 
 
 def explain_pair(

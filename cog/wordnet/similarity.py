@@ -51,12 +51,9 @@ _SEEN_AT_ONCE, _CONCEPTS_AT_ONCE = 1024, 512  # a matrix of float64 this large s
 class Nearest:
     """The best of the seen synsets for each of k concepts."""
 
-    value: Floats
-    """[k], the similarity"""
-    seen: Ints
-    """[k], index in the taxonomy"""
-    subsumer: Ints
-    """[k], index in the taxonomy; −1 where nothing is above both"""
+    value: Floats  # [k], the similarity
+    seen: Ints  # [k], index in the taxonomy
+    subsumer: Ints  # [k], index in the taxonomy; −1 where nothing is above both
 
 
 def similarity(

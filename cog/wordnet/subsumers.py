@@ -55,16 +55,11 @@ def prefer_first(taxonomy: Taxonomy, a: Ints | int, s: Ints, is_above: NDArray[n
 class CommonRows:
     """What concepts have in common with the columns: which row each has; c columns, r rows."""
 
-    columns: Ints
-    """[c], the seen synsets and everything above them, sorted"""
-    row: Ints
-    """[n], the row of each synset; −1 for those that no concept needs"""
-    lift: Ints
-    """[n], edges from a synset up to the owner of its row"""
-    owners: Ints
-    """[r], the synset whose own row it is; parents first"""
-    under: dict[int, tuple[list[int], list[int]]]
-    """synset → the columns under it, and the edges of the shortest path up from each"""
+    columns: Ints  # [c], the seen synsets and everything above them, sorted
+    row: Ints  # [n], the row of each synset; −1 for those that no concept needs
+    lift: Ints  # [n], edges from a synset up to the owner of its row
+    owners: Ints  # [r], the synset whose own row it is; parents first
+    under: dict[int, tuple[list[int], list[int]]]  # synset → columns under it, edges up
 
 
 def common_rows(taxonomy: Taxonomy, concepts: Ints, seen: Ints) -> CommonRows:

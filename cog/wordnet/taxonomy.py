@@ -27,20 +27,13 @@ Ints = NDArray[np.int32]
 class Taxonomy:
     """A hierarchy of n synsets; parents in compressed rows; acyclic."""
 
-    wnids: tuple[str, ...]
-    """[n], sorted"""
-    names: tuple[str, ...]
-    """[n], as NLTK names them: dog.n.01"""
-    parent_starts: Ints = field(repr=False)
-    """[n + 1]"""
-    parents: Ints = field(repr=False)
-    """[e]: the parents of i are parents[parent_starts[i] : parent_starts[i + 1]]"""
-    depth: NDArray[np.int16] = field(repr=False)
-    """[n]: edges on the longest path to a root, NLTK's `max_depth`"""
-    min_depth: NDArray[np.int16] = field(repr=False)
-    """[n]: edges on the shortest path to a root, NLTK's `min_depth`"""
-    nouns: Nouns = field(repr=False)
-    """the source, which has the words"""
+    wnids: tuple[str, ...]  # [n], sorted
+    names: tuple[str, ...]  # [n], as NLTK names them: dog.n.01
+    parent_starts: Ints = field(repr=False)  # [n + 1]
+    parents: Ints = field(repr=False)  # [e]; i has [parent_starts[i] : parent_starts[i + 1]]
+    depth: NDArray[np.int16] = field(repr=False)  # [n], the longest path to a root
+    min_depth: NDArray[np.int16] = field(repr=False)  # [n], the shortest
+    nouns: Nouns = field(repr=False)  # the source, which has the words
 
     def __len__(self) -> int:
         """The number of synsets."""
@@ -51,18 +44,22 @@ class Taxonomy:
         """The words; read at the first use."""
         return self.nouns.read_lemmas()
 
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """wnid → its index."""
+        return {wnid: i for i, wnid in enumerate(self.wnids)}
+
     def __contains__(self, wnid: object) -> bool:
         """Whether there is a synset of this wnid."""
-        at = bisect_left(self.wnids, str(wnid))
-        return self.wnids[at : at + 1] == (wnid,)
+        return wnid in self.index_of
 
     def index(self, wnid: str) -> int:
         """The index of a wnid; raises `CogError` with the nearest ones if there is none."""
-        at = bisect_left(self.wnids, wnid)
         if wnid not in self:
+            at = bisect_left(self.wnids, wnid)
             error = unknown_name("wnid", wnid, self.wnids[max(0, at - 20) : at + 20])
             raise CogError(f"{error.what}: not a noun synset of WordNet", error.hint)
-        return at
+        return self.index_of[wnid]
 
     def indices(self, wnids: Iterable[str], where: str = "the list given") -> Ints:
         """The indices of many wnids, in their order.
@@ -78,7 +75,7 @@ class Taxonomy:
                 f" WordNet: {listed}",
                 "remove them, or name the WordNet that has them with --wordnet",
             )
-        return np.array([bisect_left(self.wnids, wnid) for wnid in wnids], np.int32)
+        return np.array([self.index_of[wnid] for wnid in wnids], np.int32)
 
     def parents_of(self, i: int) -> Ints:
         """The hypernyms and instance hypernyms of synset i."""

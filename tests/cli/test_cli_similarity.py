@@ -36,7 +36,7 @@ def test_two_words_take_their_first_senses_and_say_so() -> None:
     assert "dog: took its first sense, dog.n.01 (n02084071); others: frump.n.01" in result.stderr
 
 
-def test_a_wnid_and_a_synset_name_say_nothing_on_stderr() -> None:
+def test_a_wnid_and_a_synset_name_print_nothing_on_stderr() -> None:
     assert run("n02084071", "cat.n.01").stderr == ""
 
 
@@ -151,13 +151,13 @@ def test_a_set_with_itself_has_no_mean_of_infinities() -> None:
 
 
 @pytest.mark.parametrize(("measure", "b"), [("jcn", "dog.n.01"), ("lin", "entity.n.01")])
-def test_a_value_that_is_not_the_formula_says_why(measure: str, b: str) -> None:
+def test_a_value_that_is_not_the_formula_has_a_note(measure: str, b: str) -> None:
     first = run("entity.n.01", b, "--measure", measure).stdout.splitlines()[0]
     assert first.startswith(f"{measure}(entity.n.01, {b}) = 0  (0")
     assert "say" in first
 
 
-def test_a_file_of_the_name_of_a_word_is_told(
+def test_a_file_with_the_name_of_a_word_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -169,7 +169,7 @@ def test_a_file_of_the_name_of_a_word_is_told(
 
 
 @pytest.mark.parametrize("text", ["mine.txt", "no/such/file", "levels.csv"])
-def test_a_file_that_is_not_there_is_told_from_a_word(text: str) -> None:
+def test_a_missing_file_is_not_taken_for_a_word(text: str) -> None:
     with pytest.raises(CogError, match="does not exist"):
         run(text, "cat.n.01")
 
@@ -181,7 +181,7 @@ def test_unknown_concepts_of_a_file_are_counted_with_its_name(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("words", [("--measure", "lim"), ("--subsumer", "deep"), ("--ic", "im")])
-def test_nothing_is_said_before_an_unknown_name(words: tuple[str, str]) -> None:
+def test_an_unknown_name_is_refused_before_any_output(words: tuple[str, str]) -> None:
     result = CliRunner().invoke(similarity, ["dog", "cat", *words])
     assert isinstance(result.exception, CogError)
     assert result.output == ""

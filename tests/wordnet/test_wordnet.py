@@ -139,7 +139,7 @@ def test_a_wnid_may_be_padded_and_in_capitals(wordnet: Taxonomy) -> None:
 
 
 @pytest.mark.parametrize("text", ["n0208407", "n020840711", "n02084072"])
-def test_a_mistyped_wnid_is_told_from_a_word(wordnet: Taxonomy, text: str) -> None:
+def test_a_mistyped_wnid_is_not_taken_for_a_word(wordnet: Taxonomy, text: str) -> None:
     with pytest.raises(CogError, match="not a noun synset of WordNet"):
         find_concept(wordnet, text)
 
