@@ -1,4 +1,4 @@
-"""A folder and a URL answer alike, and what is written is whole or absent."""
+"""Folders and URLs: both are read and written alike, and files are whole or absent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def root(request, tmp_path) -> StoragePath:
     return storage_path(f"memory://{uuid.uuid4().hex}/runs/")
 
 
-def test_what_is_written_is_read(root):
+def test_a_file_is_read_as_it_was_written(root):
     file = root / "dino" / "run.json"
     assert not file.exists()
     write_text(file, "één")
@@ -58,7 +58,7 @@ def test_folders_are_listed_and_searched(root):
     assert files_below(root / "nowhere") == {}
 
 
-def test_unlink(root):
+def test_a_file_is_removed(root):
     write_bytes(root / "a", b"")
     (root / "a").unlink()
     assert not (root / "a").exists()
@@ -69,7 +69,7 @@ def test_unlink(root):
         (root / "a").read_text()
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     file = tmp_path / "a"
     write_text(file, "old")
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
@@ -117,10 +117,10 @@ def test_a_partial_folder_is_renamed_when_it_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["nosuch://bucket/a", "s3://bucket/a"])
-def test_what_is_not_installed_is_said(text, monkeypatch):
+def test_a_missing_package_is_named(text, monkeypatch):
     pytest.importorskip("fsspec")
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    for kind in ("s3", "nosuch"):  # what another test has used is kept there
+    for kind in ("s3", "nosuch"):  # another test may have registered it
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, kind, raising=False)
     with pytest.raises(CogError, match="cannot be reached") as error:
         storage_path(text).exists()

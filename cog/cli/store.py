@@ -1,4 +1,4 @@
-"""`cog store`: what is in feature stores, whether it is right, and their removal."""
+"""`cog store`: show, verify and remove feature stores."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 
 @click.group()
 def store() -> None:
-    """Features on disk or at a URL: show, verify, remove.
+    """Show, verify and remove the features of models.
 
-    PATH is a store (runs/NAME/features/NAME.zarr), a run's folder, or the folder of runs; s3://… is
-    a path too.
+    PATH is a store (runs/NAME/features/NAME.zarr), the folder of one model (runs/NAME), or the
+    folder of all (runs); a URL such as s3://bucket/runs will do.
 
     \b
     Example: cog store verify runs/
@@ -33,7 +33,7 @@ def store() -> None:
 def show(paths: tuple[str, ...]) -> None:
     """Show what stores hold: rows, chunks that are done, unreadable images, fingerprint.
 
-    One store is shown whole, several in a line each.
+    Of one store everything is shown, of several a line each.
 
     \b
     Example: cog store show runs/dino_resnet50
@@ -62,13 +62,13 @@ def show(paths: tuple[str, ...]) -> None:
 
 @store.command()
 @_PATHS
-@click.option("--repair", is_flag=True, help="Remove bad chunks: extraction makes them again.")
+@click.option("--repair", is_flag=True, help="Remove bad chunks: `cog extract` makes them again.")
 @click.pass_context
 def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None:
-    """Read stores again, whole: checksums, marks, labels, and the fingerprint against run.json.
+    """Read whole stores: checksums, marks, labels, and the fingerprint against run.json.
 
-    Needs no images. Exit status 1 if something is wrong that --repair did not put right. A chunk
-    that is missing is not wrong: `cog extract` or `cog evaluate` goes on with it.
+    Needs no images. Exit status 1 if something is wrong that --repair did not mend. A missing chunk
+    is not wrong: `cog extract` and `cog evaluate` make it.
 
     \b
     Example: cog store verify --repair runs/
@@ -85,14 +85,14 @@ def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None
         mended = repair and bool(verdict.bad)
         if mended:
             remove_bad_chunks(verdict)
-        for line in _told(verdict, mended):
+        for line in _lines(verdict, mended):
             click.echo(line)
         wrong += bool(verdict.faults) or (bool(verdict.bad) and not mended)
     context.exit(1 if wrong else 0)
 
 
 def _chunk_count(path: StoragePath) -> int:
-    """The chunks of a store, 0 where it cannot be opened: `verify` then says why."""
+    """How many chunks a store has; 0 if it cannot be opened, which `verify` reports."""
     from cog.features.store.store import FeatureStore
 
     try:
@@ -101,7 +101,7 @@ def _chunk_count(path: StoragePath) -> int:
         return 0
 
 
-def _told(verdict: Verdict, mended: bool) -> list[str]:
+def _lines(verdict: Verdict, mended: bool) -> list[str]:
     """The lines of a verdict: what is wrong, and what to type."""
     done = verdict.n_chunks - verdict.missing
     count = f"{done} of {verdict.n_chunks} chunks"
@@ -116,17 +116,17 @@ def _told(verdict: Verdict, mended: bool) -> list[str]:
         lines.append(f"  to remove the bad chunks: cog store verify --repair {verdict.path}")
     if verdict.faults:
         lines.append(
-            "  chunks made again do not mend that: put a store that was moved back beside its own "
-            f"run.json, or remove it: cog store rm {verdict.path}"
+            "  new chunks do not mend that: if the store was moved, put it back beside its own "
+            f"run.json; or remove it: cog store rm {verdict.path}"
         )
     return lines
 
 
 @store.command()
 @_PATHS
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Remove without a question.")
 def rm(paths: tuple[str, ...], yes: bool) -> None:
-    """Remove stores; of a run's folder, all its features. Results and run.json stay.
+    """Remove stores, or all features of a model. Results and run.json stay.
 
     \b
     Example: cog store rm --yes runs/dino_resnet50

@@ -1,4 +1,7 @@
-"""Images decoded ahead of their use, once for every preprocessing that wants them."""
+"""Batches of images, decoded ahead of their use, once for all preprocessings.
+
+In: an image list, slices of its rows, preprocessings. Out: a batch for each slice.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from cog.images.preprocess import Preprocess
 class Batch:
     """Decoded images: uint8 [b, 3, h, w] for every preprocessing, black where unreadable.
 
-    Preprocessings that differ in mean and std alone have the same tensor: leave it as it is.
+    Preprocessings that differ only in mean and std share a tensor: do not change it.
     """
 
     rows: slice
@@ -39,10 +42,10 @@ def decoded(
 ) -> Iterator[Batch]:
     """Read and decode the images of `slices` ahead of their use, on a pool of threads.
 
-    The decoder lets go of the interpreter's lock, so threads do. At most three batches are held.
+    The decoder releases the interpreter's lock, so threads do. Holds at most three batches.
 
     Raises:
-        CogError: as `check_decoder` does.
+        CogError: the decoder is unknown or not installed.
     """
     check_decoder(decoder)
     wanted = set(preprocesses)
@@ -86,10 +89,10 @@ def _collect(
         rows.start + index: found for index, found in enumerate(loaded) if isinstance(found, str)
     }
     stacked = {}
-    for place, geometry in enumerate(geometries):
+    for index, geometry in enumerate(geometries):
         black = torch.zeros(geometry.shape, dtype=torch.uint8)
         stacked[geometry] = torch.stack(
-            [black if isinstance(found, str) else found[place] for found in loaded]
+            [black if isinstance(found, str) else found[index] for found in loaded]
         )
     pixels = {preprocess: stacked[preprocess.geometry] for preprocess in wanted}
     readable = np.array([not isinstance(found, str) for found in loaded])
@@ -97,6 +100,6 @@ def _collect(
 
 
 def cut(rows: slice, size: int) -> Iterator[slice]:
-    """A slice in pieces of `size` rows from its own start: a chunk's batches never vary."""
+    """A slice in pieces of `size` rows from its own start, so that a chunk's batches never vary."""
     for start in range(rows.start, rows.stop, size):
         yield slice(start, min(start + size, rows.stop))

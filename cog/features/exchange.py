@@ -1,4 +1,6 @@
-"""Other people's features: the official X_Y.pth, .npz, and our own stores; read, and written back.
+"""Features of other code: the official X_Y.pth, and .npz.
+
+In: such a file, or one of our stores. Out: a FeatureSet, or the official file.
 
 - The official layout is what `torch.save` makes of {"X": float32[m, d], "Y": int64[m], "name":
   text} (the public code's extract_features.py and feature_ops.py).
@@ -20,12 +22,12 @@ from cog.errors import CogError
 from cog.features.store.store import FeatureStore
 from cog.storage import StoragePath, Url, partial_file
 
-HINT = "give a store of cog, a .pth with X and Y, or a .npz with X and Y"
+HINT = "give a feature store, a .pth with X and Y, or an .npz with X and Y"
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of m images and what they show."""
+    """Features of m images and their labels."""
 
     x: NDArray[Any]
     """float16 or float32 [m, d]"""
@@ -38,7 +40,7 @@ def read_features(path: StoragePath) -> FeatureSet:
     """The features of a store (its readable images), an X_Y.pth or an .npz.
 
     Raises:
-        CogError: nothing there, another layout, or a file that would run code.
+        CogError: there is no such file, it has another layout, or it would run code.
     """
     if isinstance(path, Url) or path.is_dir():
         x, y = FeatureStore.open(path).read()
@@ -48,7 +50,7 @@ def read_features(path: StoragePath) -> FeatureSet:
     content = _read_npz(path) if path.suffix == ".npz" else _read_pth(path)
     missing = [key for key in ("X", "Y") if key not in content]
     if missing:
-        raise CogError(f"{path} holds no {' and no '.join(missing)}, only {list(content)}", HINT)
+        raise CogError(f"expected X and Y in {path}, found {list(content)}", HINT)
     return _checked(path, content["X"], content["Y"], str(content.get("name", path.stem)))
 
 
@@ -83,7 +85,7 @@ def _read_pth(path: Path) -> Mapping[str, Any]:
     except CogError as error:
         raise CogError(f"{path} cannot be read: {error.what}", HINT) from error
     if not isinstance(content, Mapping):
-        raise CogError(f"{path} holds a {type(content).__name__}, not X and Y", HINT)
+        raise CogError(f"expected X and Y in {path}, found a {type(content).__name__}", HINT)
     return {
         key: value.numpy() if isinstance(value, torch.Tensor) else value
         for key, value in content.items()
@@ -102,7 +104,9 @@ def _checked(path: Path, x: Any, y: Any, name: str) -> FeatureSet:
             f"{path}: expected X as float [{len(y)}, d], found {x.dtype} {list(x.shape)}", HINT
         )
     if len(y) and y.min() < 0:
-        raise CogError(f"{path}: a label of {y.min()} in Y", "number the classes from 0")
+        raise CogError(
+            f"{path}: expected labels from 0 up in Y, found {y.min()}", "number the classes from 0"
+        )
     if x.dtype not in (np.float16, np.float32):
         x = x.astype(np.float32)
     return FeatureSet(x, y.astype(np.int64), name)

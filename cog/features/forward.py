@@ -1,8 +1,10 @@
-"""The forward pass: a device, a precision, and images to features on them."""
+"""The forward pass: images to features, on a device, in a precision.
+
+In: decoded images, a model. Out: features float32 [b, d].
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
 from cog.models.model import Model
+from cog.progress import Notify
 
 PRECISIONS: dict[str, torch.dtype | None] = {
     "fp32": None,
@@ -22,14 +25,14 @@ _NO_MEMORY = ("out of memory", "can't allocate", "not enough memory", "alloc_fai
 
 
 class OutOfMemory(CogError):
-    """A batch that the memory of its device does not hold."""
+    """A batch does not fit in the memory of its device."""
 
 
 def pick_device(name: str) -> torch.device:
     """The device for `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; the first of several with commas.
 
     Raises:
-        CogError: no such device here.
+        CogError: this machine has no such device.
     """
     name = name.partition(",")[0].strip()
     if name == "auto":
@@ -53,7 +56,7 @@ def pick_devices(names: str) -> tuple[torch.device, ...]:
     """The devices that make features: all GPUs for `auto`, or those of `cuda:0,cuda:1`.
 
     Raises:
-        CogError: one of them is not here.
+        CogError: this machine lacks one of them.
     """
     if names == "auto" and torch.cuda.device_count() > 1:
         names = ",".join(f"cuda:{number}" for number in range(torch.cuda.device_count()))
@@ -61,10 +64,10 @@ def pick_devices(names: str) -> tuple[torch.device, ...]:
 
 
 def exact_products(precision: str) -> AbstractContextManager[None]:
-    """Within it no operation of fp32 is rounded to TF32: mixed precision comes only on request.
+    """A context in which no operation of fp32 is rounded to TF32.
 
-    The switch is the whole process's. Threads that enter and leave it at different moments would
-    switch it under each other: whoever starts them enters it first, and then they change nothing.
+    The switch belongs to the whole process, and threads that enter and leave at different moments
+    would switch it for each other. So enter it before threads start: then they change nothing.
     """
     mixed = PRECISIONS[precision] is not None
     exact: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=mixed)
@@ -77,7 +80,7 @@ def embed(model: Model, pixels: torch.Tensor, precision: str = "fp32") -> NDArra
     In fp32 no operation is rounded to TF32.
 
     Raises:
-        OutOfMemory: the device's memory does not hold the batch.
+        OutOfMemory: the batch does not fit in the device's memory.
         CogError: the network fails in another way.
     """
     device, mixed = model.device, PRECISIONS[precision]
@@ -90,12 +93,12 @@ def embed(model: Model, pixels: torch.Tensor, precision: str = "fp32") -> NDArra
         return features.float().cpu().numpy()
     except CogError:
         raise
-    except Exception as error:  # whatever a stranger's network raises
+    except Exception as error:  # a network may raise anything
         raise _failure(model, len(pixels), error) from error
 
 
 def _failure(model: Model, rows: int, error: Exception) -> CogError:
-    """What to tell of a network that raised `error` on a batch of `rows`."""
+    """The error for a network that raised `error` on a batch of `rows`."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(
         said in text.lower() for said in _NO_MEMORY
@@ -112,18 +115,17 @@ def _failure(model: Model, rows: int, error: Exception) -> CogError:
 
 @dataclass(eq=False)
 class Forward:
-    """Batches to features under one model on its device, in smaller parts once memory is short.
+    """Batches to features under one model on its device, in smaller parts where memory is short.
 
-    A batch that does not fit is halved until it does, and later ones are cut alike: the features
-    stay in order and equal to a tolerance (1e-5 of their size in fp32), but another size of batch
-    may move their last bits: only whole batches promise the same bytes again.
-
-    `note` is told, once.
+    A batch that does not fit is halved until it does, and later ones are cut to that size. The
+    features stay in order and equal to a tolerance (1e-5 of their size in fp32), but another batch
+    size may change their last bits: only whole batches give the same bytes again. `notify` gets a
+    line the first time.
     """
 
     model: Model
     precision: str = "fp32"
-    notify: Callable[[str], None] = lambda _: None
+    notify: Notify = lambda _: None
     fits: int | None = None  # images, once a batch did not fit
 
     def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
@@ -144,20 +146,19 @@ class Forward:
         return done[0] if len(done) == 1 else np.concatenate(done)
 
     def _try(self, pixels: torch.Tensor) -> NDArray[np.float32] | None:
-        """The features, or None when they did not fit, and `fits` is now less."""
+        """The features, or None if the images did not fit; then `fits` is smaller."""
         try:
             return embed(self.model, pixels, self.precision)
         except OutOfMemory:
             if len(pixels) == 1:
                 raise
-        # after the except: the error held on to what the network had computed
+        # after the except block: the error held the tensors that the network had computed
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         if self.fits is None:
             self.notify(
-                f"{self.model.name} runs out of memory on a batch of {len(pixels)}: it goes on "
-                "with smaller ones (the last bits of its features may differ; --batch-size says "
-                "how many images)"
+                f"{self.model.name} runs out of memory on a batch of {len(pixels)}: smaller ones "
+                "follow (the last bits of its features may differ; --batch-size sets the size)"
             )
         self.fits = len(pixels) // 2
         return None

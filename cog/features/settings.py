@@ -1,4 +1,4 @@
-"""How features are made and kept."""
+"""The settings of features: how they are made and kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXECUTORS = ("here", "ray")
 
 @dataclass(frozen=True)
 class Extraction:
-    """How features are made and kept; what changes the numbers is in their fingerprint."""
+    """How features are made and kept; the fingerprint of a store has what changes its numbers."""
 
     device: str = "auto"  # auto | cpu | cuda[:n] | mps, or several with commas
     precision: str = "fp32"  # fp32 | bf16 | fp16: of the network's arithmetic
@@ -25,7 +25,7 @@ class Extraction:
     executor: str = "here"  # here | ray: where the work runs
 
     def __post_init__(self) -> None:
-        """Refuse settings that mean nothing."""
+        """Refuse unknown names and numbers below 1."""
         if self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS)
         if self.dtype not in ("float16", "float32"):
@@ -37,10 +37,11 @@ class Extraction:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise CogError(
-                    f"{name} is {value}", f"give --{name.replace('_', '-')} a number from 1 up"
+                    f"expected {name} from 1 up, found {value}",
+                    f"give --{name.replace('_', '-')} a number from 1 up",
                 )
 
 
 def batch_size(kind: str, settings: Extraction) -> int:
-    """Images a forward pass on such a device: cpu, cuda or mps."""
+    """Images in a forward pass on a kind of device: cpu, cuda or mps."""
     return settings.batch_size or (64 if kind == "cpu" else 256)

@@ -1,4 +1,4 @@
-"""`cog store`: what it shows, what it finds wrong, what it removes."""
+"""`cog store`: what it shows, which faults it finds, what it removes."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _made_from(path: StoragePath, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_wrong_with_a_store_as_a_whole_is_not_repaired(runs, fault):
+def test_a_fault_of_the_whole_store_is_not_repaired(runs, fault):
     path = path_of(runs, "swav")
     damage, message = FAULTS[fault]
     damage(path)
@@ -231,9 +231,9 @@ def test_rm_finishes_a_removal_that_was_killed(runs, monkeypatch):
 def test_repair_and_summary_as_functions(runs):
     path = path_of(runs, "swav")
     flip(path / "features/c/0/0")
-    told: list[int] = []
-    verdict = verify(path, told.append)
-    assert told == [1, 1, 1]
+    steps: list[int] = []
+    verdict = verify(path, steps.append)
+    assert steps == [1, 1, 1]
     assert list(verdict.bad) == [0]
     repair(verdict)
     assert summarise(path).done == 2

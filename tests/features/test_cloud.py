@@ -1,4 +1,4 @@
-"""Stores in object storage: an S3 server of moto's, started here, and read as a user's would be."""
+"""Stores in object storage: an S3 server by moto, started here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ s3fs = pytest.importorskip("s3fs", reason="pip install 'imagenet-cog[cloud]'")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The address of an S3 server that forgets."""
+    """The address of an S3 server in memory."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     started = moto_server.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     started.start()
@@ -75,7 +75,7 @@ def test_a_store_has_the_bytes_of_one_on_disk(bucket, tmp_path):
     assert remote.unreadable() == local.unreadable()
 
 
-def test_missing_chunks_are_one_request(bucket, requests):
+def test_listing_missing_chunks_is_one_request(bucket, requests):
     store = make(bucket / "a.zarr", 40)
     fill(store, np.ones((40, 3), np.float32), worker="0/2")
     requests.clear()
@@ -83,7 +83,7 @@ def test_missing_chunks_are_one_request(bucket, requests):
     assert requests == ["list_objects_v2"]
 
 
-def test_a_chunk_is_few_requests(bucket, requests):
+def test_writing_a_chunk_is_few_requests(bucket, requests):
     """The metadata of three nodes is read; no more objects are written than the chunk needs."""
     store = make(bucket / "a.zarr", 8)
     requests.clear()
@@ -113,7 +113,7 @@ def test_a_racing_worker_takes_the_chunks_of_the_first(bucket):
     assert len(FeatureStore.open(path).read()[1]) == 10
 
 
-def test_remove_takes_all_objects(bucket):
+def test_a_removed_store_leaves_no_object(bucket):
     write_text(bucket / "b.zarr", "beside")
     store = make(bucket / "b", 10)
     fill(store, np.ones((10, 3), np.float32))

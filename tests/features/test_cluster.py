@@ -1,4 +1,4 @@
-"""Work on a Ray cluster: the files of a local run, byte for byte, whatever dies on the way."""
+"""Work on a Ray cluster: the files of a local run, byte for byte, whichever process dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cog.errors import CogError
 from cog.features.executors.ray_cluster import Cluster, _requests
 from tests.support.runs import run_cog
 
-# Dies twice, in the middle of a chunk, then never again: files remember it.
+# Dies twice, each time within a chunk, and never again: files record it.
 MORTAL = '''
 import os, signal, time
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_cells_on_a_cluster_are_those_of_a_local_run(folder):
 
 
 @pytest.mark.long
-def test_a_node_that_dies_costs_nothing(folder):
+def test_a_node_that_dies_leaves_the_files_of_a_local_run(folder):
     (folder / "dying_node.py").write_text(DYING_NODE)
     model = ("--model", "mortal.py:load", *RUN)
     command = [sys.executable, "dying_node.py", "extract", *model, "--out", "there"]
@@ -207,7 +207,7 @@ def test_tasks_ask_for_what_nodes_have(nodes, device, cores, asked):
     ("nodes", "device", "cores"),
     [([{"CPU": 2.0}], "cuda", None), ([{"CPU": 2.0}], "cuda:1", None), ([{"CPU": 2.0}], "cpu", 3)],
 )
-def test_what_no_node_has_is_refused(nodes, device, cores):
+def test_a_device_that_no_node_has_is_refused(nodes, device, cores):
     with pytest.raises(CogError, match="no node of the Ray cluster"):
         _requests(nodes, device, cores)
 

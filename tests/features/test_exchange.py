@@ -47,7 +47,7 @@ def as_the_public_code_saves(path: Path, features: FeatureSet) -> Path:
     return path
 
 
-def test_the_official_layout(tmp_path):
+def test_the_official_layout_is_read(tmp_path):
     features = clusters(20, 1)
     found = read_features(as_the_public_code_saves(tmp_path / "X_Y.pth", features))
     assert np.array_equal(found.x, features.x)
@@ -72,7 +72,7 @@ def test_what_is_written_is_what_the_public_code_reads(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_npz(tmp_path, dtype):
+def test_an_npz_is_read(tmp_path, dtype):
     features = clusters(20, 1)
     np.savez(tmp_path / "a.npz", X=features.x.astype(dtype), Y=features.y.astype(np.int32))
     found = read_features(tmp_path / "a.npz")
@@ -82,7 +82,7 @@ def test_npz(tmp_path, dtype):
     np.testing.assert_allclose(found.x, features.x, rtol=1e-3, atol=1e-3)
 
 
-def test_a_store_without_its_unreadable_images(tmp_path):
+def test_a_store_is_read_without_its_unreadable_images(tmp_path):
     features = clusters(20, 1)
     found = read_features(store_of(tmp_path / "a.zarr", features, unreadable=3))
     assert len(found.x) == len(found.y) == 19
@@ -98,7 +98,7 @@ def refused(tmp_path, **arrays):
 
 def test_other_content_is_refused_and_named(tmp_path):
     x, y = np.ones((4, 3), np.float32), np.arange(4)
-    assert "no Y, only ['X']" in refused(tmp_path, X=x)
+    assert "found ['X']" in refused(tmp_path, X=x)
     assert "expected X as float [4, d], found float32 [4, 3, 1]" in refused(
         tmp_path, X=x[..., None], Y=y
     )
@@ -106,10 +106,10 @@ def test_other_content_is_refused_and_named(tmp_path):
     assert "whole numbers [m], found float64 [4]" in refused(tmp_path, X=x, Y=y * 1.0)
     assert "found int64 [4, 1]" in refused(tmp_path, X=x, Y=y[:, None])
     assert "expected X as float [3, d]" in refused(tmp_path, X=x, Y=y[:3])
-    assert "a label of -1" in refused(tmp_path, X=x, Y=y - 1)
+    assert "labels from 0 up in Y, found -1" in refused(tmp_path, X=x, Y=y - 1)
 
 
-def test_files_that_are_none(tmp_path):
+def test_files_without_features_are_refused(tmp_path):
     with pytest.raises(CogError, match="no features at"):
         read_features(tmp_path / "absent.pth")
     for name in ("a.npz", "a.pth"):
@@ -117,7 +117,7 @@ def test_files_that_are_none(tmp_path):
         with pytest.raises(CogError, match="cannot be read"):
             read_features(tmp_path / name)
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(CogError, match="holds a list"):
+    with pytest.raises(CogError, match="found a list"):
         read_features(tmp_path / "list.pth")
     (tmp_path / "folder").mkdir()
     with pytest.raises(CogError, match="is not a feature store"):
@@ -161,7 +161,7 @@ def test_probe_prints_one_line_of_rows_and_export_gives_the_same(tmp_path):
     assert [row["top1"] for row in again] == [row["top1"] for row in rows]
 
 
-def test_probe_names_what_it_wants(tmp_path):
+def test_probe_names_the_files_that_it_reads(tmp_path):
     done = run_cog("probe", "--train", "absent.npz", "--test", "absent.npz", cwd=tmp_path)
     assert done.returncode == 2
     assert "no features at absent.npz" in done.stderr

@@ -45,7 +45,7 @@ def options(images, levels_folder):
 
 
 class Listener(Silent):
-    """Remembers what it is told."""
+    """Remembers the lines for the user."""
 
     def __init__(self):
         self.said = []
@@ -91,13 +91,13 @@ def test_shares_divide_numbers_without_rest_or_overlap(workers, count):
 
 
 @pytest.mark.parametrize("text", ["", "3", "4/4", "-1/4", "0/0", "1/2/3", "a/b"])
-def test_no_share(text):
+def test_a_text_that_names_no_share_is_refused(text):
     with pytest.raises(CogError, match="expected a worker r/w"):
         Share.read(text)
 
 
 def test_iterators_run_at_once_and_give_everything():
-    meet = threading.Barrier(3, timeout=10)  # none goes on before all three are there
+    meet = threading.Barrier(3, timeout=10)  # each waits until all three are there
 
     def numbers(start):
         meet.wait()

@@ -1,4 +1,4 @@
-"""Disks that fill up and folders that cannot be written: said plainly, and no half of anything."""
+"""Full disks and folders without rights: a plain error, and no file is cut off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cog.progress import Silent
 from tests.features.test_executors import alone, chunk_files
 from tests.support.runs import make_plan, run_cog
 
-# The disk is a tmpfs in a mount namespace of its own: it is gone with the process that holds it.
+# The disk is a tmpfs in a mount namespace of its own, which ends with the process that holds it.
 HOLD = """
 mount -t tmpfs -o "size=$2" tmpfs "$1" && echo mounted && while read -r options; do
     mount -o "remount,$options" "$1" && echo mounted
@@ -77,7 +77,7 @@ def options(images, levels_folder):
 
 @pytest.fixture(scope="module")
 def undisturbed(options, plug_in, tmp_path_factory) -> dict[str, bytes]:
-    """The files of the stores of a run that had all the room it wanted."""
+    """The files of the stores of a run with room enough."""
     return alone(options, f"{plug_in}:load", tmp_path_factory.mktemp("undisturbed") / "runs")
 
 
@@ -104,8 +104,8 @@ def check_refusal(done: subprocess.CompletedProcess[str], what: str, where: Path
 
 
 @pytest.mark.long
-def test_a_disk_that_fills_up_is_said_and_with_room_it_goes_on(extract, undisturbed, tmp_path):
-    """In between it is read-only: nothing that is done gets lost."""
+def test_a_full_disk_is_an_error_and_with_room_it_finishes(extract, undisturbed, tmp_path):
+    """In between the disk is read-only: no finished chunk is lost."""
     with small_disk(tmp_path / "disk", "160k") as disk:
         out = disk.path / "runs"
         full = extract(out)
@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_is_said_and_with_room_it_goes_on(extract, undistur
 
 
 @pytest.mark.parametrize("kilobytes", [4, 12, 28, 36, 44, 60, 100, 200, 260])
-def test_whatever_file_has_no_room(options, plug_in, undisturbed, tmp_path, kilobytes):
+def test_a_disk_full_at_any_file_cuts_none_off(options, plug_in, undisturbed, tmp_path, kilobytes):
     """From the first file, through creation and chunks of both lists, to the last store."""
     with small_disk(tmp_path / "disk", f"{kilobytes}k") as disk:
         out = disk.path / "runs"
@@ -140,7 +140,7 @@ def test_whatever_file_has_no_room(options, plug_in, undisturbed, tmp_path, kilo
         assert chunk_files(out) == undisturbed
 
 
-def test_on_a_read_only_disk_nothing_is_made(options, plug_in, tmp_path):
+def test_on_a_read_only_disk_nothing_is_created(options, plug_in, tmp_path):
     with small_disk(tmp_path / "disk", "1m") as disk:
         disk.change("ro")
         plan = make_plan(f"{plug_in}:load", out=disk.path / "runs", device="cpu", **options)
@@ -151,7 +151,7 @@ def test_on_a_read_only_disk_nothing_is_made(options, plug_in, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_one_may_not_write_to(extract, tmp_path):
+def test_a_folder_without_rights_is_an_error(extract, tmp_path):
     folder = tmp_path / "not_mine"
     folder.mkdir(mode=0o555)
     check_refusal(extract(folder / "runs"), "Permission denied", folder)

@@ -1,4 +1,4 @@
-"""The store: reads what was written, refuses what differs, never calls half a store done."""
+"""The store: it reads what was written, refuses other features, and counts only whole chunks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def path(request, tmp_path) -> StoragePath:
     dtype=st.sampled_from(["float16", "float32"]),
     seed=st.integers(0, 99),
 )
-def test_reads_what_was_written(tmp_path_factory, rows, dim, chunk_rows, dtype, seed):
+def test_features_come_back_as_written(tmp_path_factory, rows, dim, chunk_rows, dtype, seed):
     path = tmp_path_factory.mktemp("store") / "a.zarr"
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, dim)).astype(np.float32)
@@ -86,7 +86,7 @@ def test_another_fingerprint_is_refused_and_the_field_named(path):
         store.require(OTHER)
 
 
-def test_what_is_no_store_is_refused(tmp_path):
+def test_a_folder_that_is_no_store_is_refused(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     with pytest.raises(CogError, match="not a feature store"):
         FeatureStore.open(tmp_path / "a.zarr")
@@ -145,7 +145,7 @@ def test_a_flipped_bit_is_found(path):
 
 
 def test_a_killed_write_leaves_the_chunk_missing(tmp_path, monkeypatch):
-    """Zarr renames a chunk into place: an error before that leaves no chunk, and no half of one."""
+    """An error before the partial file is renamed leaves no chunk, nor a part of one."""
     store = make(tmp_path / "a.zarr", 4)
     renames = []
 
@@ -169,7 +169,7 @@ def test_a_failed_create_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_remove_drops_it_whole(path):
+def test_a_removed_store_leaves_no_file(path):
     store = make(path, 4)
     fill(store, np.ones((4, 3), np.float32))
     remove_store(store.path)
@@ -182,7 +182,7 @@ def test_remove_drops_it_whole(path):
 
 
 def hide_once(monkeypatch) -> None:
-    """The next `create` finds nothing there: another worker is about to make it too."""
+    """The next `create` finds no store: another worker is about to make the same."""
     answers = iter([False])
     original = cog.features.store.store.is_there
     monkeypatch.setattr(
@@ -190,7 +190,7 @@ def hide_once(monkeypatch) -> None:
     )
 
 
-def test_a_racing_worker_that_creates_the_same_store_goes_on_with_it(path, monkeypatch):
+def test_a_racing_worker_uses_the_store_that_another_created(path, monkeypatch):
     first = make(path, 10, chunk_rows=4)
     fill(first, np.ones((10, 3), np.float32), worker="0/2")
     before = content(path)
@@ -202,7 +202,7 @@ def test_a_racing_worker_that_creates_the_same_store_goes_on_with_it(path, monke
     assert content(path.parent) == {f"a.zarr/{name}": data for name, data in before.items()}
 
 
-def test_a_racing_worker_with_something_else_is_refused(path, monkeypatch):
+def test_a_racing_worker_with_another_model_is_refused(path, monkeypatch):
     make(path, 10)
     before = content(path)
     hide_once(monkeypatch)
@@ -227,7 +227,7 @@ def test_threads_that_create_at_once_agree(path):
     assert FeatureStore.open(path).missing_chunks() == list(range(12 // sizes[0]))
 
 
-def test_a_creation_that_was_killed_is_taken_up(path, monkeypatch):
+def test_a_creation_that_was_killed_can_be_finished(path, monkeypatch):
     """On disk nothing is in the way; at a URL, metadata without the root's, which comes last."""
 
     def killed(*_: object) -> None:
@@ -243,7 +243,7 @@ def test_a_creation_that_was_killed_is_taken_up(path, monkeypatch):
     assert len(store.read()[1]) == 10
 
 
-def test_workers_lose_no_reason_and_leave_the_same_bytes_as_one(path):
+def test_workers_keep_all_reasons_and_leave_the_bytes_of_one(path):
     rng = np.random.default_rng(5)
     x = rng.normal(size=(40, 3)).astype(np.float32)
     readable = rng.random(40) > 0.5
@@ -277,7 +277,7 @@ def test_a_store_replaced_while_it_is_filled_is_not_written_to(path):
         assert new.done_chunks() == []
 
 
-def test_only_an_empty_store_of_something_else_makes_room(path):
+def test_only_an_empty_store_of_another_model_is_removed(path):
     FeatureStore.remove_empty(path, OTHER)
     store = make(path, 10)
     FeatureStore.remove_empty(path, FINGERPRINT)
@@ -291,7 +291,7 @@ def test_only_an_empty_store_of_something_else_makes_room(path):
     assert FeatureStore.open(path).done_chunks() == [0, 2]
 
 
-def test_a_mended_image_takes_its_reason_away(path):
+def test_a_mended_image_loses_its_reason(path):
     store = make(path, 10)
     x, readable = np.ones((10, 3), np.float32), np.ones(10, bool)
     readable[5] = False
@@ -305,11 +305,11 @@ def test_a_mended_image_takes_its_reason_away(path):
     assert len(store.read()[1]) == 10
 
 
-# --- what a kill leaves ------------------------------------------------------------------------
+# --- partial files -----------------------------------------------------------------------------
 
 
 def ended_process(path: Path) -> Path:
-    """The name that a process which is gone gave to a partial file for `path`."""
+    """The name that a process which has ended gave to a partial file for `path`."""
     code = (
         "import sys; from pathlib import Path; from cog.storage import partial_name; "
         "print(partial_name(Path(sys.argv[1])))"
@@ -320,7 +320,7 @@ def ended_process(path: Path) -> Path:
     return Path(done.stdout.strip())
 
 
-def test_partial_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+def test_partial_files_of_ended_processes_are_removed_and_those_of_running_ones_stay(tmp_path):
     store = make(tmp_path / "a.zarr", 10)
     chunk = store.path / "features" / "c" / "0" / "0"
     chunk.parent.mkdir(parents=True)
@@ -378,7 +378,7 @@ print(killed)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked workers")
-def test_killed_at_forty_moments_it_ends_as_one_that_was_not(tmp_path):
+def test_a_store_filled_by_forty_killed_workers_has_the_bytes_of_one(tmp_path):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(400, 2_000)).astype(np.float32)
     readable = rng.random(400) > 0.1

@@ -1,4 +1,4 @@
-"""Where features are made: devices of this machine, a worker's share, a Ray cluster.
+"""Where work runs: on the devices of this machine or on a Ray cluster, all of it or a share.
 
-In: pieces of work. Out: what each gives, as it comes (devices.py, read first).
+In: work. Out: its results, as they come. executor.py is the file to read first.
 """

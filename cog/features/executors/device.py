@@ -1,4 +1,4 @@
-"""One device, as a piece of work sees it: the models on it, its decoding threads, who is notified.
+"""One device as work sees it: the models on it, its decoding threads, its progress.
 
 In: a device and a way to bring models there. Out: their forward passes on it.
 """
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Device:
-    """A device that work runs on; it remembers the models that it has."""
+    """A device that work runs on, with the models that it has got so far."""
 
     device: torch.device
     precision: str

@@ -146,7 +146,7 @@ def _reach(address: str) -> None:
 def _requests(
     nodes: Sequence[dict[str, float]], device: str, cores: int | None
 ) -> tuple[str, int, int]:
-    """The kind of device, the cores a task, and the tasks at once, for nodes with such resources.
+    """Kind of device, cores of a task, and tasks at once, on nodes with these resources.
 
     >>> _requests([{"CPU": 16.0, "GPU": 8.0}, {"CPU": 4.0}], "auto", None)
     ('cuda', 2, 8)
@@ -154,7 +154,7 @@ def _requests(
     ('cpu', 4, 5)
 
     Raises:
-        CogError: no node has what is asked for.
+        CogError: no node has such a device or so many cores.
     """
     gpus = [node for node in nodes if node.get("GPU", 0) >= 1]
     kind = {"auto": "cuda" if gpus else "cpu"}.get(device, device)

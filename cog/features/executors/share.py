@@ -1,4 +1,8 @@
-"""The share of one worker in numbered work: chunks and cells."""
+"""The share of one worker in numbered work: chunks and cells.
+
+Worker r of w has the numbers that are r modulo w. There are no locks and no coordinator: a worker
+that died is started again with the same r/w, and a run without a share makes what is missing.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,20 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Share:
-    """The part of one worker in what is numbered: numbers that are `worker` modulo `workers`."""
+    """The numbers that are `worker` modulo `workers`."""
 
     worker: int = 0
     workers: int = 1
 
     @classmethod
     def read(cls, text: str) -> Share:
-        """The share that is written as r/w.
+        """The share that a text r/w names.
 
         >>> Share.read("3/16")
         Share(worker=3, workers=16)
 
         Raises:
-            CogError: another form, or r not below w.
+            CogError: the text has another form, or r is not below w.
         """
         found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
         if not found or int(found[1]) >= int(found[2]):
@@ -38,12 +42,12 @@ class Share:
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
-        """It is written as r/w."""
+        """The share as r/w."""
         return f"{self.worker}/{self.workers}"
 
     @property
     def is_all(self) -> bool:
-        """Whether there is no other worker."""
+        """Whether this is the only worker."""
         return self.workers == 1
 
     def has(self, number: int) -> bool:
@@ -51,7 +55,7 @@ class Share:
         return number % self.workers == self.worker
 
     def of(self, items: Iterable[Item]) -> list[Item]:
-        """The items of this share, numbered as they come.
+        """The items of this share, numbered in their order.
 
         >>> Share(1, 3).of("abcdefgh")
         ['b', 'e', 'h']

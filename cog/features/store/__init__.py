@@ -1,4 +1,5 @@
-"""The Zarr store of features: chunks that are whole or absent.
+"""Feature stores: Zarr groups in chunks that are whole or absent.
 
-In: features of an image list. Out: the same features, verified (store.py, read first).
+In: the features of an image list, chunk by chunk. Out: the same features, and whether they are
+intact. store.py is the file to read first.
 """
