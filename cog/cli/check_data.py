@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cog.cli.options import dataset_options
+from cog.cli.options import SectionCommand, dataset_options
 from cog.evaluation.options import read_list
 from cog.recipe import Recipe
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 
 
-@click.command("check-data", short_help="Are the images complete and sound?")
+@click.command("check-data", cls=SectionCommand, short_help="Are the images complete and sound?")
 @click.argument("root", type=click.Path(path_type=Path))
 @dataset_options
 @click.option("--decode/--no-decode", default=False, help="Read and decode every image.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cog.cli.options import model_options
+from cog.cli.options import SectionCommand, model_options
 from cog.models.sources.table import written_forms
 
 
@@ -22,13 +22,14 @@ def models() -> None:
 
 
 @models.command("list", epilog=f"Beside these names, --model takes {written_forms()}.")
-@click.option("--benchmark", is_flag=True, help="Only the 31 models of the paper.")
+@click.option("--benchmark/--no-benchmark", default=False, help="Only the 31 models of the paper.")
 @click.option("--family", help="Only this family, such as self-supervised.")
 @click.option("--seen", help="Only models that learnt from this dataset alone, such as IN-1K.")
 @click.option("--max-size", type=float, metavar="M", help="At most M million parameters.")
-@click.option("--commercial", is_flag=True, help="Only models whose licence allows commercial use.")
+@click.option("--commercial/--no-commercial", default=False,
+              help="Only models whose licence allows commercial use.")  # fmt: skip
 @click.option("--state", help="Only models in this state, such as cached, direct or browser.")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+@click.option("--json/--no-json", "as_json", default=False, help="Print a list of objects.")
 def list_models(as_json: bool, **filters: Any) -> None:
     """List the models that are known by name.
 
@@ -91,7 +92,7 @@ def download(names: tuple[str, ...]) -> None:
         click.echo(published_file(row, partial(click.echo, err=True)))
 
 
-@models.command()
+@models.command(cls=SectionCommand)
 @click.argument("spec", metavar="NAME|file.py:function")
 @model_options
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")

@@ -18,7 +18,7 @@ Decorator = Callable[[Any], Any]
 
 
 class SectionOption(click.Option):
-    """An option under a title of its own in the help."""
+    """An option that the help shows under a title."""
 
     def __init__(self, *names: Any, section: str, **settings: Any) -> None:
         """`section`: the title; all else is `click.Option`'s."""
@@ -27,18 +27,19 @@ class SectionOption(click.Option):
 
 
 class SectionCommand(click.Command):
-    """A command whose help lists its options by their titles."""
+    """A command whose help shows its options by title; those without one come last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each title with its own."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
-                title = getattr(parameter, "section", "Help")
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
+                title = getattr(parameter, "section", "Options")
                 sections.setdefault(title, []).append(record)
-        for title, records in sections.items():
+        for title in sorted(sections, key="Options".__eq__):
             with formatter.section(title):
-                formatter.write_dl(records)
+                formatter.write_dl(sections[title])
 
 
 def section(title: str) -> Callable[..., Decorator]:

@@ -44,25 +44,13 @@ class Appearance:
     shape: NDArray[np.float64]
     """[7]: width, four harmonics of the outline, depth and sharpness of its lobes"""
     colour: NDArray[np.float64]
-    """[6]: red, green and blue of the body, then of the markings, before squashing to 0…1"""
+    """[6]: red, green and blue of the body, then of the markings, before the sigmoid"""
     texture: NDArray[np.float64]
     """[4]: frequency and direction of the pattern, share of the markings, size of the eyes"""
     lobes: int
     """how many lobes the outline has; 0 for a plain outline"""
     pattern: int
     """which of the patterns the markings form"""
-
-    def distance(self, other: Appearance) -> float:
-        """Root mean square of the differences; a choice that differs counts as a difference of 1.
-
-        >>> plain = Appearance(np.zeros(7), np.zeros(6), np.zeros(4), lobes=0, pattern=0)
-        >>> plain.distance(plain)
-        0.0
-        """
-        mine = np.concatenate([self.shape, self.colour, self.texture])
-        yours = np.concatenate([other.shape, other.colour, other.texture])
-        choices = (self.lobes != other.lobes) + (self.pattern != other.pattern)
-        return float(np.sqrt((((mine - yours) ** 2).sum() + choices) / (len(mine) + 2)))
 
 
 def appearance_of(taxonomy: Taxonomy, ic: NDArray[np.float64], wnid: str, seed: int) -> Appearance:

@@ -41,13 +41,10 @@ class Plan:
     recipe: Recipe
     devices: tuple[torch.device, ...] = ()  # that make features; none: wherever each model is
 
-    def cells_of(self, dataset: str) -> list[Cell]:
-        """The cells of one dataset."""
-        return [cell for cell in self.cells if cell.dataset == dataset]
-
     def todo(self, dataset: str) -> list[Cell]:
         """The cells of one dataset that are not done."""
-        return [cell for cell in self.cells_of(dataset) if cell.finished() is None]
+        own = (cell for cell in self.cells if cell.dataset == dataset)
+        return [cell for cell in own if cell.finished() is None]
 
     def without_cells(self) -> Plan:
         """The same plan for the features alone."""
