@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from cog.cli.main import main
 from cog.errors import CogError
-from cog.wordnet import similarity as similarity_module
 from cog.wordnet.concept_lists import read_wnids
 from cog.wordnet.information_content import (
     information_content,
@@ -179,17 +178,19 @@ def test_no_concept_has_no_nearest(wordnet: Taxonomy, imagenet: np.ndarray) -> N
         assert len(similarity(wordnet, imagenet, [], [], measure)) == 0
 
 
-def test_seen_concepts_in_many_blocks_give_the_same(
-    wordnet: Taxonomy, imagenet: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def test_more_concepts_than_a_block_holds_give_the_same(
+    wordnet: Taxonomy, imagenet: np.ndarray
 ) -> None:
-    seen = wordnet.indices(read_wnids("in1k"))
-    concepts = wordnet.indices(read_wnids("in21k"))[::300]
+    every = wordnet.indices(read_wnids("in21k"))
+    concepts, seen = every[::17], every[::8]  # 1,285 and 2,731: blocks have 512 and 1,024
     whole = nearest(wordnet, imagenet, concepts, seen)
-    monkeypatch.setattr(similarity_module, "_SEEN_AT_ONCE", 130)
-    monkeypatch.setattr(similarity_module, "_CONCEPTS_AT_ONCE", 7)
-    blocks = nearest(wordnet, imagenet, concepts, seen)
-    for field in ("value", "seen", "subsumer"):
-        np.testing.assert_array_equal(getattr(whole, field), getattr(blocks, field))
+    few = concepts[::60]
+    pairs = np.repeat(few, len(seen)), np.tile(seen, len(few))
+    values = similarity(wordnet, imagenet, *pairs).reshape(len(few), -1)
+    np.testing.assert_array_equal(whole.value[::60], values.max(axis=1))
+    np.testing.assert_array_equal(whole.seen[::60], seen[values.argmax(axis=1)])
+    alone = nearest(wordnet, imagenet, few, seen)
+    np.testing.assert_array_equal(whole.subsumer[::60], alone.subsumer)
 
 
 @settings(deadline=None)
