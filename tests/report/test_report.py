@@ -183,6 +183,16 @@ def test_rows_may_be_chosen(made):
     assert {one["model"] for one in data.trials} == {MODELS[0]}
 
 
+def test_a_protocol_may_be_chosen(tmp_path):
+    rows = made_rows(("a", "b", "c"), datasets=("in1k",), seeds=(22,))
+    rows[2]["protocol"] = "cog-2"
+    said: list[str] = []
+    runs = write_runs(tmp_path, rows)
+    data = read_page_data(runs, read_levels(), said.append, ["protocol=cog-2"])
+    assert set(data.table["model"]) == {"c"}
+    assert len(said) == 2
+
+
 @pytest.mark.parametrize("datasets", [("in1k",), ("in1k", "cog_l1")])
 def test_models_without_all_levels_stand_out_where_no_model_has_them(tmp_path, datasets):
     rows = made_rows(("a", "b"), datasets=datasets, seeds=(22,))

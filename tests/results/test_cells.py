@@ -1,0 +1,91 @@
+"""Cells that are no results are named and left out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cog.errors import CogError
+from cog.results.cells import read_cell, write_cell
+from cog.results.files import fold, read_results
+from tests.support.result_rows import (
+    one_row,
+    write_runs,
+)
+
+
+def test_no_cells_is_an_error(tmp_path):
+    with pytest.raises(CogError, match="no finished cells"):
+        fold(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b'{"row": {', b"", b"\xff\xfe", b"[]"])
+def test_a_broken_cell_is_no_cell(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    assert read_cell(tmp_path / "x.json") is None
+    assert read_cell(tmp_path / "missing.json") is None
+
+
+def broken(**changes):
+    """The text of a cell whose row has other values; without those that are None."""
+    changed = one_row(seed=77) | changes
+    kept = {name: value for name, value in changed.items() if value is not None}
+    return json.dumps({"hashes": {}, "row": kept, "trials": []})
+
+
+BAD_CELLS = {
+    "cut short": broken()[:60],
+    "no JSON": "\x00\x00\x00",
+    "no cell of hashes, row, trials": json.dumps({"row": one_row(seed=77)}),
+    "no model": broken(model=None),
+    "7 as dataset, not text": broken(dataset=7),
+    "no probe": broken(probe=""),
+    "no solver": broken(solver=None),
+    "no shots": broken(shots=None),
+    "'many' as shots, not all or an integer": broken(shots="many"),
+    "no seed": broken(seed=None),
+    "'77' as seed, not an integer": broken(seed="77"),
+    "no top1": broken(top1=None),
+    "nan as top1, not a percentage": broken(top1=float("nan")),
+    "True as top1, not a percentage": broken(top1=True),
+    "101.0 as top1, not a percentage": broken(top1=101.0),
+    "no protocol": broken(protocol=None),
+    "[0.1, 0.2] as lr, not a number": broken(lr=[0.1, 0.2]),
+    "'x' as n_test, not a number": broken(n_test="x"),
+    "['a'] as family, not text": broken(family=["a"]),
+    "1 as complete, not true or false": broken(complete=1),
+    "of protocol cog-0, not cog-1": broken(protocol="cog-0"),
+}
+
+
+@pytest.mark.parametrize("problem", BAD_CELLS)
+def test_a_bad_cell_is_named_and_left_out(tmp_path, problem):
+    write_runs(tmp_path, [one_row(seed=seed) for seed in (22, 37)])
+    bad = tmp_path / "model-0" / "cells" / "bad.json"
+    bad.write_text(BAD_CELLS[problem])
+    said = []
+    assert list(fold(tmp_path, notify=said.append)["seed"]) == [22, 37]
+    assert len(said) == 1
+    assert str(bad) in said[0]
+    assert problem in said[0]
+
+
+def test_of_two_cells_with_one_key_neither_is_taken(tmp_path):
+    write_runs(tmp_path, [one_row(seed=seed) for seed in (22, 37)])
+    copy = tmp_path / "copy" / "cells" / "x.json"
+    write_cell(copy, {"hashes": {}, "row": one_row(seed=37, top1=3.0), "trials": []})
+    said = []
+    assert list(fold(tmp_path, notify=said.append)["seed"]) == [22]
+    assert len(said) == 2
+    assert all(str(copy) in text and "--37.json" in text for text in said)
+
+
+def test_the_protocol_asked_for_is_taken(tmp_path):
+    old = [one_row(seed=seed) | {"protocol": "cog-0"} for seed in (1, 2, 3)]
+    write_runs(tmp_path, [*old, one_row()])
+    assert list(fold(tmp_path)["seed"]) == [1, 2, 3]
+    assert list(fold(tmp_path, "cog-1")["seed"]) == [22]
+    assert list(read_results(tmp_path, ["protocol=cog-1"])["seed"]) == [22]
+    with pytest.raises(CogError, match="4 cannot be used"):
+        fold(tmp_path, "cog-9")
