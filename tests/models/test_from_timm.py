@@ -162,7 +162,8 @@ def test_timm_without_published_weights_says_so():
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet10t", "vit_tiny_patch16_224", "vit_base_patch16_siglip_256", "efficientnet_b0"]
+    "name",
+    ["resnet10t", "vit_tiny_patch16_224", "convnext_tiny.fb_in22k_ft_in1k_384", "efficientnet_b0"],
 )
 def test_timm_preprocessing_is_timm_s_own(name):
     """The oracle: the transform that timm itself makes for the network's train-time size."""
