@@ -19,7 +19,7 @@ Z95 = 1.96
 
 
 def seen_more(seen_data: str) -> bool:
-    """Whether a model is known to have learned from other data than ImageNet-1K alone.
+    """Whether a model is known to have learnt from other data than ImageNet-1K alone.
 
     The concepts of the levels may not be unseen for it. Empty means unknown, and is not marked.
 
