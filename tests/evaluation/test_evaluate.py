@@ -232,12 +232,36 @@ def test_features_are_kept_or_discarded(options, plug_in):
     assert list(features.iterdir()) == []
 
 
-def test_float16_keeps_the_accuracy_of_float32(options, plug_in, tmp_path):
-    half = cog.evaluate(f"{plug_in}:load", **options)
-    full = cog.evaluate(
-        f"{plug_in}:load", **options | {"out": tmp_path / "full", "dtype": "float32"}
-    )
-    assert abs(half["top1"] - full["top1"]).max() <= 100 / 12
+class Shifted(torch.nn.Module):
+    """Mean colours and a constant: next to 4096, float16 has steps of 4."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.tensor(shift))
+
+    def forward(self, x):
+        return x.mean((2, 3)) + self.shift
+
+
+def test_float16_keeps_the_accuracy_of_float32(options, tmp_path, wnids):
+    """On a task with errors, and within a tolerance that a coarser type would break."""
+    options |= {
+        "images": draw_images(tmp_path / "spread", wnids, 60, spread=0.1),
+        "test_per_class": 40,
+    }
+
+    def difference(shift):
+        """Of the two types, in test images of 120 per level."""
+        model = cog.Model(Shifted(shift), preprocess=cog.Preprocess(resize=16, crop=16), name="m")
+        half, full = (
+            cog.evaluate(model, **options | {"out": tmp_path / f"{dtype}-{shift}", "dtype": dtype})
+            for dtype in ("float16", "float32")
+        )
+        assert full["top1"].between(45, 90).all()
+        return 1.2 * abs(half["top1"] - full["top1"])
+
+    assert (difference(0.0) <= 2).all()
+    assert (difference(4096.0) > 2).any()
 
 
 @pytest.mark.parametrize(

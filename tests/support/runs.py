@@ -49,14 +49,17 @@ def broken(): return cog.Model(Colours(scale=float("nan")), preprocess=PREPROCES
 '''
 
 
-def draw_images(root: Path, wnids: tuple[str, ...], per_class: int, *, alike: bool = False) -> Path:
-    """Folders of images whose hue tells the class; `alike`: nothing does."""
+def draw_images(
+    root: Path, wnids: tuple[str, ...], per_class: int, *, alike: bool = False, spread: float = 0.0
+) -> Path:
+    """Folders of images whose hue, within `spread`, tells the class; `alike`: nothing does."""
     rng = np.random.default_rng(0)
-    for place, wnid in enumerate(wnids):
+    for index, wnid in enumerate(wnids):
         (root / wnid).mkdir(parents=True)
-        hue = 0.0 if alike else place / len(wnids)
-        colour = 255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 0.7))
+        hue = 0.0 if alike else index / len(wnids)
         for number in range(per_class):
+            own = hue + rng.normal(scale=spread) if spread else hue
+            colour = 255 * np.array(colorsys.hsv_to_rgb(own % 1, 0.8, 0.7))
             noise = rng.normal(scale=25, size=(18, 20, 3))
             pixels = (colour + noise).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / wnid / f"{wnid}_{number}.png")
