@@ -1,9 +1,9 @@
-"""What `cog extract` costs beside the forward passes alone, in memory, and for the whole benchmark.
+"""What `cog extract` costs over the forward passes alone, and in memory.
 
-    python benchmarks/extract.py [--small] [--only rate,sharing,memory,geometries,job]
+    python benchmarks/extract.py [--small] [--only rate,sharing,memory,geometries]
 
-torch computes on as many threads as there are cores, and as many threads decode, as `cog extract`
-has it. Images are those of decode.py, drawn. JSON lines on stdout:
+As in `cog extract`, torch computes on as many threads as there are cores, and as many decode.
+Images are drawn, as in decode.py. JSON lines on stdout:
 - rate: a ResNet-50 of random weights: images a second of `cog.features.extract.extract`, files
   of features included, and of the forward pass over the same batches in memory; `share` is the
   first over the second. The two take turns; median, lowest and highest of the repeats.
@@ -16,11 +16,6 @@ has it. Images are those of decode.py, drawn. JSON lines on stdout:
   a mean of colours and a matrix of 3 × 512.
 - geometries: seconds of one core for decoding an image once and resizing it for every geometry of
   the benchmark's 31 models, over those of decoding it and resizing it for one.
-- job: nothing is measured. 31 models on six datasets, computed from the rates in the arguments,
-  for GPUs of several speeds, in several numbers, with several cores each. A model's forward pass
-  costs in proportion to its multiplications, which torch counts; forward and decoding overlap, so
-  that the slower of them decides; GPUs and cores divide the work without loss; reading and writing
-  cost nothing.
 """
 
 from __future__ import annotations
@@ -43,8 +38,6 @@ import torch
 import torchvision
 from decode import PREPROCESS, draw_jpeg, encode, network, over, spread, turns, write_images
 from PIL import Image
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from cog.features.batches import cut, decoded
 from cog.features.executors.devices import Devices
@@ -55,14 +48,12 @@ from cog.features.settings import Extraction
 from cog.images.decoding import decode
 from cog.images.preprocess import Preprocess
 from cog.levels.files import read_levels
-from cog.models.load import load_model
 from cog.models.model import Model
 from cog.models.zoo import ZooRow, read_zoo
 from cog.progress import Silent
 
 Record = dict[str, Any]
 BATCH = 64
-DATASETS = 6
 
 NETWORK = """
 import torch
@@ -217,83 +208,11 @@ def geometries(options: argparse.Namespace) -> Iterator[Record]:
     }
 
 
-def job(options: argparse.Namespace) -> Iterator[Record]:
-    """31 models on six datasets, on paper."""
-    rows = benchmark_rows()
-    multiplications = billions_a_image(rows)
-    weights = [each / multiplications["sup_resnet50"] for each in multiplications.values()]
-    images = DATASETS * options.dataset_images
-    yield {
-        "models": len(rows),
-        "preprocessings": len({prepared(row) for row in rows}),
-        "geometries": len({prepared(row).geometry for row in rows}),
-        "images": images,
-        "decodes": {"shared": images, "alone": images * len(rows)},
-        "gigabytes_of_float16": round(images * sum(row.dim for row in rows) * 2 / 1e9),
-        "forward_in_resnet50": round(sum(weights), 1),
-        "billion_multiplications": {name: round(n, 2) for name, n in multiplications.items()},
-    }
-    for gpu_rate in options.gpu_rates:
-        for cores in options.cores_a_gpu:
-            for gpus in options.gpus:
-                yield hours(images, weights, gpu_rate, cores, gpus, options)
-
-
-def hours(
-    images: int,
-    weights: Sequence[float],
-    gpu_rate: float,
-    cores: int,
-    gpus: int,
-    options: argparse.Namespace,
-) -> Record:
-    """Hours in one pass for all models, and in a pass for each; the slower side decides.
-
-    `weights`: cost of each model's forward pass in that of a ResNet-50.
-    """
-    a_rate = images / 3600 / gpus  # hours at one image a second and GPU
-    decode_once = a_rate / (options.decode_rate * cores)
-    decode_shared = decode_once * options.geometries_factor
-    forward = [weight * a_rate / gpu_rate for weight in weights]
-    return {
-        "assumed_resnet50_per_second_and_gpu": gpu_rate,
-        "gpus": gpus,
-        "cores_a_gpu": cores,
-        "decode_rate": options.decode_rate,
-        "geometries_factor": options.geometries_factor,
-        "forward_hours": round(sum(forward), 2),
-        "decode_hours": {
-            "shared": round(decode_shared, 2),
-            "alone": round(decode_once * len(weights), 2),
-        },
-        "hours": {
-            "shared": round(max(decode_shared, sum(forward)), 2),
-            "alone": round(sum(max(decode_once, each) for each in forward), 2),
-        },
-    }
-
-
-def billions_a_image(rows: Sequence[ZooRow]) -> dict[str, float]:
-    """Name of each model → multiplications of its forward pass in billions, attention included."""
-    found: dict[str, float] = {}
-    for row in rows:
-        network = f"{row.architecture} {row.options} {row.crop}"
-        if network not in found:
-            model = load_model(row.name, pretrained=False)
-            counter = FlopCounterMode(display=False)
-            with sdpa_kernel(SDPBackend.MATH), counter:  # fused attention would not be counted
-                model.embed(torch.zeros(1, *model.preprocess.shape))
-            found[network] = counter.get_total_flops() / 2e9
-        found[row.name] = found[network]
-    return {row.name: found[row.name] for row in rows}
-
-
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Record]]] = {
     "rate": rate,
     "sharing": sharing,
     "memory": memory,
     "geometries": geometries,
-    "job": job,
 }
 
 
@@ -303,7 +222,7 @@ def numbers(text: str) -> list[int]:
 
 
 def read_options() -> argparse.Namespace:
-    """The arguments; `--small` makes what is measured small, the job stays what it is."""
+    """The arguments; `--small` takes fewer images and repeats."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--small", action="store_true", help="few images, one repeat, ResNet-18")
@@ -311,15 +230,6 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--rows", type=numbers, default=[10_000, 100_000], help="of memory")
     parser.add_argument("--chunk-rows", type=int, default=1_024, help="of memory")
-    parser.add_argument("--gpu-rates", type=numbers, default=[1_000, 4_000],
-                        help="assumed: images/s of a ResNet-50 in fp32 on one GPU")  # fmt: skip
-    parser.add_argument("--gpus", type=numbers, default=[1, 8, 64])
-    parser.add_argument("--cores-a-gpu", type=numbers, default=[8, 2])
-    parser.add_argument("--decode-rate", type=float, default=610,
-                        help="images/s and core, as decode.py measures it")  # fmt: skip
-    parser.add_argument("--geometries-factor", type=float, default=3.06,
-                        help="as the part geometries measures it")  # fmt: skip
-    parser.add_argument("--dataset-images", type=int, default=1_200_000)
     options = parser.parse_args()
     if options.small:
         options.images, options.repeats, options.rows = 32, 1, [2_000, 4_000]
@@ -333,7 +243,7 @@ def main() -> None:
         for record in PARTS[part](options):
             print(json.dumps({
                 "benchmark": f"extract: {part}",
-                "measured": part != "job",
+                "measured": True,
                 **record,
                 "threads": {"torch": torch.get_num_threads(), "decode": os.cpu_count()},
                 "versions": {"python": platform.python_version(), "torch": torch.__version__,

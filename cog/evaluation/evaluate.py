@@ -181,8 +181,8 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of a share on some datasets: those that are done, then the others as they come.
 
-    All features come before the first probe. Cells of a share whose features are not there, as
-    other workers make them, are left.
+    All features are made before the first probe is fitted. Cells that need the chunks of other
+    workers are left out.
     """
     todo: dict[str, list[tuple[bool, Cell]]] = {dataset.name: [] for dataset in datasets}
     for number, cell in enumerate(plan.cells):
@@ -196,7 +196,7 @@ def _rows(
     for dataset in datasets:
         model_runs = plan.wanted_features([cell for _, cell in todo[dataset.name]])
         if model_runs:
-            stores[dataset.name] = make_features(
+            stores[dataset.name] = _make_features(
                 plan, dataset, model_runs, executor, progress, share
             )
     for dataset in datasets:
@@ -206,6 +206,7 @@ def _rows(
 
 
 Fit = tuple[Plan, Sequence[FeatureStore]]
+"""the cells of one model on one dataset, and the stores of its training and test features"""
 
 
 def _fits(
@@ -216,7 +217,7 @@ def _fits(
     progress: Progress,
     share: Share,
 ) -> Iterator[tuple[Fit, Sequence[int]]]:
-    """The cells of each model that can be fitted now."""
+    """The cells of each model, by their indices; without those that wait for features."""
     for model_run in dict.fromkeys(cell.model_run for cell in cells):
         alone = tuple(cell for cell in cells if cell.model_run is model_run)
         pair = [of_list[model_run] for of_list in stores]
@@ -230,15 +231,15 @@ def _fits(
 
 
 def _fit(fit: Fit, indices: Sequence[int], device: Device) -> Generator[dict[str, Any], None, None]:
-    """The rows of some cells of one model on one dataset."""
+    """Fit some of the cells; gives their rows."""
     plan, stores = fit
-    device.forward(plan.model_runs[0].model)  # the model goes to the device: its rows say which
+    device.forward(plan.model_runs[0].model)  # brings the model there: rows name its device
     cells = [plan.cells[index] for index in indices]
     yield from probe_cells(plan, plan.datasets[0], stores, cells, device)
 
 
 def _outcome(plan: Plan, done: int, cells: int) -> str:
-    """How far a worker's share is, and what finishes the run."""
+    """What a worker has done of its share, and what finishes the run."""
     if not plan.cells:
         left = sum(len(FeatureStore.open(path).missing_chunks()) for path in plan.store_paths())
         others = f"; {left} chunks of other workers are not made yet" if left else ""
@@ -260,7 +261,7 @@ def _discard(model_runs: Sequence[ModelRun], datasets: Sequence[Dataset]) -> Non
                 remove_store(store_path(model_run, dataset.name, images.split))
 
 
-def make_features(
+def _make_features(
     plan: Plan,
     dataset: Dataset,
     model_runs: Sequence[ModelRun],
@@ -268,7 +269,7 @@ def make_features(
     progress: Progress,
     share: Share = ALL,
 ) -> list[Stores]:
-    """The features of one dataset for some runs; run.json, split and unreadable.csv beside them."""
+    """Make the features of one dataset; writes run.json, the split and unreadable.csv too."""
     for model_run in model_runs:
         write_model_run(
             model_run,
@@ -288,6 +289,6 @@ def make_features(
     count = sum(map(len, reasons))
     if count:
         progress.notify(
-            f"{dataset.name}: {count} unreadable, named in {plan.out / 'unreadable.csv'}"
+            f"{dataset.name}: {count} unreadable, listed in {plan.out / 'unreadable.csv'}"
         )
     return stores
