@@ -5,8 +5,6 @@ In: models, the folder of all results. Out: model runs; a folder of another mode
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shlex
 import sys
@@ -115,10 +113,6 @@ def record_unreadable(
         return
     write_text(part, rows_as_csv(sorted(rows)))
     parts: list[StoragePath] = list(out.glob("unreadable/*.csv"))
-    every = [line for path in sorted(parts, key=str) for line in _lines_of_csv(path)]
-    head = ["dataset", "split", "path", "reason"]
-    write_text(out / "unreadable.csv", rows_as_csv([head, *every]))
-
-
-def _lines_of_csv(path: StoragePath) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    texts = [path.read_text(encoding="utf-8") for path in sorted(parts, key=str)]
+    head = rows_as_csv([["dataset", "split", "path", "reason"]])
+    write_text(out / "unreadable.csv", "".join([head, *texts]))

@@ -8,15 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from cog.cli.store import store as store_command
 from cog.errors import CogError
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.features.store.verify import find_stores, repair, summarise, verify
 from cog.storage import StoragePath, Url, files_below, write_bytes, write_text
-from tests.support.stores import FINGERPRINT, change_attributes, content, fill, make
+from tests.support.stores import (
+    FINGERPRINT,
+    change_attributes,
+    content,
+    fill,
+    flip,
+    make,
+    run,
+)
 
 PREPROCESS = {"resize": 16, "mean": [0.5, 0.5, 0.5]}
 MADE_FROM = FINGERPRINT | {"format": FORMAT, "preprocess": PREPROCESS, "rows": 10}
@@ -46,22 +52,6 @@ def runs(request, tmp_path) -> StoragePath:
 
 def path_of(runs: StoragePath, model: str = "dino", name: str = "cog_l1-train") -> StoragePath:
     return runs / model / "features" / f"{name}.zarr"
-
-
-def run(*arguments: object, **options) -> tuple[int, str]:
-    """Exit status and output of a command; errors for users are raised."""
-    done = CliRunner().invoke(
-        store_command, [*map(str, arguments)], standalone_mode=False, **options
-    )
-    if done.exception:
-        raise done.exception
-    return done.return_value or 0, done.output
-
-
-def flip(file: StoragePath, byte: int = 3) -> None:
-    data = bytearray(file.read_bytes())
-    data[byte] ^= 1
-    write_bytes(file, bytes(data))
 
 
 def test_show_a_store(runs):

@@ -14,9 +14,8 @@ from cog.errors import CogError
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
 from cog.storage import Url, create_object, files_below, storage_path, write_text
-from tests.cli.test_cli_store import flip, run
 from tests.support.runs import run_cog
-from tests.support.stores import content, fill, make
+from tests.support.stores import content, fill, flip, make, run
 
 moto_server = pytest.importorskip("moto.server", reason="pip install 'imagenet-cog[test]'")
 s3fs = pytest.importorskip("s3fs", reason="pip install 'imagenet-cog[cloud]'")

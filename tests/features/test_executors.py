@@ -30,6 +30,7 @@ from cog.models.model import Model
 from cog.progress import Silent
 from cog.recipe import Recipe
 from tests.support.runs import WNIDS, draw_images, make_plan
+from tests.support.stores import alone, chunk_files
 
 SCRIPT = Path(cog.__file__).parents[1] / "examples" / "slurm_array.sh"
 
@@ -52,17 +53,6 @@ class Listener(Silent):
 
     def notify(self, text):
         self.said.append(text)
-
-
-def chunk_files(out: Path) -> dict[str, bytes]:
-    """Everything in the stores below a folder, by name; with the partial files, were there any."""
-    files = sorted(out.glob("*/features/**/*"))
-    return {str(f.relative_to(out)): f.read_bytes() for f in files if f.is_file()}
-
-
-def alone(options, models, out: Path) -> dict[str, bytes]:
-    run_plan(make_plan(models, out=out, device="cpu", **options).without_cells(), Silent())
-    return chunk_files(out)
 
 
 def work(models, options, out, share, threads=1) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from cog.evaluation.evaluate import run_plan
 from cog.progress import Silent
-from tests.features.test_executors import alone, chunk_files
 from tests.support.runs import make_plan, run_cog
+from tests.support.stores import alone, chunk_files
 
 # The disk is a tmpfs in a mount namespace of its own, which ends with the process that holds it.
 HOLD = """

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
+from click.testing import CliRunner
 
+from cog.cli.store import store as store_command
 from cog.features.store.store import FeatureStore
-from cog.storage import StoragePath, files_below, write_text
+from cog.progress import Silent
+from cog.storage import StoragePath, files_below, write_bytes, write_text
+from tests.support.runs import make_plan
 
 FINGERPRINT = {"format": 1, "model": "abc", "images": "def"}
 
@@ -58,3 +63,34 @@ def change_attributes(path: StoragePath, **changes: object) -> None:
     attributes = group["attributes"] | changes
     group["attributes"] = {name: value for name, value in attributes.items() if value is not None}
     write_text(path / "zarr.json", json.dumps(group))
+
+
+def flip(file: StoragePath, byte: int = 3) -> None:
+    """Change one bit of a file."""
+    data = bytearray(file.read_bytes())
+    data[byte] ^= 1
+    write_bytes(file, bytes(data))
+
+
+def run(*arguments: object, **options) -> tuple[int, str]:
+    """Exit status and output of `cog store`; raises errors for users."""
+    done = CliRunner().invoke(
+        store_command, [*map(str, arguments)], standalone_mode=False, **options
+    )
+    if done.exception:
+        raise done.exception
+    return done.return_value or 0, done.output
+
+
+def chunk_files(out: Path) -> dict[str, bytes]:
+    """Everything in the stores below a folder, by name; with the partial files, were there any."""
+    files = sorted(out.glob("*/features/**/*"))
+    return {str(f.relative_to(out)): f.read_bytes() for f in files if f.is_file()}
+
+
+def alone(options, models, out: Path) -> dict[str, bytes]:
+    """The files of the stores that one worker makes alone."""
+    from cog.evaluation.evaluate import run_plan
+
+    run_plan(make_plan(models, out=out, device="cpu", **options).without_cells(), Silent())
+    return chunk_files(out)

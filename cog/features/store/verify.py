@@ -132,9 +132,7 @@ def _chunk_fault(store: FeatureStore, chunk: int, features: Array, marks: Array)
         reasons = set(store.reasons(chunk))
     except CogError as error:
         return error.what
-    except (
-        Exception
-    ) as error:  # Zarr raises ValueError for a checksum, numpy others for short files
+    except Exception as error:  # ValueError for a wrong checksum; others for a short file
         return f"cannot be read: {error}"
     unreadable = {rows.start + row for row in np.flatnonzero(~readable).tolist()}
     if not np.isfinite(x[readable]).all():
