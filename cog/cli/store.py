@@ -62,7 +62,9 @@ def show(paths: tuple[str, ...]) -> None:
 
 @store.command()
 @_PATHS
-@click.option("--repair", is_flag=True, help="Remove bad chunks: `cog extract` makes them again.")
+@click.option(
+    "--repair/--no-repair", default=False, help="Remove bad chunks: `cog extract` makes them again."
+)
 @click.pass_context
 def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None:
     """Read whole stores: checksums, marks, labels, and the fingerprint against run.json.
@@ -124,7 +126,7 @@ def _lines(verdict: Verdict, mended: bool) -> list[str]:
 
 @store.command()
 @_PATHS
-@click.option("--yes", is_flag=True, help="Remove without a question.")
+@click.option("--yes/--no-yes", default=False, help="Remove without a question.")
 def rm(paths: tuple[str, ...], yes: bool) -> None:
     """Remove stores, or all features of a model. Results and run.json stay.
 
