@@ -58,26 +58,24 @@ def results(
         cog results runs/ --where shots=all --format latex --out table.tex
     """
     from cog.results.files import as_parquet, read_results
-    from cog.results.views import FORMATS, VIEWS, check_one_kind
+    from cog.results.views import FORMATS, VIEWS, Shown
     from cog.storage import storage_path
 
     given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop}
     chosen = [name for name in given if given[name]]
     if len(chosen) > 1:
         raise click.UsageError(f"--{' and --'.join(chosen)} are different tables: give one")
-    view = VIEWS[chosen[0] if chosen else "tidy"]
     left_out: list[str] = []
     found = read_results(storage_path(runs), where, say_and_keep(left_out))
+    shown = Shown(VIEWS[chosen[0] if chosen else "tidy"], found, baseline or "", say)
     for_people = style is None and file is None and parquet is None and sys.stdout.isatty()
-    if for_people and view.bars:
+    if for_people and shown.view.bars:
         from rich.console import Console
 
         from cog.cli.result_table import show
 
-        check_one_kind(found, say)
-        show(found, Console(highlight=False))
+        show(shown.one_kind, Console(highlight=False))
     else:
-        shown = view.show(found, baseline or "", say)
         if file is not None or parquet is None:
             _write(FORMATS[style or ("markdown" if for_people else "csv")](shown), file)
         if parquet is not None:
