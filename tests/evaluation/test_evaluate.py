@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from cog.errors import CogError
 from cog.recipe import Recipe
 from cog.results.cells import read_cell
 from cog.results.columns import columns
+from tests.support.forked import start_cog
 from tests.support.runs import call_cog, draw_images
 
 QUICK = Recipe(trials=3, epochs=4)
@@ -320,21 +319,16 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(options, plug_in, tmp_p
     common = ["--model", f"{plug_in}:slow", "--batch-size", 2, "--chunk-rows", 4]
     done = call_cog(*arguments(options | {"out": whole}, *common), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    command = [*map(str, arguments(options | {"out": broken}, *common))]
+    command = arguments(options | {"out": broken}, *common)
     for chunks, stop, status, message in STOPS:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cog", *command], cwd=tmp_path,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            # a job in the background of a script inherits that SIGINT is ignored
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
+        run = start_cog(*command, cwd=tmp_path)
         while len(list(broken.glob("*/features/*/features/c/*/0"))) < chunks:
-            assert process.poll() is None, process.communicate()
+            assert run.process.is_alive(), run.ended()
             time.sleep(0.005)
-        process.send_signal(stop)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == status
-        assert message in said
+        os.kill(run.process.pid, stop)
+        ended = run.ended()
+        assert ended.returncode == status
+        assert message in ended.stderr
     done = call_cog(*arguments(options | {"out": broken}, *common), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert without_times(broken / "results.csv") == without_times(whole / "results.csv")

@@ -14,7 +14,7 @@ from cog.errors import CogError
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
 from cog.storage import Url, create_object, files_below, storage_path, write_text
-from tests.support.runs import run_cog
+from tests.support.runs import call_cog
 from tests.support.stores import content, fill, flip, make, run
 
 moto_server = pytest.importorskip("moto.server", reason="pip install 'imagenet-cog[test]'")
@@ -158,10 +158,10 @@ def test_a_whole_run_lives_at_a_url(bucket, images, levels_folder, plug_in, tmp_
     assert chunks
     for name in chunks:
         assert (bucket / "runs" / name).read_bytes() == (local / name).read_bytes()
-    done = run_cog("extract", "--model", f"{plug_in}:load", "--images", images, "--only", "L2",
+    done = call_cog("extract", "--model", f"{plug_in}:load", "--images", images, "--only", "L2",
                    "--levels", levels_folder, "--test-per-class", 4, "--min-train", 4,
                    "--out", bucket / "runs", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"{bucket}/runs/colours/features/cog_l2-test.zarr" in done.stdout
-    done = run_cog("results", bucket / "runs", cwd=tmp_path)
+    done = call_cog("results", bucket / "runs", cwd=tmp_path)
     assert done.stdout.count("\n") == 2, done.stderr

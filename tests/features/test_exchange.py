@@ -12,7 +12,7 @@ import torch
 from cog.errors import CogError
 from cog.features.exchange import FeatureSet, read_features, write_features
 from cog.features.store.store import FeatureStore
-from tests.support.runs import run_cog
+from tests.support.runs import call_cog
 
 
 def clusters(count: int, seed: int, dim: int = 8, classes: int = 4) -> FeatureSet:
@@ -140,7 +140,7 @@ def test_probe_prints_one_line_of_rows_and_export_gives_the_same(tmp_path):
     train = store_of(tmp_path / "train.zarr", clusters(80, 1))
     test = store_of(tmp_path / "test.zarr", clusters(40, 2))
     asked = ("--solver", "lbfgs", "--seeds", "22,37", "--shots", "all,2", "--json")
-    done = run_cog("probe", "--train", train, "--test", test, *asked, cwd=tmp_path)
+    done = call_cog("probe", "--train", train, "--test", test, *asked, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     rows = json.loads(done.stdout)
@@ -153,19 +153,19 @@ def test_probe_prints_one_line_of_rows_and_export_gives_the_same(tmp_path):
 
     for store in (train, test):
         out = tmp_path / f"features_{store.stem}" / "X_Y.pth"
-        made = run_cog("export", store, "--out", out, cwd=tmp_path)
+        made = call_cog("export", store, "--out", out, cwd=tmp_path)
         assert made.stdout == f"{out}\n"
     files = [tmp_path / f"features_{part}" / "X_Y.pth" for part in ("train", "test")]
-    done = run_cog("probe", "--train", files[0], "--test", files[1], *asked, cwd=tmp_path)
+    done = call_cog("probe", "--train", files[0], "--test", files[1], *asked, cwd=tmp_path)
     again = json.loads(done.stdout)
     assert [row["top1"] for row in again] == [row["top1"] for row in rows]
 
 
 def test_probe_names_the_files_that_it_reads(tmp_path):
-    done = run_cog("probe", "--train", "absent.npz", "--test", "absent.npz", cwd=tmp_path)
+    done = call_cog("probe", "--train", "absent.npz", "--test", "absent.npz", cwd=tmp_path)
     assert done.returncode == 2
     assert "no features at absent.npz" in done.stderr
-    done = run_cog(
+    done = call_cog(
         "probe", "--train", "a.npz", "--test", "b.npz", "--probe", "lograg", cwd=tmp_path
     )
     assert "logreg" in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -29,6 +28,7 @@ from cog.images.preprocess import Preprocess
 from cog.models.model import Model
 from cog.progress import Silent
 from cog.recipe import Recipe
+from tests.support.forked import start
 from tests.support.runs import WNIDS, draw_images, make_plan
 from tests.support.stores import alone, chunk_files
 
@@ -60,16 +60,6 @@ def work(models, options, out, share, threads=1) -> None:
     torch.set_num_threads(threads)
     plan = make_plan(models, out=out, device="cpu", **options)
     run_plan(plan.without_cells(), Silent(), Share.read(share))
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Processes that start at once: they are forks of one that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["cog.evaluation.evaluate", "cog.evaluation.plan", "cog.models.load", "tests.support.runs"]
-    )
-    return context
 
 
 @given(st.integers(1, 9), st.integers(0, 60))
@@ -181,15 +171,12 @@ def test_a_script_that_leaves_the_device_open_keeps_its_network_on_one(options, 
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_workers_at_once_give_the_bytes_of_one(options, plug_in, tmp_path, processes, workers):
+def test_workers_at_once_give_the_bytes_of_one(options, plug_in, tmp_path, workers):
     models = [f"{plug_in}:load", f"{plug_in}:another"]
     out = tmp_path / "many"
     started = [
-        processes.Process(target=work, args=(models, options, out, f"{worker}/{workers}"))
-        for worker in range(workers)
+        start(work, models, options, out, f"{worker}/{workers}") for worker in range(workers)
     ]
-    for process in started:
-        process.start()
     for process in started:
         process.join(60)
         assert process.exitcode == 0
@@ -306,9 +293,7 @@ def count_chunks(out: Path) -> int:
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(
-    options, plug_in, tmp_path, processes, kills
-):
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(options, plug_in, tmp_path, kills):
     """The moments: some chunks on from the start, and there any time within two chunks."""
     models = [f"{plug_in}:load", f"{plug_in}:another"]
     options |= {"chunk_rows": 2, "batch_size": 1}
@@ -317,8 +302,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     rng = np.random.default_rng(kills)
     killed, out = 0, tmp_path / "0"
     while True:
-        process = processes.Process(target=work, args=(models, options, out, "0/1"))
-        process.start()
+        process = start(work, models, options, out, "0/1")
         if killed < kills:
             wanted = count_chunks(out) + int(rng.integers(0, total // 4))
             while process.is_alive() and count_chunks(out) < wanted:

@@ -15,7 +15,7 @@ import pytest
 
 from cog.evaluation.evaluate import run_plan
 from cog.progress import Silent
-from tests.support.runs import make_plan, run_cog
+from tests.support.runs import call_cog, make_plan
 from tests.support.stores import alone, chunk_files
 
 # The disk is a tmpfs in a mount namespace of its own, which ends with the process that holds it.
@@ -83,10 +83,10 @@ def undisturbed(options, plug_in, tmp_path_factory) -> dict[str, bytes]:
 
 @pytest.fixture
 def extract(options, plug_in, tmp_path) -> Callable[[Path], subprocess.CompletedProcess[str]]:
-    """`cog extract` into a folder, as a user runs it."""
+    """`cog extract` into a folder."""
     arguments = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
     command = ["extract", "--model", f"{plug_in}:load", "--device", "cpu", *arguments, "--out"]
-    return lambda out: run_cog(*command, out, cwd=tmp_path)
+    return lambda out: call_cog(*command, out, cwd=tmp_path)
 
 
 def count_chunks(files: dict[str, bytes]) -> int:
