@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from cog.cli.main import main
 from cog.errors import CogError
 from cog.levels.files import read_levels
 from cog.wordnet.concept_lists import read_wnids
+from tests.support.runs import call_cog
 
 OURS = ("cog.cli.levels", "cog.cli.similarity")
 SMALL = read_wnids("official")[::100]
@@ -85,8 +84,7 @@ def test_other_content_is_kept_without_overwrite(tmp_path):
 
 def test_too_few_concepts_is_an_error_of_two_lines(tmp_path):
     (tmp_path / "mine.txt").write_text("\n".join(SMALL))
-    words = [sys.executable, "-m", "cog", "build-levels", "--eligible", str(tmp_path / "mine.txt")]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = call_cog("build-levels", "--eligible", tmp_path / "mine.txt", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 2

@@ -12,7 +12,7 @@ import pytest
 
 from cog.errors import CogError
 from cog.features.executors.ray_cluster import Cluster, _requests
-from tests.support.runs import run_cog
+from tests.support.runs import call_cog, run_cog
 
 # Dies twice, each time within a chunk, and never again: files record it.
 MORTAL = '''
@@ -67,6 +67,12 @@ killer.join()
 
 
 @pytest.fixture
+def ray() -> None:
+    """Skips where Ray is not installed."""
+    pytest.importorskip("ray", reason="pip install 'imagenet-cog[ray]'")
+
+
+@pytest.fixture
 def folder(tmp_path, images, levels_folder) -> Path:
     (tmp_path / "mortal.py").write_text(MORTAL)
     (tmp_path / "images").symlink_to(images)
@@ -91,11 +97,14 @@ def store_files(run: Path) -> dict[str, bytes]:
 
 
 def succeeded(*arguments: object, cwd: Path) -> None:
-    done = run_cog(*arguments, cwd=cwd)
+    """Ray runs in a process of its own: it is started once in each, and stays."""
+    call = run_cog if "ray" in arguments else call_cog
+    done = call(*arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("ray")
 def test_tasks_that_are_killed_are_done_again_to_the_same_bytes(folder):
     (folder / "mortal").touch()
     model = ("--model", "mortal.py:load", *RUN)
@@ -108,6 +117,7 @@ def test_tasks_that_are_killed_are_done_again_to_the_same_bytes(folder):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("ray")
 def test_cells_on_a_cluster_are_those_of_a_local_run(folder):
     model = ("--model", "mortal.py:load", *RUN, "--probe", "ridge,ncm", "--seeds", "22,37")
     succeeded("evaluate", *model, "--out", "there", "--executor", "ray", cwd=folder)
@@ -121,6 +131,7 @@ def test_cells_on_a_cluster_are_those_of_a_local_run(folder):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("ray")
 def test_a_node_that_dies_leaves_the_files_of_a_local_run(folder):
     (folder / "dying_node.py").write_text(DYING_NODE)
     model = ("--model", "mortal.py:load", *RUN)
@@ -137,6 +148,7 @@ def test_a_node_that_dies_leaves_the_files_of_a_local_run(folder):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("ray")
 def test_what_a_task_raises_reaches_the_user_in_two_lines(folder):
     code = MORTAL.replace("time.sleep(0.02)", "if len(x) > 1: raise ValueError('no luck')")
     (folder / "unlucky.py").write_text(code)
@@ -149,6 +161,7 @@ def test_what_a_task_raises_reaches_the_user_in_two_lines(folder):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("ray")
 def test_a_neighbour_of_a_plug_in_that_nodes_lack_is_named(folder):
     home = folder / "beside"
     home.mkdir()
@@ -167,14 +180,14 @@ def test_a_neighbour_of_a_plug_in_that_nodes_lack_is_named(folder):
     assert "Traceback" not in done.stderr
 
 
-def test_an_address_where_nothing_answers_is_refused_at_once(monkeypatch):
+def test_an_address_where_nothing_answers_is_refused_at_once(ray, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(CogError, match=r"no Ray cluster at 127\.0\.0\.1:9: "):
         Cluster.connect("auto", None, "fp32", print)
 
 
 def test_a_cluster_and_workers_exclude_each_other(folder):
-    done = run_cog(
+    done = call_cog(
         "extract", "--model", "mortal.py:load", *RUN, "--executor", "ray", "--worker", "0/2",
         cwd=folder,
     )  # fmt: skip

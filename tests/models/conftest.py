@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,22 @@ def hub(tmp_path, monkeypatch) -> Iterator[Hub]:
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    """The pauses that this thread asks for, in seconds; none is made."""
+    asked: list[float] = []
+    sleep, thread = time.sleep, threading.current_thread()
+
+    def pause(seconds: float) -> None:
+        if threading.current_thread() is thread:
+            asked.append(seconds)
+        else:
+            sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", pause)
+    return asked
 
 
 @pytest.fixture

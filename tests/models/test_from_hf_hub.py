@@ -70,15 +70,14 @@ def test_a_repository_gives_its_network_and_its_preprocessing(hub, form, revisio
     assert (model.seen_data, notices) == ("IN-21K", [])
 
 
-def test_what_was_loaded_once_loads_without_the_hub(hub, tmp_path, monkeypatch):
+def test_what_was_loaded_once_loads_without_the_hub(hub, tmp_path, monkeypatch, pauses):
     buffer = io.BytesIO()
     torch.save(timm_network().state_dict(), buffer)
     hub.put("me/net", config_json=as_bytes(RECORD), pytorch_model__bin=buffer.getvalue())
     first = load_model("hf-hub:me/net").fingerprint
     point_to("http://127.0.0.1:9", tmp_path / "hub-cache", monkeypatch)
-    start = time.monotonic()
     assert load_model("hf-hub:me/net").fingerprint == first
-    assert time.monotonic() - start < 3
+    assert pauses == []
 
 
 def test_a_repository_with_weights_of_one_s_own_or_none(hub, tmp_path):
@@ -176,11 +175,10 @@ def test_a_repository_that_is_not_there_or_closed(hub):
     ("spec", "pretrained"),
     [("timm:test_resnet", True), ("hf-hub:me/net", True), ("hf-hub:me/net", False)],
 )
-def test_without_a_connection_the_error_comes_at_once(offline, spec, pretrained):
-    start = time.monotonic()
+def test_without_a_connection_the_error_comes_at_once(offline, spec, pretrained, pauses):
     with pytest.raises(CogError, match=f"cannot download {offline}") as caught:
         load_model(spec, pretrained=pretrained)
-    assert time.monotonic() - start < 5
+    assert pauses == []
     assert "--weights FILE" in caught.value.hint
 
 

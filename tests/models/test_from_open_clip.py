@@ -6,7 +6,6 @@ import io
 import logging
 import re
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from cog.images.preprocess import Preprocess
 from cog.models.load import load_model
 from tests.support.small_networks import alike, prepared_images
 
-open_clip = pytest.importorskip("open_clip", reason="open_clip is not installed")
+open_clip = pytest.importorskip("open_clip", reason="pip install 'imagenet-cog[open_clip]'")
 
 TEXT = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
 VIT = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
@@ -283,9 +282,8 @@ def test_a_tag_s_weights_come_from_the_hub(hub, form):
         ("roberta-ViT-B-32", False),  # the record of its text tower is on the hub
     ],
 )
-def test_without_a_connection_the_error_comes_at_once(offline, name, pretrained):
-    start = time.monotonic()
+def test_without_a_connection_the_error_comes_at_once(offline, name, pretrained, pauses):
     with pytest.raises(CogError, match=f"cannot download {offline}") as caught:
         load_model(f"open_clip:{name}", pretrained=pretrained)
-    assert time.monotonic() - start < 5
+    assert pauses == []
     assert "--weights FILE" in caught.value.hint
