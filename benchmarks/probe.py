@@ -55,7 +55,6 @@ METHODS: dict[str, tuple[str, Recipe]] = {
     "lbfgs, all decays": ("lbfgs", replace(OFFICIAL, lbfgs_early_stop=False)),
     "sgd, rounds of 10": ("sgd", OFFICIAL),
     "sgd, rounds of 1": ("sgd", replace(OFFICIAL, trials_per_round=1)),
-    "sgd, rounds of 10, early stop": ("sgd", replace(OFFICIAL, sgd_early_stop=True)),
 }
 Times = NDArray[np.float64]
 FACTOR = 16  # of each size, in the measurement of scaling

@@ -95,7 +95,7 @@ TELL = {  # commands whose stdout is compared, by the file that keeps it
     "explained.txt": "levels explain n07954211 --levels levels",
     "sets.json": "similarity L5 in1k --json",
     "probed.json": """probe --test runs/small/features/cog_l1-test.zarr --train features.pth --json
-    --device cpu --probe logreg,knn,mlp --shots all,4 --seeds 45 --sgd-early-stop
+    --device cpu --probe logreg,knn,mlp --shots all,4 --seeds 45
     --shots-validation within""",
 } | {
     f"{measure}-{a}-{b}.json": f"similarity {a} {b} --measure {measure} --json"

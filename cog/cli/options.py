@@ -171,8 +171,6 @@ def probe_options(probes: Sequence[str]) -> Decorator:
                   metavar="LIST", help="Seeds of the probes."),
         of_probes("--trials-per-round", type=_COUNT, metavar="N", default=Recipe.trials_per_round,
                   help="SGD trials trained together; 1 is the official order."),
-        of_probes("--sgd-early-stop/--no-sgd-early-stop", default=Recipe.sgd_early_stop,
-                  help="Stop SGD trials that are behind in their round."),
         of_probes("--lbfgs-early-stop/--no-lbfgs-early-stop", default=Recipe.lbfgs_early_stop,
                   help="End the path of decays once validation falls."),
         of_probes("--products", metavar="KIND", default=Recipe.products,

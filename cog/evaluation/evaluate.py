@@ -78,7 +78,6 @@ def evaluate(
     shots_validation: str = "official",
     seeds: str | Sequence[int] = SEEDS,
     trials_per_round: int | None = None,
-    sgd_early_stop: bool | None = None,
     lbfgs_early_stop: bool | None = None,
     products: str | None = None,
     recipe: Recipe | None = None,
@@ -126,7 +125,6 @@ def evaluate(
             of the N.
         seeds: seeds of the probes.
         trials_per_round: SGD trials trained together. By default the recipe's, 10.
-        sgd_early_stop: stop SGD trials that are behind. By default the recipe's, False.
         lbfgs_early_stop: end the path of decays once validation falls. By default the recipe's,
             True.
         products: of SGD's matrices: "float32", "tf32", "bfloat16" or "float16". By default the

@@ -1,7 +1,5 @@
 """k nearest neighbours by cosine, their votes weighted by how near they are.
 
-In: features and labels of training and test images, a seed, N shots or all.
-Out: the ranks of the right classes on the test images, the chosen k, every trial.
 - The k training images of greatest cosine each vote for their class with exp(cosine /
   temperature), and the votes of a class are added up. Classes without a vote come last, by their
   index: with k = 1, top-5 says little.
@@ -15,8 +13,8 @@ Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Di
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -29,7 +27,7 @@ from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, u
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import output_ranks
-from cog.probes.rows import prepared, rows_to_fit
+from cog.probes.rows import parts_of
 from cog.probes.search import SCORE, Trial, best_trial
 
 ASKED_AT_ONCE = 1024  # images whose neighbours are sought together
@@ -43,30 +41,22 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     Raises:
         CogError: data that no probe can learn from, or no image to validate on.
     """
-    train, test = prepared(data, settings)
-    begun = time.perf_counter()
-    rows = rows_to_fit(data.train_y, settings)
-    recipe = settings.recipe
-    judged = rows.validation[:: math.ceil(len(rows.validation) / recipe.knn_validation)]
-    total = len(judged) + len(test)
-    choices = [k for k in recipe.knn_neighbours if k <= len(rows.search)]
-    search_on, validation = train.only(rows.search), train.only(judged)
+    parts = parts_of(data, settings)
+    recipe, rows = settings.recipe, parts.validation.rows
+    judged = replace(parts.validation, rows=rows[:: math.ceil(len(rows) / recipe.knn_validation)])
+    parts = replace(parts, validation=judged)
+    before, total = len(judged), len(judged) + len(parts.test)
+    choices = [k for k in recipe.knn_neighbours if k <= len(parts.search)]
     ranks_of = partial(_ranks, n_classes=data.n_classes, temperature=recipe.knn_temperature)
-    found = ranks_of(search_on, validation, choices, progress=lambda done: progress(done, total))
+    found = ranks_of(parts.search, judged, choices, progress=lambda done: progress(done, total))
     trials: list[Trial] = [
         {"k": k, SCORE: percent_within(ranks, 1)} for k, ranks in zip(choices, found, strict=True)
     ]
     k = int(best_trial(trials)["k"])
-    final, before = train.only(rows.final), len(judged)
-    (ranks,) = ranks_of(final, test, [k], progress=lambda done: progress(before + done, total))
-    return ProbeResult(
-        ranks=ranks,
-        hyper={"k": k},
-        trials=trials,
-        n_train=len(rows.final),
-        n_validation=len(judged),
-        seconds=time.perf_counter() - begun,
+    (ranks,) = ranks_of(
+        parts.final, parts.test, [k], progress=lambda done: progress(before + done, total)
     )
+    return parts.result(ranks, {"k": k}, trials)
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

@@ -70,7 +70,7 @@ def fit_lbfgs(
     Args:
         features: n rows, on the device that does the work.
         wd: weight decay, for the bias too; at least 0.
-        start: [c, d + 1].
+        start: a layer [c, d + 1].
         tolerance: stop when the next step promises to gain less than this share of the objective.
         iterations: the most that it makes.
         moment: the `second_moment` of these rows or of most of them; computed if missing.
@@ -90,12 +90,10 @@ def fit_lbfgs(
     for _ in range(iterations):
         step = _two_loops(at.gradient, eased, pairs)
         slack = noise * abs(at.value)
-        if -_dot(step, at.gradient) / 2 <= max(tolerance * at.value, slack):
-            converged = True
-            break
-        then, tried = _line_search(at, step, evaluate, slack)
+        at_end = -_dot(step, at.gradient) / 2 <= max(tolerance * at.value, slack)
+        then, tried = (None, 0) if at_end else _line_search(at, step, evaluate, slack)
         evaluations += tried
-        if then is None:  # no lower value that this type can tell apart
+        if then is None:  # at the end, or no lower value that this type can tell apart
             converged = True
             break
         eased_then = precondition(then.gradient)

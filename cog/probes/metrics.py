@@ -76,15 +76,10 @@ def per_class_top1(ranks: Ranks, labels: Labels, n_classes: int) -> NDArray[np.f
 def bootstrap_interval(ranks: Ranks, k: int = 1, level: float = 0.95) -> tuple[float, float]:
     """Where top-k would lie, in percent, if the m test images were drawn anew from themselves.
 
-    The percentile interval of the bootstrap over images. Each draw hits with the share p of hits,
-    so the number of hits is binomial (m, p): its quantiles are exact and need no draw. The
-    interval leaves out what another training set or another seed would change.
+    The percentile interval of the bootstrap over images, with the share `level` of the draws. Each
+    draw hits with the share p of hits, so the number of hits is binomial (m, p): its quantiles are
+    exact and need no draw. The interval leaves out what another training set or seed would change.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, chapter 13.
-
-    Args:
-        ranks: int64[m].
-        k: at least 1.
-        level: the share of the draws between the ends, strictly between 0 and 1.
 
     Raises:
         CogError: no ranks, k below 1, or a level outside (0, 1).

@@ -1,7 +1,5 @@
 """A perceptron with one hidden layer, for features that no linear layer can separate.
 
-In: features and labels of training and test images, a seed, N shots or all.
-Out: the ranks of the right classes on the test images, the chosen rate, every trial.
 - Unit features, each number standardised by the mean and deviation of the images of the fit; a
   layer of 1,024 with ReLU; a linear layer.
 - AdamW with decay 1e-2, batches of the recipe's size, 30 epochs but at least 300 steps (N shots
@@ -16,7 +14,6 @@ start of the layers are torch's. Cost: 6·n·h·(d + c) operations an epoch.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +29,7 @@ from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, u
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import image_ranks
-from cog.probes.rows import prepared, rows_to_fit
+from cog.probes.rows import parts_of
 from cog.probes.search import SCORE, Trial, best_trial
 from cog.probes.sgd import batches
 
@@ -46,10 +43,7 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
         CogError: data that no probe can learn from, no image to validate on, or a final fit that
             diverges.
     """
-    train, test = prepared(data, settings)
-    begun = time.perf_counter()
-    rows = rows_to_fit(data.train_y, settings)
-    search_on, validation = train.only(rows.search), train.only(rows.validation)
+    parts = parts_of(data, settings)
     rates = settings.recipe.mlp_rates
     total = 100 * (len(rates) + 1)
 
@@ -59,22 +53,15 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
 
     trials: list[Trial] = []
     for rate in rates:
-        ranks = _ranks(fit(search_on, rate, len(trials)), validation)
+        ranks = _ranks(fit(parts.search, rate, len(trials)), parts.validation)
         trials.append({"lr": rate, SCORE: percent_within(ranks, 1)})
     best = best_trial(trials)["lr"]
-    network = fit(train.only(rows.final), best, len(trials))
+    network = fit(parts.final, best, len(trials))
     if not all(weights.isfinite().all() for weights in network.weights):
         raise CogError(
             f"the final fit diverged with a rate of {best}", "give smaller mlp_rates in the recipe"
         )
-    return ProbeResult(
-        ranks=_ranks(network, test),
-        hyper={"lr": best},
-        trials=trials,
-        n_train=len(rows.final),
-        n_validation=len(rows.validation),
-        seconds=time.perf_counter() - begun,
-    )
+    return parts.result(_ranks(network, parts.test), {"lr": best}, trials)
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

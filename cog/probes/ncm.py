@@ -1,7 +1,5 @@
 """Nearest class mean by cosine: no hyper-parameter, nothing learnt but a mean for each class.
 
-In: features and labels of training and test images, a seed, N shots or all.
-Out: the ranks of the right classes on the test images.
 - A class is the mean of its unit features, scaled to length 1; an image belongs to the class of
   greatest cosine. A class without training images comes last.
 - Nothing is validated: all images make the means, or the N of each class.
@@ -12,8 +10,6 @@ scaled would favour classes of short means. Cost: one pass over the features.
 
 from __future__ import annotations
 
-import time
-
 import torch
 from torch import Tensor
 
@@ -21,7 +17,7 @@ from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.ranks import image_ranks
-from cog.probes.rows import prepared, rows_to_fit
+from cog.probes.rows import parts_of
 
 
 def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
@@ -30,25 +26,16 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     Raises:
         CogError: data that no probe can learn from.
     """
-    train, test = prepared(data, settings)
-    begun = time.perf_counter()
-    rows = rows_to_fit(data.train_y, settings, validated=False).final
-    sums, counts = class_sums(train.only(rows), data.n_classes)
-    means = torch.nn.functional.normalize(sums, dim=1).to(train.scale)
+    parts = parts_of(data, settings, validated=False)
+    sums, counts = class_sums(parts.final, data.n_classes)
+    means = torch.nn.functional.normalize(sums, dim=1).to(parts.final.scale)
 
     def cosine(x: Tensor) -> Tensor:
         return (x[:, :-1] @ means.T).masked_fill(counts == 0, -torch.inf)
 
-    ranks = image_ranks(cosine, test, data.n_classes)
+    ranks = image_ranks(cosine, parts.test, data.n_classes)
     progress(1, 1)
-    return ProbeResult(
-        ranks=ranks,
-        hyper={},
-        trials=[],
-        n_train=len(rows),
-        n_validation=0,
-        seconds=time.perf_counter() - begun,
-    )
+    return parts.result(ranks, {}, [])
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

@@ -35,6 +35,17 @@ def image_ranks(
     return ranks
 
 
+def percent_right(layers: Tensor, features: UnitFeatures) -> list[float]:
+    """Top-1 in percent of each of the layers [h, c, d + 1]; 0 for one that diverged."""
+    heads, n_classes, width = layers.shape
+    right = torch.zeros(heads, dtype=torch.int64, device=layers.device)
+    for x, y in features.blocks(heads * n_classes):
+        outputs = (x @ layers.view(-1, width).T).view(-1, n_classes)
+        ranks = output_ranks(outputs, y.repeat_interleave(heads))
+        right += (ranks.view(-1, heads) == 0).sum(dim=0)
+    return (100 * right.double() / len(features)).tolist()
+
+
 def output_ranks(outputs: Tensor, labels: Tensor) -> Tensor:
     """The ranks int64[b] of images with outputs [b, c] and labels int64[b] in 0…c−1.
 

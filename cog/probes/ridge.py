@@ -1,7 +1,5 @@
 """Ridge regression on the classes as 0 and 1: a closed form for every penalty.
 
-In: features and labels of training and test images, a seed, N shots or all.
-Out: the ranks of the right classes on the test images, the chosen penalty, every trial.
 - W minimises |Y − XW − b|²/n + penalty · |W|² on unit features. The bias b is not penalised: it
   follows from centring both sides. A class without training images comes last.
 - The covariance of the features is decomposed once, V diag(e) Vᵀ; for each penalty W is then
@@ -15,10 +13,8 @@ scikit-learn's Ridge has alpha = n · penalty. Cost: 2·n·d² + 9·d³ operatio
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +24,7 @@ from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ncm import class_sums
 from cog.probes.ranks import layer_ranks
-from cog.probes.rows import prepared, rows_to_fit
+from cog.probes.rows import parts_of
 from cog.probes.search import SCORE, Trial, best_trial
 
 
@@ -40,30 +36,20 @@ def ridge(
     Raises:
         CogError: data that no probe can learn from, or no image to validate on.
     """
-    train, test = prepared(data, settings)
-    begun = time.perf_counter()
-    rows = rows_to_fit(data.train_y, settings)
-    search_on = _decompose(train.only(rows.search), data.n_classes)
-    validation = train.only(rows.validation)
+    parts = parts_of(data, settings)
+    search = _decompose(parts.search, data.n_classes)
     trials: list[Trial] = []
     penalties = settings.recipe.ridge_penalties
     for penalty in penalties:
-        ranks = layer_ranks(search_on.layer(penalty), validation)
+        ranks = layer_ranks(search.layer(penalty), parts.validation)
         trials.append({"penalty": penalty, SCORE: percent_within(ranks, 1)})
         progress(len(trials), len(penalties) + 1)
     best = best_trial(trials)["penalty"]
-    same = np.array_equal(rows.final, rows.search)
-    final = search_on if same else _decompose(train.only(rows.final), data.n_classes)
-    ranks = layer_ranks(final.layer(best), test)
+    same = torch.equal(parts.final.rows, parts.search.rows)
+    final = search if same else _decompose(parts.final, data.n_classes)
+    ranks = layer_ranks(final.layer(best), parts.test)
     progress(len(penalties) + 1, len(penalties) + 1)
-    return ProbeResult(
-        ranks=ranks,
-        hyper={"penalty": best},
-        trials=trials,
-        n_train=len(rows.final),
-        n_validation=len(validation),
-        seconds=time.perf_counter() - begun,
-    )
+    return parts.result(ranks, {"penalty": best}, trials)
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

@@ -5,34 +5,54 @@ All probes share it, so that those of one seed and one number of shots see the s
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.probes.data import ProbeData, ProbeSettings, check_probe_data
+from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, check_probe_data
 from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.sampling import few_shot, validation_split
 
+Rows = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
-class ProbeRows:
-    """Rows of the training images, each int64 and sorted."""
+class ProbeParts:
+    """The images of one fit, as unit features."""
 
-    search: NDArray[np.int64]
+    search: UnitFeatures
     """for the fits that choose hyper-parameters"""
-    validation: NDArray[np.int64]
+    validation: UnitFeatures
     """to judge these fits; disjoint from `search`"""
-    final: NDArray[np.int64]
+    final: UnitFeatures
     """for the fit with the best hyper-parameters"""
+    test: UnitFeatures
+    begun: float
+    """when the fit began, by time.perf_counter"""
+
+    def result(
+        self,
+        ranks: NDArray[np.int64],
+        hyper: dict[str, float],
+        trials: list[dict[str, float]],
+        notes: tuple[str, ...] = (),
+    ) -> ProbeResult:
+        """The result of the fit, which ends now."""
+        seconds = time.perf_counter() - self.begun
+        n_train, n_validation = len(self.final), len(self.validation)
+        return ProbeResult(ranks, hyper, trials, n_train, n_validation, seconds, notes)
 
 
-def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[UnitFeatures, UnitFeatures]:
-    """Unit features of all training and all test images, checked and made once for all probes.
+def parts_of(data: ProbeData, settings: ProbeSettings, validated: bool = True) -> ProbeParts:
+    """The parts that a probe learns from; without validation images if it is not `validated`.
+
+    The data is checked, and unit features are made, once for all fits.
 
     Raises:
-        CogError: data that no probe can learn from.
+        CogError: data that no probe can learn from, or no class has an image for validation.
     """
     device = work_device(settings)
     if device not in data.on_device:
@@ -41,44 +61,39 @@ def prepared(data: ProbeData, settings: ProbeSettings) -> tuple[UnitFeatures, Un
             unit_features(data.train_x, data.train_y, device),
             unit_features(data.test_x, data.test_y, device),
         )
-    return data.on_device[device]
+    train, test = data.on_device[device]
+    begun = time.perf_counter()
+    search, validation, final = rows_to_fit(data.train_y, settings)
+    if not validated:
+        validation = validation[:0]
+    elif not len(validation):
+        raise CogError(
+            "expected a class with at least two training images to validate on, found none",
+            "give more images, or more --shots",
+        )
+    return ProbeParts(train.only(search), train.only(validation), train.only(final), test, begun)
 
 
-def rows_to_fit(
-    labels: NDArray[np.int64], settings: ProbeSettings, validated: bool = True
-) -> ProbeRows:
-    """Split the training images as the settings say.
+def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> tuple[Rows, Rows, Rows]:
+    """The training images to search on, to validate on and for the final fit, each sorted.
 
     - All images: a share of every class validates; the final fit takes all, validation included.
     - N shots, "official": the share is laid aside first, N images a class are drawn from the rest,
       and both fits take these N.
     - N shots, "within": N images a class are drawn first, a share of those validates, and the
       final fit takes the N: no other image is used.
-
-    Raises:
-        CogError: no class has an image to spare for validation, and the probe is `validated`.
     """
-    rows = _rows(labels, settings)
-    if validated and not len(rows.validation):
-        raise CogError(
-            "expected a class with at least two training images to validate on, found none",
-            "give more images, or more --shots",
-        )
-    return rows
-
-
-def _rows(labels: NDArray[np.int64], settings: ProbeSettings) -> ProbeRows:
-    share, seed = settings.recipe.validation_share, settings.seed
+    share, seed, shots = settings.recipe.validation_share, settings.seed, settings.shots
     everything = np.arange(len(labels))
-    if settings.shots is not None and settings.shots_validation == "within":
-        drawn = few_shot(labels, settings.shots, everything, seed)
-        train, validation = (drawn[part] for part in validation_split(labels[drawn], share, seed))
-        return ProbeRows(train, validation, drawn)
+    if shots is not None and settings.shots_validation == "within":
+        drawn = few_shot(labels, shots, everything, seed)
+        train, validation = validation_split(labels[drawn], share, seed)
+        return drawn[train], drawn[validation], drawn
     train, validation = validation_split(labels, share, seed)
-    if settings.shots is None:
-        return ProbeRows(train, validation, everything)
-    shots = few_shot(labels, settings.shots, train, seed)
-    return ProbeRows(shots, validation, shots)
+    if shots is None:
+        return train, validation, everything
+    drawn = few_shot(labels, shots, train, seed)
+    return drawn, validation, drawn
 
 
 def work_device(settings: ProbeSettings) -> str:

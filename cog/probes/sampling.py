@@ -24,15 +24,8 @@ def validation_split(
     """Take a share of every class for validation; gives the rows to train on and to validate on.
 
     Of n images of a class int(n × share) validate, but at least one, and at least one is left to
-    train on. A class of one image trains on it and is not validated.
-
-    Args:
-        labels: int64[m], not negative.
-        share: of each class, strictly between 0 and 1; the protocol has 0.2.
-        seed: not negative.
-
-    Returns:
-        Two sorted int64 arrays of rows that together are all rows.
+    train on. A class of one image trains on it and is not validated. Labels and seed are not
+    negative; both results are sorted, and together they are all rows.
 
     Raises:
         CogError: a share outside (0, 1).
@@ -55,14 +48,9 @@ def few_shot(
 ) -> NDArray[np.int64]:
     """Draw `shots` images a class from some rows: int64, sorted; a class with fewer gives all.
 
-    In the official order `rows` are those that `validation_split` leaves to train on. For one seed
-    the draws are nested: those of 1 shot lie within those of 2.
-
-    Args:
-        labels: int64[m], the labels of all images.
-        shots: images a class, at least 1.
-        rows: int64[r], the rows to draw from.
-        seed: not negative.
+    `labels` are those of all images. In the official order `rows` are those that
+    `validation_split` leaves to train on. For one seed the draws are nested: those of 1 shot lie
+    within those of 2.
 
     Raises:
         CogError: fewer than one shot.

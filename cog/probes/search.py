@@ -16,17 +16,17 @@ import optuna
 
 SCORE = "validation_top1"
 
-Settings = dict[str, float]
 Trial = dict[str, float]
+"""settings by their names, and the score under `SCORE` once there is one"""
 
 
 def search(
-    score: Callable[[Sequence[Settings]], Sequence[float]],
+    score: Callable[[Sequence[Trial]], Sequence[float]],
     ranges: Mapping[str, tuple[float, float]],
     n_trials: int,
     seed: int,
     per_round: int = 1,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[Trial]:
     """Try settings, later ones near those that did well; gives every trial in order.
 
@@ -38,9 +38,6 @@ def search(
         seed: of the sampler.
         per_round: trials that are proposed before any of them is scored.
         progress: called after each round with the number of trials that are done.
-
-    Returns:
-        For each trial its settings and, under `SCORE`, its score.
     """
     trials: list[Trial] = []
     with _quiet_optuna():
@@ -58,8 +55,7 @@ def search(
             for trial, settings, value in zip(asked, proposed, scores, strict=True):
                 study.tell(trial, value)
                 trials.append({**settings, SCORE: value})
-            if progress:
-                progress(len(trials))
+            progress(len(trials))
     return trials
 
 

@@ -19,7 +19,6 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,32 +36,6 @@ PRODUCTS = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16, "float16"
 Step = Callable[[Tensor], None]
 
 
-@dataclass(frozen=True)
-class Heads:
-    """Heads in training; a step changes their tensors in place."""
-
-    lrs: tuple[float, ...]
-    wds: tuple[float, ...]
-    layers: Tensor
-    """[h, c, d + 1]"""
-    velocity: Tensor
-    """[h, c, d + 1]"""
-
-    def only(self, kept: Sequence[int]) -> Heads:
-        """Some of the heads, in the given order."""
-        which = torch.tensor(kept, device=self.layers.device)
-        lrs, wds = (tuple(values[i] for i in kept) for values in (self.lrs, self.wds))
-        return Heads(lrs, wds, self.layers[which], self.velocity[which])
-
-    def finished(self) -> Tensor:
-        """The layers [h, c, d + 1]; one that diverged is all NaN.
-
-        A layer that is not finite never becomes finite again: its softmax is NaN.
-        """
-        alive = self.layers.isfinite().flatten(1).all(1)
-        return self.layers.where(alive[:, None, None], torch.nan)
-
-
 def fit_sgd(
     features: UnitFeatures,
     lrs: Sequence[float],
@@ -73,56 +46,32 @@ def fit_sgd(
 ) -> Tensor:
     """Fit a layer for each pair of learning rate and weight decay: [h, c, d + 1] in all.
 
-    A head that diverges is all NaN and does not change the others.
-
-    Args:
-        features: n rows, on the device that does the work.
-        lrs: h learning rates.
-        wds: h weight decays.
-        n_classes: c.
-        recipe: its epochs, batch_size, momentum and products are used.
-        seed: of the start and of the batches; on a CPU equal seeds give equal bits.
-    """
-    heads = start_heads(features, lrs, wds, n_classes, seed)
-    train(heads, features, recipe, seed, range(recipe.epochs))
-    return heads.finished()
-
-
-def start_heads(
-    features: UnitFeatures, lrs: Sequence[float], wds: Sequence[float], n_classes: int, seed: int
-) -> Heads:
-    """Heads before their first epoch, which all start from the same layer."""
-    start = initial_layer(n_classes, features.width, seed).to(features.scale)
-    layers = start.repeat(len(lrs), 1, 1)
-    return Heads(tuple(lrs), tuple(wds), layers, torch.zeros_like(layers))
-
-
-def train(heads: Heads, features: UnitFeatures, recipe: Recipe, seed: int, epochs: range) -> None:
-    """Take the heads through some of the recipe's epochs, counted from 0.
+    A head that diverges is all NaN and does not change the others. Of the recipe, epochs,
+    batch_size, momentum and products are used. The seed is that of the start and of the batches;
+    on a CPU equal seeds give equal bits.
 
     Raises:
         CogError: an unknown kind of products.
     """
-    if recipe.products not in PRODUCTS:
-        raise CogError(
-            f"expected products of {', '.join(PRODUCTS)}, found {recipe.products!r}",
-            "give --products float32, which is the official one",
-        )
-    device = heads.layers.device
-    rates = heads.layers.new_tensor(
-        [[scheduled_lr(lr, epoch, recipe.epochs) for lr in heads.lrs] for epoch in epochs]
+    start = initial_layer(n_classes, features.width, seed).to(features.scale)
+    layers = start.repeat(len(lrs), 1, 1)
+    velocity = torch.zeros_like(layers)
+    rates = layers.new_tensor(
+        [[scheduled_lr(lr, epoch, recipe.epochs) for lr in lrs] for epoch in range(recipe.epochs)]
     )
     rate = torch.empty_like(rates[0])
-    step = _make_step(heads, rate, features, recipe)
-    full = step
+    device = layers.device
     with _matrix_products(recipe.products):
+        full = step = _make_step(layers, velocity, rate, wds, features, recipe)
         if device.type == "cuda" and len(features) >= recipe.batch_size:
             first = torch.arange(recipe.batch_size, device=device)
-            full = _recorded(step, first, (heads.layers, heads.velocity))
-        for epoch, now in zip(epochs, rates, strict=True):
+            full = _recorded(step, first, (layers, velocity))
+        for epoch, now in enumerate(rates):
             rate.copy_(now)
             for batch in batches(len(features), recipe.batch_size, seed, epoch, device):
                 (full if len(batch) == recipe.batch_size else step)(batch)
+    alive = layers.isfinite().flatten(1).all(1)  # what is not finite never becomes finite again
+    return layers.where(alive[:, None, None], torch.nan)
 
 
 def scheduled_lr(lr: float, epoch: int, epochs: int) -> float:
@@ -183,31 +132,39 @@ def _generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state) >> 1)  # torch takes signed seeds
 
 
-def _make_step(heads: Heads, rate: Tensor, features: UnitFeatures, recipe: Recipe) -> Step:
-    """A step of all heads on the rows of a batch; it reads `rate` [h] whenever it runs.
+def _make_step(
+    layers: Tensor,
+    velocity: Tensor,
+    rate: Tensor,
+    wds: Sequence[float],
+    features: UnitFeatures,
+    recipe: Recipe,
+) -> Step:
+    """A step on the rows of a batch, which changes layers and velocity [h, c, d + 1] in place.
 
-    The gradient for the outputs is (softmax − one-hot) / b; all heads share one matrix product.
+    It reads `rate` [h] whenever it runs. The gradient for the outputs is (softmax − one-hot) / b;
+    all heads share one matrix product.
     """
-    n_heads, n_classes, width = heads.layers.shape
-    layers, velocity = (each.view(-1, width) for each in (heads.layers, heads.velocity))
-    decay = layers.new_tensor(heads.wds)[:, None, None]
+    n_heads, n_classes, width = layers.shape
+    flat, flat_velocity = layers.view(-1, width), velocity.view(-1, width)
+    decay = layers.new_tensor(wds)[:, None, None]
     kind = PRODUCTS[recipe.products]
 
     def step(batch: Tensor) -> None:
         x, y = features.take(batch)
         right = y[:, None, None].expand(-1, n_heads, 1)
         factor = x if kind is None else x.to(kind)
-        outputs = factor @ layers.to(factor.dtype).T
+        outputs = factor @ flat.to(factor.dtype).T
         error = outputs.view(-1, n_heads, n_classes).softmax(dim=2, dtype=x.dtype)
         error.scatter_add_(2, right, error.new_full((1, 1, 1), -1.0).expand(right.shape))
         error = error.view(len(batch), -1).T
         if kind is None:
-            velocity.addmm_(error, x, beta=recipe.momentum, alpha=1 / len(batch))
+            flat_velocity.addmm_(error, x, beta=recipe.momentum, alpha=1 / len(batch))
         else:
             gradient = error.to(kind) @ factor
-            velocity.mul_(recipe.momentum).add_(gradient, alpha=1 / len(batch))
-        heads.velocity.addcmul_(decay, heads.layers)
-        heads.layers.addcmul_(heads.velocity, rate[:, None, None], value=-1)
+            flat_velocity.mul_(recipe.momentum).add_(gradient, alpha=1 / len(batch))
+        velocity.addcmul_(decay, layers)
+        layers.addcmul_(velocity, rate[:, None, None], value=-1)
 
     return step
 
@@ -215,6 +172,11 @@ def _make_step(heads: Heads, rate: Tensor, features: UnitFeatures, recipe: Recip
 @contextmanager
 def _matrix_products(products: str) -> Iterator[None]:
     """Set whether the device may round float32 products to TF32, until the block ends."""
+    if products not in PRODUCTS:
+        raise CogError(
+            f"expected products of {', '.join(PRODUCTS)}, found {products!r}",
+            "give --products float32, which is the official one",
+        )
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if products == "tf32" else "highest")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,13 @@ def test_the_three_have_the_same_default(name):
 def test_options_of_the_recipe_have_its_default(name):
     assert CLICK[name] == getattr(Recipe, name)
     assert ARGUMENTS[name] is None  # the recipe's, which the caller may give
+
+
+def test_the_recipe_is_hashed_with_the_option_that_went_and_takes_no_other_value():
+    """So that results of version 0.1 that were made without it are still done."""
+    assert asdict(Recipe())["sgd_early_stop"] is False
+    with pytest.raises(TypeError, match="sgd_early_stop"):
+        Recipe(sgd_early_stop=True)
 
 
 def test_every_argument_is_documented():

@@ -56,23 +56,6 @@ def test_lbfgs_walks_from_strong_to_weak_decay(early):
         assert len(scores) == 9
 
 
-def test_early_stop_gives_up_trials_and_chooses_among_those_that_ran():
-    recipe = replace(
-        QUICK, trials=12, trials_per_round=6, sgd_early_stop=True, sgd_stages=((3, 0.5), (8, 0.4))
-    )
-    result = logreg(clusters(), settings(recipe=recipe))
-    for round_ in (result.trials[:6], result.trials[6:]):
-        assert sorted(trial["epochs"] for trial in round_) == [3, 3, 3, 8, 15, 15]
-    ran = [trial for trial in result.trials if trial["epochs"] == 15]
-    best = max(ran, key=lambda trial: trial["validation_top1"])
-    assert result.hyper == {"lr": best["lr"], "wd": best["wd"]}
-
-
-def test_early_stop_needs_rounds_of_several():
-    with pytest.raises(CogError, match="rounds of one"):
-        logreg(clusters(), settings(recipe=replace(QUICK, sgd_early_stop=True)))
-
-
 def test_heads_that_do_not_fit_train_in_turn(monkeypatch):
     """With the same result, and a note."""
     recipe = replace(QUICK, trials=5, trials_per_round=5)

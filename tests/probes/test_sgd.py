@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from cog.errors import CogError
-from cog.probes.halving import percent_right, race
 from cog.probes.logreg import logreg
 from cog.probes.metrics import percent_within
-from cog.probes.ranks import layer_ranks
+from cog.probes.ranks import layer_ranks, percent_right
 from cog.probes.sgd import (
     PRODUCTS,
     batches,
@@ -21,8 +20,6 @@ from cog.probes.sgd import (
     heads_that_fit,
     initial_layer,
     scheduled_lr,
-    start_heads,
-    train,
 )
 from tests.support.probe_data import QUICK, clusters, features, settings, tensors
 
@@ -104,17 +101,6 @@ def test_same_seed_same_bits():
     assert not torch.equal(first, fit_sgd(part, [1.0], [0.0], 6, QUICK, seed=37))
 
 
-def test_epochs_in_two_goes_are_those_of_one():
-    """Velocity, rates and batches go on where they were."""
-    part = features(clusters(), torch.float32)
-    heads = start_heads(part, [1.0, 3.0], [1e-4, 1e-6], 6, seed=22)
-    train(heads, part, QUICK, 22, range(4))
-    heads = heads.only([1])
-    train(heads, part, QUICK, 22, range(4, QUICK.epochs))
-    whole = fit_sgd(part, [1.0, 3.0], [1e-4, 1e-6], 6, QUICK, seed=22)
-    torch.testing.assert_close(heads.finished()[0], whole[1])
-
-
 @pytest.mark.parametrize("products", PRODUCTS)
 def test_rounded_products_are_near_full_ones(products):
     """And the precision of other float32 products is left as it was."""
@@ -162,31 +148,6 @@ def test_steps_replayed_on_a_gpu_give_the_layers_of_the_cpu(monkeypatch, recorda
     )
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-4)
     assert len(replays) == (QUICK.epochs if recordable else 0)
-
-
-# Heads that race
-
-
-def test_all_run_to_the_end_unless_told_otherwise():
-    data = clusters(n_train=240)
-    part = features(data, torch.float32)
-    tried = [{"lr": lr, "wd": 1e-6} for lr in (0.1, 1.0, 10.0)]
-    found = race(part, part, 6, settings(), tried)
-    layers = fit_sgd(part, [0.1, 1.0, 10.0], [1e-6] * 3, 6, QUICK, seed=22)
-    expected = [percent_within(layer_ranks(layer, part), 1) for layer in layers]
-    assert found == [(pytest.approx(top1), QUICK.epochs) for top1 in expected]
-
-
-def test_stages_keep_the_best():
-    """Rates from hopeless to good: the hopeless go first, and stages past the end are none."""
-    part = features(clusters(n_train=240), torch.float32)
-    stages = ((2, 0.5), (5, 0.5), (QUICK.epochs, 0.1), (99, 0.1))
-    recipe = replace(QUICK, sgd_early_stop=True, sgd_stages=stages)
-    rates = (1e-6, 3.0, 1e-5, 2.0)
-    found = race(part, part, 6, settings(recipe=recipe), [{"lr": lr, "wd": 0.0} for lr in rates])
-    ran = [epochs for _, epochs in found]
-    assert [ran[0], ran[2]] == [2, 2]
-    assert sorted([ran[1], ran[3]]) == [5, QUICK.epochs]
 
 
 def test_percent_right_is_that_of_the_ranks():
