@@ -5,7 +5,8 @@ EXTRAS ?= test,check
 WORKERS ?= auto
 BIN = .venv/bin
 READY = .venv/.ready
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+# A worker begins with neighbouring tests, which share fixtures, and takes over others' when it is through.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test test-long lint check bench
 
