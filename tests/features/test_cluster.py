@@ -12,7 +12,7 @@ import pytest
 
 from cog.errors import CogError
 from cog.features.executors.ray_cluster import Cluster, _requests
-from tests.support.runs import call_cog, run_cog
+from tests.support.runs import HANGS_SECONDS, call_cog, run_cog
 
 # Dies twice, each time within a chunk, and never again: files record it.
 MORTAL = '''
@@ -138,7 +138,7 @@ def test_a_node_that_dies_leaves_the_files_of_a_local_run(folder):
     command = [sys.executable, "dying_node.py", "extract", *model, "--out", "there"]
     done = subprocess.run(
         [*map(str, command), "--executor", "ray"],
-        cwd=folder, capture_output=True, text=True, timeout=300,
+        cwd=folder, capture_output=True, text=True, timeout=HANGS_SECONDS,
         env=os.environ | {"COG_HOME": "home"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

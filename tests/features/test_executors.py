@@ -29,7 +29,7 @@ from cog.models.model import Model
 from cog.progress import Silent
 from cog.recipe import Recipe
 from tests.support.forked import start
-from tests.support.runs import WNIDS, draw_images, make_plan
+from tests.support.runs import HANGS_SECONDS, WNIDS, draw_images, make_plan
 from tests.support.stores import alone, chunk_files
 
 SCRIPT = Path(cog.__file__).parents[1] / "examples" / "slurm_array.sh"
@@ -77,7 +77,7 @@ def test_a_text_that_names_no_share_is_refused(text):
 
 
 def test_iterators_run_at_once_and_give_everything():
-    meet = threading.Barrier(3, timeout=10)  # each waits until all three are there
+    meet = threading.Barrier(3, timeout=HANGS_SECONDS)  # each waits until all three are there
 
     def numbers(start):
         meet.wait()
@@ -112,7 +112,7 @@ def test_an_error_in_one_iterator_stops_the_others():
     closed.clear()
     for _ in merged([endless(), endless()]):
         break
-    assert closed.wait(10)
+    assert closed.wait(HANGS_SECONDS)
 
 
 def test_models_are_copied_for_every_device_but_the_first():
@@ -178,7 +178,7 @@ def test_workers_at_once_give_the_bytes_of_one(options, plug_in, tmp_path, worke
         start(work, models, options, out, f"{worker}/{workers}") for worker in range(workers)
     ]
     for process in started:
-        process.join(60)
+        process.join(HANGS_SECONDS)
         assert process.exitcode == 0
     assert chunk_files(out) == alone(options, models, tmp_path / "one")
 
@@ -309,7 +309,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(options, plug_in, 
                 time.sleep(0.001)
             time.sleep(float(rng.uniform(0, 0.02)))
             process.kill()
-        process.join(60)
+        process.join(HANGS_SECONDS)
         killed += process.exitcode == -signal.SIGKILL
         if process.exitcode == 0:
             assert chunk_files(out) == expected

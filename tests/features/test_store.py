@@ -26,6 +26,7 @@ from cog.storage import (
     partial_name,
     write_bytes,
 )
+from tests.support.runs import HANGS_SECONDS
 from tests.support.stores import FINGERPRINT, change_attributes, content, fill, make
 
 OTHER = FINGERPRINT | {"model": "xyz"}
@@ -388,7 +389,9 @@ def test_a_store_filled_by_forty_killed_workers_has_the_bytes_of_one(tmp_path):
     readable.tofile(data / "readable")
     fill(make(whole, 400, 2_000, 2, "float16"), x, readable)
     command = [sys.executable, "-c", FILLED_AND_KILLED, str(data), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=HANGS_SECONDS
+    )
     assert int(done.stdout) >= 5, "most workers were done before they were killed"
     store = make(path, 400, 2_000, 2, "float16")
     store.clear_partial()

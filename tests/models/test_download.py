@@ -27,6 +27,7 @@ from cog.models.weights.download import (
     weights_folder,
 )
 from cog.models.zoo import read_zoo
+from tests.support.runs import HANGS_SECONDS
 
 CONTENT = bytes(range(256)) * 4096  # a megabyte
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -288,7 +289,7 @@ def test_processes_at_the_same_time_do_not_damage_the_file(server, cache):
         subprocess.Popen([sys.executable, "-c", code, server.url, SHA256], env=os.environ.copy())
         for _ in range(3)
     ]
-    assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
+    assert [process.wait(timeout=HANGS_SECONDS) for process in running] == [0, 0, 0]
     assert names(cache) == ["net.pth"]
     assert (cache / "net.pth").read_bytes() == CONTENT
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.runs import HANGS_SECONDS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -35,6 +37,7 @@ def opened(path: Path, width: int = 1400, dark: bool = False) -> Iterator[Page]:
                 viewport={"width": width, "height": 900},
                 color_scheme="dark" if dark else "light",
             )
+            page.set_default_timeout(1000 * HANGS_SECONDS)
             page.on("console", lambda message: _keep_errors(complaints, message))
             page.on("pageerror", lambda error: complaints.append(f"thrown: {error}"))
             page.on("request", lambda request: _keep_remote(complaints, request.url))

@@ -19,6 +19,8 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from unittest import mock
 
+from tests.support.runs import HANGS_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PRELOADED = ["cog.cli.main", "cog.evaluation.evaluate", "cog.models.load", "tests.support.runs"]
 
@@ -49,11 +51,11 @@ class Started:
     words: list[str]
     files: tuple[Path, Path]
 
-    def ended(self, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def ended(self) -> subprocess.CompletedProcess[str]:
         """Wait for the end: the exit status (−n where signal n ended it) and what was printed."""
-        self.process.join(seconds)
+        self.process.join(HANGS_SECONDS)
         status = self.process.exitcode
-        assert status is not None, f"still running after {seconds} s: {self.words}"
+        assert status is not None, f"still running: {self.words}"
         return subprocess.CompletedProcess(
             self.words, status, *(path.read_text() for path in self.files)
         )
