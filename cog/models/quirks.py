@@ -24,12 +24,12 @@ class Quirk:
 
 QUIRKS = {
     "imagenet-statistics": Quirk(
-        "ImageNet's mean and std in place of those that the network was trained with: the settings "
-        "file does not bear the model's name, or the network's own rescaling is skipped",
+        "ImageNet's mean and std instead of those of the network's training: the settings file has "
+        "another name than the model, or the network's own rescaling is skipped",
         {"mean": IMAGENET_MEAN, "std": IMAGENET_STD},
     ),
     "size-224": Quirk(
-        "images of 224 pixels in place of 240: there is no settings file for it",
+        "images of 224 pixels instead of 240: there is no settings file for the model",
         {"resize": 224, "crop": 224},
     ),
     "symmetric-max-pool": Quirk(

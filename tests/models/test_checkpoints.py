@@ -143,7 +143,7 @@ def test_what_torch_may_read_elsewhere_is_unchanged(tmp_path):
         torch.load(tmp_path / "w.pth", weights_only=True)
 
 
-def test_the_first_of_several_entries_is_taken_and_bare_tensors_if_allowed(tmp_path):
+def test_the_first_of_several_entries_is_used_and_tensors_without_one_if_allowed(tmp_path):
     ema, raw = ({"w": torch.full((1,), value)} for value in (1.0, 2.0))
     path = write(tmp_path / "w.pth", {"state_dict": raw, "state_dict_ema": ema})
     assert read_checkpoint(path, "state_dict_ema|state_dict")["w"] == 1
@@ -154,7 +154,7 @@ def test_the_first_of_several_entries_is_taken_and_bare_tensors_if_allowed(tmp_p
     assert read_checkpoint(bare, "state_dict|")["w"] == 2
 
 
-def test_the_better_state_of_pycls_is_taken(tmp_path):
+def test_the_state_of_pycls_with_the_lower_error_is_used(tmp_path):
     states = {"model_state": {"w": torch.ones(1)}, "ema_state": {"w": torch.zeros(1)}}
     for ema_error, expected in ((20.0, 0), (24.0, 1)):
         content = states | {"test_err": 22.0, "ema_err": ema_error, "cfg": "MODEL: effnet"}
@@ -200,7 +200,7 @@ def test_code_in_a_file_in_a_zip_is_refused(tmp_path):
     assert not target.exists()
 
 
-def test_what_macos_adds_to_a_zip_is_no_weights_file(tmp_path):
+def test_files_that_macos_adds_to_a_zip_are_ignored(tmp_path):
     inner = write(tmp_path / "inner.pth", {"w": torch.ones(1)})
     with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
         archive.write(inner, "folder/inner.pth")
@@ -333,7 +333,7 @@ def test_a_web_page_and_half_a_file_are_refused(tmp_path):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(content=st.binary(max_size=80))
-def test_no_bytes_raise_anything_but_a_cog_error(tmp_path, content):
+def test_any_bytes_are_read_or_raise_a_cog_error(tmp_path, content):
     path = tmp_path / "noise.pth"
     for start in (b"", b"\x80\x02", b"PK\x03\x04", b"\x08\0\0\0\0\0\0\0{"):
         path.write_bytes(start + content)

@@ -80,7 +80,7 @@ def test_what_was_loaded_once_loads_without_the_hub(hub, tmp_path, monkeypatch, 
     assert pauses == []
 
 
-def test_a_repository_with_weights_of_one_s_own_or_none(hub, tmp_path):
+def test_a_repository_with_a_local_weights_file_or_untrained(hub, tmp_path):
     hub.put("me/net", config_json=as_bytes(RECORD))
     network = timm_network()
     save_file(network.state_dict(), tmp_path / "w.safetensors")
@@ -213,7 +213,7 @@ def test_timm_s_own_weights_come_from_the_hub(hub):
     }
 
 
-def test_what_a_local_file_has_seen_is_known_only_with_a_tag(tmp_path):
+def test_seen_data_of_a_local_file_needs_a_tag(tmp_path):
     network = timm.create_model("test_resnet", pretrained=False)
     save_file(network.state_dict(), tmp_path / "w.safetensors")
     for name, seen in (("test_resnet", ""), ("test_resnet.r160_in1k", "IN-1K")):

@@ -129,7 +129,7 @@ def test_another_code_is_another_model(tmp_path):
     assert trusting(spec).fingerprint != first
 
 
-def test_a_classifier_is_taken_off_and_told(tmp_path):
+def test_a_classifier_is_removed_with_a_message(tmp_path):
     folder = repository(tmp_path / "repo")
     notices: list[str] = []
     model = load_model(
@@ -146,7 +146,7 @@ def test_a_classifier_is_taken_off_and_told(tmp_path):
     assert "they are the feature" in notices[-1]
 
 
-def test_weights_of_one_s_own_are_loaded_strictly(tmp_path):
+def test_local_weights_are_loaded_strictly(tmp_path):
     folder = repository(tmp_path / "repo")
     spec, path = f"torch-hub:{folder}:classifier", tmp_path / "w.safetensors"
     tensors = trusting(f"torch-hub:{folder}:plain").network.state_dict()
@@ -197,7 +197,7 @@ def test_code_runs_only_where_it_is_trusted(tmp_path):
 
 @pytest.mark.parametrize("trust", [True, False])
 @pytest.mark.parametrize("reference", ["main", "v1.0", COMMIT[:12], COMMIT.upper()])
-def test_a_branch_is_no_commit(reference, trust):
+def test_a_branch_is_refused_as_a_commit(reference, trust):
     with pytest.raises(CogError, match="expected a commit of 40 digits") as caught:
         load_model(f"torch-hub:me/repo:{reference}:net", trust_checkpoint=trust)
     assert "write torch-hub:me/repo:COMMIT:net" in caught.value.hint
@@ -220,13 +220,13 @@ def test_a_name_of_another_form(name):
         ("a_map", ", found float32"),
     ],
 )
-def test_an_entry_point_that_gives_no_network(tmp_path, entry, message):
+def test_an_entry_point_without_a_network_is_refused(tmp_path, entry, message):
     folder = repository(tmp_path / "repo")
     with pytest.raises(CogError, match=message):
         trusting(f"torch-hub:{folder}:{entry}")
 
 
-def test_a_folder_that_is_no_hub(tmp_path):
+def test_a_folder_without_a_hubconf_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(CogError, match=r"has no hubconf\.py"):
         trusting(f"torch-hub:{tmp_path / 'empty'}:net")
@@ -262,7 +262,7 @@ def test_a_commit_is_downloaded_once(tmp_path, monkeypatch):
     assert isinstance(first, Model)
 
 
-def test_an_archive_that_is_none(tmp_path, monkeypatch):
+def test_an_archive_that_is_not_a_zip_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("COG_HOME", str(tmp_path / "home"))
     (tmp_path / "a.zip").write_text("<html>")
     monkeypatch.setattr(from_torch_hub, "fetch", lambda *_: tmp_path / "a.zip")

@@ -152,7 +152,7 @@ def test_an_alias_says_what_it_means(tmp_path):
     assert model.name == "dino_resnet50"
 
 
-def test_without_a_notice_the_logger_is_told(caplog):
+def test_without_notify_messages_go_to_the_logger(caplog):
     caplog.set_level("INFO", logger="cog")
     load_model("dino", pretrained=False)
     assert "dino means dino_resnet50" in caplog.text

@@ -54,7 +54,7 @@ def test_the_size_of_a_feature_is_measured_once():
         (lambda x: x.mean((0, 2, 3))[None], r"float32\[1, 3\]"),
     ],
 )
-def test_an_output_that_is_no_vector_a_image_is_refused(function, found):
+def test_an_output_without_one_vector_per_image_is_refused(function, found):
     with pytest.raises(CogError, match=f", found {found}") as caught:
         Model(Returns(function), preprocess=SMALL).embed(prepared_images())
     assert "mean" in caught.value.hint
@@ -71,7 +71,7 @@ def test_features_that_are_not_finite_are_refused_and_counted(value):
         Model(Returns(forward), preprocess=SMALL).embed(prepared_images())
 
 
-def test_an_input_that_is_no_batch_of_prepared_images_is_refused():
+def test_an_input_that_is_not_a_batch_of_prepared_images_is_refused():
     model = Model(Net(), preprocess=SMALL)
     for x in (
         prepared_images()[0],
@@ -87,7 +87,7 @@ def test_a_network_that_does_not_take_its_own_images_is_named():
         _ = Model(Net(), preprocess=Preprocess(2, 2)).dim
 
 
-def test_what_is_no_network_is_refused():
+def test_a_model_needs_a_network_and_a_preprocessing():
     with pytest.raises(CogError, match="expected a Module, found a function"):
         Model(lambda x: x, preprocess=SMALL)
     with pytest.raises(CogError, match="expected a Preprocess, found a dict"):
@@ -129,7 +129,7 @@ def test_a_change_anywhere_changes_the_fingerprint():
     assert len(seen) == 4 + len(model.network.state_dict())
 
 
-def test_where_a_part_lies_in_memory_is_not_in_the_fingerprint():
+def test_addresses_in_memory_are_not_in_the_fingerprint():
     class Shown(Returns):
         def extra_repr(self):
             return object.__repr__(self)
@@ -167,6 +167,6 @@ def test_torchscript_networks_are_models_too():
         (lambda x: x, {"output"}),
     ],
 )
-def test_a_check_finds_what_cannot_be_relied_on(forward, fails):
+def test_a_check_finds_unreliable_features(forward, fails):
     checks = check_model(cog.Model(Returns(forward), preprocess=SMALL))
     assert {check.name for check in checks if not check.passed} == fails

@@ -58,7 +58,7 @@ def test_networks_have_the_published_sizes(make, tensors, parameters):
 @pytest.mark.parametrize(
     "strange", ["queue", "blocks.1.strange.weight", "s9.strange", "net.1.blocks.0.strange"]
 )
-def test_a_strange_name_stays_for_the_strict_load_to_tell(layout, strange):
+def test_an_unknown_name_is_not_changed_so_that_the_strict_load_reports_it(layout, strange):
     assert list(RENAMES[layout]({strange: torch.ones(1)})) == [strange]
 
 
@@ -106,7 +106,7 @@ def test_a_misshapen_stem_of_pycls_is_refused_by_name(shape, efficientnet_b1):
 # --- T2T-ViT ----------------------------------------------------------------------------------
 
 
-def test_t2t_vit_offers_what_pooling_wants():
+def test_t2t_vit_has_the_tokens_that_pooling_needs():
     network = t2t_vit.t2t_vit_t_14()
     load_strictly(network.eval(), odd.t2t_tensors(), "81.7_T2T_ViTt_14.pth.tar")
     x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
@@ -327,7 +327,7 @@ def test_a_file_without_colours_is_refused(name, tmp_path):
      np.full((512, 3), "a"), np.full((512, 3), None, object)],
     ids=["turned", "bytes", "nan", "letters", "pickle"],
 )  # fmt: skip
-def test_an_array_that_is_no_colours_is_refused(values, tmp_path):
+def test_an_array_without_colours_is_refused(values, tmp_path):
     path = tmp_path / "kmeans_centers.npy"
     np.save(path, values)
     refused(path)

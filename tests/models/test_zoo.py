@@ -390,7 +390,7 @@ def test_several_layers_in_a_row():
         untrained("t2tvit_t14", pool="last2:cls")
 
 
-def test_registers_and_distillation_tokens_are_no_patches():
+def test_distillation_tokens_are_not_patches():
     model = untrained("deit_small_distilled", pool="avg")
     x = images((3, 224, 224), 1)
     tokens = model.network.network.eval().forward_features(x).detach()
@@ -414,7 +414,7 @@ def test_a_pool_works_for_libraries_too():
     assert model.name == "timm-vit_tiny_patch16_224-cls-avg"
 
 
-def test_restricted_licences_are_said_when_the_weights_load(tmp_path):
+def test_loading_weights_with_a_restricted_licence_says_so(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save(LAYOUTS["swav_resnet50"]().content, path)
     said: list[str] = []
@@ -423,7 +423,7 @@ def test_restricted_licences_are_said_when_the_weights_load(tmp_path):
     assert any("swav means swav_resnet50" in line for line in said)
 
 
-def test_what_is_known_of_models():
+def test_models_carry_the_facts_of_their_row():
     sup = untrained("sup")
     assert sup.seen_data == ""  # it has learnt from nothing
     assert (sup.family, sup.n_parameters) == ("supervised", ZOO["sup_resnet50"].parameters)
@@ -431,7 +431,7 @@ def test_what_is_known_of_models():
     assert ZOO["clip_resnet50"].seen_data == "WIT-400M"
 
 
-def test_a_moved_default_would_be_seen():
+def test_the_number_of_heads_of_moco_v3_decides_the_features():
     """Twelve heads of MoCo-v3: six load the same tensors, and give other features."""
     row = ZOO["mocov3_vits16"]
     assert row.options == {"num_heads": 12}

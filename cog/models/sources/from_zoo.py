@@ -144,7 +144,7 @@ def make_network(row: ZooRow) -> nn.Module:
 
 
 def drop_head(network: nn.Module, row: ZooRow) -> None:
-    """Put the identity in place of every part of the row's classifier."""
+    """Replace every part of the row's classifier by the identity."""
     for part in row.head:
         network.set_submodule(part, nn.Identity())
 
