@@ -69,6 +69,21 @@ def test_everything_public_is_documented_and_annotated(path):
             assert node.returns is not None, f"{node.name} lacks a return annotation"
 
 
+def test_no_file_is_over_300_lines():
+    lines = {module_name(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > 300} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_no_function_is_over_50_lines(path):
+    """Its signature counts, with what it documents; `evaluate` has some forty arguments."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    lines = {node.name: node.end_lineno - node.lineno + 1 for node in functions}
+    long = {name: count for name, count in lines.items() if count > 50}
+    assert long.keys() <= {"evaluate"} if path.name == "evaluate.py" else not long
+
+
 def imported_modules(path: Path) -> set[str]:
     """The modules of the package that a file imports, anywhere in it, in any form."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
