@@ -26,7 +26,7 @@ from cog.storage import (
 def root(request, tmp_path) -> StoragePath:
     if request.param == "folder":
         return tmp_path / "runs"
-    pytest.importorskip("fsspec")
+    pytest.importorskip("fsspec", reason="pip install 'imagenet-cog[cloud]'")
     return storage_path(f"memory://{uuid.uuid4().hex}/runs/")
 
 
@@ -80,7 +80,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_only_the_first_creates_an_object():
-    pytest.importorskip("fsspec")
+    pytest.importorskip("fsspec", reason="pip install 'imagenet-cog[cloud]'")
     url = Url(f"memory://{uuid.uuid4().hex}/a")
     assert create_object(url, b"first")
     assert not create_object(url, b"second")
@@ -118,7 +118,7 @@ def test_a_partial_folder_is_renamed_when_it_is_whole(tmp_path):
 
 @pytest.mark.parametrize("text", ["nosuch://bucket/a", "s3://bucket/a"])
 def test_a_missing_package_is_named(text, monkeypatch):
-    pytest.importorskip("fsspec")
+    pytest.importorskip("fsspec", reason="pip install 'imagenet-cog[cloud]'")
     monkeypatch.setitem(sys.modules, "s3fs", None)
     for kind in ("s3", "nosuch"):  # another test may have registered it
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, kind, raising=False)

@@ -58,6 +58,7 @@ def test_every_view_in_every_format_has_every_name(runs, tmp_path, view, style):
 
 
 def test_parquet_is_the_same_table(runs, tmp_path):
+    pytest.importorskip("pyarrow", reason="pip install 'imagenet-cog[parquet]'")
     done = cog_results(runs, "--parquet", tmp_path / "x.parquet", "--csv", tmp_path / "x.csv")
     assert done.output.split() == [str(tmp_path / "x.csv"), str(tmp_path / "x.parquet")]
     pd.testing.assert_frame_equal(

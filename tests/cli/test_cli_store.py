@@ -33,7 +33,7 @@ def runs(request, tmp_path) -> StoragePath:
     """A folder of runs: two models with two stores each, one of them with a chunk missing."""
     root: StoragePath = tmp_path / "runs"
     if request.param == "url":
-        pytest.importorskip("fsspec")
+        pytest.importorskip("fsspec", reason="pip install 'imagenet-cog[cloud]'")
         root = Url(f"memory://{uuid.uuid4().hex}/runs")
     rng = np.random.default_rng(0)
     readable = np.ones(10, bool)

@@ -37,7 +37,7 @@ def path(request, tmp_path) -> StoragePath:
     """Where a store may be: a folder on disk, or a URL (of memory)."""
     if request.param == "folder":
         return tmp_path / "a.zarr"
-    pytest.importorskip("fsspec")
+    pytest.importorskip("fsspec", reason="pip install 'imagenet-cog[cloud]'")
     return Url(f"memory://{uuid.uuid4().hex}/a.zarr")
 
 

@@ -47,7 +47,7 @@ def test_parquet_with_wnids_for_names(tmp_path: Path, expected: str) -> None:
 
 
 def write_rows(file: Path, rows: list[dict[str, object]]) -> None:
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason="pip install 'imagenet-cog[parquet]'")
     import pyarrow.parquet as pq
 
     file.parent.mkdir(parents=True, exist_ok=True)

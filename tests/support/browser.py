@@ -25,7 +25,7 @@ def opened(path: Path, width: int = 1400, dark: bool = False) -> Iterator[Page]:
     At the end: no error on the console, none thrown, and no request to anywhere but the page
     itself and what it holds.
     """
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install)")
+    api = pytest.importorskip("playwright.sync_api", reason="pip install 'imagenet-cog[test]'")
     browser_path = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser_path is None:
         pytest.skip("needs a browser: chromium is not on the PATH")

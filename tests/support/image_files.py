@@ -90,7 +90,7 @@ def make_parquet(
     rows_a_group: int = 2,
 ) -> Path:
     """Two files in random order, as Hugging Face exports them: paths end in the synset."""
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason="pip install 'imagenet-cog[parquet]'")
     import pyarrow.parquet as pq
 
     (root / "data").mkdir(parents=True)
