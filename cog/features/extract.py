@@ -63,7 +63,7 @@ def extract(
             )
 
     def seconds(new: Sequence[ModelRun]) -> float:
-        return sum(executor.each(_measure, [(settings, new)]))
+        return sum(executor.each(_measure, [((settings, new), (None,))]))
 
     made: list[Stores] = []
     for images in lists:
@@ -116,8 +116,9 @@ def _fill(
 
 
 def _measure(
-    settings: Extraction, model_runs: Sequence[ModelRun], device: Device
+    bundle: tuple[Extraction, Sequence[ModelRun]], _: Sequence[None], device: Device
 ) -> Generator[float, None, None]:
     """Seconds of forward pass an image costs under each model."""
+    settings, model_runs = bundle
     for model_run in model_runs:
         yield seconds_an_image(device.forward(model_run.model).model, settings)

@@ -3,7 +3,8 @@
 In: settings, the devices of a plan. Out: an executor.
 
 - Work is a function, a bundle that all its calls share, and a list of items. The function gets the
-  bundle, some of the items and a device, and yields results; those come as they are made.
+  bundle, some of the items and a device, and yields results; those come as they are made. Models
+  belong in the bundle, which goes to a cluster once; items are small, such as indices.
 - A worker's share (cog/features/executors/share.py) is not an executor: it says which items are the
   worker's, and any executor then works on those.
 """
