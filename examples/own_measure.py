@@ -17,8 +17,7 @@ from cog.wordnet.concept_lists import read_wnids
 from cog.wordnet.information_content import load_information
 from cog.wordnet.measures import Measure
 from cog.wordnet.names import find_concept
-from cog.wordnet.pairs import explain_pair
-from cog.wordnet.similarity import nearest
+from cog.wordnet.similarity import explain_pair, nearest
 from cog.wordnet.taxonomy import load_taxonomy
 
 Floats = NDArray[np.float64]

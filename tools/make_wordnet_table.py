@@ -11,7 +11,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cog.wordnet.files import TABLE, read_dict_folder, write_table
+import numpy as np
+
+from cog.wordnet.files import TABLE, Nouns, read_dict_folder
 from cog.wordnet.taxonomy import make_taxonomy
 
 
@@ -23,6 +25,21 @@ def main() -> None:
     write_table(nouns)
     (TABLE.parent / "WORDNET-LICENCE.txt").write_text(licence(folder), encoding="utf-8")
     print(f"{TABLE.name}: {len(taxonomy)} synsets, {len(taxonomy.parents)} edges")
+
+
+def write_table(nouns: Nouns, path: Path = TABLE) -> None:
+    """Write the bundled table; equal nouns give equal bytes."""
+    lemmas = nouns.read_lemmas()
+    np.savez_compressed(
+        path,
+        offsets=nouns.offsets,
+        names=np.frombuffer("\n".join(nouns.names).encode(), np.uint8),
+        parent_starts=nouns.parent_starts,
+        parents=nouns.parents,
+        words=np.frombuffer("\n".join(lemmas.words).encode(), np.uint8),
+        word_starts=lemmas.starts,
+        word_nodes=lemmas.nodes,
+    )
 
 
 def licence(folder: Path) -> str:

@@ -78,7 +78,13 @@ def build_levels(out: Path, overwrite: bool, **given: Any) -> None:
             choices[name] = None
     built = build(**choices)
     write_levels(built, out, overwrite)
-    _print_filters(built.report, "eligible" in choices)
+    report, listed = built.report, "eligible" in choices
+    click.echo(f"{report['candidates']:>6} {'on the list' if listed else 'in the universe'}")
+    for name, removed in report["removed"].items():
+        click.echo(f"{-removed:>6} {name}")
+    if listed:
+        click.echo("       (a list of eligible concepts skips all other filters)")
+    click.echo(f"{report['eligible']:>6} eligible")
     for number in built.numbers:
         click.echo(f"    {_level_line(built, number, ' ')}")
     click.echo(out)
@@ -107,19 +113,9 @@ def _as_options(names: Iterable[str], between: str) -> str:
     return between.join(f"--{name.replace('_', '-')}" for name in names)
 
 
-def _print_filters(report: dict[str, Any], listed: bool) -> None:
-    click.echo(f"{report['candidates']:>6} {'on the list' if listed else 'in the universe'}")
-    for name, removed in report["removed"].items():
-        click.echo(f"{-removed:>6} {name}")
-    if listed:
-        click.echo("       (a list of eligible concepts skips all other filters)")
-    click.echo(f"{report['eligible']:>6} eligible")
-
-
 def _level_line(chosen: Levels, number: int, between: str) -> str:
     values = chosen.rows(number)["similarity"]
-    concepts = f"{len(values)} concepts, {values.max():.5f} to {values.min():.5f}"
-    return f"L{number}{between}{concepts}"
+    return f"L{number}{between}{len(values)} concepts, {values.max():.5f} to {values.min():.5f}"
 
 
 @click.group(short_help="Show, explain, explore, compare, check levels.")
@@ -229,7 +225,7 @@ def compare(context: click.Context, first: str, second: str) -> None:
     \b
     Example: cog levels compare built-levels official
     """
-    from cog.levels.compare import compare_levels
+    from cog.levels.check import compare_levels
     from cog.levels.files import read_levels
 
     found = compare_levels(read_levels(first), read_levels(second))

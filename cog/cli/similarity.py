@@ -10,9 +10,8 @@ import click
 from cog.cli.options import SectionOption, say
 
 if TYPE_CHECKING:
-    from cog.wordnet.comparison import Spread
-    from cog.wordnet.concept_sets import Side
-    from cog.wordnet.pairs import Explanation
+    from cog.wordnet.concept_sets import Side, Spread
+    from cog.wordnet.similarity import Explanation
     from cog.wordnet.taxonomy import Taxonomy
 
 
@@ -57,7 +56,7 @@ def similarity(
         cog similarity giraffe in1k --measure path
         cog similarity L5 in1k
     """
-    from cog.wordnet.comparison import compare_sides
+    from cog.wordnet.concept_sets import compare_sides, some
     from cog.wordnet.taxonomy import load_taxonomy
 
     taxonomy = load_taxonomy(wordnet)
@@ -66,9 +65,8 @@ def similarity(
     for note in dict.fromkeys(left.notes + right.notes):
         say(note)
     if found.added:
-        listed = ", ".join(taxonomy.names[i] for i in found.added[:5])
-        more = ", …" if found.added[5:] else ""
-        say(f"not in the corpus, added with its ancestors: {listed}{more}")
+        names = [taxonomy.names[i] for i in found.added]
+        say(f"not in the corpus, added with its ancestors: {some(names, 5)}")
     if found.pair:
         among = _named(found.nearest_in) if found.nearest_in else ""
         show = _pair_json if as_json else _pair_text
@@ -101,17 +99,9 @@ def _pair_json(taxonomy: Taxonomy, found: Explanation, measure: str, among: str)
     def synset(i: int) -> dict[str, str] | None:
         return {"wnid": taxonomy.wnids[i], "name": taxonomy.names[i]} if i >= 0 else None
 
-    record: dict[str, Any] = {
-        "measure": measure,
-        "value": found.value,
-        "a": synset(found.a),
-        "b": synset(found.b),
-        "subsumer": synset(found.subsumer),
-        "rule": found.rule,
-        "formula": found.formula,
-        "terms": found.terms,
-        "note": found.note,
-    }
+    record: dict[str, Any] = {"measure": measure, **vars(found)}
+    record |= {name: synset(record[name]) for name in ("a", "b", "subsumer")}
+    del record["numbers"]  # which `terms` holds in full
     return json.dumps(record | ({"nearest_in": among} if among else {}), ensure_ascii=False)
 
 

@@ -1,26 +1,49 @@
-"""Levels: windows of the ranking.
+"""The ranking of concepts by falling similarity to the seen ones, and the levels, its windows.
 
-In: a `LevelsRecipe`. Out: `Levels`.
+In: a `LevelsRecipe`. Out: a `Ranking`; `Levels`.
 
-Level k is the window of `size` concepts from its start. `even` spreads the windows from the first
-concept of the ranking to the last (floor of linspace(0, n − size, n_levels)); `adjacent` puts one
-after another.
+- The corpus of the information content is universe, seen and eligible concepts, with ancestors.
+- A concept's similarity is its greatest one to any seen concept; the ranking begins with the most
+  similar. Of equally similar concepts the shallower comes first (`depth`, the longest path to the
+  root), then the smaller wnid. The official lists show no order within ties; of the plain ones
+  (wnid, name, images, depth) this one agrees best with the windows that they took.
+- Level k is the window of `size` concepts from its start. `even` spreads the windows from the first
+  concept of the ranking to the last (floor of linspace(0, n − size, n_levels)); `adjacent` puts one
+  after another.
+
+Source: Sariyildiz et al., Concept Generalization in Visual Representation Learning, ICCV 2021,
+section 3; levels/README.md says what we inferred from the lists where the paper is silent.
+Cost: about a second, half of it for the similarities.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.levels.ranking import Ranking, rank_concepts
+from cog.levels.eligible import Eligibility, choose_eligible
 from cog.levels.recipe import LevelsRecipe
 from cog.levels.table import LEVEL_COLUMNS, Levels
 from cog.wordnet.concept_lists import Source
-from cog.wordnet.taxonomy import Ints
+from cog.wordnet.information_content import information_content
+from cog.wordnet.measures import Floats
+from cog.wordnet.similarity import Nearest, nearest
+from cog.wordnet.taxonomy import Ints, Taxonomy, load_taxonomy
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """All k eligible concepts, the most similar first."""
+
+    taxonomy: Taxonomy
+    ic: Floats  # [n]
+    eligibility: Eligibility
+    concepts: Ints  # [k], indices in the taxonomy
+    best: Nearest  # [k], the nearest seen concept of each, in the same order
 
 
 def build_levels(
@@ -54,13 +77,37 @@ def build_levels(
     return cut_levels(rank_concepts(recipe), recipe)
 
 
+def rank_concepts(recipe: LevelsRecipe) -> Ranking:
+    """The eligible concepts of a recipe, ranked; raises CogError for lists that cannot be read."""
+    taxonomy = load_taxonomy(recipe.wordnet)
+    eligibility = choose_eligible(taxonomy, recipe)
+    ic = information_content(taxonomy, corpus_members(eligibility))
+    concepts = eligibility.concepts
+    best = nearest(taxonomy, ic, concepts, eligibility.seen, recipe.measure, recipe.subsumer)
+    order = np.lexsort((concepts, taxonomy.depth[concepts], -best.value))
+    best = Nearest(best.value[order], best.seen[order], best.subsumer[order])
+    return Ranking(taxonomy, ic, eligibility, concepts[order], best)
+
+
+def corpus_members(eligibility: Eligibility) -> list[int]:
+    """The concepts whose information content is counted; indices in the taxonomy."""
+    return [*eligibility.universe, *eligibility.seen, *eligibility.concepts]
+
+
 def cut_levels(ranking: Ranking, recipe: LevelsRecipe) -> Levels:
-    """The windows of the ranking of a recipe, as `Levels`."""
+    """The windows of the ranking of a recipe; the report counts what each filter removed."""
     starts = window_starts(len(ranking.concepts), recipe)
     rows = np.concatenate([np.arange(start, start + recipe.size) for start in starts])
     table = levels_table(ranking, rows, np.repeat(np.arange(1, recipe.n_levels + 1), recipe.size))
     seen = tuple(ranking.taxonomy.wnids[i] for i in ranking.eligibility.seen)
-    return Levels(table, seen, recipe.as_dict(), _report(ranking))
+    removed = {name: len(concepts) for name, concepts in ranking.eligibility.removed.items()}
+    report = {
+        "candidates": len(ranking.concepts) + sum(removed.values()),
+        "removed": removed,
+        "eligible": len(ranking.concepts),
+        "corpus": int(np.isfinite(ranking.ic).sum()),
+    }
+    return Levels(table, seen, recipe.as_dict(), report)
 
 
 def window_starts(n: int, recipe: LevelsRecipe) -> tuple[int, ...]:
@@ -110,14 +157,3 @@ def levels_table(
 def _look_up(texts: tuple[str, ...], indices: Ints) -> list[str]:
     """The text of each index; empty at −1, where nothing lies above both concepts."""
     return [texts[i] if i >= 0 else "" for i in indices.tolist()]
-
-
-def _report(ranking: Ranking) -> dict[str, Any]:
-    """The number of candidates, of concepts that each filter removed, of those left; the corpus."""
-    removed = {name: len(concepts) for name, concepts in ranking.eligibility.removed.items()}
-    return {
-        "candidates": len(ranking.concepts) + sum(removed.values()),
-        "removed": removed,
-        "eligible": len(ranking.concepts),
-        "corpus": int(np.isfinite(ranking.ic).sum()),
-    }

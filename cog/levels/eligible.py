@@ -2,9 +2,8 @@
 
 In: a taxonomy and a `LevelsRecipe`. Out: the concepts that may be in a level, and for each filter
 the concepts that it removed. The filters are those that all 5,000 official concepts pass (section
-3.1 of the paper, and inferred from its lists). A concept must be unseen, must not be an ancestor of
-a seen one nor a person, must have 782 images, and must be a leaf of the universe. The authors
-removed 70 more by hand (cog/wordnet/data/excluded.csv).
+3.1 of the paper, and inferred from its lists). The authors removed 70 more concepts by hand
+(cog/wordnet/data/excluded.csv).
 """
 
 from __future__ import annotations
@@ -39,10 +38,12 @@ class Eligibility:
 def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
     """The eligible concepts of a recipe; raises CogError for lists that cannot be read."""
     seen, universe = _indices(taxonomy, recipe.seen), _indices(taxonomy, recipe.universe)
-    image_counts = _image_counts(taxonomy, recipe)
-    concepts = universe
-    if recipe.eligible is not None:
-        concepts = _indices(taxonomy, recipe.eligible)
+    if recipe.images is None:
+        counts = read_counts(recipe.counts)
+    else:
+        counts = count_images(Path(recipe.images), taxonomy.wnids)
+    image_counts = np.array([counts.get(wnid, -1) for wnid in taxonomy.wnids], np.int64)
+    concepts = universe if recipe.eligible is None else _indices(taxonomy, recipe.eligible)
     removed: dict[str, Ints] = {}
     for name, unfit in _filters(taxonomy, recipe, seen, universe, image_counts):
         removed[name] = np.intersect1d(concepts, unfit)
@@ -51,11 +52,7 @@ def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
 
 
 def _filters(
-    taxonomy: Taxonomy,
-    recipe: LevelsRecipe,
-    seen: Ints,
-    universe: Ints,
-    image_counts: NDArray[np.int64],
+    taxonomy: Taxonomy, recipe: LevelsRecipe, seen: Ints, universe: Ints, counts: NDArray[np.int64]
 ) -> Iterator[tuple[str, NDArray[np.integer]]]:
     """Each filter's name and the concepts that do not pass it, in the order of levels.json.
 
@@ -69,11 +66,11 @@ def _filters(
     if recipe.drop_persons:
         yield "persons", taxonomy.descendants(taxonomy.index(PERSON))
     if recipe.min_images is not None:
-        _require_counts(taxonomy, recipe, universe, image_counts)
-        if recipe.images is None and (image_counts[universe] < 0).any():
-            yield f"no picture count in {recipe.counts}", np.flatnonzero(image_counts < 0)
-        too_few = np.flatnonzero(image_counts < recipe.min_images)
-        yield f"fewer than {recipe.min_images} pictures", too_few
+        unknown = universe[counts[universe] < 0]
+        if recipe.images is None and len(unknown):
+            _refuse_bundled(taxonomy, recipe, unknown)
+            yield f"no picture count in {recipe.counts}", unknown
+        yield f"fewer than {recipe.min_images} pictures", np.flatnonzero(counts < recipe.min_images)
     if recipe.leaves_only:
         yield "not leaves of the universe", _above(taxonomy, universe)
     if recipe.exclude is not None:
@@ -89,27 +86,9 @@ def _above(taxonomy: Taxonomy, concepts: Ints) -> Ints:
     return taxonomy.with_ancestors(i for each in concepts for i in taxonomy.parents_of(each))
 
 
-def _image_counts(taxonomy: Taxonomy, recipe: LevelsRecipe) -> NDArray[np.int64]:
-    """Images per node, int64[n]; −1 where the table has no row, or `images` no such class."""
-    if recipe.images is None:
-        counts = read_counts(recipe.counts)
-    else:
-        counts = count_images(Path(recipe.images), taxonomy.wnids)
-    return np.array([counts.get(wnid, -1) for wnid in taxonomy.wnids], np.int64)
-
-
-def _require_counts(
-    taxonomy: Taxonomy,
-    recipe: LevelsRecipe,
-    universe: Ints,
-    image_counts: NDArray[np.int64],
-) -> None:
-    """Raise where the bundled counts do not know a concept of the universe: unknown is not zero.
-
-    A concept that the user's own table leaves out falls by a filter of its own instead.
-    """
-    unknown = universe[image_counts[universe] < 0]
-    if recipe.images is None and recipe.counts == "in21k" and len(unknown):
+def _refuse_bundled(taxonomy: Taxonomy, recipe: LevelsRecipe, unknown: Ints) -> None:
+    """Raise where the bundled table has no count; for a table of the user that is a filter."""
+    if recipe.counts == "in21k":
         raise CogError(
             f"no image count for {len(unknown)} concepts of the universe,"
             f" {taxonomy.wnids[unknown[0]]} among them",

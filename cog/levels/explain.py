@@ -11,16 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cog.errors import CogError
-from cog.levels.build import levels_table
+from cog.levels.build import Ranking, corpus_members, levels_table, rank_concepts
 from cog.levels.eligible import choose_eligible
-from cog.levels.ranking import Ranking, corpus_members, rank_concepts
 from cog.levels.recipe import LevelsRecipe, read_recipe
 from cog.levels.table import Levels
 from cog.wordnet.information_content import information_content
 from cog.wordnet.measures import find_measure
 from cog.wordnet.names import find_concept
-from cog.wordnet.pairs import explain_pair
-from cog.wordnet.similarity import nearest
+from cog.wordnet.similarity import explain_pair, nearest
 from cog.wordnet.taxonomy import Taxonomy
 
 
@@ -42,9 +40,8 @@ class Placement:
 def explain_concept(text: str, levels: Levels) -> Placement:
     """Why the concept `text` (a wnid, dog.n.01, or a word) is where it is in `levels`.
 
-    Computes the ranking again from the recipe. A concept outside the corpus joins it with its
-    ancestors. Raises CogError for an unknown concept, and where a list of the recipe cannot be
-    read any more or gives other levels than those of the table.
+    Computes the ranking again from the recipe. Raises CogError for an unknown concept, and where a
+    list of the recipe cannot be read any more or gives other levels than those of the table.
     """
     recipe = replace(read_recipe(levels.recipe), seen=levels.seen)
     ranking = _rank_again(recipe, levels)
@@ -94,14 +91,14 @@ def _rank_again(recipe: LevelsRecipe, levels: Levels) -> Ranking:
 
 def _verdict(concept: int, levels: Levels, ranking: Ranking, recipe: LevelsRecipe) -> str:
     """The level of a concept and its rank, or the first reason why it is in no level."""
-    eligible = levels.report["eligible"]
+    ranks = np.flatnonzero(ranking.concepts == concept) + 1
+    if not len(ranks):
+        return f"in no level: {_obstacle(concept, ranking, recipe)}"
+    rank = f"rank {ranks[0]} of {len(ranking.concepts)}"
     row = levels.table[levels.table["wnid"] == ranking.taxonomy.wnids[concept]]
-    if len(row):
-        return f"in L{row['level'].iloc[0]}, rank {row['rank'].iloc[0]} of {eligible}"
-    if concept in ranking.concepts:
-        rank = int(np.flatnonzero(ranking.concepts == concept)[0]) + 1
-        return f"in no level: rank {rank} of {eligible} lies in none of the windows"
-    return f"in no level: {_obstacle(concept, ranking, recipe)}"
+    if not len(row):
+        return f"in no level: {rank} lies in none of the windows"
+    return f"in L{row['level'].iloc[0]}, {rank}"
 
 
 def _obstacle(concept: int, ranking: Ranking, recipe: LevelsRecipe) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from cog.errors import CogError
-from cog.levels.recipe import read_recipe, require_known_names
+from cog.levels.recipe import read_recipe
 from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
 from cog.provenance import cog_version
 from cog.storage import partial_file, table_as_csv
@@ -36,11 +36,12 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
     texts = {name: _read_text(folder, name) for name in FILES}
     try:
         described = json.loads(texts["levels.json"])
-        recipe, report = read_recipe(described["recipe"]), described["report"]
+        recipe, report = described["recipe"], described["report"]
+        read_recipe(recipe)  # refuses one that is damaged
         if type(report["eligible"]) is not int:
             raise ValueError(f"its report has eligible = {report['eligible']!r}")
         seen = tuple(sorted(texts["seen.csv"].split()[1:]))
-        levels = Levels(_read_table(texts["levels.csv"]), seen, described["recipe"], report)
+        levels = Levels(_read_table(texts["levels.csv"]), seen, recipe, report)
         expected = described["sha256"]
         changed = [name for name in FILES[:2] if expected[name] != text_sha256(texts[name])]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -49,7 +50,6 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
             f" {' '.join(str(error).split())}",
             "build them again with --out and another folder",
         ) from error
-    require_known_names(recipe)
     if changed and verify:
         raise CogError(
             f"{folder / changed[0]} is not the file that levels.json was written with",
@@ -140,11 +140,8 @@ def _write_together(folder: Path, texts: dict[str, str]) -> None:
 def _require_same(folder: Path, texts: dict[str, str]) -> None:
     """Raise where writing would replace, or join, anything but these same levels."""
     others = sorted(entry.name for entry in folder.iterdir() if entry.name not in FILES)
-    differing = [
-        name
-        for name in FILES[:2]
-        if (folder / name).exists() and _read_text(folder, name) != texts[name]
-    ]
+    there = [name for name in FILES[:2] if (folder / name).exists()]
+    differing = [name for name in there if _read_text(folder, name) != texts[name]]
     if others or differing:
         raise CogError(
             f"{folder} already holds something else: {', '.join([*differing, *others][:3])}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ class LevelsRecipe:
     `seen`, `universe`, `eligible` and `exclude` are lists as `read_wnids` takes them. With
     `eligible` only one filter applies: it removes seen concepts. `counts` is a table of how many
     images a concept has; if `images` names a folder of images, they are counted instead.
+    Raises CogError for an unknown measure, rule or spacing, and for sizes below 1.
     """
 
     seen: Source = IN1K
@@ -40,42 +41,40 @@ class LevelsRecipe:
     subsumer: str = "deepest"
     wordnet: str = "bundled"
 
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes below 1."""
+        known = {"measure": tuple(MEASURES), "subsumer": SUBSUMERS, "spacing": SPACINGS}
+        for kind, names in known.items():
+            if getattr(self, kind) not in names:
+                raise unknown_name(kind, getattr(self, kind), names)
+        if min(self.n_levels, self.size) < 1:
+            raise CogError(
+                f"expected at least one level of one concept; found {self.n_levels} of {self.size}",
+                "give --n-levels and --size of 1 or more",
+            )
+
     def as_dict(self) -> dict[str, Any]:
         """The choices as JSON can hold them; `read_recipe(choices)` gives the recipe back.
 
         Paths become absolute, so that they hold in any working directory.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {name: _absolute(values[name]) for name in _LISTS + _PATHS}
+        return vars(self) | {name: _absolute(getattr(self, name)) for name in _LISTS + _PATHS}
 
 
 _LISTS = ("seen", "universe", "eligible", "exclude")
 _PATHS = ("counts", "images", "wordnet")
-_SWITCHES = ("drop_seen_ancestors", "drop_persons", "leaves_only")
-_NUMBERS = ("min_images", "n_levels", "size")
 _OPTIONAL = ("eligible", "images", "min_images", "exclude")
-
-
-def require_known_names(recipe: LevelsRecipe) -> None:
-    """Raise CogError for an unknown measure, rule or spacing, and for sizes below 1."""
-    known = {"measure": tuple(MEASURES), "subsumer": SUBSUMERS, "spacing": SPACINGS}
-    for kind, names in known.items():
-        if getattr(recipe, kind) not in names:
-            raise unknown_name(kind, getattr(recipe, kind), names)
-    if min(recipe.n_levels, recipe.size) < 1:
-        raise CogError(
-            f"expected at least one level of one concept; found {recipe.n_levels} of {recipe.size}",
-            "give --n-levels and --size of 1 or more",
-        )
 
 
 def read_recipe(choices: dict[str, Any]) -> LevelsRecipe:
     """The recipe that `as_dict` gave.
 
-    Raises ValueError for a choice of the wrong type, TypeError for one that does not exist.
+    Raises ValueError for a choice of the wrong type, TypeError for one that does not exist, and
+    CogError as `LevelsRecipe` does.
     """
     for name, value in choices.items():
-        kind = bool if name in _SWITCHES else int if name in _NUMBERS else str
+        default = getattr(LevelsRecipe, name, None)
+        kind = str if default is None else type(default)
         fits = type(value) is kind or (value is None and name in _OPTIONAL)
         if name in _LISTS and isinstance(value, list):
             fits = all(isinstance(wnid, str) for wnid in value)

@@ -32,22 +32,31 @@ def read_wnids(source: Source) -> tuple[str, ...]:
     >>> len(read_wnids("in1k"))
     1000
     """
-    if not isinstance(source, str | Path):
-        return _distinct(source, list_name(source))
+    wnids = sorted({*(_listed(source) if isinstance(source, str | Path) else source)})
+    strange = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
+    if strange or not wnids:
+        found = repr(strange[0]) if strange else "none"
+        raise CogError(
+            f"expected wnids in {list_name(source)}, found {found}",
+            "give one wnid a line: n and eight digits, as in n02084071",
+        )
+    return tuple(wnids)
+
+
+def _listed(source: str | Path) -> Iterable[str]:
     if str(source) in BUNDLED:
-        return _distinct(read_names(DATA / BUNDLED[str(source)]), str(source))
+        return read_names(DATA / BUNDLED[str(source)])
     path = Path(source)
     if path.is_dir():
         entries = [entry for entry in path.iterdir() if entry.suffix == ".tar" or entry.is_dir()]
-        names = (entry.name.removesuffix(".tar") for entry in entries)
-        return _distinct(filter(WNID.fullmatch, names), str(path))
+        return filter(WNID.fullmatch, (entry.name.removesuffix(".tar") for entry in entries))
     if not path.exists():
         hint = unknown_name("list", str(source), BUNDLED).hint
         raise CogError(
             f"no list of concepts at {str(source)!r}",
             f"give a file with one wnid a line, or the name of a bundled list ({hint})",
         )
-    return _distinct(read_names(path), str(path))
+    return read_names(path)
 
 
 def list_name(source: Source) -> str:
@@ -103,15 +112,3 @@ def read_names(path: Path) -> list[str]:
         column, rows = headings.index(["wnid"]), rows[1:]
     names = [row[column].strip() for row in rows if len(row) > column]
     return [name.split()[0] if WNID.match(name.lower()) else name for name in names]
-
-
-def _distinct(wnids: Iterable[str], where: str) -> tuple[str, ...]:
-    distinct = sorted(set(wnids))
-    strange = next((wnid for wnid in distinct if not WNID.fullmatch(wnid)), None)
-    if strange is not None:
-        raise CogError(
-            f"{strange!r} in {where} is not a wnid", "a wnid is n and eight digits, as in n02084071"
-        )
-    if not distinct:
-        raise CogError(f"no wnid in {where}", "give one wnid a line, as in n02084071")
-    return tuple(distinct)

@@ -1,6 +1,7 @@
-"""Concepts and sets of concepts as people write them.
+"""Concepts and sets of concepts as people write them, and how alike two of them are.
 
-In: a text (a concept, a file of concepts, a bundled list). Out: a `Side` of a comparison.
+In: texts (a concept, a file of concepts, a bundled list). Out: a `Side` of each, and from two a
+`Comparison`: one pair with its explanation, or how near two sets are.
 """
 
 from __future__ import annotations
@@ -10,9 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from cog.errors import CogError
 from cog.wordnet.concept_lists import BUNDLED, read_names, read_wnids
+from cog.wordnet.information_content import load_information
+from cog.wordnet.measures import INFINITE, Floats, find_measure
 from cog.wordnet.names import find_concept, senses_of
+from cog.wordnet.similarity import Explanation, explain_pair, nearest
 from cog.wordnet.taxonomy import Taxonomy
 
 
@@ -26,6 +32,28 @@ class Side:
     notes: tuple[str, ...]  # what the user did not say, such as which sense of a word we took
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How values are distributed; all but the two counts leave out the infinite values."""
+
+    count: int
+    infinite: int
+    mean: float | None = None  # None if all are infinite
+    quartiles: tuple[float, ...] = ()  # minimum, 25 %, median, 75 %, maximum
+    edges: tuple[float, ...] = ()  # [bins + 1]
+    histogram: tuple[int, ...] = ()  # [bins]; one bin if all values are equal
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare_sides` finds: a pair, or two spreads."""
+
+    added: tuple[int, ...]  # concepts that the corpus did not have
+    pair: Explanation | None = None  # of two concepts, or of one and its nearest in a set
+    nearest_in: Side | None = None  # the set that `pair.b` is from, if there is one
+    spreads: tuple[tuple[Side, Side, Spread], ...] = ()  # (from, to, the best matches)
+
+
 def read_side(taxonomy: Taxonomy, text: str) -> Side:
     """A bundled list (in1k, in21k, official, excluded), a file of concepts, or one concept.
 
@@ -34,26 +62,23 @@ def read_side(taxonomy: Taxonomy, text: str) -> Side:
     """
     if text in BUNDLED:
         return set_of(taxonomy, text, read_wnids(text))
+    is_known = bool(senses_of(taxonomy, text))
     if Path(text).is_file():
         side = set_of(taxonomy, text, read_names(Path(text)))
-        if senses_of(taxonomy, text):
-            note = f"{text}: took the file of this name; for the word, give its wnid"
-            return replace(side, notes=(note, *side.notes))
-        return side
-    if _looks_like_a_file(text) and not senses_of(taxonomy, text):
+        note = f"{text}: took the file of this name; for the word, give its wnid"
+        return replace(side, notes=(note, *side.notes)) if is_known else side
+    if not is_known and ("/" in text or re.search(r"\.[a-z]{2,5}$", text.strip().lower())):
         found = "is a folder, not a file" if Path(text).is_dir() else "does not exist"
         raise CogError(
             f"expected a file of concepts, but {text!r} {found}",
             "give a file with one wnid, synset name or word a line",
         )
     concept, others = find_concept(taxonomy, text)
-    if not others:
-        return Side(text, (concept,), False, ())
     note = (
         f"{text}: took its first sense, {taxonomy.names[concept]} ({taxonomy.wnids[concept]});"
         f" others: {', '.join(taxonomy.names[other] for other in others)}"
     )
-    return Side(text, (concept,), False, (note,))
+    return Side(text, (concept,), False, (note,) if others else ())
 
 
 def set_of(taxonomy: Taxonomy, text: str, names: Sequence[str]) -> Side:
@@ -70,19 +95,57 @@ def set_of(taxonomy: Taxonomy, text: str, names: Sequence[str]) -> Side:
             find_concept(taxonomy, unknown[0])
         except CogError as error:
             what = f"{len(unknown)} of the {len(names)} concepts in {text} are unknown: "
-            raise CogError(what + _some(unknown, 3), f"for {unknown[0]}: {error.hint}") from error
+            raise CogError(what + some(unknown, 3), f"for {unknown[0]}: {error.hint}") from error
     doubtful = [name for name in names if found[name][1:]]
-    notes: tuple[str, ...] = ()
-    if doubtful:
-        several = f"{len(doubtful)} words have several senses, took the first"
-        notes = (f"{text}: {several}: {_some(doubtful, 5)}",)
+    several = f"{len(doubtful)} words have several senses, took the first: {some(doubtful, 5)}"
     concepts = dict.fromkeys(senses[0] for senses in found.values())
-    return Side(text, tuple(concepts), True, notes)
+    return Side(text, tuple(concepts), True, (f"{text}: {several}",) if doubtful else ())
 
 
-def _some(names: Sequence[str], most: int) -> str:
+def some(names: Sequence[str], most: int) -> str:
+    """The first `most` names, and … for the rest."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
-def _looks_like_a_file(text: str) -> bool:
-    return "/" in text or bool(re.search(r"\.[a-z]{2,5}$", text.strip().lower()))
+def compare_sides(
+    taxonomy: Taxonomy,
+    left: Side,
+    right: Side,
+    measure: str = "lin",
+    subsumer: str = "deepest",
+    corpus: str = "imagenet",
+) -> Comparison:
+    """How alike two sides are; raises `CogError` as `load_information` and `nearest` do."""
+    chosen = find_measure(measure)
+    ic, added = np.zeros(len(taxonomy)), tuple[int, ...]()  # enough for measures by edges
+    if chosen.informative:
+        ic, added = load_information(taxonomy, corpus, left.concepts + right.concepts)
+    if left.is_set and right.is_set:
+        spreads = []
+        for one, other in ((left, right), (right, left)):
+            best = nearest(taxonomy, ic, one.concepts, other.concepts, chosen, subsumer)
+            spreads.append((one, other, spread(best.value)))
+        return Comparison(added, spreads=tuple(spreads))
+    one, other = (right, left) if left.is_set else (left, right)
+    a, b = one.concepts[0], other.concepts[0]
+    if other.is_set:
+        b = int(nearest(taxonomy, ic, [a], other.concepts, chosen, subsumer).seen[0])
+    pair = explain_pair(taxonomy, ic, a, b, chosen, subsumer)
+    return Comparison(added, pair, other if other.is_set else None)
+
+
+def spread(values: Floats, bins: int = 10) -> Spread:
+    """How `values` are distributed.
+
+    >>> spread(np.array([0.0, 1.0, 1.0, 2.0, INFINITE]), bins=2)  # doctest: +ELLIPSIS
+    Spread(count=5, infinite=1, mean=1.0, quartiles=(0.0, 0.75, 1.0, 1.25, 2.0), ...
+    """
+    finite = values[np.abs(values) < INFINITE]
+    infinite = len(values) - len(finite)
+    if not len(finite):
+        return Spread(len(values), infinite)
+    quartiles = tuple(np.quantile(finite, (0, 0.25, 0.5, 0.75, 1)).tolist())
+    low, high = quartiles[0], quartiles[-1]
+    counts, edges = np.histogram(finite, bins if low < high else [low, high])
+    histogram = tuple(edges.tolist()), tuple(counts.tolist())
+    return Spread(len(values), infinite, float(finite.mean()), quartiles, *histogram)

@@ -7,8 +7,9 @@ page wndb(5WN) describes the files of a dict folder.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 
+FILES = ("data.noun", "index.noun")
 TABLE = Path(__file__).parent / "data" / "wordnet_nouns.npz"
 
 
@@ -56,38 +58,16 @@ class Nouns:
     read_lemmas: Callable[[], Lemmas]  # reads the words, at the first look-up of one
 
 
-def wnids_of(offsets: NDArray[np.int32]) -> tuple[str, ...]:
-    """The wnids of offsets: n and eight digits.
-
-    It fills all wnids digit by digit, which is five times as fast as formatting each.
-
-    >>> wnids_of(np.array([1740, 2084071], np.int32))
-    ('n00001740', 'n02084071')
-    """
-    letters = np.full((len(offsets), 10), ord("\n"), np.uint8)
-    letters[:, 0] = ord("n")
-    rest = offsets
-    for column in range(8, 0, -1):
-        rest, digit = np.divmod(rest, 10)
-        letters[:, column] = digit + ord("0")
-    return tuple(letters.tobytes().decode().split())
-
-
 def read_table(path: Path = TABLE) -> Nouns:
     """The bundled table, which tools/make_wordnet_table.py writes; it reads the words on demand."""
-    with np.load(path, allow_pickle=False) as table:
-        names = _split(table["names"])
-        return Nouns(
-            table["offsets"],
-            names,
-            table["parent_starts"],
-            table["parents"],
-            lambda: _read_table_lemmas(path),
-        )
+    with np.load(path) as table:
+        edges = table["parent_starts"], table["parents"]
+        lemmas = partial(_read_table_lemmas, path)
+        return Nouns(table["offsets"], _split(table["names"]), *edges, lemmas)
 
 
 def _read_table_lemmas(path: Path) -> Lemmas:
-    with np.load(path, allow_pickle=False) as table:
+    with np.load(path) as table:
         return Lemmas(_split(table["words"]), table["word_starts"], table["word_nodes"])
 
 
@@ -95,66 +75,41 @@ def _split(text: NDArray[np.uint8]) -> tuple[str, ...]:
     return tuple(text.tobytes().decode().split("\n"))
 
 
-def write_table(nouns: Nouns, path: Path = TABLE) -> None:
-    """Write the bundled table; equal nouns give equal bytes."""
-    lemmas = nouns.read_lemmas()
-    members: dict[str, Any] = {
-        "offsets": nouns.offsets,
-        "names": np.frombuffer("\n".join(nouns.names).encode(), np.uint8),
-        "parent_starts": nouns.parent_starts,
-        "parents": nouns.parents,
-        "words": np.frombuffer("\n".join(lemmas.words).encode(), np.uint8),
-        "word_starts": lemmas.starts,
-        "word_nodes": lemmas.nodes,
-    }
-    np.savez_compressed(path, **members)
-
-
 def read_dict_folder(folder: Path) -> Nouns:
     """The nouns of a WordNet dict folder: its data.noun and index.noun, of any version."""
-    missing = [name for name in ("data.noun", "index.noun") if not (folder / name).is_file()]
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise CogError(
             f"expected a WordNet dict folder, but {folder} has no {' and no '.join(missing)}",
             "give the folder that holds data.noun and index.noun, or use --wordnet bundled",
         )
-    with (
-        (folder / "data.noun").open(encoding="utf-8") as data,
-        (folder / "index.noun").open(encoding="utf-8") as index,
-    ):
-        return _read_nouns(data, index, str(folder))
+    return _read_nouns([folder / name for name in FILES], str(folder))
 
 
 def read_nltk() -> Nouns:
     """The nouns of the user's NLTK corpus `wordnet`, unpacked or in its zip file."""
     import nltk
 
-    for resource in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
-        try:
-            root = nltk.data.find(resource)
-            data, index = (root.join(name) for name in ("data.noun", "index.noun"))
-        except (LookupError, OSError):
-            continue
-        with data.open(encoding="utf-8") as data, index.open(encoding="utf-8") as index:
-            return _read_nouns(data, index, f"NLTK's {resource}")
-    raise CogError(
-        "expected NLTK's corpus 'wordnet', but this machine does not have it",
-        "python -c \"import nltk; nltk.download('wordnet')\", or use --wordnet bundled",
-    )
-
-
-def _read_nouns(data: Iterable[str], index: Iterable[str], source: str) -> Nouns:
     try:
-        synsets = sorted(_parse_data(data))
-        senses = sorted(_parse_index(index))
+        files = [nltk.data.find(f"corpora/wordnet/{name}") for name in FILES]
+    except LookupError as error:
+        raise CogError(
+            "expected NLTK's corpus 'wordnet', but this machine does not have it",
+            "python -c \"import nltk; nltk.download('wordnet')\", or use --wordnet bundled",
+        ) from error
+    return _read_nouns(files, "NLTK's corpus")
+
+
+def _read_nouns(files: Sequence[Any], source: str) -> Nouns:
+    """The nouns in data.noun and index.noun, as paths or as NLTK's pointers to files."""
+    try:
+        with files[0].open(encoding="utf-8") as data, files[1].open(encoding="utf-8") as index:
+            synsets, senses = sorted(_parse_data(data)), sorted(_parse_index(index))
         offsets = np.array([offset for offset, _, _ in synsets], np.int32)
         index_of = {offset: i for i, (offset, _, _) in enumerate(synsets)}
         rows = [sorted({index_of[parent] for parent in parents}) for _, _, parents in synsets]
-        lemmas = Lemmas(
-            tuple(word for word, _ in senses),
-            _starts(found for _, found in senses),
-            np.array([index_of[offset] for _, found in senses for offset in found], np.int32),
-        )
+        nodes = [[index_of[offset] for offset in found] for _, found in senses]
+        lemmas = Lemmas(tuple(word for word, _ in senses), *_compressed(nodes))
         numbers = dict(senses)
         names = tuple(
             f"{first}.n.{numbers[first].index(offset) + 1:02d}" for offset, first, _ in synsets
@@ -164,13 +119,13 @@ def _read_nouns(data: Iterable[str], index: Iterable[str], source: str) -> Nouns
             f"the WordNet files of {source} contradict their format or each other ({error})",
             "download them again, or use --wordnet bundled",
         ) from error
-    parents = np.array([parent for row in rows for parent in row], np.int32)
-    return Nouns(offsets, names, _starts(rows), parents, lambda: lemmas)
+    return Nouns(offsets, names, *_compressed(rows), lambda: lemmas)
 
 
-def _starts(rows: Iterable[Iterable[Any]]) -> NDArray[np.int32]:
-    lengths = [len(list(row)) for row in rows]
-    return np.cumsum([0, *lengths]).astype(np.int32)
+def _compressed(rows: list[list[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Where each row starts among the items of all, and these items."""
+    starts = np.cumsum([0, *map(len, rows)]).astype(np.int32)
+    return starts, np.array([item for row in rows for item in row], np.int32)
 
 
 def _parse_data(lines: Iterable[str]) -> Iterator[tuple[int, str, list[int]]]:
@@ -179,15 +134,12 @@ def _parse_data(lines: Iterable[str]) -> Iterator[tuple[int, str, list[int]]]:
         if line.startswith(" "):  # the licence
             continue
         fields = line.partition("|")[0].split()
-        first_pointer = 4 + 2 * int(fields[3], 16)
-        pointers = fields[first_pointer + 1 :]
-        if len(pointers) < 4 * int(fields[first_pointer]):
-            raise ValueError(f"synset {fields[0]} is cut short")
-        parents = [
-            int(pointers[at + 1])
-            for at in range(0, 4 * int(fields[first_pointer]), 4)
-            if pointers[at] in ("@", "@i")
-        ]
+        n_words = int(fields[3], 16)
+        n_pointers, *pointers = fields[4 + 2 * n_words :]
+        kinds, targets = pointers[::4], pointers[1::4]
+        if len(pointers) != 4 * int(n_pointers):
+            raise ValueError(f"synset {fields[0]} does not have {n_pointers} whole pointers")
+        parents = [int(to) for kind, to in zip(kinds, targets, strict=True) if kind in ("@", "@i")]
         yield int(fields[0]), fields[4].lower(), parents
 
 

@@ -29,7 +29,6 @@ from cog.wordnet.concept_lists import BUNDLED, read_wnids
 from cog.wordnet.measures import MEASURES
 from cog.wordnet.taxonomy import Taxonomy
 
-IMAGENET = (IN1K, "in21k")
 SOURCES = ("imagenet", "wordnet", *BUNDLED)
 
 
@@ -90,7 +89,7 @@ def _corpus(taxonomy: Taxonomy, source: str) -> list[int]:
             f"no corpus {source!r} to take the information content from",
             f"give imagenet, wordnet, a WordNet-Similarity file *.dat or a file of wnids ({hint})",
         )
-    lists = IMAGENET if source == "imagenet" else (source,)
+    lists = (IN1K, "in21k") if source == "imagenet" else (source,)
     return [i for name in lists for i in taxonomy.indices(read_wnids(name), name).tolist()]
 
 
@@ -107,16 +106,13 @@ def _read_counts(taxonomy: Taxonomy, path: Path) -> NDArray[np.float64]:
                 continue
             counts[taxonomy.index_of[f"n{int(fields[0][:-1]):08d}"]] = float(fields[1])
             total += float(fields[1]) if fields[2:] == ["ROOT"] else 0.0
+        if total <= 0:
+            raise ValueError("no count of a line marked ROOT is above 0")
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise CogError(
             f"cannot read {str(path)!r} as a WordNet-Similarity file of this WordNet: {error!r}",
             "give an ic-*.dat file for this version of WordNet, such as NLTK's wordnet_ic has",
         ) from error
-    if total <= 0:
-        raise CogError(
-            f"{str(path)!r} counts nothing at its root nouns",
-            "give an ic-*.dat file whose root synset is marked ROOT",
-        )
     return _minus_log(counts, total)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cog.errors import CogError, unknown_name
-from cog.recipe import WNID
+from cog.errors import unknown_name
 from cog.wordnet.taxonomy import Taxonomy
 
 _NAME = re.compile(r"(.+)\.n\.(\d+)")
@@ -21,26 +20,19 @@ def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:
     if senses:
         return senses[0], senses[1:]
     word = _as_lemma(text)
-    if WNID.fullmatch(word):
+    if re.fullmatch(r"n\d+", word):  # a wnid, perhaps with a digit too few or too many
         taxonomy.index(word)  # raises
-    if re.fullmatch(r"n\d+", word):
-        raise CogError(
-            f"{text!r} is not a noun synset of WordNet",
-            f"a wnid is n and eight digits, as in n02084071; this one has {len(word) - 1}",
-        )
     named = _NAME.fullmatch(word)
-    others = taxonomy.lemmas.senses(named[1]) if named else ()
-    if named and others:
-        names = [f"{named[1]}.n.{number:02d}" for number in range(1, len(others) + 1)]
-        raise unknown_name("concept", text, names)
-    raise unknown_name("concept", text, taxonomy.lemmas.alike(word))
+    n_senses = len(taxonomy.lemmas.senses(named[1])) if named else 0
+    names = [f"{named[1]}.n.{number:02d}" for number in range(1, n_senses + 1)] if named else []
+    raise unknown_name("concept", text, names or taxonomy.lemmas.alike(word))
 
 
 def senses_of(taxonomy: Taxonomy, text: str) -> tuple[int, ...]:
     """All that a text can mean: the synset of a wnid or a name, all senses of a word, or none."""
     word = _as_lemma(text)
-    if word in taxonomy:
-        return (taxonomy.index(word),)
+    if word in taxonomy.index_of:
+        return (taxonomy.index_of[word],)
     named = _NAME.fullmatch(word)
     if not named:
         return taxonomy.lemmas.senses(word)

@@ -1,21 +1,8 @@
 """How alike two concepts are, and which of a set of seen concepts is nearest to one.
 
 In: a taxonomy, an information content (information_content.py), indices of synsets, a measure.
-Out: float64[p] for p pairs (`similarity`), or for each of k concepts the best of the seen ones
-with its value and the synset above both (`nearest`).
-
-- The subsumer s of a pair is one of the synsets above both. For measures by information content,
-  "deepest" takes the greatest `max_depth`, ties the first by name (NLTK's
-  `lowest_common_hypernyms()[0]`; the benchmark's rule); "most-informative" takes the greatest
-  information content (NLTK's rule for these measures). The other kinds choose as NLTK does: by
-  the shortest path between a and b ("path"), or by the greatest `min_depth` ("depth").
-- Pairs: ancestors as sets, the best of those in common, then the formula on whole arrays.
-- A concept against a set: subsumers.py gives the subsumers and distances to all seen synsets as
-  whole matrices, then comes the formula, then its maximum. Equal rows are computed once.
-- Both share the order of subsumers, NLTK's exception (subsumers.py) and the terms (`terms_of` in
-  pairs.py). They differ in how they find what two synsets have in common: as sets for a pair, as
-  rows for a set: microseconds against nanoseconds a pair. Tests compare them bit by bit.
-- Ties go to the seen synset that is first by wnid.
+Out: float64[p] for p pairs (`similarity`), one pair with its formula (`explain_pair`), or for each
+of k concepts the best of the seen ones with its value and the synset above both (`nearest`).
 
 Cost: ImageNet-21K against ImageNet-1K, 21.8 million pairs, takes a fraction of a second
 (benchmarks/similarity.py measures it against NLTK).
@@ -25,26 +12,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
 from cog.errors import CogError
 from cog.wordnet.information_content import require_information
-from cog.wordnet.measures import Floats, Measure, Terms, find_measure, subsumer_rule
-from cog.wordnet.pairs import pair_terms, terms_of
+from cog.wordnet.measures import SYMBOLS, Floats, Measure, Terms, find_measure, subsumer_rule
 from cog.wordnet.subsumers import (
     NO_SUBSUMER,
     CommonRows,
     common_rows,
     distance_rows,
+    pair_terms,
     prefer_first,
     rank_subsumers,
     subsumer_rows,
+    terms_of,
 )
 from cog.wordnet.taxonomy import Ints, Taxonomy
 
 _SEEN_AT_ONCE, _CONCEPTS_AT_ONCE = 1024, 512  # a matrix of float64 this large stays in the cache
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The similarity of one pair, with everything that it comes from."""
+
+    value: float
+    a: int  # index in the taxonomy, like b and subsumer
+    b: int
+    subsumer: int  # −1 where nothing is above both
+    rule: str  # how the subsumer was chosen, a key of RULES
+    formula: str  # in symbols: 2·IC(s) / (IC(a) + IC(b))
+    terms: dict[str, float]  # name → number, as the formula takes them
+    note: str  # why the value is not what the formula gives, where that divides by zero; else empty
+    numbers: str  # the formula with the numbers put in
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,24 @@ def similarity(
     return chosen.formula(**terms)
 
 
+def explain_pair(
+    taxonomy: Taxonomy,
+    ic: Floats,
+    a: int,
+    b: int,
+    measure: str | Measure = "lin",
+    subsumer: str = "deepest",
+) -> Explanation:
+    """The similarity of synsets a and b, their subsumer, and the terms of the formula."""
+    chosen = find_measure(measure)
+    arrays, subsumers = pair_terms(taxonomy, ic, [a], [b], chosen, subsumer)
+    terms = {name: float(np.ravel(array)[0]) for name, array in arrays.items()}
+    numbers = chosen.written.format(**{name: f"{term:.6g}" for name, term in terms.items()})
+    formula, note = chosen.written.format(**SYMBOLS), chosen.note(**terms)
+    value, rule = float(chosen.formula(**arrays)[0]), subsumer_rule(chosen, subsumer)
+    return Explanation(value, a, b, int(subsumers[0]), rule, formula, terms, note, numbers)
+
+
 def nearest(
     taxonomy: Taxonomy,
     ic: Floats,
@@ -94,30 +114,20 @@ def nearest(
         raise CogError("expected at least one seen concept, found none", "give a list of wnids")
     if chosen.informative:
         require_information(taxonomy, ic, [*concepts, *seen])
-    blocks = (seen[start : start + _SEEN_AT_ONCE] for start in range(0, len(seen), _SEEN_AT_ONCE))
-    best = reduce(
-        _better,
-        (_nearest_of_block(taxonomy, ic, concepts, block, chosen, rule) for block in blocks),
-    )
+    of_blocks = [
+        _nearest_of_block(taxonomy, ic, concepts, seen[start : start + _SEEN_AT_ONCE], chosen, rule)
+        for start in range(0, len(seen), _SEEN_AT_ONCE)
+    ]
+    best = np.argmax([value for value, _, _ in of_blocks], axis=0), np.arange(len(concepts))
+    value, best_seen, above = (np.stack(column)[best] for column in zip(*of_blocks, strict=True))
     if rule == "meeting":
-        _, above = pair_terms(taxonomy, ic, concepts, best.seen, chosen, subsumer)
-        return Nearest(best.value, best.seen, above)
-    return best
-
-
-def _better(first: Nearest, second: Nearest) -> Nearest:
-    """The better of two for each concept; the first where they are equal."""
-    later = second.value > first.value
-    return Nearest(
-        np.where(later, second.value, first.value),
-        np.where(later, second.seen, first.seen),
-        np.where(later, second.subsumer, first.subsumer),
-    )
+        _, above = pair_terms(taxonomy, ic, concepts, best_seen, chosen, subsumer)
+    return Nearest(value, best_seen, above)
 
 
 def _nearest_of_block(
     taxonomy: Taxonomy, ic: Floats, concepts: Ints, block: Ints, measure: Measure, rule: str
-) -> Nearest:
+) -> tuple[Floats, Ints, Ints]:
     """`nearest` for some of the seen synsets; concepts with equal terms are computed once."""
     rows = common_rows(taxonomy, concepts, block)
     own = ic[concepts] if measure.informative else np.zeros(len(concepts))
@@ -132,7 +142,7 @@ def _nearest_of_block(
         best = (np.arange(len(part)), values.argmax(axis=1))  # the first of equals: block is sorted
         parts.append((values[best], block[best[1]], s[best]))
     value, seen, above = (np.concatenate(column)[group] for column in zip(*parts, strict=True))
-    return Nearest(value, seen, above)
+    return value, seen, above
 
 
 def _terms_with_block(
@@ -140,8 +150,8 @@ def _terms_with_block(
 ) -> Callable[[Ints], tuple[Terms, Ints]]:
     """A function: k concepts → the terms with each of b seen synsets, and the subsumers, [k, b].
 
-    The same as `pair_terms` for all these pairs, but for "meeting", where no subsumer is looked
-    for: its terms need none, and `nearest` finds those of the best pairs.
+    The same as `pair_terms` for all these pairs. Only by "meeting" the subsumers are all −1: the
+    terms need none, and `nearest` finds those of the best pairs.
     """
     in_block = np.searchsorted(rows.columns, block)
     if rule == "meeting":
@@ -160,10 +170,10 @@ def _terms_with_block(
     def terms(concepts: Ints) -> tuple[Terms, Ints]:
         s = subsumers[rows.row[concepts]]
         if rule == "min-depth":
-            for at, i in enumerate(concepts.tolist()):
+            for own, i in zip(s, concepts.tolist(), strict=True):
                 if i in rows.under:
                     is_above = np.isin(in_block, rows.under[i][0])
-                    s[at] = prefer_first(taxonomy, i, s[at], is_above)
+                    own[:] = prefer_first(taxonomy, i, own, is_above)
         return terms_of(taxonomy, ic, kind, concepts[:, None], block[None], s, distances), s
 
     return terms

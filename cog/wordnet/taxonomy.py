@@ -9,7 +9,7 @@ index in that order. Edges are hypernyms and instance hypernyms, as in NLTK's `m
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
-from cog.wordnet.files import Lemmas, Nouns, read_dict_folder, read_nltk, read_table, wnids_of
+from cog.wordnet.files import Lemmas, Nouns, read_dict_folder, read_nltk, read_table
 
 Ints = NDArray[np.int32]
 
@@ -49,13 +49,9 @@ class Taxonomy:
         """wnid → its index."""
         return {wnid: i for i, wnid in enumerate(self.wnids)}
 
-    def __contains__(self, wnid: object) -> bool:
-        """Whether there is a synset of this wnid."""
-        return wnid in self.index_of
-
     def index(self, wnid: str) -> int:
         """The index of a wnid; raises `CogError` with the nearest ones if there is none."""
-        if wnid not in self:
+        if wnid not in self.index_of:
             at = bisect_left(self.wnids, wnid)
             error = unknown_name("wnid", wnid, self.wnids[max(0, at - 20) : at + 20])
             raise CogError(f"{error.what}: not a noun synset of WordNet", error.hint)
@@ -67,7 +63,7 @@ class Taxonomy:
         Raises `CogError` that counts the unknown ones and says `where` they come from.
         """
         wnids = tuple(wnids)
-        unknown = [wnid for wnid in wnids if wnid not in self]
+        unknown = [wnid for wnid in wnids if wnid not in self.index_of]
         if unknown:
             listed = ", ".join(unknown[:3]) + (", …" if unknown[3:] else "")
             raise CogError(
@@ -80,10 +76,6 @@ class Taxonomy:
     def parents_of(self, i: int) -> Ints:
         """The hypernyms and instance hypernyms of synset i."""
         return self.parents[self.parent_starts[i] : self.parent_starts[i + 1]]
-
-    def ancestors(self, i: int) -> Ints:
-        """Synset i and everything above it, sorted."""
-        return self.with_ancestors([i])
 
     def descendants(self, i: int) -> Ints:
         """Synset i and everything below it, sorted."""
@@ -99,11 +91,10 @@ class Taxonomy:
         Parents come before their children; each synset is its own ancestor, 0 edges away.
         """
         nodes = self.with_ancestors(members)
-        starts, parents = self.parent_starts.tolist(), self.parents.tolist()
         distances: dict[int, dict[int, int]] = {}
         for i in nodes[np.argsort(self.depth[nodes], kind="stable")].tolist():
             own = {i: 0}
-            for parent in parents[starts[i] : starts[i + 1]]:
+            for parent in self.parents_of(i).tolist():
                 for ancestor, edges in distances[parent].items():
                     own[ancestor] = min(own.get(ancestor, edges + 1), edges + 1)
             distances[i] = own
@@ -116,16 +107,13 @@ def load_taxonomy(source: str = "bundled") -> Taxonomy:
     Raises `CogError` for a folder without WordNet's files, for a missing NLTK corpus, and for a
     hierarchy that has a cycle.
     """
-    if source == "bundled":
-        return make_taxonomy(read_table())
-    if source == "nltk":
-        return make_taxonomy(read_nltk())
-    return make_taxonomy(read_dict_folder(Path(source)))
+    readers = {"bundled": read_table, "nltk": read_nltk}
+    return make_taxonomy(readers.get(source, lambda: read_dict_folder(Path(source)))())
 
 
 def make_taxonomy(nouns: Nouns) -> Taxonomy:
     """The `Taxonomy` of the nouns of a source; raises `CogError` that names a cycle."""
-    wnids = wnids_of(nouns.offsets)
+    wnids = tuple(f"n{offset:08d}" for offset in nouns.offsets.tolist())
     starts, children = _reverse(nouns.parent_starts, nouns.parents)
     waiting = np.diff(nouns.parent_starts)  # how many parents have no depth yet
     depth = np.full(len(wnids), -1, np.int16)
@@ -140,22 +128,24 @@ def make_taxonomy(nouns: Nouns) -> Taxonomy:
         done = np.zeros(len(wnids), bool)  # np.unique sorts: twice the time of all the rest
         done[below] = waiting[below] == 0
         level, steps = np.flatnonzero(done), steps + 1
+    edges = nouns.parent_starts, nouns.parents
+    taxonomy = Taxonomy(wnids, nouns.names, *edges, depth, min_depth, nouns)
     if (depth < 0).any():
-        raise _cycle_error(nouns, wnids, depth)
-    return Taxonomy(wnids, nouns.names, nouns.parent_starts, nouns.parents, depth, min_depth, nouns)
+        circle = " → ".join(wnids[i] for i in _cycle(taxonomy))
+        raise CogError(
+            f"expected an acyclic hierarchy, found a cycle: {circle}",
+            "download these WordNet files again, or use --wordnet bundled",
+        )
+    return taxonomy
 
 
-def _cycle_error(nouns: Nouns, wnids: Sequence[str], depth: NDArray[np.int16]) -> CogError:
-    """The error that names the cycle above a synset without a depth."""
-    path = [int(np.flatnonzero(depth < 0)[0])]
+def _cycle(taxonomy: Taxonomy) -> list[int]:
+    """A cycle above a synset that got no depth, from one synset up to itself."""
+    path = [int(np.flatnonzero(taxonomy.depth < 0)[0])]
     while path[-1] not in path[:-1]:
-        start, stop = nouns.parent_starts[path[-1] : path[-1] + 2]
-        path.append(next(int(p) for p in nouns.parents[start:stop] if depth[p] < 0))
-    circle = path[path.index(path[-1]) :]
-    return CogError(
-        f"expected an acyclic hierarchy, found a cycle: {' → '.join(wnids[i] for i in circle)}",
-        "download these WordNet files again, or use --wordnet bundled",
-    )
+        parents = taxonomy.parents_of(path[-1])
+        path.append(int(parents[taxonomy.depth[parents] < 0][0]))
+    return path[path.index(path[-1]) :]
 
 
 def _reverse(starts: Ints, items: Ints) -> tuple[Ints, Ints]:

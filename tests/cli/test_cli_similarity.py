@@ -11,9 +11,8 @@ from click.testing import CliRunner, Result
 
 from cog.cli.similarity import similarity
 from cog.errors import CogError
-from cog.wordnet.comparison import spread
 from cog.wordnet.concept_lists import read_wnids
-from cog.wordnet.concept_sets import read_side
+from cog.wordnet.concept_sets import read_side, spread
 from cog.wordnet.information_content import load_information
 from cog.wordnet.measures import MEASURES
 from cog.wordnet.similarity import nearest

@@ -18,13 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cog.errors import CogError
-from cog.levels.build import build_levels, cut_levels, window_starts
-from cog.levels.check import check_levels
-from cog.levels.compare import compare_levels
+from cog.levels.build import Ranking, build_levels, cut_levels, rank_concepts, window_starts
+from cog.levels.check import check_levels, compare_levels
 from cog.levels.eligible import choose_eligible
 from cog.levels.explain import explain_concept
 from cog.levels.files import official_folder, read_levels, write_levels
-from cog.levels.ranking import Ranking, rank_concepts
 from cog.levels.recipe import LevelsRecipe, read_recipe
 from cog.levels.table import Levels, lines_sha256
 from cog.wordnet.concept_lists import DATA, read_counts, read_wnids

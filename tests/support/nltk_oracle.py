@@ -1,4 +1,4 @@
-"""The committed oracle of similarities, and the script that made it, as a module."""
+"""The scripts that made the committed oracle of similarities and the noun table, as modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ needs_dict = pytest.mark.skipif(
 
 def oracle_tool() -> ModuleType:
     """tools/make_similarity_oracle.py."""
-    path = Path(__file__).parents[2] / "tools" / "make_similarity_oracle.py"
+    return _tool("make_similarity_oracle")
+
+
+def table_tool() -> ModuleType:
+    """tools/make_wordnet_table.py."""
+    return _tool("make_wordnet_table")
+
+
+def _tool(name: str) -> ModuleType:
+    path = Path(__file__).parents[2] / "tools" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
