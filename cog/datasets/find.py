@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cog.datasets.check.listing import Listed, list_in1k, list_levels
 from cog.datasets.dataset import Dataset, DatasetOptions, Wnids
@@ -26,15 +27,15 @@ class DatasetKind:
         root: the field of `DatasetOptions`, and the option, that says where the images are.
         release: where to get the images.
         classes: the datasets of this kind that a benchmark has, each with its sorted wnids.
-        split: finds and splits the images of some wnids.
-        check: lists the images of some datasets, and what is wrong with them.
+        split: finds and splits the images of some wnids under a root.
+        check: lists the images of some datasets, and what is wrong with them and with `--split`.
     """
 
     root: str
     release: str
     classes: Callable[[Levels], dict[str, Wnids]]
-    split: Callable[[DatasetOptions, Wnids, Recipe], Split]
-    check: Callable[[DatasetOptions, Mapping[str, Wnids], Recipe], Listed]
+    split: Callable[[Path, Wnids, Recipe, DatasetOptions], Split]
+    check: Callable[[Path, Mapping[str, Wnids], Recipe, Path | None], Listed]
 
 
 def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tuple[Dataset, ...]:
@@ -46,15 +47,14 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
     """
     if options.split is not None:
         beside = options.split if options.split.is_dir() else options.split.parent
-        if (beside / MAPPING_FILE).is_file():
-            wnids = {number: levels.wnids(number) for number in levels.numbers}
-            refuse_another_mapping(beside / MAPPING_FILE, wnids)
+        if (mapping := beside / MAPPING_FILE).is_file():
+            refuse_another_mapping(mapping, {n: levels.wnids(n) for n in levels.numbers})
     found: list[Dataset] = []
     errors: list[CogError] = []
-    for kind, classes in wanted_datasets(options, levels):
+    for kind, root, classes in wanted_datasets(options, levels):
         for name, wanted in classes.items():
             try:
-                found.append(Dataset(name, kind.split(options, wanted, recipe), len(wanted)))
+                found.append(Dataset(name, kind.split(root, wanted, recipe, options), len(wanted)))
             except CogError as error:
                 errors.append(CogError(f"{name}: {error.what}", error.hint))
     if errors:
@@ -64,8 +64,8 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
 
 def wanted_datasets(
     options: DatasetOptions, levels: Levels
-) -> list[tuple[DatasetKind, dict[str, Wnids]]]:
-    """The datasets of a run by kind, in their usual order, each with its wnids.
+) -> list[tuple[DatasetKind, Path, dict[str, Wnids]]]:
+    """The datasets of a run by kind, in their usual order: the root of each kind, and the wnids.
 
     Without `only`, these are all whose root is given.
 
@@ -80,8 +80,9 @@ def wanted_datasets(
     wanted = []
     for kind, classes in kinds:
         own = {name: classes[name] for name in classes if not asked or _short(name) in asked}
-        if own and getattr(options, kind.root) is not None:
-            wanted.append((kind, own))
+        root: Path | None = getattr(options, kind.root)
+        if own and root is not None:
+            wanted.append((kind, root, own))
         elif own and asked:
             what = f"{', '.join(own)} was asked for without its images"
             raise CogError(what, f"give --{kind.root} ROOT")
@@ -98,23 +99,14 @@ def kind_of(dataset: str) -> DatasetKind:
     return next(kind for prefix, kind in DATASETS.items() if dataset.startswith(prefix))
 
 
-def _split_in1k(options: DatasetOptions, wnids: Wnids, _: Recipe) -> Split:
-    assert options.in1k is not None  # checked in wanted_datasets
-    return in1k_lists(options.in1k, wnids, allow_missing=options.allow_missing)
-
-
-def _split_level(options: DatasetOptions, wnids: Wnids, recipe: Recipe) -> Split:
-    return split_images(
-        options.images, wnids, recipe, tests=options.split, allow_missing=options.allow_missing
-    )
-
-
 DATASETS = {  # each key begins the names of its datasets
     IN1K: DatasetKind(
         root=IN1K,
         release="ILSVRC2012 (image-net.org, with an account): its train and val tars",
         classes=lambda levels: {IN1K: levels.seen},
-        split=_split_in1k,
+        split=lambda root, wnids, _, options: in1k_lists(
+            root, wnids, allow_missing=options.allow_missing
+        ),
         check=list_in1k,
     ),
     LEVEL: DatasetKind(
@@ -123,7 +115,9 @@ DATASETS = {  # each key begins the names of its datasets
         classes=lambda levels: {
             f"{LEVEL}{number}": levels.wnids(number) for number in levels.numbers
         },
-        split=_split_level,
+        split=lambda root, wnids, recipe, options: split_images(
+            root, wnids, recipe, tests=options.split, allow_missing=options.allow_missing
+        ),
         check=list_levels,
     ),
 }

@@ -46,27 +46,20 @@ def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False)
         choose(part, {wnid: np.arange(len(part.paths[wnid])) for wnid in kept}, split)
         for part, split in ((train, "train"), (val, "test"))
     ]
-    notes = (*train.notes, *val.notes)
-    return Split(lists[0], lists[1], tuple(sorted(short)), "official", notes)
+    return Split(lists[0], lists[1], tuple(sorted(short)), "official", (*train.notes, *val.notes))
 
 
 def _part(root: Path, name: str) -> Path:
     """The folder of a part, or the pattern of its shards: `*train*.tar`, `data/*val*.parquet`."""
-    if not (root / name).is_dir():
-        for folder in (root, root / "data"):
-            for suffix in (".tar", ".parquet"):
-                pattern = folder / f"*{name}*{suffix}"
-                if any(folder.glob(pattern.name)):
-                    return pattern
-    return root / name
+    patterns = (f / f"*{name}*{s}" for f in (root, root / "data") for s in (".tar", ".parquet"))
+    shards = (pattern for pattern in patterns if any(pattern.parent.glob(pattern.name)))
+    return root / name if (root / name).is_dir() else next(shards, root / name)
 
 
 def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
     """The validation images of each wnid; paths of a flat val/ are file names alone."""
     folder = _part(root, "val")
-    if folder.name != "val":
-        return find_images(folder, wnids)
-    names = image_names(folder)
+    names = image_names(folder) if folder.name == "val" else []
     if not names or source_of(folder, wnids):
         return find_images(folder, wnids)
     wnid_of = _val_labels(root)
@@ -99,18 +92,14 @@ def _val_labels(root: Path) -> dict[int, str]:
     for kaggle in (root / KAGGLE, root / "val" / KAGGLE):
         if kaggle.is_file():
             return _kaggle_labels(kaggle)
-    folder, packed = root / DEVKIT / "data", root / f"{DEVKIT}.tar.gz"
-    if not folder.is_dir() and not packed.is_file():
+    packed = root / f"{DEVKIT}.tar.gz"
+    if not (root / DEVKIT / "data").is_dir() and not packed.is_file():
         raise CogError(
             f"{root / 'val'} has no folders by class, and the labels of its images are not there",
             f"put {packed.name} or {KAGGLE} into {root}, or sort the images into folders by wnid",
         )
     try:
-        if folder.is_dir():
-            meta, truth = ((folder / name).read_bytes() for name in ("meta.mat", GROUND_TRUTH))
-        else:
-            meta, truth = (_member(packed, name) for name in ("meta.mat", GROUND_TRUTH))
-        return _devkit_labels(meta, truth)
+        return _devkit_labels(*(_devkit_file(root, name) for name in ("meta.mat", GROUND_TRUTH)))
     except Exception as error:  # the readers raise nearly anything for damaged files
         raise CogError(
             f"cannot read the labels of {DEVKIT} in {root} ({type(error).__name__}: {error})",
@@ -118,12 +107,14 @@ def _val_labels(root: Path) -> dict[int, str]:
         ) from error
 
 
-def _member(packed: Path, name: str) -> bytes:
-    """The bytes of one file of the packed development kit."""
-    with tarfile.open(packed) as archive:
-        file = archive.extractfile(f"{DEVKIT}/data/{name}")
-        if file is None:
-            raise ValueError(f"{name} is not a file")
+def _devkit_file(root: Path, name: str) -> bytes:
+    """The bytes of one file of the development kit, unpacked or packed."""
+    path = f"{DEVKIT}/data/{name}"
+    if (root / path).parent.is_dir():
+        return (root / path).read_bytes()
+    with tarfile.open(root / f"{DEVKIT}.tar.gz") as archive:
+        file = archive.extractfile(path)
+        assert file is not None, f"{name} is not a file"
         return file.read()
 
 
@@ -146,8 +137,7 @@ def _kaggle_labels(file: Path) -> dict[int, str]:
     with file.open(encoding="utf-8", newline="") as text:
         rows = list(csv.DictReader(text, restval=""))
     if not rows or not {"ImageId", "PredictionString"} <= set(rows[0]):
-        raise CogError(
-            f"expected the columns ImageId and PredictionString in {file}", "download it again"
-        )
+        what = f"expected the columns ImageId and PredictionString in {file}"
+        raise CogError(what, "download it again")
     first = ((_key(row["ImageId"]), row["PredictionString"].partition(" ")[0]) for row in rows)
     return {number: wnid for number, wnid in first if number and wnid}

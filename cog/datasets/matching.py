@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,14 +46,8 @@ def match_listed(listed: Sequence[str], there: Sequence[str]) -> Match:
 
 def _by_plain_name(paths: set[str], row_of: dict[str, int]) -> dict[str, int]:
     """Rows by plain name, without names that two paths share."""
-    found: dict[str, int] = {}
-    twice = set()
-    for path in paths:
-        plain = _plain(path)
-        if plain in found:
-            twice.add(plain)
-        found[plain] = row_of[path]
-    return {plain: row for plain, row in found.items() if plain not in twice}
+    times = Counter(map(_plain, paths))
+    return {_plain(path): row_of[path] for path in paths if times[_plain(path)] == 1}
 
 
 def _plain(path: str) -> str:

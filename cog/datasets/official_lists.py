@@ -5,7 +5,7 @@ Text lists, one file a level, have only the test images; the pickle (official_pi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cog.datasets.official_pickles import SPLIT_FILE, read_split_file
@@ -49,7 +49,8 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     listed: dict[str, set[str]] = {wnid: set() for wnid in wnids}
     for file in files:
-        for number, line in _lines(file):
+        lines = file.read_text("utf-8", "replace").split("\n")
+        for number, line in enumerate(map(str.strip, lines), start=1):
             wnid = line.partition("/")[0]
             if wnid not in label_of:
                 continue
@@ -62,10 +63,3 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
                 )
             listed[wnid].add(path)
     return {wnid: tuple(sorted(paths)) for wnid, paths in listed.items()}
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without spaces at either end."""
-    with file.open(encoding="utf-8", errors="replace") as text:
-        for number, line in enumerate(text, start=1):
-            yield number, line.strip()

@@ -3,8 +3,8 @@
 - `cog_concepts_split_file.pkl`: dict wnid → {"train": array, "test": array} of file names.
 - `cog_levels_mapping_file.pkl`: a list of five lists of 1,000 wnids.
 
-It gives nothing but lists, dicts, strings, numbers and numpy arrays of strings. The names that
-it calls for are looked up in a table of our own, and arrays are built here from their bytes.
+The names that they call for are looked up in a table of our own, and arrays are built here from
+their bytes, so nothing comes out but lists, dicts, strings, numbers and arrays.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ _HINT = "download it again from the benchmark's page (github.com/naver/cog)"
 def read_split_file(
     file: Path, wnids: Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Training and test images of each of the wnids, as sorted paths `wnid/file`.
-
-    A wnid that is not in the file has none.
+    """Training and test images of each wnid as sorted paths `wnid/file`; none if it is absent.
 
     Raises:
         CogError: the pickle is damaged, or holds something other than a split.
@@ -62,11 +60,8 @@ def read_split_file(
 
 def _paths(names: Any, wnid: str, file: Path) -> tuple[str, ...]:
     """File names of a class as sorted paths; they come as `n1_2.JPEG` or `n1/n1_2.JPEG`."""
-    try:
-        values = _texts(names)
-    except ValueError as error:
-        raise CogError(f"{file}: names of {wnid}: {error}", _HINT) from error
-    bare = {value.removeprefix(f"{wnid}/") for value in values}
+    texts = _values(names, f"{file}: the names of {wnid}", str)
+    bare = {text.removeprefix(f"{wnid}/") for text in texts}
     strange = next((name for name in bare if "/" in name or not name.strip(".")), None)
     if strange is not None:
         raise CogError(f"{file}: {strange!r} is not a file name of {wnid}", _HINT)
@@ -79,31 +74,23 @@ def read_mapping_file(file: Path) -> dict[int, tuple[str, ...]]:
     Raises:
         CogError: the pickle is damaged, or holds something other than a list of levels.
     """
+    what = f"{file} does not hold lists of wnids, one a level"
+    levels = [_values(part, what, str) for part in _values(read_pickle(file), what, object)]
+    if not levels:
+        raise CogError(f"{what}: the list is empty", _HINT)
+    return {number: tuple(sorted(part)) for number, part in enumerate(levels, start=1)}
+
+
+def _values(value: Any, what: str, kind: type) -> list[Any]:
+    """The values of a list or an array; a CogError that begins with `what` if any is no `kind`."""
     try:
-        values = [_texts(part) for part in _values(read_pickle(file))]
-        if not values:
-            raise ValueError("the list is empty")
-    except ValueError as error:
-        raise CogError(
-            f"{file} does not hold lists of wnids, one a level: {error}", _HINT
-        ) from error
-    return {number: tuple(sorted(part)) for number, part in enumerate(values, start=1)}
-
-
-def _values(value: Any) -> list[Any]:
-    """The values of a list or an array."""
-    values = value.values() if isinstance(value, _Array) else value
-    if not isinstance(values, list):
-        raise ValueError(f"expected a list, found {type(value).__name__.strip('_').lower()}")
-    return values
-
-
-def _texts(value: Any) -> list[str]:
-    """The strings of a list or an array."""
-    values = _values(value)
-    others = [each for each in values if not isinstance(each, str)]
-    if others:
-        raise ValueError(f"expected text, found {type(others[0]).__name__.strip('_').lower()}")
+        values = value.values() if isinstance(value, PickledArray) else value
+    except ValueError as error:  # such as characters that do not exist
+        raise CogError(f"{what}: {error}", _HINT) from error
+    wrong = [e for e in values if not isinstance(e, kind)] if isinstance(values, list) else [value]
+    if wrong:
+        found = type(wrong[0]).__name__
+        raise CogError(f"{what}: expected a list of {kind.__name__}, found {found}", _HINT)
     return values
 
 
@@ -131,11 +118,7 @@ def refuse_another_mapping(file: Path, levels: Mapping[int, Sequence[str]]) -> N
 
 
 def totals_note(wnids: Sequence[str], n_train: int, n_test: int) -> str:
-    """A note if the images of an official level differ in number from the official ones.
-
-    >>> totals_note(["n02084071"], 3, 4)
-    ''
-    """
+    """A note if the images of an official level differ in number from the official ones."""
     lines = "".join(f"{wnid}\n" for wnid in sorted(wnids))
     total = TOTALS.get(hashlib.sha256(lines.encode()).hexdigest())
     if total is None or (total, TEST_TOTAL) == (n_train, n_test):
@@ -164,13 +147,10 @@ def read_pickle(file: Path) -> Any:
 
 
 class _Restricted(pickle._Unpickler):
-    """Looks names up in our own table and nowhere else.
-
-    It is the reader in Python: a hostile number makes the one in C fill all memory.
-    """
+    """The reader in Python: a hostile number makes the one in C fill all memory."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for a name of numpy; anything else is refused."""
+        """A function in place of one of numpy; any other name is refused."""
         make = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if make is None:
             raise CogError(
@@ -178,13 +158,14 @@ class _Restricted(pickle._Unpickler):
                 "it is refused, as it could run code",
                 _HINT,
             )
-        return make()  # a new one each time: a pickle can set attributes of it
+        return lambda *given: make(*given)  # a new one each time: a pickle can set its attributes
 
 
-class _Dtype:
+class PickledDtype:
     """A numpy dtype as a pickle describes it, for strings and plain numbers only."""
 
     def __init__(self, code: Any, *_: Any) -> None:
+        """`code`: such as U12."""
         if not isinstance(code, str) or code[:1] not in ("U", "S", "O", "i", "u", "b"):
             raise ValueError(f"a dtype {code!r} holds no names")
         self.dtype: np.dtype[Any] = np.dtype(code)
@@ -195,13 +176,12 @@ class _Dtype:
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
-class _Array:
+class PickledArray:
     """An array of one dimension, as a pickle describes it."""
 
-    def __init__(self) -> None:
-        self.data: Any = []
-        self.kind = _Dtype("O")
-        self.count = 0
+    def __init__(self, *_: Any) -> None:
+        """Empty, whatever numpy would be given."""
+        self.data: Any = []  # a list of values, or their bytes
 
     def __setstate__(self, state: Any) -> None:
         """Take a state (version, shape, dtype, Fortran order, bytes or list).
@@ -210,42 +190,34 @@ class _Array:
             ValueError: more than one dimension, or data that do not fit the shape.
         """
         _, shape, kind, _, data = state
-        if type(kind) is not _Dtype or type(shape) is not tuple or len(shape) != 1:
+        if type(kind) is not PickledDtype or type(shape) is not tuple or len(shape) != 1:
             raise ValueError("expected an array of one dimension")
         boxed = kind.dtype.kind == "O"
         if not isinstance(data, list if boxed else bytes | bytearray):
             raise ValueError("an array without its values")
         if len(data) != shape[0] * (1 if boxed else kind.dtype.itemsize):
             raise ValueError("the values of an array do not fit its shape")
-        self.data, self.kind, self.count = data, kind, shape[0]
+        self.data, self.dtype, self.count = data, kind.dtype, shape[0]
 
     def values(self) -> list[Any]:
         """The values; made only when needed, as there are millions."""
-        if self.kind.dtype.kind == "O":
-            return list(self.data)
-        return list(np.frombuffer(self.data, self.kind.dtype, self.count).tolist())
+        if isinstance(self.data, list):
+            return self.data
+        return list(np.frombuffer(self.data, self.dtype, self.count).tolist())
 
 
-def _array(data: Any, kind: Any, shape: Any) -> _Array:
-    """An array of given values."""
-    array = _Array()
+def _array(data: Any, kind: Any, shape: Any, _: Any = "C") -> PickledArray:
+    array = PickledArray()
     array.__setstate__((1, shape, kind, False, data))
     return array
 
 
-def _one(kind: Any, data: Any) -> Any:
-    """A scalar of numpy."""
-    return data if kind.dtype.kind == "O" else _array(data, kind, (1,)).values()[0]
-
-
-_STAND_INS: dict[tuple[str, str], Callable[[], Any]] = {
-    ("numpy", "ndarray"): lambda: "ndarray",  # an argument of _reconstruct, which ignores it
-    ("numpy", "dtype"): lambda: lambda *code: _Dtype(*code),
-    ("numpy.core.multiarray", "_reconstruct"): lambda: lambda *_: _Array(),
-    ("numpy.core.multiarray", "scalar"): lambda: lambda kind, data: _one(kind, data),
-    ("numpy.core.numeric", "_frombuffer"): (
-        lambda: lambda data, kind, shape, order: _array(data, kind, shape)
-    ),
+_STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): PickledArray,  # an argument of _reconstruct
+    ("numpy", "dtype"): PickledDtype,
+    ("numpy.core.multiarray", "_reconstruct"): PickledArray,
+    ("numpy.core.multiarray", "scalar"): lambda kind, data: _array(data, kind, (1,)).values()[0],
+    ("numpy.core.numeric", "_frombuffer"): _array,
     # how pickles of protocol 2 hold bytes
-    ("_codecs", "encode"): lambda: lambda text, _: str(text).encode("latin-1"),
+    ("_codecs", "encode"): lambda text, _: str(text).encode("latin-1"),
 }

@@ -64,15 +64,15 @@ def split_images(
     short = _short_classes(listing, listed, recipe)
     kept = keep_classes(wnids, short, allow_missing=allow_missing)
     notes: list[str] = []
+    test = rest = {wnid: np.arange(len(listing.paths[wnid])) for wnid in kept}
     if listed is None:
-        test = {wnid: _draw_test(wnid, len(listing.paths[wnid]), recipe) for wnid in kept}
+        test = _draw(recipe, TEST_DRAW, recipe.test_per_class, test)
     else:
-        test = _listed_rows(listing, {wnid: listed[wnid] for wnid in kept}, "test", notes)
-    if to_train is None:
-        rest = {wnid: np.arange(len(listing.paths[wnid])) for wnid in kept}
-    else:
-        rest = _listed_rows(listing, {wnid: to_train[wnid] for wnid in kept}, "training", notes)
-    train = {wnid: _draw_train(wnid, rest[wnid], test[wnid], recipe) for wnid in kept}
+        test = _listed_rows(listing, kept, listed, "test", notes)
+    if to_train is not None:
+        rest = _listed_rows(listing, kept, to_train, "training", notes)
+    rest = {wnid: np.setdiff1d(rest[wnid], test[wnid]) for wnid in kept}
+    train = _draw(recipe, TRAIN_DRAW, recipe.max_train, rest)
     kind = "seeded" if listed is None else "official-test" if to_train is None else "official"
     lists = choose(listing, train, "train"), choose(listing, test, "test")
     if kind != "seeded" and (note := totals_note(wnids, *map(len, lists))):
@@ -94,7 +94,7 @@ def _check(recipe: Recipe) -> None:
 def _short_classes(
     listing: Listing, listed: Mapping[str, Sequence[str]] | None, recipe: Recipe
 ) -> dict[str, str]:
-    """The images that are there and that are needed, `have/need`, of every class with too few."""
+    """Of every class with too few images, how many are there and are needed: `have/need`."""
     short = {}
     for wnid, paths in listing.paths.items():
         n_test = recipe.test_per_class if listed is None else len(listed[wnid])
@@ -115,57 +115,46 @@ def keep_classes(
     """
     kept = tuple(wnid for wnid in wnids if wnid not in short)
     found = ", ".join(f"{wnid}: {reason}" for wnid, reason in sorted(short.items()))
+    what = f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}"
+    fewer = "ask for fewer images: --test-per-class, --min-train"
     if short and not allow_missing:
-        raise CogError(
-            f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}",
-            "add images, give --allow-missing to leave these classes out, or ask for fewer images: "
-            "--test-per-class, --min-train",
-        )
+        hint = f"add images, give --allow-missing to leave these classes out, or {fewer}"
+        raise CogError(what, hint)
     if len(kept) < 2:
-        detail = f"; missing or short (have/need): {found}" if found else ""
-        raise CogError(
-            f"a probe needs two classes or more, found {len(kept)}{detail}",
-            "add images, or ask for fewer a class: --test-per-class, --min-train",
-        )
+        few = f"a probe needs two classes or more, found {len(kept)}"
+        raise CogError(f"{few}; {what}" if short else few, f"add images, or {fewer}")
     return kept
 
 
-def _generator(recipe: Recipe, wnid: str, draw: int) -> np.random.Generator:
-    """The random stream of one class for one purpose."""
-    number = wnid.removeprefix("n")
-    if not number.isdecimal():
-        raise CogError(f"{wnid!r} is not a wnid", "give wnids like n02084071")
-    return np.random.default_rng([recipe.split_seed, int(number), draw])
-
-
-def _draw_test(wnid: str, n_images: int, recipe: Recipe) -> NDArray[np.intp]:
-    """The rows of test images, drawn from all images of a class."""
-    generator = _generator(recipe, wnid, TEST_DRAW)
-    return generator.permutation(n_images)[: recipe.test_per_class]
-
-
-def _draw_train(
-    wnid: str, rows: NDArray[np.intp], test: NDArray[np.intp], recipe: Recipe
-) -> NDArray[np.intp]:
-    """The rows of training images: those of `rows` that do not test, at most `max_train`."""
-    rest = np.setdiff1d(rows, test)
-    if len(rest) <= recipe.max_train:
-        return rest
-    return _generator(recipe, wnid, TRAIN_DRAW).permutation(rest)[: recipe.max_train]
+def _draw(
+    recipe: Recipe, stream: int, size: int, rows: Mapping[str, NDArray[np.intp]]
+) -> dict[str, NDArray[np.intp]]:
+    """At most `size` of the rows of each class, drawn by a random stream of the class's own."""
+    drawn = {}
+    for wnid, own in rows.items():
+        number = wnid.removeprefix("n")
+        if not number.isdecimal():
+            raise CogError(f"{wnid!r} is not a wnid", "give wnids like n02084071")
+        generator = np.random.default_rng([recipe.split_seed, int(number), stream])
+        drawn[wnid] = generator.permutation(own)[:size]
+    return drawn
 
 
 def _listed_rows(
-    listing: Listing, listed: Mapping[str, Sequence[str]], part: str, notes: list[str]
+    listing: Listing,
+    wnids: Sequence[str],
+    listed: Mapping[str, Sequence[str]],
+    part: str,
+    notes: list[str],
 ) -> dict[str, NDArray[np.intp]]:
     """The rows of the listed images of each class; a note says which have another name on disk."""
     rows: dict[str, NDArray[np.intp]] = {}
     absent: list[str] = []
     renamed: dict[str, str] = {}
-    for wnid, paths in listed.items():
-        match = match_listed(paths, listing.paths[wnid])
-        absent += match.absent
-        renamed |= match.renamed
-        rows[wnid] = match.rows
+    for wnid in wnids:
+        rows[wnid], missing, other = match_listed(listed[wnid], listing.paths[wnid])
+        absent += missing
+        renamed |= other
     if absent:
         more = f" and {len(absent) - 20:,} more" if len(absent) > 20 else ""
         raise CogError(
@@ -174,10 +163,10 @@ def _listed_rows(
             "add those images, or omit --split to split the images that are there",
         )
     if renamed:
-        example = next(iter(renamed.items()))
+        path, own = next(iter(renamed.items()))
         notes.append(
             f"{len(renamed):,} listed {part} images differ from the list in case or extension: "
-            f"{example[0]} is {example[1]}"
+            f"{path} is {own}"
         )
     return rows
 
@@ -188,33 +177,30 @@ def write_split(split: Split, folder: StoragePath, dataset: str) -> None:
     `--split FOLDER/test` reads them. As in the official lists, labels are indices in all wanted
     classes, with those left out. A file that is equal already is not written.
     """
-    for file, text in _split_texts(split, folder, dataset).items():
-        if not file.is_file() or file.read_bytes() != text.encode():
-            write_text(file, text)
+    for file, text in _changed_files(split, folder, dataset).items():
+        write_text(file, text)
 
 
 def refuse_another_split(split: Split, folder: StoragePath, dataset: str) -> None:
-    """Refuse a folder with another split of the dataset: it would mix results.
-
-    Raises:
-        CogError: a file is there and differs.
-    """
-    for file, text in _split_texts(split, folder, dataset).items():
-        if file.is_file() and file.read_bytes() != text.encode():
+    """Refuse, by a CogError, a folder with another split of the dataset: it would mix results."""
+    for file in _changed_files(split, folder, dataset):
+        if file.is_file():
             raise CogError(
                 f"{file} is of another split of {dataset}: its images or classes differ",
                 "give another --out, or the images, levels and split of the run that wrote it",
             )
 
 
-def _split_texts(split: Split, folder: StoragePath, dataset: str) -> dict[StoragePath, str]:
-    """The files of a split and their contents."""
+def _changed_files(split: Split, folder: StoragePath, dataset: str) -> dict[StoragePath, str]:
+    """The files of a split that are not there or differ, and what belongs in them."""
     wanted = sorted([*split.train.wnids, *split.left_out])
     label_of = {wnid: label for label, wnid in enumerate(wanted)}
     texts = {}
     for images in (split.test, split.train):
         labels = [label_of[images.wnids[label]] for label in images.labels.tolist()]
-        texts[folder / images.split / f"{dataset}.txt"] = "".join(
-            f"{path} {label}\n" for path, label in zip(images.paths, labels, strict=True)
-        )
+        file = folder / images.split / f"{dataset}.txt"
+        lines = zip(images.paths, labels, strict=True)
+        text = "".join(f"{path} {label}\n" for path, label in lines)
+        if not file.is_file() or file.read_bytes() != text.encode():
+            texts[file] = text
     return texts

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from cog.images.class_names import folder_of, read_class_list
 from cog.images.listing import Listing, Span
 from cog.storage import write_bytes
 
-VERSION = 1  # of what is found in a file; indexes of another version are built again
+VERSION = 1  # of what is found in a file; an index of another version is built again
 FOLDER = ".cog-index"
 WNID_LENGTH = 9
 
@@ -45,13 +45,9 @@ class Members:
 def kept_members(
     container: Path, kind: str, find: Callable[[], Members], part: str = ""
 ) -> Members:
-    """What `find` gives for a file, read from its index if that is still valid.
+    """What `find` gives for a file, or for a `part` of it, read from its index if that is valid.
 
-    Args:
-        container: the file.
-        kind: whatever else the result depends on; another kind needs another index.
-        find: called only without a valid index.
-        part: the part of the file that the index is of, if it is not of all.
+    `kind` is whatever else the result depends on; another kind needs another index.
 
     Raises:
         FileNotFoundError: no such file.
@@ -60,14 +56,16 @@ def kept_members(
     key = {"version": VERSION, "kind": kind, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     files = _index_files(container, part)
     for file in files:
-        members = _read_index(file, key)
-        if members is not None:
+        if members := _read_index(file, key):
             return members
     members = find()
     if container.stat().st_mtime_ns == stat.st_mtime_ns:  # else it is still being written
         for file in files:
             with suppress(OSError):  # read-only or full: try the next file, else do without
-                write_bytes(file, _index_bytes(members, key))
+                body = members.spans.astype("<i8").tobytes() + "\n".join(members.names).encode()
+                count = {"count": len(members.names), "skipped": members.skipped}
+                head = json.dumps(key | count | {"crc32": zlib.crc32(body)})
+                write_bytes(file, head.encode() + b"\n" + body)
                 break
     return members
 
@@ -78,13 +76,6 @@ def _index_files(container: Path, part: str) -> tuple[Path, Path]:
     folder = hashlib.sha256(os.fsencode(container.parent.resolve())).hexdigest()[:16]
     cache = Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / "indexes" / folder
     return container.parent / FOLDER / name, cache / name
-
-
-def _index_bytes(members: Members, key: dict[str, Any]) -> bytes:
-    body = members.spans.astype("<i8").tobytes() + "\n".join(members.names).encode()
-    count = {"count": len(members.names), "skipped": members.skipped}
-    head = json.dumps(key | count | {"crc32": zlib.crc32(body)})
-    return head.encode() + b"\n" + body
 
 
 def _read_index(file: Path, key: dict[str, Any]) -> Members | None:
@@ -109,14 +100,11 @@ def read_span(file: Path, span: Span) -> bytes:
         OSError: the file cannot be read, or ends before the span does.
     """
     offset, size = span
-    with file.open("rb", buffering=0) as opened:
+    with file.open("rb", buffering=max(size, 2)) as opened:  # reads no more than the span
         opened.seek(offset)
         data = opened.read(size)
-        while len(data) < size:  # a read may be short, over 2 GB and on some file systems
-            more = opened.read(size - len(data))
-            if not more:
-                raise OSError(0, f"{file.name} ends before byte {offset + size:,}")
-            data += more
+    if len(data) < size:
+        raise OSError(0, f"{file.name} ends before byte {offset + size:,}")
     return data
 
 
@@ -149,12 +137,9 @@ def gather(
         CogError: an image that is there twice.
     """
     found: dict[str, list[tuple[str, int]]] = {wnid: [] for wnid in wnids}
-    start = 0
-    for members in parts:
-        for row, path in enumerate(members.names, start):  # there are millions
-            if (rows := found.get(path[:WNID_LENGTH])) is not None:
-                rows.append((path, row))
-        start += len(members.names)
+    for row, path in enumerate(chain.from_iterable(members.names for members in parts)):
+        if (rows := found.get(path[:WNID_LENGTH])) is not None:
+            rows.append((path, row))
     numbers = np.repeat(np.arange(len(parts)), [len(members.names) for members in parts])
     every = np.concatenate([np.empty((0, 2), np.int64), *(members.spans for members in parts)])
     paths: dict[str, tuple[str, ...]] = {}
@@ -164,20 +149,14 @@ def gather(
         paths[wnid] = tuple(path for path, _ in rows)
         own = np.array([row for _, row in rows], np.intp)
         spans[wnid] = np.column_stack([numbers[own], every[own]])
-    _refuse_twice(root, paths)
-    names = tuple(file.relative_to(root).as_posix() for file in files)
-    return Listing(str(root), source, paths, spans, names, skipped_note(parts, source))
-
-
-def _refuse_twice(root: Path, paths: dict[str, tuple[str, ...]]) -> None:
-    twice = [
-        path for own in paths.values() for path, following in pairwise(own) if path == following
-    ]
+    twice = [path for own in paths.values() for path, after in pairwise(own) if path == after]
     if twice:
         raise CogError(
             f"{len(twice):,} images are there more than once in {root}: {', '.join(twice[:5])}",
             "remove the files that repeat others, for example shards of a second download",
         )
+    names = tuple(file.relative_to(root).as_posix() for file in files)
+    return Listing(str(root), source, paths, spans, names, skipped_note(parts, source))
 
 
 def skipped_note(parts: Sequence[Members], what: str) -> tuple[str, ...]:

@@ -34,8 +34,7 @@ def official_name(name: str) -> tuple[str, str]:
     match = _ID.fullmatch(stem)
     if match is None:
         return name, ""
-    if suffix.lower() in ("jpg", "jpeg"):
-        suffix = "JPEG"
+    suffix = "JPEG" if suffix.lower() in ("jpg", "jpeg") else suffix
     return f"{match['id']}.{suffix}", match["wnid"] or match["own"] or ""
 
 
@@ -43,8 +42,7 @@ def image_path(names: Sequence[str], classes: Iterable[object], known: Sequence[
     """`wnid/file` of an image; empty if its class cannot be known.
 
     Args:
-        names: names of its file, the best first, such as `n01440764/n01440764_18.JPEG`, with or
-            without the folder; the result has the first one.
+        names: names of its file, the best first, with or without folders.
         classes: labels: wnids, or indices in `known`.
         known: the wnids of the class list, if there is one.
 
@@ -58,10 +56,8 @@ def image_path(names: Sequence[str], classes: Iterable[object], known: Sequence[
         if isinstance(value, str) and WNID.fullmatch(value):
             return f"{value}/{file}"
     for name in names:
-        folder, _, own = name.rpartition("/")
-        folder = folder.rpartition("/")[2]
-        wnid = folder if WNID.fullmatch(folder) else official_name(own)[1]
-        if wnid:
+        *_, folder, own = f"/{name}".split("/")
+        if wnid := folder if WNID.fullmatch(folder) else official_name(own)[1]:
             return f"{wnid}/{file}"
     for value in classes:
         if str(value).isdecimal() and int(str(value)) < len(known):
@@ -75,19 +71,17 @@ def read_class_list(folder: Path) -> tuple[str, ...]:
     Raises:
         CogError: a line that does not begin with a wnid, or a wnid twice.
     """
-    for file in (folder / name for name in CLASS_LISTS):
-        if file.is_file():
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-            wnids = tuple(line.split(maxsplit=1)[0].rstrip(",") for line in lines if line.strip())
-            bad = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
-            if bad or len(set(wnids)) < len(wnids):
-                fault = f"{bad[0]!r} is no wnid" if bad else "a wnid is there twice"
-                raise CogError(
-                    f"{file}: expected one wnid a line, but {fault}",
-                    "list every class once, in the order of the class indices",
-                )
-            return wnids
-    return ()
+    file = next((folder / name for name in CLASS_LISTS if (folder / name).is_file()), None)
+    lines = file.read_text(encoding="utf-8-sig").splitlines() if file else []
+    wnids = tuple(line.split(maxsplit=1)[0].rstrip(",") for line in lines if line.strip())
+    bad = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
+    if bad or len(set(wnids)) < len(wnids):
+        fault = f"{bad[0]!r} is no wnid" if bad else "a wnid is there twice"
+        raise CogError(
+            f"{file}: expected one wnid a line, but {fault}",
+            "list every class once, in the order of the class indices",
+        )
+    return wnids
 
 
 def no_class(where: str, example: str, found: str, folder: Path) -> CogError:
@@ -103,10 +97,9 @@ def shard_files(root: Path, suffix: str) -> list[Path]:
 
     A root that does not exist may be a pattern: `data/train-*.parquet`.
     """
-    if root.is_file():
-        # a packed tar is refused later, with a hint
-        packed = suffix == ".tar" and root.name.endswith((".tar.gz", ".tgz"))
-        return [root] if root.suffix == suffix or packed else []
+    if root.is_file():  # a packed tar is refused later, with a hint
+        endings = (".tar", ".tar.gz", ".tgz") if suffix == ".tar" else suffix
+        return [root] if root.name.endswith(endings) else []
     if root.is_dir():
         found = list(root.glob(f"*{suffix}")) or list((root / "data").glob(f"*{suffix}"))
     else:

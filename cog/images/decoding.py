@@ -50,11 +50,7 @@ class JpegFrame(NamedTuple):
 
 
 def check_decoder(name: str) -> None:
-    """Refuse a decoder that is unknown, or that cannot work on this machine.
-
-    Raises:
-        CogError: no such decoder, or nvjpeg without CUDA or without a torchvision built for it.
-    """
+    """Refuse, by a CogError, a decoder that is unknown or that cannot work on this machine."""
     if name not in DECODERS:
         raise unknown_name("decoder", name, DECODERS)
     if name == "nvjpeg":
@@ -92,14 +88,9 @@ def decode(data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
 
 
 def _decode_with_torchvision(data: bytes) -> torch.Tensor:
-    """Pixels of a plain JPEG.
-
-    By the operator and not by torchvision.io.decode_jpeg, which warns at every call since 0.29 that
-    it will move to another library.
-    """
+    """Pixels of a plain JPEG, by the operator: torchvision.io.decode_jpeg of 0.29 always warns."""
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # a tensor of bytes would warn
-    exif = False  # leave the orientation as it is
-    pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, exif)
+    pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, False)
     return pixels
 
 
@@ -134,10 +125,7 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
 
 
 def is_plain(frame: JpegFrame) -> bool:
-    """Whether torchvision reads such a JPEG as Pillow does: 8-bit Huffman, grey or three channels.
-
-    Not CMYK or YCCK, which Pillow converts to RGB in a way of its own.
-    """
+    """Whether torchvision reads it as Pillow does: 8-bit Huffman, and neither CMYK nor YCCK."""
     return (
         frame.kind in (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
         and frame.bits == 8
@@ -155,31 +143,19 @@ def _refuse_size(height: int, width: int) -> None:
 
 def _decode_with_pillow(data: bytes) -> torch.Tensor:
     try:
-        with _open_quietly(data) as image:
+        with _QUIET, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about size and metadata
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
             _refuse_size(image.height, image.width)
-            image.load()
-            image.info.pop("transparency", None)  # convert would warn of it; RGB does not change
-            pixels = np.array(image.convert("RGB"))
+            if image.format == "TIFF":  # load parses its metadata again, and may warn
+                image.load()
+        image.load()
+        image.info.pop("transparency", None)  # convert would warn about it; RGB does not change
+        pixels = np.array(image.convert("RGB"))
     except (Unreadable, MemoryError):
         raise
+    except UnidentifiedImageError as error:  # its text has an address in memory
+        raise Unreadable("not an image in a known format") from error
     except Exception as error:  # Pillow raises nearly anything for damaged files
-        raise Unreadable(_reason(error)) from error
+        raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def _open_quietly(data: bytes) -> Image.Image:
-    """Open an image without Pillow's warnings on its size and its metadata."""
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.format == "TIFF":  # load parses its metadata again, and may warn
-            _refuse_size(image.height, image.width)
-            image.load()
-        return image
-
-
-def _reason(error: Exception) -> str:
-    """Why Pillow failed, on one line and without the address of an object in memory."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image in a known format"
-    return " ".join(str(error).split()) or type(error).__name__

@@ -49,15 +49,13 @@ class ImageList:
 def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -> ImageList:
     """The list of the images at the given rows of each wnid; every wnid of `rows` is a class."""
     wnids = tuple(sorted(rows))
-    ordered = [np.sort(rows[wnid]) for wnid in wnids]
-    paths = [
-        listing.paths[wnid][row] for wnid, part in zip(wnids, ordered, strict=True) for row in part
-    ]
+    parts = [(wnid, np.sort(rows[wnid])) for wnid in wnids]
+    paths = [listing.paths[wnid][row] for wnid, part in parts for row in part]
     spans = None
     if listing.spans is not None:
-        parts = [listing.spans[wnid][part] for wnid, part in zip(wnids, ordered, strict=True)]
-        spans = np.concatenate([np.empty((0, 3), np.int64), *parts])
-    labels = np.repeat(np.arange(len(wnids)), [len(part) for part in ordered]).astype(np.int64)
+        own = [listing.spans[wnid][part] for wnid, part in parts]
+        spans = np.concatenate([np.empty((0, 3), np.int64), *own])
+    labels = np.repeat(np.arange(len(wnids)), [len(part) for _, part in parts]).astype(np.int64)
     return ImageList(
         listing.root, listing.source, tuple(paths), labels, wnids, split, spans, listing.containers
     )
@@ -74,11 +72,7 @@ def read_bytes(images: ImageList, index: int) -> bytes:
 
 
 def size_of(images: ImageList, index: int) -> int:
-    """The size of one image in bytes, without reading it if its source knows the size.
-
-    Raises:
-        CogError: as `read_bytes` does.
-    """
+    """The size of one image in bytes, without reading it if possible; raises as `read_bytes`."""
     return _at(images, index, IMAGE_SOURCES[images.source].size_of)
 
 

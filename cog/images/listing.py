@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ IMAGE_FORMATS = {
     "dib": "BMP", "gif": "GIF", "tif": "TIFF", "tiff": "TIFF", "webp": "WEBP", "ppm": "PPM",
     "jp2": "JPEG2000",
 }  # fmt: skip
+
+# A surrogate says that the file system's bytes were not UTF-8.
+_NOT_IN_A_LINE = re.compile(r"[\n\r\ud800-\udfff]")
 
 Span = tuple[int, int]
 """Where an image lies in its file: two numbers that only the source that made them can read."""
@@ -39,13 +43,14 @@ class Listing:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name counts as an image: by its suffix, and only if not hidden.
+    """Whether a file of this name or path counts as an image: by its suffix, unless hidden.
 
-    >>> is_image("n01440764_18.JPEG"), is_image("._n01440764_18.JPEG"), is_image("urls.txt")
+    >>> is_image("n01440764_18.JPEG"), is_image("n01440764/._18.JPEG"), is_image("urls.txt")
     (True, False, False)
     """
-    suffix = name.rpartition(".")[2].lower()  # not by pathlib: there are millions of names
-    return suffix in IMAGE_FORMATS and not name.startswith(".") and suffix != name.lower()
+    base = name.rpartition("/")[2]  # not by pathlib: there are millions of names
+    stem, _, suffix = base.rpartition(".")
+    return bool(stem) and not stem.startswith(".") and suffix.lower() in IMAGE_FORMATS
 
 
 def refuse_unlistable(names: Sequence[str], where: str) -> None:
@@ -54,18 +59,10 @@ def refuse_unlistable(names: Sequence[str], where: str) -> None:
     Raises:
         CogError: a line break in a name, or bytes that are not UTF-8.
     """
-    bad = [name for name in names if not _fits_a_line(name)]
+    bad = [name for name in names if _NOT_IN_A_LINE.search(name)]
     if bad:
         raise CogError(
             f"{len(bad)} file names in {where} have line breaks or are not UTF-8: "
             f"{', '.join(map(ascii, bad[:5]))}",
             "rename or remove those files",
         )
-
-
-def _fits_a_line(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # a surrogate: the file system's bytes were not UTF-8
-        return False
-    return "\n" not in name and "\r" not in name

@@ -57,14 +57,13 @@ class Preprocess:
 
     def _check_sides(self) -> None:
         """Refuse sides that are not whole numbers, or that do not fix the size."""
-        short_side = not isinstance(self.resize, tuple)
-        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
-        if len(sides) != (1 if short_side else 2) or not all(map(_is_side, sides)):
+        both = isinstance(self.resize, tuple)
+        sides = self.resize if isinstance(self.resize, tuple) else (self.resize, self.resize)
+        if len(sides) != 2 or not all(map(_is_side, sides)):
             raise _wrong("resize", self.resize, "a short side in pixels, or (height, width)")
-        if self.crop is not None and not _is_side(self.crop):
-            raise _wrong("crop", self.crop, "a side in pixels")
-        if self.crop is None and short_side:
-            raise _wrong("crop", self.crop, "a side in pixels, since resize gives the short side")
+        if not _is_side(self.crop) and not (both and self.crop is None):
+            expected = "a side in pixels" + (" or None" if both else ", as resize has one side")
+            raise _wrong("crop", self.crop, expected)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -91,7 +90,10 @@ class Preprocess:
         height, width = self._resized(image.shape[1], image.shape[2])
         if image.shape[1:] != (height, width):
             if decoder == "pillow":
-                image = _resize_with_pillow(image, height, width, self.interpolation)
+                whole = Image.fromarray(image.permute(1, 2, 0).numpy())
+                mode = Image.Resampling[self.interpolation.upper()]
+                resized = np.array(whole.resize((width, height), mode))
+                image = torch.from_numpy(resized).permute(2, 0, 1)
             else:
                 image = interpolate(
                     image[None], (height, width), mode=self.interpolation, antialias=True
@@ -111,9 +113,10 @@ class Preprocess:
 
     def normalise(self, batch: torch.Tensor) -> torch.Tensor:
         """Scale uint8 [b, 3, H, W] to 0…1, subtract the mean, divide by the std; gives float32."""
-        shape = (3, 1, 1)
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(shape)
-        std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(shape)
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=batch.device).view(3, 1, 1)
+            for values in (self.mean, self.std)
+        )
         return batch.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
 
     def load(self, data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
@@ -136,21 +139,11 @@ class Preprocess:
         }
 
 
-def _resize_with_pillow(
-    image: torch.Tensor, height: int, width: int, interpolation: str
-) -> torch.Tensor:
-    """Pixels uint8 [3, height, width] of uint8 [3, h, w], in one call of Pillow."""
-    whole = Image.fromarray(image.permute(1, 2, 0).numpy())
-    resized = whole.resize((width, height), Image.Resampling[interpolation.upper()])
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
-
-
 def _is_side(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _wrong(name: str, value: object, expected: str) -> CogError:
-    """The error for a field of Preprocess."""
     return CogError(
         f"Preprocess: expected {name} to be {expected}, found {value!r}",
         "write it like cog.Preprocess(resize=256, crop=224, interpolation='bicubic')",

@@ -1,7 +1,5 @@
 """Is the copy of the images complete and sound? Which classes are missing, short or damaged?
 
-In: the roots of the images, the levels. Out: a `DataCheck`; a report in CSV.
-
 - Listing finds missing and short classes, damaged tars, and listed images that are not there.
 - Images of a class with equal sizes are read and compared, to find duplicates.
 - With `decode`, every image is read and decoded as for a network, to find unreadable and odd ones.
@@ -13,17 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cog.datasets.check.image import check_image
+from cog.datasets.check.image import Oddity, check_image
 from cog.datasets.check.listing import Listed, Part
-from cog.datasets.check.report import CheckedClass, Finding, add_class, read_report, start_report
+from cog.datasets.check.report import CHECKED, Finding, add_class, read_report, start_report
 from cog.datasets.dataset import DatasetOptions
 from cog.datasets.find import kind_of, wanted_datasets
 from cog.errors import CogError
@@ -51,16 +49,15 @@ class DataCheck:
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
-        """How many findings of each kind a dataset has, by (dataset, finding)."""
+        """How many findings there are, by (dataset, kind of finding)."""
         return Counter((finding.dataset, finding.finding) for finding in self.findings)
 
     def to_fetch(self) -> dict[str, tuple[str, ...]]:
         """For each release, the sorted wnids to download to make the copy complete."""
         wanted: dict[str, set[str]] = {}
-        for finding in self.findings:
-            if finding.finding in WRONG:
-                release = kind_of(finding.dataset).release
-                wanted.setdefault(release, set()).add(finding.wnid)
+        for each in self.findings:
+            if each.finding in WRONG:
+                wanted.setdefault(kind_of(each.dataset).release, set()).add(each.wnid)
         return {release: tuple(sorted(wnids)) for release, wnids in wanted.items()}
 
 
@@ -78,36 +75,32 @@ def check_data(
 
     Args:
         options: where the images are; with `split`, listed images must be there.
-        levels: the concepts of the benchmark.
         recipe: how many images a class needs, to test and to train.
         decode: read and decode every image, not only list them.
         report: a CSV to write; if it is there, the check continues it.
         workers: threads; by default one a core.
-        progress: shows how many images are checked.
 
     Raises:
-        CogError: an unknown dataset, no images of the classes at all, or a report that is another
-            file.
+        CogError: an unknown dataset, no images of the classes at all, or `report` is another file.
     """
     found = Listed()
-    for kind, classes in wanted_datasets(options, levels):
-        found += kind.check(options, classes, recipe or Recipe())
+    for kind, root, classes in wanted_datasets(options, levels):
+        found += kind.check(root, classes, recipe or Recipe(), options.split)
     units = [unit for part in found.parts for unit in _units(part, decode)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
     todo = [unit for unit in units if unit.key not in done]
     if report is not None:
-        start_report(report, found.findings, done)
+        start_report(report, found.findings, done.values())
     progress = progress or Silent()
     with progress.bar("check", sum(len(unit.rows) for unit in todo), "images") as advance:
         for unit, result in _check_all(todo, workers or os.cpu_count() or 1):
             done[unit.key] = result
             if report is not None:
-                add_class(report, *unit.key, result)
+                add_class(report, result)
             advance(len(unit.rows))
-    of_images = [each for unit in units for each in done[unit.key].findings]
-    findings = (*found.findings, *of_images)
-    return DataCheck(found.parts, findings, found.notes, decode)
+    of_images = (each for unit in units for each in done[unit.key][:-1])
+    return DataCheck(found.parts, (*found.findings, *of_images), found.notes, decode)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,17 +119,17 @@ class _Unit:
         return self.dataset, self.wnid
 
     def state(self, decode: bool) -> str:
-        """The detail of the row `checked`: which images were checked, and how."""
+        """Which images are checked, and how."""
         names = "\n".join(self.images.paths[row] for row in self.rows)
         digest = hashlib.sha256(names.encode()).hexdigest()[:12]
         return f"{len(self.rows)} pictures {'decoded' if decode else 'listed'} {digest}"
 
-    def is_done(self, checked: dict[tuple[str, str], CheckedClass]) -> bool:
+    def is_done(self, checked: dict[tuple[str, str], tuple[Finding, ...]]) -> bool:
         """Whether a report has a check of these very images, as thorough, that could read all."""
         found = checked.get(self.key)
-        if found is None or any(each.finding == "unreadable" for each in found.findings):
+        if found is None or any(each.finding == "unreadable" for each in found):
             return False
-        return found.state in {self.state(decode) for decode in (self.decode, True)}
+        return found[-1].detail in {self.state(decode) for decode in (self.decode, True)}
 
 
 def _units(part: Part, decode: bool) -> Iterator[_Unit]:
@@ -148,55 +141,46 @@ def _units(part: Part, decode: bool) -> Iterator[_Unit]:
             yield _Unit(part.dataset, wnid, part.images, rows, decode)
 
 
-def _check_all(units: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, CheckedClass]]:
+def _check_all(units: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, tuple[Finding, ...]]]:
     """Check classes in order on a pool of threads, as reading and decoding release the lock."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
-    ahead: deque[tuple[_Unit, Future[CheckedClass]]] = deque()
     try:
-        for unit in units:
-            ahead.append((unit, pool.submit(_check, unit)))
-            if len(ahead) > 2 * workers:
-                first, future = ahead.popleft()
-                yield first, future.result()
-        for unit, future in ahead:
-            yield unit, future.result()
+        yield from zip(units, pool.map(_check, units), strict=True)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check(unit: _Unit) -> CheckedClass:
+def _check(unit: _Unit) -> tuple[Finding, ...]:
     """Check every image of a class."""
-    findings = []
+    findings: list[Finding] = []
     rows_of: dict[int, list[int]] = {}  # by size in bytes
     for row in unit.rows:
         path = unit.images.paths[row]
         try:
             if unit.decode:
                 data = read_bytes(unit.images, row)
-                size = len(data)
-                odd = [(each.finding, each.detail) for each in check_image(path, data)]
+                size, odd = len(data), check_image(path, data)
             else:
                 size = size_of(unit.images, row)
-                odd = [] if size else [("unreadable", "empty file")]
+                odd = [] if size else check_image(path, b"")
         except CogError as error:  # of the disk: here that is a finding too
-            size, odd = 0, [("unreadable", error.what)]
-        findings += [Finding(unit.dataset, unit.wnid, path, *each) for each in odd]
+            size, odd = 0, [Oddity("unreadable", error.what)]
+        findings += [Finding(*unit.key, path, *each) for each in odd]
         if size:
             rows_of.setdefault(size, []).append(row)
-    findings += _duplicates(unit, [rows for rows in rows_of.values() if len(rows) > 1])
-    return CheckedClass(unit.state(unit.decode), tuple(findings))
+    findings += _duplicates(unit, rows_of.values())
+    return *findings, Finding(*unit.key, "", CHECKED, unit.state(unit.decode))
 
 
-def _duplicates(unit: _Unit, alike: Sequence[Sequence[int]]) -> Iterator[Finding]:
+def _duplicates(unit: _Unit, alike: Iterable[Sequence[int]]) -> Iterator[Finding]:
     """Images of a class that have the bytes of an earlier one; `alike`: rows of equal sizes."""
     for rows in alike:
         first: dict[bytes, int] = {}
-        for row in rows:
+        for row in rows if len(rows) > 1 else ():
             try:
                 digest = hashlib.sha256(read_bytes(unit.images, row)).digest()
             except CogError:  # a finding already, or once the image is decoded
                 continue
             if first.setdefault(digest, row) != row:
                 path, other = (unit.images.paths[each] for each in (row, first[digest]))
-                detail = f"the same bytes as {other}"
-                yield Finding(unit.dataset, unit.wnid, path, "duplicate", detail)
+                yield Finding(*unit.key, path, "duplicate", f"the same bytes as {other}")

@@ -35,49 +35,37 @@ def check_image(name: str, data: bytes) -> list[Oddity]:
     except Unreadable as error:
         return [Oddity("unreadable", str(error))]
     height, width = pixels.shape[1:]
-    return [
-        Oddity("odd", f"{odd}, read as {width} × {height} RGB")
-        for odd in (*_of_size(height, width), *_of_content(name, data))
-    ]
-
-
-def _of_size(height: int, width: int) -> Iterator[str]:
-    if height * width > HUGE_PIXELS:
-        yield f"huge, more than {HUGE_PIXELS / 1e6:.0f} million pixels"
+    found = [*_of_content(name, data)]
     if min(height, width) < TINY_SIDE:
-        yield f"tiny, a side under {TINY_SIDE} pixels"
+        found.insert(0, f"tiny, a side under {TINY_SIDE} pixels")
+    if height * width > HUGE_PIXELS:
+        found.insert(0, f"huge, more than {HUGE_PIXELS / 1e6:.0f} million pixels")
+    return [Oddity("odd", f"{odd}, read as {width} × {height} RGB") for odd in found]
 
 
 def _of_content(name: str, data: bytes) -> Iterator[str]:
     """What the header says; a plain JPEG, which nearly every image is, is not opened again."""
-    expected = IMAGE_FORMATS.get(name.rpartition(".")[2].lower())
+    suffix = name.rpartition(".")[2]
     frame = jpeg_frame(data)
+    turn, pages = 1, 1
     if frame is not None and b"Exif\0\0" not in data[:65_536] and b"MPF\0" not in data[:65_536]:
-        found = "JPEG"
-        yield from _of_mode("CMYK" if frame.channels == 4 else "", frame.bits)
+        kind, cmyk, bits = "JPEG", frame.channels == 4, frame.bits
     else:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            found = {"DIB": "BMP", "MPO": "JPEG"}.get(str(image.format), str(image.format))
-            yield from _of_mode(image.mode, _bits(image, data))
-            frames = getattr(image, "n_frames", 1)
-            if frames > 1:
-                yield f"animated or of several pages, the first of {frames}"
+            kind = {"DIB": "BMP", "MPO": "JPEG"}.get(str(image.format), str(image.format))
+            cmyk = image.mode == "CMYK"
+            bits = {"I": 32, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
+            if kind == "PNG":
+                bits = data[24]  # Pillow reads colours as 8 bits
+            pages = getattr(image, "n_frames", 1)
             turn = image.getexif().get(0x0112, 1)
-            if turn in range(2, 9):
-                yield f"EXIF says to turn it (orientation {turn}), as stored and not turned"
-    if expected is not None and found != expected:
-        yield f"wrong suffix, a {found} called .{name.rpartition('.')[2]}"
-
-
-def _of_mode(mode: str, bits: int) -> Iterator[str]:
-    if mode == "CMYK":
+    if cmyk:
         yield "CMYK, by Pillow's way to RGB"
     if bits > 8:
         yield f"{bits} bits a channel, by Pillow's way to 8"
-
-
-def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits a channel; of a PNG from its header, as Pillow reads colours as 8 bits."""
-    if image.format == "PNG":
-        return data[24]
-    return {"I": 32, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
+    if pages > 1:
+        yield f"animated or of several pages, the first of {pages}"
+    if turn in range(2, 9):
+        yield f"EXIF says to turn it (orientation {turn}), as stored and not turned"
+    if IMAGE_FORMATS.get(suffix.lower(), kind) != kind:
+        yield f"wrong suffix, a {kind} called .{suffix}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cog.datasets.check.report import Finding
-from cog.datasets.dataset import DatasetOptions, Wnids
+from cog.datasets.dataset import Wnids
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.matching import match_listed
 from cog.datasets.official_lists import read_lists
@@ -45,32 +45,30 @@ class Listed:
         )
 
 
-def list_in1k(options: DatasetOptions, classes: Mapping[str, Wnids], _: Recipe) -> Listed:
+def list_in1k(root: Path, classes: Mapping[str, Wnids], *_: object) -> Listed:
     """List ImageNet-1K: its train and val, and the classes that have no images in one of them.
 
     Raises:
         CogError: as `in1k_lists` does, but not for missing classes.
     """
-    assert options.in1k is not None  # checked in wanted_datasets
     wnids = classes[IN1K]
-    split = in1k_lists(options.in1k, wnids, allow_missing=True)
+    split = in1k_lists(root, wnids, allow_missing=True)
     findings = (
         Finding(IN1K, wnid, "", "missing", "none in train, or none in val")
         for wnid in split.left_out
     )
     lists = split.train, split.test
     parts = (Part(f"{IN1K}-{images.split}", len(wnids), images) for images in lists)
-    notes = split.notes
-    train, test = map(len, lists)
-    if len(wnids) == 1000 and (train, test) != IN1K_TOTALS:
-        notes += (
-            f"{IN1K} has {train:,} images to train and {test:,} to test; officially "
-            f"{IN1K_TOTALS[0]:,} and {IN1K_TOTALS[1]:,}",
-        )
+    notes, sizes = split.notes, tuple(map(len, lists))
+    if len(wnids) == 1000 and sizes != IN1K_TOTALS:
+        form = "{:,} images to train and {:,} to test".format
+        notes += (f"{IN1K} has {form(*sizes)}; officially {form(*IN1K_TOTALS)}",)
     return Listed(tuple(parts), tuple(findings), notes)
 
 
-def list_levels(options: DatasetOptions, classes: Mapping[str, Wnids], recipe: Recipe) -> Listed:
+def list_levels(
+    root: Path, classes: Mapping[str, Wnids], recipe: Recipe, split: Path | None
+) -> Listed:
     """List the datasets of levels: missing, short and damaged classes, and listed images.
 
     Raises:
@@ -78,30 +76,24 @@ def list_levels(options: DatasetOptions, classes: Mapping[str, Wnids], recipe: R
             fit a level.
     """
     every = sorted({wnid for wnids in classes.values() for wnid in wnids})
-    listing = find_images(options.images, every, skip_damaged=True)
+    listing = find_images(root, every, skip_damaged=True)
+    need = recipe.test_per_class + recipe.min_train
     parts: list[Part] = []
     findings: list[Finding] = []
     for name, wnids in classes.items():
         rows = {wnid: np.arange(len(listing.paths[wnid])) for wnid in wnids}
         parts.append(Part(name, len(wnids), choose(listing, rows, "train")))
-        findings += _of_classes(name, wnids, listing, recipe)
-        findings += _of_lists(name, wnids, listing, options.split)
+        for wnid in wnids:
+            have = len(rows[wnid])
+            if wnid in listing.damaged:
+                findings.append(Finding(name, wnid, "", "damaged", listing.damaged[wnid].what))
+            elif have < need:
+                kind = "short" if have else "missing"
+                findings.append(Finding(name, wnid, "", kind, f"{have} of {need}"))
+        findings += _of_lists(name, wnids, listing, split)
     missing = {each.wnid for each in findings if each.finding == "missing"}
-    notes = (*listing.notes, *_in_capitals(options.images, missing))
+    notes = (*listing.notes, *_in_capitals(root, missing))
     return Listed(tuple(parts), tuple(findings), notes)
-
-
-def _of_classes(
-    dataset: str, wnids: Sequence[str], listing: Listing, recipe: Recipe
-) -> Iterator[Finding]:
-    """The classes that are damaged, missing or short."""
-    need = recipe.test_per_class + recipe.min_train
-    for wnid in wnids:
-        have = len(listing.paths[wnid])
-        if wnid in listing.damaged:
-            yield Finding(dataset, wnid, "", "damaged", listing.damaged[wnid].what)
-        elif have < need:
-            yield Finding(dataset, wnid, "", "short" if have else "missing", f"{have} of {need}")
 
 
 def _of_lists(
@@ -110,19 +102,16 @@ def _of_lists(
     """The images of the official lists that are absent or have another name."""
     for part, lists in zip(("test", "training"), read_lists(split, wnids), strict=True):
         for wnid, listed in (lists or {}).items():
-            there = listing.paths[wnid]
-            match = match_listed(listed, there)
-            for path in match.absent if there else ():  # else the class is a finding already
+            _, absent, renamed = match_listed(listed, listing.paths[wnid])
+            for path in absent if listing.paths[wnid] else ():  # else the class is a finding
                 yield Finding(dataset, wnid, path, "absent", f"a listed {part} image")
-            for path, own in match.renamed.items():
+            for path, own in renamed.items():
                 yield Finding(dataset, wnid, path, "renamed", f"is there as {own}")
 
 
 def _in_capitals(root: Path, missing: set[str]) -> Iterator[str]:
     """A note for each missing class that is there in capitals, or as .TAR."""
-    if not root.is_dir():
-        return
-    for name in sorted(entry.name for entry in root.iterdir()):
+    for name in sorted(path.name for path in root.glob("*")):
         wnid = name.lower().removesuffix(".tar")
         if wnid in missing:
             yield f"{wnid} is there as {name}: rename it to {name.lower()}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,15 +31,10 @@ class Finding(NamedTuple):
     detail: str
 
 
-class CheckedClass(NamedTuple):
-    """A class whose images are all checked: their state, and what was found."""
+def read_report(file: Path) -> dict[tuple[str, str], tuple[Finding, ...]]:
+    """The rows of every checked class, by dataset and wnid; none if there is no report.
 
-    state: str
-    findings: tuple[Finding, ...]
-
-
-def read_report(file: Path) -> dict[tuple[str, str], CheckedClass]:
-    """The checked classes of a report, by dataset and wnid; none if there is no report.
+    The last row of each is `checked`, and its detail says which images were checked, and how.
 
     Raises:
         CogError: the file is something else.
@@ -51,37 +47,25 @@ def read_report(file: Path) -> dict[tuple[str, str], CheckedClass]:
     rows = list(csv.reader(io.StringIO(whole)))
     if text and rows[:1] != [list(HEADER)]:
         raise CogError(f"{file} is not a report of cog check-data", "give --report another file")
-    checked: dict[tuple[str, str], CheckedClass] = {}
-    pending: dict[tuple[str, str], list[Finding]] = {}
-    for row in rows[1:]:
-        if len(row) != len(HEADER):
-            continue
-        finding = Finding(*row)
+    checked: dict[tuple[str, str], tuple[Finding, ...]] = {}
+    pending: dict[tuple[str, str], tuple[Finding, ...]] = {}
+    for finding in (Finding(*row) for row in rows[1:] if len(row) == len(HEADER)):
         key = finding.dataset, finding.wnid
         if finding.finding == CHECKED:
-            checked[key] = CheckedClass(finding.detail, tuple(pending.pop(key, ())))
+            checked[key] = (*pending.pop(key, ()), finding)
         elif finding.finding in OF_IMAGES:
-            pending.setdefault(key, []).append(finding)
+            pending[key] = (*pending.get(key, ()), finding)
     return checked
 
 
 def start_report(
-    file: Path,
-    of_classes: Iterable[Finding],
-    checked: dict[tuple[str, str], CheckedClass],
+    file: Path, of_classes: Iterable[Finding], checked: Iterable[tuple[Finding, ...]]
 ) -> None:
     """Write the report anew, by rename: findings of the listing, and classes checked before."""
-    rows: list[tuple[str, ...]] = [HEADER, *of_classes]
-    for (dataset, wnid), done in checked.items():
-        rows += _class_rows(dataset, wnid, done)
-    write_text(file, rows_as_csv(rows))
+    write_text(file, rows_as_csv([HEADER, *of_classes, *chain.from_iterable(checked)]))
 
 
-def add_class(file: Path, dataset: str, wnid: str, done: CheckedClass) -> None:
-    """Append a class, with its row `checked` last."""
+def add_class(file: Path, checked: tuple[Finding, ...]) -> None:
+    """Append a class."""
     with file.open("a", encoding="utf-8", newline="") as opened:
-        opened.write(rows_as_csv(_class_rows(dataset, wnid, done)))
-
-
-def _class_rows(dataset: str, wnid: str, done: CheckedClass) -> list[Finding]:
-    return [*done.findings, Finding(dataset, wnid, "", CHECKED, done.state)]
+        opened.write(rows_as_csv(checked))

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cog.images.archive_index import read_span, size_of_span
+from cog.images.class_names import shard_files
 from cog.images.listing import Listing, Span
 from cog.images.sources.folder import class_folders, find_in_folders, read_file, size_of_file
-from cog.images.sources.parquet import (
-    find_in_parquet,
-    parquet_files,
-    read_from_parquet,
-    size_in_parquet,
-)
-from cog.images.sources.tars import class_tars, find_in_nested, find_in_tars, outer_tars
+from cog.images.sources.parquet import find_in_parquet, read_from_parquet, size_in_parquet
+from cog.images.sources.tars import class_tars, find_in_nested, find_in_tars, other_tars
 from cog.images.sources.text_list import find_listed, list_files
-from cog.images.sources.webdataset import find_in_shards, shards
+from cog.images.sources.webdataset import find_in_shards
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,11 @@ IMAGE_SOURCES: dict[str, ImageSource] = {
     "folder": ImageSource(class_folders, find_in_folders, read_file, size_of_file, by_class=True),
     "tar": ImageSource(class_tars, find_in_tars, read_span, size_of_span, by_class=True),
     "list": ImageSource(list_files, find_listed, read_file, size_of_file),
-    "parquet": ImageSource(parquet_files, find_in_parquet, read_from_parquet, size_in_parquet),
-    "nested": ImageSource(outer_tars, find_in_nested, read_span, size_of_span),
-    "webdataset": ImageSource(shards, find_in_shards, read_span, size_of_span),
+    "parquet": ImageSource(
+        partial(shard_files, suffix=".parquet"), find_in_parquet, read_from_parquet, size_in_parquet
+    ),
+    "nested": ImageSource(
+        partial(other_tars, nested=True), find_in_nested, read_span, size_of_span
+    ),
+    "webdataset": ImageSource(other_tars, find_in_shards, read_span, size_of_span),
 }

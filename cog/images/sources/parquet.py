@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 GROUPS_KEPT = 4  # unpacked row groups: of 100 images each, by default, about 10 MB
 
 
-def parquet_files(root: Path) -> list[Path]:
-    """The Parquet files of a root."""
-    return shard_files(root, ".parquet")
-
-
 def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
     """The images of every wnid, from all files; rows with a label below 0 have no class.
 
@@ -47,7 +42,7 @@ def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
         CogError: pyarrow is not installed; a file is damaged or is no such export; an image is
             there twice, or its class cannot be known.
     """
-    listing = list_shards("parquet", root, parquet_files(root), _find, wnids)
+    listing = list_shards("parquet", root, shard_files(root, ".parquet"), _find, wnids)
     return replace(listing, notes=(*listing.notes, *_scattered(listing)))
 
 
@@ -55,7 +50,7 @@ def read_from_parquet(file: Path, span: Span) -> bytes:
     """The bytes of one image, in place or from its unpacked row group."""
     if span[0] >= 0:
         return read_span(file, span)
-    return _group(str(file), file.stat().st_mtime_ns, -1 - span[0]).image(span[1])
+    return _group(file, file.stat().st_mtime_ns, -1 - span[0]).image(span[1])
 
 
 def size_in_parquet(file: Path, span: Span) -> int:
@@ -66,7 +61,7 @@ def size_in_parquet(file: Path, span: Span) -> int:
 class _Group:
     """The images of one row group; the first thread that reads one unpacks them all."""
 
-    def __init__(self, file: str, number: int) -> None:
+    def __init__(self, file: Path, _: int, number: int) -> None:
         self.file, self.number = file, number
         self.lock = threading.Lock()
         self.images: pa.Array | None = None
@@ -75,14 +70,12 @@ class _Group:
         """The bytes of one image."""
         with self.lock:
             if self.images is None:
-                with _open(Path(self.file)) as opened:
+                with _open(self.file) as opened:
                     self.images = _bytes_column(opened, self.number)
         return bytes(self.images[row].as_py() or b"")  # no bytes: an empty file
 
 
-@lru_cache(maxsize=GROUPS_KEPT)
-def _group(file: str, mtime_ns: int, number: int) -> _Group:
-    return _Group(file, number)
+_group = lru_cache(maxsize=GROUPS_KEPT)(_Group)  # of a file, its time of change and a number
 
 
 def _open(file: Path) -> pq.ParquetFile:
@@ -127,12 +120,15 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
         skipped = 0
         for group in range(opened.num_row_groups):
             in_place = _spans(opened, file, group)
-            for row, (name, label) in enumerate(_rows(opened, file, group)):
+            table = opened.read_row_group(group, columns=["image.path", "label"])
+            names = table.column("image").combine_chunks().field("path").to_pylist()
+            labels = table.column("label").to_pylist()
+            for row, (name, label) in enumerate(zip(names, labels, strict=True)):
                 if label is not None and label < 0:  # of a test set without labels
                     skipped += 1
                     continue
                 classes = [] if label is None else [wnid_of.get(label, label)]
-                own = name or f"{file.stem}-{group}-{row}.jpg"
+                own = name if name and is_image(name) else f"{file.stem}-{group}-{row}.jpg"
                 path = image_path([own], classes, known)
                 if not path:
                     raise no_class(str(file), own, f"label {label}, no wnid in its path", folder)
@@ -163,15 +159,6 @@ def _wnids_of_labels(opened: pq.ParquetFile, file: Path) -> dict[int, str]:
     return {label: match[0] for label, match in matches if match}
 
 
-def _rows(opened: pq.ParquetFile, file: Path, group: int) -> Iterator[tuple[str, int | None]]:
-    """Name and label of every row; the name is empty if it is not that of an image."""
-    table = opened.read_row_group(group, columns=["image.path", "label"])
-    names = table.column("image").combine_chunks().field("path").to_pylist()
-    for name, label in zip(names, table.column("label").to_pylist(), strict=True):
-        usable = bool(name) and is_image(name.rpartition("/")[2])
-        yield (name if usable else ""), label
-
-
 def _spans(opened: pq.ParquetFile, file: Path, group: int) -> list[Span]:
     """Offset and size in the file of every image of a row group; none if it is compressed.
 
@@ -186,14 +173,14 @@ def _spans(opened: pq.ParquetFile, file: Path, group: int) -> list[Span]:
     raw = read_span(file, (first, column.total_compressed_size))
     spans, start = [], 0
     for image in _bytes_column(opened, group):
-        data = image.as_buffer()
-        offset = raw.find(data, start) if data is not None else -1
-        if offset < 0 and data is not None:
+        data = image.as_buffer() or b""  # no bytes: an empty file
+        offset = raw.find(data, start)
+        if offset < 0:
             offset = raw.find(data)  # equal images are stored once, in a dictionary
         if offset < 0:
             return []
-        spans.append((first + offset, data.size))
-        start = offset + data.size
+        spans.append((first + offset, len(data)))
+        start = offset + len(data)
     return spans
 
 

@@ -7,10 +7,10 @@ leads out of it or is there twice, or if an image is a link or a device.
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -26,11 +26,7 @@ from cog.recipe import WNID
 
 def class_tars(root: Path) -> list[Path]:
     """The tars right under `root` that are named by a wnid."""
-    if not root.is_dir():
-        return []
-    with os.scandir(root) as entries:
-        paths = [Path(entry) for entry in entries if entry.name.endswith(".tar")]
-    return [path for path in paths if WNID.fullmatch(path.stem)]
+    return [tar for tar in root.glob("n*.tar") if WNID.fullmatch(tar.stem)]
 
 
 def find_in_tars(root: Path, wnids: Sequence[str]) -> Listing:
@@ -39,59 +35,51 @@ def find_in_tars(root: Path, wnids: Sequence[str]) -> Listing:
     A tar that is compressed, damaged or cut off, or that has members which cannot be read in
     place, is among the damaged.
     """
-    tars = {
-        wnid: (f"{wnid}.tar", partial(kept_members, tar, "tar", partial(_find, tar, wnid)))
-        for wnid, tar in ((wnid, root / f"{wnid}.tar") for wnid in wnids)
-    }
-    return _by_wnid(root, "tar", wnids, tars)
+    return _by_wnid(root, "tar", wnids, {wnid: (root / f"{wnid}.tar", ()) for wnid in wnids})
 
 
-def outer_tars(root: Path) -> list[Path]:
-    """The tars of a root, if the first of them holds tars: shards can be thousands."""
-    tars = other_tars(root)
-    return tars if tars and first_name(tars[0]).endswith(".tar") else []
+def other_tars(root: Path, *, nested: bool = False) -> list[Path]:
+    """The tars of a root not named by a wnid, if they hold tars (`nested`), or if they do not.
+
+    The first one decides, as there can be thousands.
+    """
+    tars = [tar for tar in shard_files(root, ".tar") if not WNID.fullmatch(tar.stem)]
+    first = ""
+    with suppress(CogError):  # damaged: listing it will say so
+        first = next((m.name for tar in tars[:1] for m, _ in members_of(tar) if m.isreg()), "")
+    return tars if first.endswith(".tar") == nested else []
 
 
 def find_in_nested(root: Path, wnids: Sequence[str]) -> Listing:
-    """The images of every wnid, from the tars within the tars at `root`.
-
-    The damaged are as in `find_in_tars`.
+    """The images of every wnid, from the tars within the tars at `root`, as `find_in_tars` does.
 
     Raises:
         CogError: a fault of an outer tar, or a wnid twice.
     """
-    folder = folder_of(root)
-    wanted = set(wnids)
-    outer_of: dict[str, Path] = {}
-    tars = {}
-    for outer in outer_tars(root):
+    tars: dict[str, tuple[Path, Sequence[int]]] = {}
+    for outer in other_tars(root, nested=True):
         inner = kept_members(outer, "tar of tars", partial(_find_inner, outer))
         for wnid, span in zip(inner.names, inner.spans.tolist(), strict=True):
-            if wnid in outer_of:
-                raise CogError(f"{wnid}.tar is in {outer_of[wnid]} and in {outer}", "remove one")
-            outer_of[wnid] = outer
-            if wnid in wanted:
-                find = partial(_find, outer, wnid, *span)
-                name = outer.relative_to(folder).as_posix()
-                tars[wnid] = name, partial(kept_members, outer, "tar", find, part=wnid)
-    return _by_wnid(folder, "nested", wnids, tars)
+            if wnid in tars:
+                raise CogError(f"{wnid}.tar is in {tars[wnid][0]} and in {outer}", "remove one")
+            tars[wnid] = outer, span
+    return _by_wnid(folder_of(root), "nested", wnids, tars)
 
 
 def _by_wnid(
-    root: Path,
-    source: str,
-    wnids: Sequence[str],
-    tars: Mapping[str, tuple[str, Callable[[], Members]]],
+    root: Path, source: str, wnids: Sequence[str], tars: Mapping[str, tuple[Path, Sequence[int]]]
 ) -> Listing:
-    """The listing of `tars` of one wnid each: the file that it lies in, and what lists it."""
+    """The listing of tars of one wnid each: the file, and the tar's offset and size if within."""
     paths: dict[str, tuple[str, ...]] = dict.fromkeys(wnids, ())
     spans = dict.fromkeys(wnids, np.empty((0, 3), np.int64))
     numbers: dict[str, int] = {}
     damaged: dict[str, CogError] = {}
     found = []
-    for wnid, (file, find) in sorted(tars.items()):
+    for wnid in sorted(paths.keys() & tars.keys()):
+        file, span = tars[wnid]
+        find = partial(_find, file, wnid, *span)
         try:
-            members = find()
+            members = kept_members(file, "tar", find, wnid if span else "")
         except FileNotFoundError:
             continue
         except CogError as error:
@@ -99,23 +87,11 @@ def _by_wnid(
             continue
         found.append(members)
         paths[wnid] = tuple(f"{wnid}/{name}" for name in members.names)
-        spans[wnid] = np.insert(members.spans, 0, numbers.setdefault(file, len(numbers)), axis=1)
+        name = file.relative_to(root).as_posix()
+        spans[wnid] = np.insert(members.spans, 0, numbers.setdefault(name, len(numbers)), axis=1)
     return Listing(
         str(root), source, paths, spans, tuple(numbers), skipped_note(found, "tar"), damaged
     )
-
-
-def other_tars(root: Path) -> list[Path]:
-    """The tars of a root that are not named by a wnid."""
-    return [tar for tar in shard_files(root, ".tar") if not WNID.fullmatch(tar.stem)]
-
-
-def first_name(tar: Path) -> str:
-    """The name of the first plain file of a tar; empty if there is none."""
-    try:
-        return next((member.name for member, _ in members_of(tar) if member.isreg()), "")
-    except CogError:  # damaged: listing it will say so
-        return ""
 
 
 def members_of(
@@ -129,7 +105,7 @@ def members_of(
         CogError: compressed, damaged or cut off.
     """
     with tar.open("rb") as file:
-        end = file.seek(0, os.SEEK_END) if size is None else offset + size
+        end = tar.stat().st_size if size is None else offset + size
         file.seek(offset)
         try:
             with tarfile.open(fileobj=file, mode="r:") as archive:
@@ -151,24 +127,18 @@ def members_of(
 
 
 def _find(tar: Path, wnid: str, offset: int = 0, size: int | None = None) -> Members:
-    """The images in a tar, sorted by name, without ./ or <wnid>/ before their names.
-
-    Those in sub-folders are left out, as in a folder.
-    """
+    """The images in a tar, sorted by name, without ./ or <wnid>/ before their names."""
     found, skipped = [], 0
     for member, _ in members_of(tar, offset, size):
         name = member.name.removeprefix("./").removeprefix(f"{wnid}/")
         nested = "/" in name and not leads_out(name)
-        if is_image(name.rpartition("/")[2]) and not nested and not member.isdir():
+        if is_image(name) and not nested and not member.isdir():
             found.append((name, member))
         else:
             skipped += not member.isdir()
-    refuse_members(tar, found)
-    found.sort(key=lambda pair: pair[0])
-    names = [name for name, _ in found]
-    refuse_unlistable(names, str(tar))
-    spans = [(member.offset_data, member.size) for _, member in found]
-    return Members(names, np.array(spans, np.int64).reshape(-1, 2), skipped)
+    members = in_place(tar, sorted(found, key=lambda pair: pair[0]), skipped)
+    refuse_unlistable(members.names, str(tar))
+    return members
 
 
 def _find_inner(outer: Path) -> Members:
@@ -180,9 +150,7 @@ def _find_inner(outer: Path) -> Members:
             found.append((member.name if leads_out(member.name) else wnid, member))
         else:
             skipped += not member.isdir()
-    refuse_members(outer, found)
-    spans = [(member.offset_data, member.size) for _, member in found]
-    return Members([n for n, _ in found], np.array(spans, np.int64).reshape(-1, 2), skipped)
+    return in_place(outer, found, skipped)
 
 
 def leads_out(name: str) -> bool:
@@ -190,26 +158,26 @@ def leads_out(name: str) -> bool:
     return name.startswith("/") or ".." in PurePosixPath(name).parts
 
 
-def refuse_members(tar: Path, members: Sequence[tuple[str, tarfile.TarInfo]]) -> None:
-    """Refuse members that are not plain files inside the tar, each under its own name."""
-    times = Counter(name for name, _ in members)
-    bad = {
-        name: reason
-        for name, member in members
-        if (reason := _fault(name, member) or ("more than once" if times[name] > 1 else ""))
-    }
+def in_place(tar: Path, found: Sequence[tuple[str, tarfile.TarInfo]], skipped: int) -> Members:
+    """The members to be read in place: plain files inside the tar, each under its own name.
+
+    Raises:
+        CogError: some are not.
+    """
+    names = [name for name, _ in found]
+    times, bad = Counter(names), {}
+    for name, member in found:
+        if leads_out(name):
+            bad[name] = "a path that leads out of the folder"
+        elif not member.isreg() or member.issparse():
+            bad[name] = "not a plain file"
+        elif times[name] > 1:
+            bad[name] = "more than once"
     if bad:
         shown = ", ".join(f"{name} ({reason})" for name, reason in list(bad.items())[:5])
         raise CogError(
             f"{len(bad)} members of {tar} cannot be read in place: {shown}",
             "make the tar again from plain files, or unpack it into a folder of the same name",
         )
-
-
-def _fault(name: str, member: tarfile.TarInfo) -> str:
-    """Why a member cannot be read in place; empty if it can."""
-    if leads_out(name):
-        return "a path that leads out of the folder"
-    if not member.isreg() or member.issparse():
-        return "not a plain file"
-    return ""
+    spans = [(member.offset_data, member.size) for _, member in found]
+    return Members(names, np.array(spans, np.int64).reshape(-1, 2), skipped)

@@ -7,7 +7,7 @@ the class list beside the list (class_names.py); it is not needed if the path na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,34 +33,28 @@ def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
     """
     folder, known = root.parent, read_class_list(root.parent)
     files, parts = [], []
-    for number, path, label in _lines(root):
+    try:
+        lines = root.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise CogError(f"{root} is not text in UTF-8", "give a list of images") from error
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line or line.startswith("#"):
+            continue
+        path, *label = line.rsplit(maxsplit=1)
+        path = path.removeprefix("./")
+        if not label or not is_image(path):
+            raise CogError(
+                f"{root} line {number}: expected an image and its class, found {line!r}",
+                "give lines like `images/a.jpg n02084071`",
+            )
         if leads_out(path):
             raise CogError(
                 f"{root} line {number}: {path} leads out of {folder}",
                 "give paths below the list's own folder",
             )
-        name = image_path([path], [label], known)
+        name = image_path([path], label, known)
         if not name:
-            raise no_class(f"line {number} of {root}", path, f"found {label!r}", folder)
+            raise no_class(f"line {number} of {root}", path, f"found {label[0]!r}", folder)
         files.append(folder / path)
         parts.append(Members([name], np.zeros((1, 2), np.int64)))
     return gather(folder, "list", files, parts, wnids)
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str, str]]:
-    """Number, path and label of every line, without empty lines and those that begin with #."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CogError(f"{file} is not text in UTF-8", "give a list of images") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        path, *label = line.strip().rsplit(maxsplit=1)
-        path = path.removeprefix("./")
-        if len(label) != 1 or not is_image(path.rpartition("/")[2]):
-            raise CogError(
-                f"{file} line {number}: expected an image and its class, found {line.strip()!r}",
-                "give lines like `images/a.jpg n02084071`",
-            )
-        yield number, path, label[0]

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any
 
 from cog.images.archive_index import Members, list_shards
 from cog.images.class_names import image_path, no_class
 from cog.images.listing import Listing, is_image, refuse_unlistable
-from cog.images.sources.tars import first_name, members_of, other_tars, refuse_members
+from cog.images.sources.tars import in_place, members_of, other_tars
 
 _LABEL_BYTES = 1 << 20  # a larger .cls or .json is no label
 _NAMES = ("filename", "file_name", "path", "__key__")  # of a .json, for the file
@@ -31,13 +30,7 @@ def find_in_shards(root: Path, wnids: Sequence[str]) -> Listing:
         CogError: a damaged shard, members that cannot be read in place, an image whose class
             cannot be known, or one that is there twice.
     """
-    return list_shards("webdataset", root, shards(root), _find, wnids)
-
-
-def shards(root: Path) -> list[Path]:
-    """The tars of a root, unless they hold tars."""
-    tars = other_tars(root)
-    return [] if tars and first_name(tars[0]).endswith(".tar") else tars
+    return list_shards("webdataset", root, other_tars(root), _find, wnids)
 
 
 def _find(tar: Path, known: Sequence[str], folder: Path) -> Members:
@@ -46,22 +39,22 @@ def _find(tar: Path, known: Sequence[str], folder: Path) -> Members:
     for member, file in members_of(tar):
         name = member.name.removeprefix("./")
         key, suffix = _key(name)
-        if is_image(name.rpartition("/")[2]) and not member.isdir():
+        if is_image(name) and not member.isdir():
             images.append((name, member))
         elif suffix in ("cls", "json") and member.isreg() and member.size <= _LABEL_BYTES:
-            labels.setdefault(key, []).append(_label(file, member.offset_data, member.size, suffix))
+            file.seek(member.offset_data)
+            labels.setdefault(key, []).append(_label(file.read(member.size)))
         else:
             skipped += not member.isdir()
-    refuse_members(tar, images)
+    members = in_place(tar, images, skipped)
     paths = [_path(name, labels.get(_key(name)[0], []), known) for name, _ in images]
-    for (name, _), path in zip(images, paths, strict=True):
-        if not path:
-            label = labels.get(_key(name)[0], "a .cls or .json, as it has none")
-            found = f"neither its name nor {str(label)[:200]} gives a class"
-            raise no_class(str(tar), name, found, folder)
+    if "" in paths:
+        name = members.names[paths.index("")]
+        label = labels.get(_key(name)[0], "a .cls or .json, as it has none")
+        found = f"neither its name nor {str(label)[:200]} gives a class"
+        raise no_class(str(tar), name, found, folder)
     refuse_unlistable(paths, str(tar))
-    spans = [(member.offset_data, member.size) for _, member in images]
-    return Members(paths, np.array(spans, np.int64).reshape(-1, 2), skipped)
+    return replace(members, names=paths)
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -75,16 +68,13 @@ def _key(name: str) -> tuple[str, str]:
     return folder + slash + stem, suffix.lower()
 
 
-def _label(file: BinaryIO, offset: int, size: int, suffix: str) -> Any:
-    """The content of a .cls or .json: text, or the value of the JSON, None if it is damaged."""
-    file.seek(offset)
-    text = file.read(size).decode("utf-8", "replace").strip()
-    if suffix == "json":
-        try:
-            return json.loads(text)
-        except ValueError:
-            return None
-    return text
+def _label(content: bytes) -> Any:
+    """The value of a .json or a .cls; its text if that is not JSON."""
+    text = content.decode("utf-8", "replace").strip()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _path(name: str, labels: Sequence[Any], known: Sequence[str]) -> str:
