@@ -9,7 +9,8 @@ Columns, from the file to the features:
 - `nested`: the entry that holds the tensors; | separates alternatives, and an empty last one means
   that tensors may stand without an entry;
 - `drop`: patterns of tensors in the file that the network does not have; ? before one that may be
-  absent; `prefix` of the names, | between alternatives; `rename`: a name in RENAMES (from_zoo.py);
+  absent; `prefix` of the names, | between alternatives; `rename`: a name in RENAMES of
+  weights/published_names.py;
 - `head`: the classifier, removed after loading if the file has it (`head_in_file`), else before;
 - `resize`, `crop`, `mean`, `std`: bicubic, and S and S as in the benchmark, except for models whose
   authors squash the image; `official_preprocess` is what the authors do, in words;

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cog.errors import CogError
-from cog.models.weights import pycls
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
+from cog.models.weights.published_names import RENAMES
 from cog.models.weights.reading import read_safely, sha256_of
 from cog.models.weights.renames import drop_tensors, strip_prefix
 
@@ -404,7 +404,7 @@ def test_names_without_the_prefix_and_names_that_fall_together_are_refused():
 def test_names_that_become_one_are_refused():
     both = {"stem.bn.bias": torch.ones(1), "bn1.bias": torch.ones(1)}
     with pytest.raises(CogError, match=r"the name bn1\.bias after renaming"):
-        pycls.rename(both)
+        RENAMES["pycls"](both)
 
 
 def test_layout_versions_survive_a_renaming(tmp_path):

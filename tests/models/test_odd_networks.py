@@ -22,12 +22,10 @@ from torchvision.models import resnet50
 
 from cog.errors import CogError
 from cog.models.networks import igpt, nat_m4, same_padding, t2t_vit
-from cog.models.weights import pycls, simclr
 from cog.models.weights.checkpoints import load_strictly
+from cog.models.weights.published_names import DENSENET, RENAMES
+from cog.models.weights.renames import renamed as rename_tensors
 from tests.support import odd_layouts as odd
-
-RENAMES = {"nat_m4": nat_m4.rename, "pycls": pycls.rename, "simclr": simclr.rename}
-
 
 # --- sizes ------------------------------------------------------------------------------------
 
@@ -54,12 +52,37 @@ def test_networks_have_the_published_sizes(make, tensors, parameters):
 # --- names ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", RENAMES)
+@pytest.mark.parametrize("layout", ["nat_m4", "pycls", "simclr"])
 @pytest.mark.parametrize(
     "strange", ["queue", "blocks.1.strange.weight", "s9.strange", "net.1.blocks.0.strange"]
 )
 def test_an_unknown_name_is_not_changed_so_that_the_strict_load_reports_it(layout, strange):
     assert list(RENAMES[layout]({strange: torch.ones(1)})) == [strange]
+
+
+@pytest.mark.parametrize(
+    ("layout", "published", "ours"),
+    [
+        ("mopro", "classifier.bias", "fc.bias"),
+        ("unchunk_blocks", "blocks.0.11.norm1.bias", "blocks.11.norm1.bias"),
+        ("swin", "layers.0.downsample.norm.bias", "layers.1.downsample.norm.bias"),
+        ("convnext", "stages.1.0.pwconv1.bias", "stages.1.blocks.0.mlp.fc1.bias"),
+        ("convnext", "downsample_layers.2.1.bias", "stages.2.downsample.1.bias"),
+        ("convnext", "norm.bias", "head.norm.bias"),
+        ("simclr", "net.2.blocks.0.net.3.0.bias", "layer2.0.bn2.bias"),
+        ("nat_m4", "blocks.1.mobile_inverted_conv.point_linear.bn.bias", "blocks.1.0.bn3.bias"),
+        ("nat_m4", "blocks.0.mobile_inverted_conv.point_linear.bn.bias", "blocks.0.0.bn2.bias"),
+        ("pycls", "s3.b2.lin_proj_bn.bias", "blocks.2.1.bn3.bias"),
+        ("pycls", "s1.b2.lin_proj_bn.bias", "blocks.0.1.bn2.bias"),
+    ],
+)
+def test_a_published_name_becomes_the_network_s(layout, published, ours):
+    assert list(RENAMES[layout]({published: torch.ones(1)})) == [ours]
+
+
+def test_old_names_of_densenet_become_today_s():
+    old = {"features.denselayer1.norm.1.bias": torch.ones(1)}
+    assert list(rename_tensors(old, DENSENET)) == ["features.denselayer1.norm1.bias"]
 
 
 FILES = {
@@ -86,7 +109,7 @@ def test_a_renaming_changes_neither_its_input_nor_a_tensor(layout):
 
 def test_the_stem_of_pycls_is_turned_from_bgr_to_rgb():
     bgr = torch.randn(4, 3, 3, 3)
-    rgb = pycls.rename({"stem.conv.weight": bgr})["conv_stem.weight"]
+    rgb = RENAMES["pycls"]({"stem.conv.weight": bgr})["conv_stem.weight"]
     assert torch.equal(rgb, bgr[:, [2, 1, 0]])
 
 
@@ -100,7 +123,7 @@ def test_a_misshapen_stem_of_pycls_is_refused_by_name(shape, efficientnet_b1):
     tensors = odd.pycls_tensors("b1")
     tensors["stem.conv.weight"] = torch.ones(shape)
     with pytest.raises(CogError, match=r"1 of another shape: conv_stem\.weight"):
-        load_strictly(efficientnet_b1, pycls.rename(tensors), "EN-B1_dds_8gpu.pyth")
+        load_strictly(efficientnet_b1, RENAMES["pycls"](tensors), "EN-B1_dds_8gpu.pyth")
 
 
 # --- T2T-ViT ----------------------------------------------------------------------------------
@@ -239,7 +262,7 @@ def test_igpt_is_the_mean_of_its_middle_layer(small_igpt):
     masks = {
         "h.0.attn.bias": torch.ones(1, 1, 4, 4), "h.0.attn.masked_bias": torch.tensor(-1e4)
     }  # fmt: skip
-    named = igpt.rename({**tensors, **masks, "clusters": colours()})
+    named = RENAMES["igpt"]({**tensors, **masks, "clusters": colours()})
     load_strictly(small_igpt, named, "imagegpt-small.bin")
     x = torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)) * 2 - 1
     with torch.no_grad():
@@ -281,7 +304,7 @@ def test_a_tensor_of_igpt_that_does_not_fit_is_named(small_igpt, how, told):
     tensors = {**igpt_file(), "clusters": colours()}
     spoil(tensors, how)
     with pytest.raises(CogError, match=told):
-        load_strictly(small_igpt, igpt.rename(tensors), "imagegpt-small.bin")
+        load_strictly(small_igpt, RENAMES["igpt"](tensors), "imagegpt-small.bin")
 
 
 def test_without_transformers_the_message_is_what_to_type(monkeypatch):

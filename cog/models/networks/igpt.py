@@ -11,7 +11,6 @@ Hugging Face's preprocessor_config.json. All three published sizes read 32 × 32
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from cog.errors import CogError
-from cog.models.weights.renames import StateDict, with_layout_of
 
 COLOURS = 512
 SIZES = {  # numbers per position, layers, heads, pixels per side
@@ -82,16 +80,6 @@ def igpt(size: str) -> nn.Module:
         vocab_size=COLOURS + 1, n_positions=side**2, n_embd=dim, n_layer=layers, n_head=heads
     )
     return ImageGpt(config, layers // 2)
-
-
-def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """Names of `ImageGpt`, without the causal masks of old files."""
-    tensors = {
-        name if name == "clusters" else f"transformer.{name}": value
-        for name, value in state_dict.items()
-        if not name.endswith((".attn.bias", ".attn.masked_bias"))
-    }
-    return with_layout_of(state_dict, tensors)
 
 
 def read_clusters(path: Path) -> Tensor:

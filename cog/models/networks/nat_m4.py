@@ -1,4 +1,4 @@
-"""NAT-M4: settings for timm's MobileNetV3, and from its published names to timm's.
+"""NAT-M4: settings for timm's MobileNetV3.
 
 Neural Architecture Transfer searches kernel, width and squeeze of every block, so each block is a
 stage here. The blocks are those of NAT-M4's net.config (human-analysis/
@@ -8,17 +8,12 @@ squeeze-and-excitation. The activation is mish; the squeeze has ReLU and a hard 
 
 from __future__ import annotations
 
-import re
-from collections import OrderedDict
 from functools import partial
-from typing import Any
 
 from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.mobilenetv3 import MobileNetV3
-from torch import Tensor, nn
-
-from cog.models.weights.renames import StateDict, renamed, with_another_start
+from torch import nn
 
 BLOCKS = (
     "ds_r1_k3_s1_c24",
@@ -43,31 +38,6 @@ BLOCKS = (
     "ir_r1_k3_s1_e3_c192_se0.25",
     "cn_r1_k1_s1_c1152",
 )
-_FIXED = {
-    "first_conv.conv.": "conv_stem.",
-    "first_conv.bn.": "bn1.",
-    "final_expand_layer.conv.": f"blocks.{len(BLOCKS) - 1}.0.conv.",
-    "final_expand_layer.bn.": f"blocks.{len(BLOCKS) - 1}.0.bn1.",
-    "feature_mix_layer.conv.": "conv_head.",
-    "classifier.linear.": "classifier.",
-}
-_EXPANDED = {
-    "inverted_bottleneck.conv.": "conv_pw.",
-    "inverted_bottleneck.bn.": "bn1.",
-    "depth_conv.conv.": "conv_dw.",
-    "depth_conv.bn.": "bn2.",
-    "depth_conv.se.fc.reduce.": "se.conv_reduce.",
-    "depth_conv.se.fc.expand.": "se.conv_expand.",
-    "point_linear.conv.": "conv_pwl.",
-    "point_linear.bn.": "bn3.",
-}
-_FIRST = {  # without expansion
-    "depth_conv.conv.": "conv_dw.",
-    "depth_conv.bn.": "bn1.",
-    "point_linear.conv.": "conv_pw.",
-    "point_linear.bn.": "bn2.",
-}
-_BLOCK = re.compile(r"blocks\.(\d+)\.mobile_inverted_conv\.(.*)")
 
 
 def nat_m4() -> nn.Module:
@@ -85,33 +55,9 @@ def nat_m4() -> nn.Module:
         act_layer=nn.Mish,
         norm_layer=partial(nn.BatchNorm2d, eps=1e-5),
         se_layer=squeeze,
-        round_chs_fn=_unchanged,
+        round_chs_fn=lambda channels, *_, **__: int(channels),
     )
     return network
-
-
-def rename(state_dict: StateDict) -> OrderedDict[str, Tensor]:
-    """Names of timm's MobileNetV3; an unknown name stays as it is.
-
-    >>> import torch
-    >>> list(rename({"blocks.1.mobile_inverted_conv.point_linear.bn.bias": torch.ones(1)}))
-    ['blocks.1.0.bn3.bias']
-    """
-    return renamed(state_dict, _name)
-
-
-def _name(name: str) -> str:
-    block = _BLOCK.fullmatch(name)
-    start, rest, names = "", name, _FIXED
-    if block:
-        start, rest = f"blocks.{block[1]}.0.", block[2]
-        names = _FIRST if block[1] == "0" else _EXPANDED
-    found = with_another_start(rest, names)
-    return name if found is None else start + found
-
-
-def _unchanged(channels: float, *_: Any, **__: Any) -> int:
-    return int(channels)
 
 
 def _round(channels: float) -> int:

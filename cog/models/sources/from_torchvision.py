@@ -16,7 +16,8 @@ from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, hash_prefix
-from cog.models.weights.renames import densenet_layers
+from cog.models.weights.published_names import DENSENET
+from cog.models.weights.renames import renamed
 from cog.progress import Notify
 
 RESCALED = {"aux_logits": True, "transform_input": True, "init_weights": True}
@@ -38,10 +39,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         network = torchvision_network(architecture, **_published_options(architecture, published))
     if options.pretrained:
         path = options.weights or fetch([published.url], sha256=hash_prefix(published.url))
-        tensors = read_checkpoint(path)
-        if architecture.startswith("densenet"):
-            tensors = densenet_layers(tensors)
-        load_strictly(network, tensors, str(path))
+        load_strictly(network, renamed(read_checkpoint(path), DENSENET), str(path))
     n_classes = len(published.meta["categories"])
     dim = drop_classifier(network, n_classes)
     record = published.transforms()

@@ -8,7 +8,7 @@ classifier is left out first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -25,8 +25,9 @@ from cog.models.quirks import with_quirks
 from cog.models.sources.from_torchvision import torchvision_network
 from cog.models.weights.checkpoints import first_few, load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, no_download, published_file
+from cog.models.weights.published_names import RENAMES
 from cog.models.weights.reading import sha256_of
-from cog.models.weights.renames import StateDict, drop_tensors, strip_prefix
+from cog.models.weights.renames import HINT, StateDict, drop_tensors, strip_prefix
 from cog.models.weights.timm_rules import rename_as_timm
 from cog.models.zoo import ZooRow, find_row
 from cog.progress import Notify
@@ -39,21 +40,6 @@ NETWORKS = {
     "t2t_vit_t_14": "t2t_vit:t2t_vit_t_14",
 }
 """the networks of models/networks by the names of zoo.csv; a file is imported when it is needed"""
-
-RENAMES = {
-    "convnext": "weights.renames:convnext_names",
-    "dinov2": "weights.dinov2:rename",
-    "dinov2_reg": "weights.dinov2:rename_with_registers",
-    "dinov3": "weights.renames:dinov3_names",
-    "igpt": "networks.igpt:rename",
-    "mopro": "weights.renames:mopro_classifier",
-    "nat_m4": "networks.nat_m4:rename",
-    "pycls": "weights.pycls:rename",
-    "simclr": "weights.simclr:rename",
-    "swin": "weights.renames:swin_downsampling",
-    "unchunk_blocks": "weights.renames:unchunk_blocks",
-}
-"""the renaming functions by the names of zoo.csv, which also has `timm`: the library's own"""
 
 
 def from_zoo(name: str, options: LoadOptions, notify: Notify) -> Model:
@@ -163,9 +149,7 @@ def fill_network(network: nn.Module, row: ZooRow, path: Path, trusted: str = "")
     if row.rename == "timm":
         tensors = _timm_names(network, tensors)
     elif row.rename:
-        rename: Callable[[StateDict], StateDict]
-        rename = resolve_name(f"cog.models.{RENAMES[row.rename]}")
-        tensors = rename(tensors)
+        tensors = RENAMES[row.rename](tensors)
     load_strictly(network, tensors, str(path))
 
 
@@ -181,7 +165,7 @@ def _timm_names(network: nn.Module, tensors: StateDict) -> StateDict:
         lost = [name for name, value in tensors.items() if value.data_ptr() not in kept]
         raise CogError(
             f"tensors that the network does not use: {first_few(lost)}",
-            "give --weights the official file of this very model",
+            HINT,
         )
     return renamed
 

@@ -15,12 +15,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from cog.errors import CogError
-from cog.models.weights.pycls import better_state
 from cog.models.weights.reading import read_safely
-from cog.models.weights.renames import StateDict, with_layout_of
+from cog.models.weights.renames import HINT, StateDict, with_layout_of
 
 SHOWN = 3  # names of tensors of each kind in an error
-HINT = "give --weights the official file of this very model"
 
 
 def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedDict[str, Tensor]:
@@ -29,8 +27,8 @@ def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedD
     Args:
         path: the file.
         nested: the entry that holds them, such as `model`. Of alternatives between | the first that
-            is there; an empty last one allows tensors without an entry. `pycls`: the better one of
-            that library's two entries.
+            is there; an empty last one allows tensors without an entry. `pycls`: the running
+            mean of the weights if its test error is lower, as in that library's checkpoint.py.
         trusted: see `cog.models.weights.reading.read_safely`.
 
     Raises:
@@ -39,7 +37,10 @@ def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedD
     content = read_safely(path, trusted)
     if not isinstance(content, Mapping):
         raise _wrong_layout(path, "tensors by name", content)
-    entries = [better_state(content)] if nested == "pycls" else nested.split("|")
+    entries = nested.split("|")
+    if nested == "pycls":
+        mean_is_better = content.get("ema_err", 100) < content.get("test_err", 100)
+        entries = ["ema_state"] * mean_is_better + ["model_state"]
     entry = next((entry for entry in entries if entry and entry in content), "")
     if entry:
         content = content[entry]
