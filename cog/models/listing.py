@@ -60,20 +60,19 @@ def _listed(row: ZooRow, state: str) -> dict[str, Any]:
         "seen_data": row.seen_data,
         "state": state,
     }
-    rest = {key: value for key, value in asdict(row).items() if key not in ("dim", "parameters")}
-    return first | {key: value for key, value in rest.items() if key not in first}
+    shown = (*first, "dim", "parameters")
+    return first | {key: value for key, value in asdict(row).items() if key not in shown}
 
 
 def describe(row: ZooRow) -> Iterator[tuple[str, str]]:
     """All of a row as pairs of name and text, with the meaning of its words."""
     for key, value in asdict(row).items():
+        if isinstance(value, dict):
+            value = [f"{name}={setting!r}" for name, setting in value.items()]
         if isinstance(value, tuple | list):
             value = " ".join(map(str, value))
-        if isinstance(value, dict):
-            value = " ".join(f"{name}={setting!r}" for name, setting in value.items())
-        if key == "quirks":
-            continue
-        yield key, "-" if value in ("", None) else str(value)
+        if key != "quirks":
+            yield key, "-" if value in ("", None) else str(value)
     for name in row.quirks:
         yield "official quirk", f"{name}: {QUIRKS[name].text}"
     if row.loadable:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 import torch
@@ -42,7 +43,6 @@ class Model:
     code: str = field(default="", kw_only=True, repr=False)
     seen_data: str = field(default="", kw_only=True)
     family: str = field(default="", kw_only=True)
-    _dim: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a wrong network or preprocessing, and choose the name."""
@@ -71,18 +71,13 @@ class Model:
             features = self.network(x.to(self.device))
         return _checked(features, len(x), self.name)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """The size d of a feature, measured once with a random image.
 
         Raises:
             CogError: the network fails on an image of the size that its preprocessing makes.
         """
-        if self._dim is None:
-            self._dim = self._measure_dim()
-        return self._dim
-
-    def _measure_dim(self) -> int:
         shape = (1, *self.preprocess.shape)
         image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         try:

@@ -124,22 +124,6 @@ def find_row(name: str, other_forms: Iterable[str] = ()) -> ZooRow:
     raise CogError(error.what, f"{error.hint}; other forms: {written_forms()}")
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-def _yes(text: str) -> bool:
-    return text == "yes"
-
-
-def _number(text: str) -> int:
-    return int(text or 0)
-
-
-def _three(text: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in (text or "0 0 0").split())
-
-
 def _sides(text: str) -> int | tuple[int, ...]:
     sides = tuple(map(int, text.split()))
     return sides if len(sides) > 1 else sum(sides)
@@ -151,10 +135,12 @@ def _options(text: str) -> dict[str, object]:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("aliases", "urls", "drop", "head", "quirks"), _words),
-    **dict.fromkeys(("benchmark", "head_in_file"), _yes),
-    **dict.fromkeys(("year", "dim", "parameters"), _number),
-    **dict.fromkeys(("mean", "std"), _three),
+    **dict.fromkeys(
+        ("aliases", "urls", "drop", "head", "quirks"), lambda text: tuple(text.split())
+    ),
+    **dict.fromkeys(("benchmark", "head_in_file"), lambda text: text == "yes"),
+    **dict.fromkeys(("year", "dim", "parameters"), lambda text: int(text or 0)),
+    **dict.fromkeys(("mean", "std"), lambda text: tuple(map(float, (text or "0 0 0").split()))),
     "crop": lambda text: int(text) if text else None,
     "options": _options,
     "prefix": lambda text: tuple(text.split("|")) if text else (),

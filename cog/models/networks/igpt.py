@@ -88,26 +88,20 @@ def read_clusters(path: Path) -> Tensor:
     Raises:
         CogError: another file.
     """
-    hint = "give kmeans_centers.npy or preprocessor_config.json of the official release"
     try:
         if path.suffix == ".json":
             values = json.loads(path.read_text(encoding="utf-8"))["clusters"]
-            clusters = np.asarray(values, np.float32)
         else:
             with path.open("rb") as file:
-                array = np.lib.format.read_array(file, allow_pickle=False)
-            clusters = array.astype(np.float32)
+                values = np.lib.format.read_array(file, allow_pickle=False)
+        clusters = np.asarray(values, np.float32)
+        if clusters.shape != (COLOURS, 3):
+            raise ValueError(f"expected [{COLOURS}, 3], found {list(clusters.shape)}")
+        if not np.all(np.abs(clusters) <= 1.001):  # NaN too; a mean of floats may pass 1 a little
+            raise ValueError(f"expected −1…1, found {clusters.min():g} to {clusters.max():g}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CogError(
-            f"cannot read the colours of Image GPT from {path} ({error})", hint
+            f"cannot read the colours of Image GPT from {path} ({error})",
+            "give kmeans_centers.npy or preprocessor_config.json of the official release",
         ) from error
-    if clusters.shape != (COLOURS, 3):
-        raise CogError(
-            f"{path}: expected colours [{COLOURS}, 3], found {list(clusters.shape)}", hint
-        )
-    if not np.all(np.abs(clusters) <= 1.001):  # NaN too; a mean of floats may pass 1 by a little
-        raise CogError(
-            f"{path}: expected colours in −1…1, found {clusters.min():g} to {clusters.max():g}",
-            hint,
-        )
     return torch.from_numpy(clusters)

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import timm
+
 from cog.errors import CogError
 from cog.models.model import Model
 from cog.models.options import LoadOptions
@@ -37,8 +39,13 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         folder = Path(name).expanduser()
         spec, find = f"local-dir:{folder}", partial(_file_in, folder)
     else:
-        repository, revision = _repository(name)
-        spec, find = f"hf-hub:{name}", partial(hub_file, repository, revision=revision)
+        found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
+        if not found:
+            raise CogError(
+                f"expected OWNER/MODEL[@REVISION] of the Hugging Face hub, found {name!r}",
+                "write it like hf-hub:timm/resnet18.a1_in1k, or hf-hub:./FOLDER for a local folder",
+            )
+        spec, find = f"hf-hub:{name}", partial(hub_file, found[1], revision=found[2])
     record = _read_record(find(("config.json",)), f"hf-hub:{name}")
     details = record.get("pretrained_cfg", record)
     weights, published = options.weights, options.pretrained and options.weights is None
@@ -49,17 +56,6 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     if published:
         model.seen_data = seen_data_of_tag(details.get("tag") or "")
     return model
-
-
-def _repository(name: str) -> tuple[str, str | None]:
-    """Repository and revision of `OWNER/MODEL[@REVISION]`."""
-    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
-    if not found:
-        raise CogError(
-            f"expected OWNER/MODEL or OWNER/MODEL@REVISION of the Hugging Face hub, found {name!r}",
-            "write it like hf-hub:timm/resnet18.a1_in1k, or hf-hub:./FOLDER for a local folder",
-        )
-    return found[1], found[2]
 
 
 def _file_in(folder: Path, names: tuple[str, ...]) -> Path:
@@ -75,8 +71,6 @@ def _file_in(folder: Path, names: tuple[str, ...]) -> Path:
 
 def _read_record(path: Path, name: str) -> dict[str, Any]:
     """The content of config.json, if it names an architecture that this timm has."""
-    import timm
-
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

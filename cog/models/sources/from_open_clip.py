@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +18,12 @@ from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
-from cog.models.weights.download import fetch, hash_prefix
+from cog.models.weights.download import fetch
 from cog.models.weights.hub import hub_file
 from cog.models.weights.renames import strip_prefix
 from cog.progress import Notify
 
-DEFAULT_FILE = "open_clip_pytorch_model.bin"
-SAFE_FILE = "open_clip_model.safetensors"
+HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
@@ -97,10 +95,10 @@ def _published_file(open_clip: Any, architecture: str, record: dict[str, Any]) -
             else "give --weights FILE",
         )
     if not record["hf_hub"]:
-        return fetch([record["url"]], sha256=hash_prefix(record["url"]))
+        return fetch([record["url"]])
     repository, _, file = record["hf_hub"].rpartition("/")
-    safe = f"{Path(file).stem}.safetensors" if file else SAFE_FILE
-    return hub_file(repository, (safe, file or DEFAULT_FILE))
+    names = (f"{Path(file).stem}.safetensors", file) if file else HUB_WEIGHTS
+    return hub_file(repository, names)
 
 
 def _network(open_clip: Any, architecture: str, record: dict[str, Any]) -> nn.Module:
@@ -139,7 +137,7 @@ def _quiet() -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def _tensors(network: nn.Module, path: Path) -> OrderedDict[str, Tensor]:
+def _tensors(network: nn.Module, path: Path) -> dict[str, Tensor]:
     """The tensors of a file by the names of `network`, from any layout that open_clip reads.
 
     They may be in an entry `state_dict`, have the prefix of parallel training, the older names of
@@ -148,7 +146,7 @@ def _tensors(network: nn.Module, path: Path) -> OrderedDict[str, Tensor]:
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
-    tensors = strip_prefix(read_checkpoint(path, "state_dict|"), ("module.", ""))
+    tensors: Any = strip_prefix(read_checkpoint(path, "state_dict|"), ("module.", ""))
     tensors = convert_state_dict(network, tensors)
     if hasattr(network, "text"):
         tensors = convert_to_custom_text_state_dict(tensors)
@@ -159,7 +157,7 @@ def _tensors(network: nn.Module, path: Path) -> OrderedDict[str, Tensor]:
     for name in ("logit_scale", "logit_bias"):  # one number, of shape [] or [1]
         if name in tensors and name in wanted and tensors[name].numel() == wanted[name].numel():
             tensors[name] = tensors[name].reshape(wanted[name].shape)
-    return OrderedDict(tensors)
+    return dict(tensors)
 
 
 def _preprocess(record: dict[str, Any]) -> Preprocess:

@@ -6,6 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import timm
+from timm.data.config import resolve_model_data_config
+from timm.models import get_pretrained_cfg
+
 from cog.errors import CogError, unknown_name
 from cog.images.preprocess import Preprocess
 from cog.models.initialisation import seeded
@@ -13,7 +17,7 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
-from cog.models.weights.download import fetch, hash_prefix
+from cog.models.weights.download import fetch
 from cog.models.weights.hub import hub_file
 from cog.models.weights.timm_rules import TRAINED_OPTIONS, load_timm_file
 from cog.progress import Notify
@@ -29,13 +33,14 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         CogError: an unknown name, weights that do not fit, no connection.
     """
     _check_name(name)
+    record: Any = get_pretrained_cfg(name)
     weights = options.weights
     known = weights is None or "." in name  # without a tag, a local file may be of any training
     if options.pretrained and weights is None:
-        weights = _published_file(name)
+        weights = _published_file(name, record)
     model = load_from_timm(name, f"timm:{name}", weights, notify)
     if options.pretrained and known:
-        model.seen_data = seen_data_of_tag(_record(name).tag or "")
+        model.seen_data = seen_data_of_tag(record.tag or "")
     return model
 
 
@@ -49,8 +54,6 @@ def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -
         CogError: timm cannot make it, the weights do not fit, or it does not give one vector per
             image.
     """
-    import timm
-
     made_with: dict[str, Any] = TRAINED_OPTIONS.get(spec.partition(".")[0], {}) if weights else {}
     try:
         with seeded():
@@ -74,8 +77,6 @@ def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -
 
 
 def _check_name(name: str) -> None:
-    import timm
-
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         raise unknown_name("timm model", architecture, timm.list_models())
@@ -84,29 +85,20 @@ def _check_name(name: str) -> None:
         raise unknown_name("timm model", name, tags or timm.list_models(pretrained=True))
 
 
-def _record(name: str) -> Any:
-    from timm.models import get_pretrained_cfg
-
-    return get_pretrained_cfg(name)
-
-
-def _published_file(name: str) -> Path:
+def _published_file(name: str, record: Any) -> Path:
     """The weights that timm publishes under a name, downloaded if they are not there yet."""
-    record = _record(name)
     if not (record and record.has_weights):
         raise CogError(
             f"timm publishes no weights for {name}", "give --weights FILE or --no-pretrained"
         )
     if not record.hf_hub_id:
-        return fetch([record.url], sha256=hash_prefix(record.url))
+        return fetch([record.url])
     own_name = record.hf_hub_filename
     repository, _, revision = record.hf_hub_id.partition("@")
     return hub_file(repository, (own_name,) if own_name else HUB_WEIGHTS, revision or None)
 
 
 def _preprocess(network: Any) -> Preprocess:
-    from timm.data.config import resolve_model_data_config
-
     record: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
     channels, height, width = record["input_size"]
     mode = record["crop_mode"]
@@ -116,12 +108,8 @@ def _preprocess(network: Any) -> Preprocess:
             "which is not a square centre crop",
             OWN_FILE,
         )
-    short = math.floor(height / record["crop_pct"])
-    resize: int | tuple[int, int] = short
-    crop: int | None = height
-    if mode == "squash":
-        resize = (short, math.floor(width / record["crop_pct"]))
-        crop = None if resize == (height, width) else height
-    return Preprocess(
-        resize, crop, record["interpolation"], tuple(record["mean"]), tuple(record["std"])
-    )
+    rest = (record["interpolation"], tuple(record["mean"]), tuple(record["std"]))
+    short, other = (math.floor(side / record["crop_pct"]) for side in (height, width))
+    if mode == "center":
+        return Preprocess(short, height, *rest)
+    return Preprocess((short, other), None if (short, other) == (height, width) else height, *rest)

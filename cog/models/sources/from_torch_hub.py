@@ -16,6 +16,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,9 +76,7 @@ def _without_classifier(model: Model, notify: Notify) -> Model:
     except CogError:
         notify(f"its {N_CLASSES} outputs do not come from a last layer: they are the feature")
         return model
-    features = Model(
-        model.network, preprocess=model.preprocess, name=model.name, code=model.code
-    )  # a new one, because a model's size is measured once
+    features = replace(model)  # a new one, because a model's size is measured once
     if features.dim != inputs:
         raise CogError(
             f"{model.name}: without its last layer expected features of {inputs} numbers, "

@@ -15,7 +15,7 @@ from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
-from cog.models.weights.download import fetch, hash_prefix
+from cog.models.weights.download import fetch
 from cog.models.weights.published_names import DENSENET
 from cog.models.weights.renames import renamed
 from cog.progress import Notify
@@ -36,12 +36,12 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     architecture, _, tag = name.lower().partition("@")
     published = _torchvision_weights(architecture, tag.upper())
     with seeded():
-        network = torchvision_network(architecture, **_published_options(architecture, published))
+        of_file = _published_options(architecture, published)
+        network = torchvision.models.get_model(architecture, weights=None, **of_file)
     if options.pretrained:
-        path = options.weights or fetch([published.url], sha256=hash_prefix(published.url))
+        path = options.weights or fetch([published.url])
         load_strictly(network, renamed(read_checkpoint(path), DENSENET), str(path))
-    n_classes = len(published.meta["categories"])
-    dim = drop_classifier(network, n_classes)
+    dim = drop_classifier(network, len(published.meta["categories"]))
     record = published.transforms()
     preprocess = Preprocess(
         record.resize_size[0],
@@ -58,8 +58,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     )
     if model.dim != dim:
         raise CogError(
-            f"{model.name}: expected features of {dim} numbers, found {model.dim}",
-            OWN_FILE,
+            f"{model.name}: expected features of {dim} numbers, found {model.dim}", OWN_FILE
         )
     return model
 
@@ -72,21 +71,15 @@ def drop_classifier(network: nn.Module, n_classes: int) -> int:
     Raises:
         CogError: the last such layer does not have `n_classes` outputs.
     """
-    layers = [
-        (name, part)
-        for name, part in network.named_modules()
-        if isinstance(part, nn.Linear | nn.Conv2d)
-    ]
-    if layers:
-        name, last = layers[-1]
-        outputs = last.out_features if isinstance(last, nn.Linear) else last.out_channels
-        inputs = last.in_features if isinstance(last, nn.Linear) else last.in_channels
-        if outputs == n_classes:
+    for name, part in reversed(list(network.named_modules())):
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            outputs, inputs = part.weight.shape[:2]
+            if outputs != n_classes:
+                break
             network.set_submodule(name, nn.Identity())
-            return inputs
+            return inputs * getattr(part, "groups", 1)
     raise CogError(
-        f"{type(network).__name__} does not end in a layer with {n_classes} outputs",
-        OWN_FILE,
+        f"{type(network).__name__} does not end in a layer with {n_classes} outputs", OWN_FILE
     )
 
 
@@ -105,12 +98,6 @@ def _torchvision_weights(architecture: str, tag: str) -> Any:
     if tag and tag not in tags:
         raise unknown_name(f"weights of torchvision:{architecture}", tag, tags)
     return published[tag] if tag else published.DEFAULT
-
-
-def torchvision_network(architecture: str, **options: Any) -> nn.Module:
-    """A network of torchvision without weights."""
-    network: nn.Module = torchvision.models.get_model(architecture, weights=None, **options)
-    return network
 
 
 def _published_options(architecture: str, published: Any) -> dict[str, Any]:

@@ -8,11 +8,12 @@ classifier is left out first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
+import torchvision
 from torch import Tensor, nn
 
 from cog.errors import CogError
@@ -22,7 +23,6 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.pooling import POOLS, pooled
 from cog.models.quirks import with_quirks
-from cog.models.sources.from_torchvision import torchvision_network
 from cog.models.weights.checkpoints import first_few, load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, no_download, published_file
 from cog.models.weights.published_names import RENAMES
@@ -77,8 +77,6 @@ def from_zoo(name: str, options: LoadOptions, notify: Notify) -> Model:
 
 def _forms_of(name: str) -> Iterator[str]:
     """The forms under which torchvision or timm has `name`; read only if the table has not."""
-    import torchvision
-
     if name.lower() in torchvision.models.list_models(module=torchvision.models):
         yield f"torchvision:{name}"
     import timm
@@ -111,22 +109,20 @@ def _network(row: ZooRow, options: LoadOptions, notify: Notify) -> nn.Module:
 
 def make_network(row: ZooRow) -> nn.Module:
     """The row's network, with its classifier, untrained from a fixed seed."""
+    make: Callable[..., nn.Module]
     kind, _, name = row.architecture.partition(":")
     with seeded():
         if kind == "torchvision":
-            return torchvision_network(name, **row.options)
-        if kind == "cog":
-            network: nn.Module = resolve_name(f"cog.models.networks.{NETWORKS[name]}")(
-                **row.options
-            )
-            return network
-        import timm
+            make = partial(torchvision.models.get_model, name, weights=None)
+        elif kind == "cog":
+            make = resolve_name(f"cog.models.networks.{NETWORKS[name]}")
+        else:
+            import timm
 
-        options: dict[str, Any] = {**row.options}
-        if not row.head_in_file:
-            options["num_classes"] = 0
-        network = timm.create_model(name, pretrained=False, **options)
-        return network
+            make = partial(timm.create_model, name, pretrained=False)
+            if not row.head_in_file:
+                make = partial(make, num_classes=0)
+        return make(**row.options)
 
 
 def drop_head(network: nn.Module, row: ZooRow) -> None:

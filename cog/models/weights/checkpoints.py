@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from cog.models.weights.reading import read_safely
 from cog.models.weights.renames import HINT, StateDict, with_layout_of
 
 SHOWN = 3  # names of tensors of each kind in an error
+MISSHAPEN = "of another shape"
 
 
 def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedDict[str, Tensor]:
@@ -53,32 +53,14 @@ def read_checkpoint(path: Path, nested: str = "", trusted: str = "") -> OrderedD
     return with_layout_of(content, content)
 
 
-@dataclass(frozen=True)
-class Misfit:
-    """The tensors of a network and a state dict that do not fit, by name."""
+Misfit = dict[str, list[str]]
+"""the tensors that do not fit a network, by what is wrong with them"""
 
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    misshapen: tuple[str, ...]
 
-    def __bool__(self) -> bool:
-        """Whether anything does not fit."""
-        return bool(self.missing or self.unexpected or self.misshapen)
-
-    def error(self, where: str) -> CogError:
-        """The error for the user: the number of tensors of each kind, and the first few names."""
-        kinds = {
-            "missing": self.missing,
-            "unexpected": self.unexpected,
-            "of another shape": self.misshapen,
-        }
-        found = "; ".join(
-            f"{len(names)} {kind}: {first_few(names)}" for kind, names in kinds.items() if names
-        )
-        return CogError(
-            f"{where} does not fit the network; tensors {found}",
-            HINT,
-        )
+def misfit_error(misfit: Misfit, where: str) -> CogError:
+    """The error for the user: the number of tensors of each kind, and the first few names."""
+    found = "; ".join(f"{len(names)} {kind}: {first_few(names)}" for kind, names in misfit.items())
+    return CogError(f"{where} does not fit the network; tensors {found}", HINT)
 
 
 def load_strictly(network: nn.Module, state_dict: StateDict, where: str) -> None:
@@ -89,9 +71,8 @@ def load_strictly(network: nn.Module, state_dict: StateDict, where: str) -> None
     Raises:
         CogError: tensors that are missing, unexpected or of another shape, by name.
     """
-    misfit = fill(network, state_dict, where)
-    if misfit:
-        raise misfit.error(where)
+    if misfit := fill(network, state_dict, where):
+        raise misfit_error(misfit, where)
 
 
 def fill(network: nn.Module, state_dict: StateDict, where: str) -> Misfit:
@@ -104,28 +85,28 @@ def fill(network: nn.Module, state_dict: StateDict, where: str) -> Misfit:
     """
     try:
         result = network.load_state_dict(state_dict, strict=False)
+        misfit = {"missing": result.missing_keys, "unexpected": result.unexpected_keys}
     except RuntimeError as error:  # torch raises for shapes even when it is not strict
         misfit = _compare(network.state_dict(), state_dict)
-        if not misfit.misshapen:
+        if not misfit[MISSHAPEN]:
             raise CogError(f"{where}: {error}", HINT) from error
-        return misfit
-    return Misfit(tuple(result.missing_keys), tuple(result.unexpected_keys), ())
+    return {kind: names for kind, names in misfit.items() if names}
 
 
 def _compare(wanted: StateDict, given: StateDict) -> Misfit:
-    return Misfit(
-        tuple(
+    return {
+        "missing": [
             name
             for name in wanted
             if name not in given and not name.endswith("num_batches_tracked")  # torch adds it
-        ),
-        tuple(name for name in given if name not in wanted),
-        tuple(
+        ],
+        "unexpected": [name for name in given if name not in wanted],
+        MISSHAPEN: [
             f"{name} (expected {list(wanted[name].shape)}, found {list(tensor.shape)})"
             for name, tensor in given.items()
             if name in wanted and wanted[name].shape != tensor.shape
-        ),
-    )
+        ],
+    }
 
 
 def first_few(names: Sequence[str]) -> str:

@@ -96,8 +96,8 @@ def fetch(
     Args:
         urls: addresses of the same file, tried in this order.
         file: its name in the cache, with / for a folder; by default the end of the address.
-        sha256: the file's SHA-256 or the start of it; a download that differs is removed. A file
-            that is in the cache already is not checked again.
+        sha256: the file's SHA-256 or the start of it, by default that in the name of the address;
+            a download that differs is removed. A file in the cache is not checked again.
         md5: likewise.
         notify: takes the address and the size of what is downloaded.
 
@@ -115,7 +115,7 @@ def fetch(
                 if path.is_file():  # another process was faster
                     return path
                 _download(url, part, notify or (lambda _: None))
-                _check_content(part, sha256, md5)
+                _check_content(part, sha256 or hash_prefix(url), md5)
                 part.replace(path)
             return path
         except CogError as error:

@@ -35,31 +35,24 @@ def hub_file(repository: str, names: Sequence[str], revision: str | None = None)
 
 def _is_there(repository: str, name: str, revision: str | None) -> bool:
     """Ask once whether a file is there; if the hub is busy or slow, say yes and let it try."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
     where = _address(repository, revision)
     try:
         get_hf_file_metadata(hf_hub_url(repository, name, revision=revision))
-    except EntryNotFoundError:
+    except errors.EntryNotFoundError:
         return False
-    except GatedRepoError as error:
+    except errors.GatedRepoError as error:
         raise CogError(
             f"{where} is only for people who accepted its terms",
             "accept them there with a browser, then type: hf auth login",
         ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise CogError(
             f"no repository or revision {where}",
             "check the spelling; for a private one, type: hf auth login",
         ) from error
-    except HfHubHTTPError:
+    except errors.HfHubHTTPError:
         return True
     except Exception as error:  # of httpx or requests, which depends on the hub library's version
         if type(error).__name__ == "ReadTimeout":

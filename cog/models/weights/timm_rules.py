@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from cog.models.weights.checkpoints import fill
+from cog.models.weights.checkpoints import MISSHAPEN, fill, misfit_error
 from cog.models.weights.reading import read_safely
 from cog.models.weights.renames import StateDict
 from cog.progress import Notify
@@ -63,10 +63,11 @@ def load_timm_file(network: nn.Module, path: Path, notify: Notify) -> None:
     if not misfit:
         return
     state = network.state_dict()
-    untrained = any((state[name] != state[name].min()).any() for name in misfit.missing)
-    if misfit.misshapen or untrained or not is_loose(_name(network)):
-        raise misfit.error(str(path))
-    notify(f"{misfit.error(str(path)).what} (timm allows it for this family)")
+    untrained = any((state[name] != state[name].min()).any() for name in misfit.get("missing", ()))
+    error = misfit_error(misfit, str(path))
+    if MISSHAPEN in misfit or untrained or not is_loose(_name(network)):
+        raise error
+    notify(f"{error.what} (timm allows it for this family)")
 
 
 def rename_as_timm(network: nn.Module, tensors: StateDict) -> StateDict:
