@@ -59,6 +59,7 @@ class Cluster:
         ray = _ray()
         if not ray.is_initialized():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to its makers
+            os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the first one is raised
             address = os.environ.get("RAY_ADDRESS") or "local"
             try:
                 _reach(address)
