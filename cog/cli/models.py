@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import Any
 
 import click
 
-from cog.cli.options import SectionCommand, model_options
+from cog.cli.options import SectionCommand, model_options, say
 from cog.models.sources.table import written_forms
 
 
@@ -70,7 +69,7 @@ def show(name: str) -> None:
 
     row = find_row(name)
     if row.name != name:
-        click.echo(f"{name} means {row.name}", err=True)
+        say(f"{name} means {row.name}")
     for key, value in describe(row):
         click.echo(f"{key:<20}{value}")
 
@@ -89,7 +88,7 @@ def download(names: tuple[str, ...]) -> None:
     from cog.models.zoo import find_row
 
     for row in [find_row(name) for name in names]:
-        click.echo(published_file(row, partial(click.echo, err=True)))
+        click.echo(published_file(row, say))
 
 
 @models.command(cls=SectionCommand)
@@ -109,7 +108,7 @@ def check(context: click.Context, /, spec: str, device: str, **options: Any) -> 
     from cog.models.check import check_model
     from cog.models.load import load_model
 
-    model = load_model(spec, device=device, notify=partial(click.echo, err=True), **options)
+    model = load_model(spec, device=device, notify=say, **options)
     facts: dict[str, object] = {
         "name": model.name,
         "parameters": f"{model.n_parameters:,}",

@@ -40,12 +40,6 @@ def reinitialise(network: nn.Module, seed: int = SEED) -> None:
             else:
                 for parameter in part.parameters(recurse=False):
                     parameter.normal_(std=BARE_STD)
-                _forget_statistics(part)
-
-
-def _forget_statistics(part: nn.Module) -> None:
-    for name, buffer in part.named_buffers(recurse=False):
-        if name == "running_mean":
-            buffer.zero_()
-        elif name == "running_var":
-            buffer.fill_(1.0)
+                for name, buffer in part.named_buffers(recurse=False):
+                    if name in ("running_mean", "running_var"):
+                        buffer.fill_(name == "running_var")

@@ -79,15 +79,11 @@ def load(
             "leave out --official-quirks",
         )
     else:
-        model = _with_pool(form.load(written, options, notify), options.pool)
+        model = form.load(written, options, notify)
+        if options.pool:
+            network = pooled(model.network, options.pool)
+            model = replace(model, network=network, name=f"{model.name}-{options.pool}")
+            _ = model.dim  # a network that does not give one vector an image is refused here
     if name:
         model.name = safe_name(name)
     return model.to(device)
-
-
-def _with_pool(model: Model, pool: str | None) -> Model:
-    if not pool:
-        return model
-    model = replace(model, network=pooled(model.network, pool), name=f"{model.name}-{pool}")
-    _ = model.dim  # a network that does not give one vector an image is refused here
-    return model

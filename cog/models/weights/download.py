@@ -34,6 +34,7 @@ BLOCK_BYTES = 1 << 20  # read at once
 TRIES = 4  # of one address, each continuing the last
 TIMEOUT_SECONDS = 30
 WAIT_SECONDS = 0.2  # before the second try; doubled for each next one
+WEB_PAGE = "a web page, not weights"
 HEADERS = {"User-Agent": "imagenet-cog"}
 
 
@@ -64,10 +65,7 @@ def published_file(row: ZooRow, notify: Notify | None = None) -> Path:
     Raises:
         CogError: the file is not public, must be obtained by hand, or cannot be downloaded.
     """
-    path = cached(row.cache_file)
-    if path:
-        return path
-    if row.access != "direct":
+    if row.access != "direct" and not cached(row.cache_file):
         raise no_download(row)
     return fetch(row.urls, row.cache_file, row.sha256, row.md5, notify)
 
@@ -203,7 +201,7 @@ def _continue(url: str, part: Path, notify: Notify) -> bool:
     request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
         if answer.headers.get_content_type() == "text/html":
-            raise CogError("a web page, not weights", "open it in a browser")
+            raise CogError(WEB_PAGE, "open it in a browser")
         partial = getattr(answer, "status", 200) == 206
         found, first = _description(url, answer.headers, partial)
         if partial and (first != start or found != known):
@@ -256,21 +254,15 @@ def _known_description(url: str, part: Path) -> dict[str, Any]:
 
 def _check_content(part: Path, sha256: str, md5: str) -> None:
     """Refuse and remove a file that is not the published one."""
-    try:
-        with part.open("rb") as file:
-            if file.read(64).lstrip()[:1] == b"<":
-                raise CogError("a web page, not weights", "open it in a browser")
+    with part.open("rb") as file:
+        wrong = WEB_PAGE if file.read(64).lstrip()[:1] == b"<" else ""
         for name, expected in (("sha256", sha256.lower()), ("md5", md5.lower())):
-            if not expected:
-                continue
-            with part.open("rb") as file:
-                found = hashlib.file_digest(file, name).hexdigest()
-            if not found.startswith(expected):
-                raise CogError(
-                    f"expected a file with {name} {expected}…, found {found[: len(expected)]}…",
-                    "try again later",
-                )
-    except CogError:
+            file.seek(0)
+            found = hashlib.file_digest(file, name).hexdigest() if expected else ""
+            if not wrong and not found.startswith(expected):
+                found = found[: len(expected)]
+                wrong = f"expected a file with {name} {expected}…, found {found}…"
+    if wrong:
         _forget(part)
-        raise
+        raise CogError(wrong, "try again later")
     _record_of(part).unlink(missing_ok=True)

@@ -17,27 +17,30 @@ def hub_file(repository: str, names: Sequence[str], revision: str | None = None)
     Raises:
         CogError: no connection, no such repository or revision, no permission, no such file.
     """
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
+    where = f"{constants.ENDPOINT}/{repository}" + (f"/tree/{revision}" if revision else "")
     cached = [
         name
         for name in names
         if isinstance(try_to_load_from_cache(repository, name, revision=revision), str)
     ]
     for name in cached or names:
-        if cached or _is_there(repository, name, revision):
-            return _download(repository, name, revision)
+        if cached or _is_there(repository, name, revision, where):
+            try:
+                return Path(hf_hub_download(repository, name, revision=revision))
+            except Exception as error:  # network, disk, permission: classes differ by version
+                raise _unreachable(f"{name} of {where}", error) from error
     raise CogError(
-        f"{_address(repository, revision)} has no {' or '.join(names)}",
+        f"{where} has no {' or '.join(names)}",
         "give the name of a repository that has one, or --weights FILE",
     )
 
 
-def _is_there(repository: str, name: str, revision: str | None) -> bool:
+def _is_there(repository: str, name: str, revision: str | None, where: str) -> bool:
     """Ask once whether a file is there; if the hub is busy or slow, say yes and let it try."""
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
-    where = _address(repository, revision)
     try:
         get_hf_file_metadata(hf_hub_url(repository, name, revision=revision))
     except errors.EntryNotFoundError:
@@ -61,15 +64,6 @@ def _is_there(repository: str, name: str, revision: str | None) -> bool:
     return True
 
 
-def _download(repository: str, name: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(repository, name, revision=revision))
-    except Exception as error:  # network, disk, permission: the classes differ between versions
-        raise _unreachable(f"{name} of {_address(repository, revision)}", error) from error
-
-
 def _unreachable(where: str, error: Exception) -> CogError:
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
     return CogError(
@@ -77,9 +71,3 @@ def _unreachable(where: str, error: Exception) -> CogError:
         "try again with a connection, or download its files elsewhere and give --weights FILE "
         "(for hf-hub: the folder of all files, as hf-hub:./FOLDER)",
     )
-
-
-def _address(repository: str, revision: str | None) -> str:
-    from huggingface_hub import constants
-
-    return f"{constants.ENDPOINT}/{repository}" + (f"/tree/{revision}" if revision else "")

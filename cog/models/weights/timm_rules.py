@@ -19,7 +19,7 @@ from torch import nn
 
 from cog.models.weights.checkpoints import MISSHAPEN, fill, misfit_error
 from cog.models.weights.reading import read_safely
-from cog.models.weights.renames import StateDict
+from cog.models.weights.renames import StateDict, renamed
 from cog.progress import Notify
 
 ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -43,6 +43,9 @@ TRAINED_OPTIONS: dict[str, dict[str, Any]] = {"fbnetc_100": {"bn_eps": 1e-3}}
 LOOSE = ("*.fcmae", "*_siglip_gap_*", "davit_*_fl.*", "dla*", "inception_v3.tv_in1k",
          "mobilenetv5_*_enc.*")  # fmt: skip
 """names whose published files hold more tensors than the network, or fewer"""
+
+
+CROSSVIT = {".*(pos_embed|cls_token).*": lambda name: name[0].replace(".", "_")}
 
 
 def load_timm_file(network: nn.Module, path: Path, notify: Notify) -> None:
@@ -85,7 +88,7 @@ def renaming_of(name: str) -> Callable[..., StateDict] | None:
 
     architecture = name.partition(".")[0]
     if architecture.startswith("crossvit_"):  # timm's own is inside another function
-        return _crossvit_names
+        return lambda tensors: renamed(tensors, CROSSVIT)
     family = sys.modules[model_entrypoint(architecture).__module__]
     part = "encoder" if architecture.endswith("_enc") else "classifier"
     for function in (*RENAMINGS, f"{RENAMINGS[0]}_{part}"):
@@ -99,13 +102,6 @@ def renaming_of(name: str) -> Callable[..., StateDict] | None:
 def is_loose(name: str) -> bool:
     """Whether timm loads `ARCHITECTURE.TAG` without asking that all tensors fit."""
     return any(fnmatchcase(name, pattern) for pattern in LOOSE)
-
-
-def _crossvit_names(tensors: StateDict) -> StateDict:
-    return {
-        name.replace(".", "_") if "pos_embed" in name or "cls_token" in name else name: value
-        for name, value in tensors.items()
-    }
 
 
 def _name(network: nn.Module) -> str:
