@@ -243,6 +243,14 @@ def test_a_file_with_a_wrong_hash_is_removed(server, cache):
     assert fetch([server.url], md5=md5[:6].upper()).exists()
 
 
+def test_the_hash_in_a_file_s_name_is_checked_where_no_other_is_given(tmp_path, cache):
+    for start in (SHA256[:8], "0123abcd"):
+        (tmp_path / f"net-{start}.pth").write_bytes(CONTENT)
+    assert fetch([(tmp_path / f"net-{SHA256[:8]}.pth").as_uri()]).read_bytes() == CONTENT
+    with pytest.raises(CogError, match="with sha256 0123abcd…"):
+        fetch([(tmp_path / "net-0123abcd.pth").as_uri()])
+
+
 def test_the_next_address_is_tried_and_the_error_has_every_failure(server):
     wrong = server.url.replace("net", "gone")
     assert fetch([wrong, server.url], "net.pth").read_bytes() == CONTENT

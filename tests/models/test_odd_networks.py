@@ -33,7 +33,7 @@ from tests.support import odd_layouts as odd
 @pytest.mark.parametrize(
     ("make", "tensors", "parameters"),
     [
-        (t2t_vit.t2t_vit_t_14, 184, 21_541_070),  # the frozen positions are counted
+        (t2t_vit.T2TViT, 184, 21_541_070),  # the frozen positions are counted
         (nat_m4.nat_m4, 417, 9_135_928),
         (same_padding.resnet50_same, 320, 25_557_032),
         (same_padding.resnet50_same_pool, 320, 25_557_032),
@@ -130,7 +130,7 @@ def test_a_misshapen_stem_of_pycls_is_refused_by_name(shape, efficientnet_b1):
 
 
 def test_t2t_vit_has_the_tokens_that_pooling_needs():
-    network = t2t_vit.t2t_vit_t_14()
+    network = t2t_vit.T2TViT()
     load_strictly(network.eval(), odd.t2t_tensors(), "81.7_T2T_ViTt_14.pth.tar")
     x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

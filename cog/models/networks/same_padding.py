@@ -21,18 +21,12 @@ from torchvision.models import resnet50
 def resnet50_same() -> nn.Module:
     """BYOL's: the stem, the max-pool and the three strided 3 × 3 convolutions pad SAME."""
     network = resnet50_same_pool()
-    strided = [
-        name
-        for name, part in network.named_modules()
-        if isinstance(part, nn.Conv2d) and part.stride == (2, 2) and part.kernel_size != (1, 1)
-    ]
-    for name in strided:
-        old: Any = network.get_submodule(name)
-        same = Conv2dSame(
-            old.in_channels, old.out_channels, old.kernel_size, stride=old.stride, bias=False
-        )
-        same.weight = old.weight
-        network.set_submodule(name, same)
+    for name, old in list(network.named_modules()):
+        size: Any = getattr(old, "kernel_size", None)
+        if isinstance(old, nn.Conv2d) and old.stride == (2, 2) and size != (1, 1):
+            same = Conv2dSame(old.in_channels, old.out_channels, size, stride=2, bias=False)
+            same.weight = old.weight
+            network.set_submodule(name, same)
     return network
 
 

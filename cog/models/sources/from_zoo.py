@@ -37,7 +37,7 @@ NETWORKS = {
     "nat_m4": "nat_m4:nat_m4",
     "resnet50_same": "same_padding:resnet50_same",
     "resnet50_same_pool": "same_padding:resnet50_same_pool",
-    "t2t_vit_t_14": "t2t_vit:t2t_vit_t_14",
+    "t2t_vit_t_14": "t2t_vit:T2TViT",
 }
 """the networks of models/networks by the names of zoo.csv; a file is imported when it is needed"""
 
