@@ -14,7 +14,7 @@ from functools import partial
 
 from torch import Tensor
 
-from cog.models.weights.dinov2 import rename, rename_with_registers
+from cog.models.weights import dinov2
 from cog.models.weights.renames import (
     StateDict,
     Substitutions,
@@ -27,6 +27,7 @@ DENSENET = {r"(denselayer\d+\.(?:norm|conv))\.(\d\.)": r"\1\2"}
 """torchvision's DenseNet files say `norm.1` where today's network says `norm1`"""
 
 MOPRO = {r"^classifier\.": "fc."}
+"""MoPro has another name for the classifier of its ResNet"""
 
 UNIC = {r"^blocks\.\d+\.(\d+)\.": r"blocks.\1."}
 """UNIC saves its blocks in groups, `blocks.0.11`, all of them in the first"""
@@ -143,8 +144,8 @@ def _pycls(state_dict: StateDict) -> OrderedDict[str, Tensor]:
 
 RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
     "convnext": partial(renamed, substitutions=CONVNEXT),
-    "dinov2": rename,
-    "dinov2_reg": rename_with_registers,
+    "dinov2": dinov2.rename,
+    "dinov2_reg": dinov2.rename_with_registers,
     "dinov3": _dinov3,
     "igpt": _igpt,
     "mopro": partial(renamed, substitutions=MOPRO),
