@@ -11,16 +11,19 @@ import click
 from cog.cli.options import say_and_keep
 
 if TYPE_CHECKING:
-    from cog.results.compare_runs import Cause, RunComparison
+    from cog.results.compare_runs import RunComparison
 
 
-def _renames(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+def _renames(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
     """OLD=NEW texts as a mapping."""
+    names = {}
     for text in texts:
-        old, sign, new = text.partition("=")
-        if not (old and sign and new):
+        old, _, names[old] = text.partition("=")
+        if not (old and names[old]):
             raise click.BadParameter(f"expected OLD=NEW, found {text!r}")
-    return {text.partition("=")[0]: text.partition("=")[2] for text in texts}
+    return names
 
 
 @click.command(short_help="Which numbers moved between two runs.")
@@ -79,13 +82,8 @@ def compare(
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
     left_out: list[str] = []
     notify = say_and_keep(left_out)
-    tables = (
-        read_results(storage_path(first), notify=notify),
-        read_results(storage_path(second), notify=notify),
-    )
-    if names:
-        tables = rename_models(*tables, names)
-    found = compare_runs(*tables)
+    before, after = (read_results(storage_path(runs), notify=notify) for runs in (first, second))
+    found = compare_runs(*rename_models(before, after, names))
     to_stdout = str(csv_file) == "-"
     for line in _lines(found, tolerance):
         click.echo(line, err=to_stdout)
@@ -98,6 +96,7 @@ def compare(
 
 def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
     """A comparison for people: the numbers that moved, what is missing, the causes, and counts."""
+    from cog.results.columns import SETTING
     from cog.results.compare_runs import EQUAL
 
     moved = found.numbers[found.numbers["verdict"] != EQUAL]
@@ -108,29 +107,19 @@ def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
             f"{row.difference:+7.2f} {row.noise:6.2f} {row.first:6.2f} {row.second:6.2f}  "
             f"{row.verdict:15}  {_name(row)}, {row.seeds} seed{'s' if row.seeds != 1 else ''}"
         )
-    yield from _missing_lines(found)
+    for _, rows in found.missing.groupby([*SETTING, "verdict"], sort=False):
+        row, seeds = next(rows.itertuples()), " ".join(map(str, rows["seed"]))
+        yield f"{row.verdict}: {_name(row)}, seed{'s' if len(rows) != 1 else ''} {seeds}"
     for cause in found.causes:
-        yield _cause_line(cause, found.rows)
+        first, second = cause.changes[0]
+        more = f" and {len(cause.changes) - 1} other changes" if len(cause.changes) > 1 else ""
+        counts = f"{cause.rows:,} of {found.rows:,} rows"
+        yield f"differs: {cause.column}, {first} → {second}{more}, in {counts}"
     yield _count_line(found, tolerance)
 
 
 def _name(row: Any) -> str:
     return f"{row.model} {row.dataset} {row.probe}-{row.solver}, shots {row.shots}"
-
-
-def _missing_lines(found: RunComparison) -> Iterator[str]:
-    from cog.results.columns import SETTING
-
-    for _, rows in found.missing.groupby([*SETTING, "verdict"], sort=False):
-        seeds = " ".join(map(str, rows["seed"]))
-        row = next(rows.itertuples())
-        yield f"{row.verdict}: {_name(row)}, seed{'s' if len(rows) != 1 else ''} {seeds}"
-
-
-def _cause_line(cause: Cause, rows: int) -> str:
-    first, second = cause.changes[0]
-    more = f" and {len(cause.changes) - 1} other changes" if len(cause.changes) > 1 else ""
-    return f"differs: {cause.column}, {first} → {second}{more}, in {cause.rows:,} of {rows:,} rows"
 
 
 def _count_line(found: RunComparison, tolerance: float | None) -> str:
@@ -139,11 +128,11 @@ def _count_line(found: RunComparison, tolerance: float | None) -> str:
 
     counts = found.numbers["verdict"].value_counts()
     more = found.moved()
+    farthest = f" (up to {more['difference'].iloc[0]:+.2f})" if len(more) else ""
     parts = [
         f"{counts.get(EQUAL, 0):,} of {len(found.numbers):,} numbers equal",
         f"{counts.get(WITHIN, 0):,} moved within noise",
-        f"{len(more):,} moved by more"
-        + (f" (up to {more['difference'].iloc[0]:+.2f})" if len(more) else ""),
+        f"{len(more):,} moved by more{farthest}",
     ]
     if tolerance is not None:
         parts.append(f"{len(found.moved(tolerance)):,} past the tolerance of {tolerance:g}")

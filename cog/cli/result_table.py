@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ByDataset = dict[str, dict[str, Any]]
 """dataset → model → its row of `cog.results.summary.summary`, with `best`"""
-Drawn = tuple[str, list[Text]]
-"""a column of a table: its head, and a text for each model, all of one width"""
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,6 @@ def show(results: pd.DataFrame, console: Console) -> None:
     A mean of several seeds has its standard error beside it. Bars go from 0 to 100 %. Bold is the
     best of a column among the numbers of all classes. Pipes, dumb terminals and those with
     NO_COLOR get no colours, no bars, and signs of ASCII; lines in a pipe may have any length.
-
-    Args:
-        results: as `cog.results.table.tidy` gives it.
-        console: where the table is drawn; its width decides what fits.
     """
     from cog.results.columns import FIT
     from cog.results.summary import seen_more, summary, with_ranks
@@ -81,12 +75,8 @@ def show(results: pd.DataFrame, console: Console) -> None:
 
 def is_plain(console: Console) -> bool:
     """Whether a console gets plain text: a pipe, a dumb terminal, NO_COLOR, or no Unicode."""
-    return (
-        not console.is_terminal
-        or console.no_color
-        or console.is_dumb_terminal
-        or console.options.ascii_only
-    )
+    colours = console.is_terminal and not console.no_color and not console.is_dumb_terminal
+    return not colours or console.options.ascii_only
 
 
 def bar(percent: float, length: int) -> str:
@@ -95,9 +85,8 @@ def bar(percent: float, length: int) -> str:
     >>> bar(50, 4), bar(100, 4), bar(3.2, 4), bar(0, 4)
     ('██  ', '████', '▏   ', '    ')
     """
-    eighths = round(min(max(percent, 0.0), 100.0) / 100 * 8 * length)
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(length)
+    full, rest = divmod(round(percent / 100 * 8 * length), 8)
+    return ("█" * full + _EIGHTHS[rest]).ljust(length)[:length]
 
 
 def printable(name: str) -> str:
@@ -152,27 +141,28 @@ def _lay_out(
 
     `names`: what each model is called in the table.
     """
-    longest = max(cell_len(name) for name in ["model", *names.values()])
-    room = min(longest, max(16, width // 3))
+    lines = ["model", *names.values()]
+    room = min(max(map(cell_len, lines)), max(16, width // 3))
     for length, errors in signs.forms:
         columns = [
-            (dataset, _column([found.get(model) for model in names], signs, length, errors))
+            _column(dataset, [found.get(model) for model in names], signs, length, errors)
             for dataset, found in rows.items()
         ]
-        fits = room + _width(columns) <= width
-        if fits:
+        if room + _width(columns) <= width:
             break
     if errors and any(row.seeds > 1 for found in rows.values() for row in found.values()):
         title += f" {signs.error} its standard error"
     if length:
         title += ", bars from 0 to 100 %"
     yield Text(title, style="bold")
-    for part in [columns] if fits else _split(columns, width - room):
-        yield from _table(list(names.values()), part, room)
+    for part in _split(columns, width - room):
+        yield from _table(lines, part, room)
 
 
-def _column(rows: Sequence[Any], signs: _Signs, length: int, errors: bool) -> list[Text]:
-    """Means, standard errors and bars of one dataset, each aligned with those above it.
+def _column(
+    dataset: str, rows: Sequence[Any], signs: _Signs, length: int, errors: bool
+) -> list[Text]:
+    """A head, and means, standard errors and bars of one dataset, all of one width.
 
     `rows`: of every model; None where it has no number.
     """
@@ -182,7 +172,7 @@ def _column(rows: Sequence[Any], signs: _Signs, length: int, errors: bool) -> li
         f" {signs.error} {row.se:.2f}" if errors and row and row.seeds > 1 else "" for row in rows
     ]
     wide_mean, wide_spread = max(map(len, means)), max(map(len, spreads))
-    cells = []
+    cells = [Text(dataset)]
     for row, mean, spread in zip(rows, means, spreads, strict=True):
         cell = Text()
         cell.append(mean.rjust(wide_mean), style="bold" if row and row.best else "")
@@ -192,17 +182,20 @@ def _column(rows: Sequence[Any], signs: _Signs, length: int, errors: bool) -> li
         if length:
             cell.append(" " + bar(row.top1 if row else 0, length), style="cyan")
         cells.append(cell)
+    width = max(cell.cell_len for cell in cells)
+    for cell in cells:
+        cell.align("right", width)
     return cells
 
 
-def _width(columns: Sequence[Drawn]) -> int:
+def _width(columns: Sequence[list[Text]]) -> int:
     """The width of columns in a terminal, with the gap before each."""
-    return sum(_GAP + max(len(head), cells[0].cell_len) for head, cells in columns)
+    return sum(_GAP + column[0].cell_len for column in columns)
 
 
-def _split(columns: Sequence[Drawn], room: int) -> Iterator[list[Drawn]]:
+def _split(columns: Sequence[list[Text]], room: int) -> Iterator[list[list[Text]]]:
     """The columns in parts, each as many as fit, but at least one."""
-    part: list[Drawn] = []
+    part: list[list[Text]] = []
     for column in columns:
         if part and _width([*part, column]) > room:
             yield part
@@ -211,19 +204,14 @@ def _split(columns: Sequence[Drawn], room: int) -> Iterator[list[Drawn]]:
     yield part
 
 
-def _table(names: Sequence[str], columns: Sequence[Drawn], room: int) -> Iterator[Text]:
-    """A head and a line a model; a name that is too long gets a line of its own."""
-    widths = [max(len(head), cells[0].cell_len) for head, cells in columns]
-    head = pad("model", room)
-    for (dataset, _), width in zip(columns, widths, strict=True):
-        head += " " * _GAP + dataset.rjust(width)
-    yield Text(head, style="underline")
-    for index, name in enumerate(names):
+def _table(names: Sequence[str], columns: Sequence[list[Text]], room: int) -> Iterator[Text]:
+    """A line a model below a head; a name that is too long gets a line of its own."""
+    for row, (name, *cells) in enumerate(zip(names, *columns, strict=True)):
         if cell_len(name) > room:
             yield Text(name)
-        line = Text(pad(name if cell_len(name) <= room else "", room))
-        for (_, cells), width in zip(columns, widths, strict=True):
-            line.append(" " * (_GAP + width - cells[index].cell_len))
-            line.append(cells[index])
+            name = ""
+        line = Text(" " * _GAP).join([Text(pad(name, room)), *cells])
         line.rstrip()
+        if row == 0:
+            line.stylize("underline")
         yield line

@@ -27,7 +27,9 @@ from cog.results.summary import Z95
 from cog.storage import StoragePath, write_text
 from cog.wordnet.taxonomy import load_taxonomy
 
-CHARTS = ("levels", "few_shot", "ranks", "concepts", "surface", "cost")
+CHARTS = (
+    charts.levels, charts.few_shot, charts.ranks, charts.concepts, charts.surface, charts.cost,
+)  # fmt: skip
 SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # that vl_convert compiles
 
 
@@ -36,11 +38,7 @@ def write_page(
 ) -> StoragePath:
     """Write the page of `data` to `out`; gives `out`.
 
-    Args:
-        data: what `read_page_data` gives.
-        levels: for the explorer.
-        out: the file.
-        baseline: the model that differences are to; None: the best one.
+    The explorer shows `levels`. Differences are to the model `baseline`; None: to the best one.
 
     Raises:
         CogError: no model is called `baseline`.
@@ -86,9 +84,9 @@ def page_values(data: PageData, baseline: str | None) -> dict[str, Any]:
 def page_charts() -> dict[str, Any]:
     """Each chart of the page as a Vega specification that takes its rows under `charts.ROWS`."""
     rows = alt.NamedData(name=charts.ROWS)
-    made = {name: getattr(charts, name)(rows, PAGE).to_dict() for name in CHARTS}
     return {
-        name: vl_convert.vegalite_to_vega(chart, vl_version=SCHEMA) for name, chart in made.items()
+        chart.__name__: vl_convert.vegalite_to_vega(chart(rows, PAGE).to_dict(), vl_version=SCHEMA)
+        for chart in CHARTS
     }
 
 
@@ -100,14 +98,14 @@ def vega_script() -> str:
 
 def _sentences(data: PageData) -> list[str]:
     """Where the numbers come from: the values of some columns, a line each."""
-    results = data.results
     titles = {
         "protocol": "Protocol", "split": "Split of images", "levels_hash": "Levels",
         "recipe_hash": "Recipe", "cog_version": "cog", "torch_version": "torch",
         "timm_version": "timm",
     }  # fmt: skip
     values = {
-        text: sorted(set(results[name].dropna().astype(str))) for name, text in titles.items()
+        text: sorted(data.results[name].dropna().astype(str).unique())
+        for name, text in titles.items()
     }
     return [f"{text}: {', '.join(found)}" for text, found in values.items() if found]
 
@@ -118,10 +116,6 @@ def default_out(runs: StoragePath) -> StoragePath:
 
 
 def default_levels(runs: StoragePath) -> Path | None:
-    """The folder `levels` of runs if there is one; None means the official levels.
-
-    >>> default_levels(Path("no-such-runs")) is None
-    True
-    """
+    """The folder `levels` of runs if there is one; None means the official levels."""
     folder = runs / "levels"
     return folder if isinstance(folder, Path) and (folder / "levels.csv").is_file() else None

@@ -7,7 +7,9 @@ its concepts; names are those of levels.csv, else of WordNet.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from cog.errors import CogError
 from cog.levels.table import Levels
 from cog.progress import Progress
 from cog.provenance import cog_version
+from cog.report.page_data import plain_values
 from cog.report.render import render
 from cog.storage import write_text
 from cog.wordnet.measures import find_measure
@@ -67,7 +70,6 @@ def explorer_data(
 
 def _concept_columns(table: pd.DataFrame, index: Mapping[str, int]) -> dict[str, list[Any]]:
     """The columns of levels.csv, with the indices of nodes for their wnids."""
-    images = table["images"]
     return {
         "node": [index[wnid] for wnid in table["wnid"]],
         "level": table["level"].tolist(),
@@ -75,7 +77,7 @@ def _concept_columns(table: pd.DataFrame, index: Mapping[str, int]) -> dict[str,
         "similarity": table["similarity"].tolist(),
         "nearest": [index[wnid] for wnid in table["nearest_wnid"]],
         "lcs": [index[wnid] for wnid in table["lcs_wnid"]],
-        "images": images.astype(object).where(images.notna(), None).tolist(),
+        "images": plain_values(table["images"]),
     }
 
 
@@ -116,15 +118,13 @@ def _node_columns(
 ) -> dict[str, list[Any]]:
     """Wnid, name, other words and parents of each node."""
     table = levels.table
-    named: dict[str, str] = {}
-    for kind in ("lcs", "nearest"):
-        named |= zip(table[f"{kind}_wnid"], table[f"{kind}_name"], strict=True)
-    named |= zip(table["wnid"], table["name"], strict=True)
-    wnids = [taxonomy.wnids[node] for node in nodes.tolist()]
-    known = (taxonomy.names[node] for node in nodes.tolist())
+    named = {taxonomy.wnids[node]: taxonomy.names[node] for node in nodes.tolist()}
+    wnids = list(named)
+    for kind in ("lcs_", "nearest_", ""):
+        named |= zip(table[f"{kind}wnid"], table[f"{kind}name"], strict=True)
     return {
         "wnid": wnids,
-        "name": [named.get(wnid, name) for wnid, name in zip(wnids, known, strict=True)],
+        "name": [named[wnid] for wnid in wnids],
         "words": _other_words(taxonomy, nodes),
         "parents": [
             np.searchsorted(nodes, taxonomy.parents_of(node)).tolist() for node in nodes.tolist()
@@ -149,11 +149,8 @@ def _counts_below(
 ) -> list[list[int]]:
     """For each group of wnids: how many of them lie at or below each node, each counted once."""
     ways = taxonomy.distances_up(nodes.tolist())
-    counts = []
-    for group in groups:
-        count = dict.fromkeys(nodes.tolist(), 0)
-        for member in taxonomy.indices(group).tolist():
-            for ancestor in ways[member]:
-                count[ancestor] += 1
-        counts.append(list(count.values()))
-    return counts
+    counts = [
+        Counter(chain.from_iterable(ways[member] for member in taxonomy.indices(group).tolist()))
+        for group in groups
+    ]
+    return [[count[node] for node in nodes.tolist()] for count in counts]

@@ -11,7 +11,6 @@ In: a runs folder, levels. Out: values for JSON (`PageData`), each number as the
 from __future__ import annotations
 
 import csv
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,18 +79,16 @@ def read_page_data(
     table = _table(results)
     own = levels.fingerprint[:16]
     others = sorted(set(results["levels_hash"]) - {own})
-    concepts, why = levels.table[list(CONCEPT_COLUMNS)], ""
-    classes: list[dict[str, Any]] = []
+    concepts = levels.table[list(CONCEPT_COLUMNS)]
+    classes = [] if others else _classes(cells, concepts["wnid"], notify)
+    why = "" if classes else "The results come without accuracies by concept."
     if others:
         why = (
             f"The results are of levels {others[0] or 'unknown'}, the levels given are {own}: "
             "see --levels."
         )
-    else:
-        classes = _classes(cells, concepts["wnid"], notify)
-        why = "" if classes else "The results come without accuracies by concept."
-    return PageData(results, table, concepts if classes else concepts[:0], classes,
-                    _trials(cells), why)  # fmt: skip
+    shown = concepts if classes else concepts[:0]
+    return PageData(results, table, shown, classes, _trials(cells), why)
 
 
 def dataset_label(dataset: str) -> str:
@@ -114,22 +111,20 @@ def as_columns(frame: pd.DataFrame) -> dict[str, Any]:
     >>> as_columns(pd.DataFrame({"a": ["x"] * 4, "b": [1.5, 2.5, None, 3.5]}))
     {'a': {'values': ['x'], 'codes': [0, 0, 0, 0]}, 'b': [1.5, 2.5, None, 3.5]}
     """
-    return {str(name): _column(frame[name]) for name in frame.columns}
+    return {str(name): _column(frame[name]) for name in frame}
+
+
+def plain_values(series: pd.Series) -> list[Any]:
+    """The values of a column, of types that JSON has; None where one is missing."""
+    return series.astype(object).where(series.notna(), None).tolist()
 
 
 def _column(series: pd.Series) -> Any:
-    values = [_plain(value) for value in series.tolist()]
+    values = plain_values(series)
     codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
     if 4 * len(codes) > len(values):
         return values
     return {"values": list(codes), "codes": [codes[value] for value in values]}
-
-
-def _plain(value: Any) -> Any:
-    """A value of a type that JSON has; None where it is missing."""
-    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _table(results: pd.DataFrame) -> pd.DataFrame:
@@ -186,7 +181,12 @@ def _classes(
             if wnid in index and n_test:
                 both[:, index[wnid]] += top1, 1
     return [
-        {"model": model, "probe": probe, "solver": solver, "top1": _means(total, count)}
+        {
+            "model": model,
+            "probe": probe,
+            "solver": solver,
+            "top1": plain_values((pd.Series(total) / count).round(4)),
+        }
         for (model, probe, solver), (total, count) in sums.items()
         if count.any()
     ]
@@ -201,27 +201,21 @@ def _class_rows(path: StoragePath) -> Iterator[tuple[str, int, float]]:
         yield row["wnid"], int(row["n_test"]), float(row["top1"] or "nan")
 
 
-def _means(total: Any, count: Any) -> list[float | None]:
-    with np.errstate(invalid="ignore"):
-        means = np.round(total / count, 4)
-    return [None if math.isnan(mean) else mean for mean in means.tolist()]
-
-
 def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:
     """Trials of learning rate and weight decay; `chosen` is 1 for the one that the row has."""
-    found: dict[tuple[str, ...], dict[str, list[Any]]] = defaultdict(
-        lambda: {"lr": [], "wd": [], "top1": [], "seed": [], "chosen": []}
-    )
+    found: dict[tuple[str, ...], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for _, cell in cells:
         row = cell["row"]
         for trial in cell.get("trials") or ():
             if not (isinstance(trial, dict) and {"lr", "wd", "validation_top1"} <= trial.keys()):
                 continue
             one = found[row["model"], row["dataset"], row["probe"], row["solver"]]
+            one["lr"].append(trial["lr"])
+            one["wd"].append(trial["wd"])
+            one["top1"].append(trial["validation_top1"])
+            one["seed"].append(row["seed"])
             chosen = (trial["lr"], trial["wd"]) == (row.get("lr"), row.get("wd"))
-            values = (trial["lr"], trial["wd"], trial["validation_top1"], row["seed"], int(chosen))
-            for name, value in zip(one, values, strict=True):
-                one[name].append(value)
+            one["chosen"].append(int(chosen))
     return [
         {"model": model, "place": dataset_label(dataset), "probe": probe, "solver": solver, **lists}
         for (model, dataset, probe, solver), lists in found.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,46 +46,41 @@ def finished_cells(
     Raises:
         CogError: no cells there that can be used.
     """
-    cells, problems = _read_cells(runs)
-    rows = {path: cell["row"] for path, cell in cells.items()}
+    paths: list[StoragePath] = list(runs.glob("*/cells/*.json"))
+    cells = {path: read_cell(path) for path in sorted(paths, key=str)}
+    problems = {path: _problem(cell) for path, cell in cells.items()}
+    rows = {path: cell["row"] for path, cell in cells.items() if cell and not problems[path]}
     counts = Counter(row["protocol"] for row in rows.values())
-    if rows and protocol is None:
-        protocol = max(counts, key=lambda name: (counts[name], name))
+    wanted = protocol or max(counts, key=lambda name: (counts[name], name), default="")
+    same: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for path, row in rows.items():
-        if row["protocol"] != protocol:
-            problems[path] = f"is of protocol {row['protocol']}, not {protocol}"
-    problems |= _same_keys({path: row for path, row in rows.items() if path not in problems})
-    for path, problem in sorted(problems.items(), key=lambda item: str(item[0])):
-        if notify:
+        same[_key(row)].append(str(path))
+    for path, row in rows.items():
+        others = [file for file in same[_key(row)] if file != str(path)]
+        if row["protocol"] != wanted:
+            problems[path] = f"is of protocol {row['protocol']}, not {wanted}"
+        elif others:
+            problems[path] = f"is the same result as {' and '.join(others)}"
+    for path, problem in problems.items():
+        if problem and notify:
             notify(f"{path} {problem}: left out")
-    kept = {path: cell for path, cell in cells.items() if path not in problems}
+    kept = {path: cell for path, cell in cells.items() if cell and not problems[path]}
     if not kept:
-        found = f": {len(problems)} cannot be used" if problems else ""
+        found = f": {len(cells)} cannot be used" if cells else ""
         raise CogError(
             f"no finished cells in {runs}{found}", "give the folder of `cog evaluate --out`"
         )
     return kept
 
 
-def _read_cells(
-    runs: StoragePath,
-) -> tuple[dict[StoragePath, dict[str, Any]], dict[StoragePath, str]]:
-    """The cells below a folder by file, and what is wrong with the other files."""
-    cells, problems = {}, {}
-    paths: list[StoragePath] = list(runs.glob("*/cells/*.json"))
-    for path in sorted(paths, key=str):
-        cell = read_cell(path)
-        if cell is None:
-            problems[path] = "is cut short, or no JSON"
-        elif problem := _problem(cell):
-            problems[path] = problem
-        else:
-            cells[path] = cell
-    return cells, problems
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("protocol", *KEY))
 
 
-def _problem(cell: Mapping[str, Any]) -> str | None:
-    """Why a cell cannot be a row of the results; None where it can."""
+def _problem(cell: Mapping[str, Any] | None) -> str:
+    """Why a cell cannot be a row of the results; empty where it can."""
+    if cell is None:
+        return "is cut short, or no JSON"
     kinds = {"hashes": dict, "row": dict, "trials": list}
     if any(not isinstance(cell.get(name), kind) for name, kind in kinds.items()):
         return f"is no cell of {', '.join(kinds)}"
@@ -95,17 +90,4 @@ def _problem(cell: Mapping[str, Any]) -> str | None:
             return f"has no {column.name}"
         if value is not None and not column.kind.fits(value):
             return f"has {reprlib.repr(value)} as {column.name}, not {column.kind.expected}"
-    return None
-
-
-def _same_keys(rows: Mapping[StoragePath, Mapping[str, Any]]) -> dict[StoragePath, str]:
-    """The files that have the key of another, and which that is."""
-    files: dict[tuple[Any, ...], list[StoragePath]] = {}
-    for path, row in rows.items():
-        files.setdefault(tuple(row[name] for name in KEY), []).append(path)
-    return {
-        path: f"is the same result as {' and '.join(str(other) for other in same if other != path)}"
-        for same in files.values()
-        if len(same) > 1
-        for path in same
-    }
+    return ""

@@ -21,6 +21,7 @@ Floats = NDArray[np.floating]
 
 EQUAL, WITHIN, MORE = "equal", "within noise", "more than noise"
 ONLY_FIRST, ONLY_SECOND = "only in the first", "only in the second"
+_RUNS = ("first", "second")
 _LEVEL = 0.95
 _ROUNDING = 1e-9  # 72.4 − 72.1 is a little more than 0.3
 
@@ -69,7 +70,7 @@ class RunComparison:
 
 
 def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> RunComparison:
-    """Compare two tables of results number by number; `second` minus `first`.
+    """Compare two tidy tables of results number by number; `second` minus `first`.
 
     Rows are matched by `KEY`; a number is the mean top-1 over the seeds that both have. It is
 
@@ -84,26 +85,23 @@ def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> RunComparison:
     Source of b: Newcombe, Statistics in Medicine 17 (1998) 873, method 10, which squares and adds
     such sides of Wilson's intervals.
 
-    Args:
-        first: as `cog.results.table.tidy` gives it.
-        second: likewise.
-
     Raises:
         CogError: no row is in both.
     """
     keys = list(KEY)
-    both = first.merge(second, on=keys, suffixes=("_first", "_second"), validate="one_to_one")
+    both = first.merge(
+        second, on=keys, suffixes=[f"_{run}" for run in _RUNS], validate="one_to_one"
+    )
     if both.empty:
+        names = [", ".join(table["model"].unique()) for table in (first, second)]
         raise CogError(
-            f"expected rows that both have, found none: the first has {_models(first)}, "
-            f"the second {_models(second)}",
+            f"expected rows that both have, found none: the first has {names[0]}, "
+            f"the second {names[1]}",
             "compare runs of the same models, datasets and seeds, or give --rename OLD=NEW",
         )
-    lacking = [
-        _rows_beyond(first, second).assign(verdict=ONLY_FIRST),
-        _rows_beyond(second, first).assign(verdict=ONLY_SECOND),
-    ]
-    missing = pd.concat([part for part in lacking if len(part)] or lacking[:1], ignore_index=True)
+    all_rows = [first.assign(verdict=ONLY_FIRST), second.assign(verdict=ONLY_SECOND)]
+    shown = pd.concat([table[[*keys, "top1", "verdict"]] for table in all_rows])
+    missing = shown.drop_duplicates(keys, keep=False, ignore_index=True)
     return RunComparison(_numbers(both), missing, _causes(both), len(both))
 
 
@@ -142,8 +140,7 @@ def _numbers(both: pd.DataFrame) -> pd.DataFrame:
     change = both["top1_second"] - both["top1_first"]
     rows = both.assign(difference=change, equal=change == 0)
     grouped = rows.groupby(list(SETTING), sort=False)
-    ends = [f"top1{end}_{run}" for run in ("first", "second") for end in ("", "_low", "_high")]
-    means = grouped[ends].mean()
+    means = grouped[[f"top1{end}_{run}" for run in _RUNS for end in ("", "_low", "_high")]].mean()
     difference = grouped["difference"].mean()
     seeds = grouped["difference"].size()
     spread = _seed_noise(grouped["difference"].std().to_numpy(), seeds.to_numpy())
@@ -163,41 +160,27 @@ def _seed_noise(deviation: Floats, seeds: NDArray[np.integer]) -> Floats:
     from scipy.stats import t
 
     freedom = np.maximum(seeds - 1, 1)
-    half: Floats = t.ppf((1 + _LEVEL) / 2, freedom) * deviation / np.sqrt(seeds)
-    half[seeds < 2] = 0.0
-    return half
+    half = t.ppf((1 + _LEVEL) / 2, freedom) * deviation / np.sqrt(seeds)
+    return np.where(seeds < 2, 0.0, half)
 
 
 def _image_noise(means: pd.DataFrame, rises: NDArray[np.bool_]) -> Floats:
     """The noise of a difference from the intervals over test images; 0 where there are none."""
-    sides = {}
-    for run in ("first", "second"):
-        down = means[f"top1_{run}"] - means[f"top1_low_{run}"]
-        up = means[f"top1_high_{run}"] - means[f"top1_{run}"]
-        sides[run] = (down.fillna(0.0).to_numpy(), up.fillna(0.0).to_numpy())
-    (down_first, up_first), (down_second, up_second) = sides["first"], sides["second"]
-    half: Floats = np.where(rises, np.hypot(up_first, down_second), np.hypot(down_first, up_second))
-    return half
 
+    def side(end: str, run: str) -> pd.Series[float]:
+        return (means[f"top1_{end}_{run}"] - means[f"top1_{run}"]).fillna(0.0)
 
-def _rows_beyond(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one table whose key the other lacks."""
-    keys = list(KEY)
-    found = table[[*keys, "top1"]].merge(other[keys], on=keys, how="left", indicator=True)
-    return found[found["_merge"] == "left_only"].drop(columns="_merge")
+    facing_up = np.hypot(side("high", "first"), side("low", "second"))
+    facing_down = np.hypot(side("low", "first"), side("high", "second"))
+    return np.where(rises, facing_up, facing_down)
 
 
 def _causes(both: pd.DataFrame) -> tuple[Cause, ...]:
     found = []
-    for column in (column.name for column in causes()):
-        texts = [both[f"{column}_{run}"].map(as_text) for run in ("first", "second")]
-        pairs = [text.where(text != "", "none") for text in texts]
-        changes = Counter((one, two) for one, two in zip(*pairs, strict=True) if one != two)
+    for name in (column.name for column in causes()):
+        texts = [both[f"{name}_{run}"].map(as_text).replace("", "none") for run in _RUNS]
+        changes = Counter((one, two) for one, two in zip(*texts, strict=True) if one != two)
         if changes:
             ordered = tuple(change for change, _ in changes.most_common())
-            found.append(Cause(column, ordered, changes.total()))
+            found.append(Cause(name, ordered, changes.total()))
     return tuple(found)
-
-
-def _models(table: pd.DataFrame) -> str:
-    return ", ".join(table["model"].unique())

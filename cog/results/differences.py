@@ -11,7 +11,7 @@ import pandas as pd
 from cog.errors import CogError, unknown_name
 from cog.recipe import IN1K, level_number
 from cog.results.columns import FIT, SETTING, dataset_order
-from cog.results.summary import joined_error
+from cog.results.summary import by_dataset, joined_error
 from cog.results.table import sort_rows
 
 
@@ -88,26 +88,24 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
     """
     levels = [name for name in summary["dataset"].unique() if level_number(name) is not None]
     level = max(levels, key=dataset_order, default="")
-    index = [*FIT, "model"]
-    columns = [*index, "top1", "error"]
-    near = summary.loc[summary["dataset"] == IN1K, columns]
-    far = summary.loc[summary["dataset"] == level, columns]
-    both = near.merge(far, on=index, suffixes=("", "_far")).set_index(index)
+    both = by_dataset(summary, "top1").reindex(columns=[IN1K, level]).dropna()
     if both.empty:
         raise CogError(
             "no model has results on in1k and on a level", "evaluate with --in1k, and on levels"
         )
+    points = both[IN1K] - both[level]
+    errors = by_dataset(summary, "error").loc[both.index]
     table = pd.DataFrame(
         {
             "level": level,
-            IN1K: both["top1"],
-            "far": both["top1_far"],
-            "points": both["top1"] - both["top1_far"],
-            "percent": 100 * (both["top1"] - both["top1_far"]) / both["top1"],
-            "error": joined_error(both["error"], both["error_far"]),
+            IN1K: both[IN1K],
+            "far": both[level],
+            "points": points,
+            "percent": 100 * points / both[IN1K],
+            "error": joined_error(errors[IN1K], errors[level]),
         }
     )
-    return sort_rows(table.reset_index(), index)
+    return sort_rows(table.reset_index(), [*FIT, "model"])
 
 
 def left_out(summary: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -31,16 +31,18 @@ def to_markdown(sheets: Sequence[Sheet]) -> str:
     return "\n".join(_markdown(sheet) for sheet in sheets)
 
 
-def _markdown(sheet: Sheet) -> str:
-    lines = [
-        [escape_markdown(name) for name in sheet.header],
-        ["---"] + ["---:"] * (len(sheet.header) - 1),
-        *(
-            [f"**{escape_markdown(e.text)}**" if e.bold else escape_markdown(e.text) for e in row]
-            for row in sheet.rows
-        ),
+def _lines(sheet: Sheet, escape: Callable[[str], str], bold: str) -> list[list[str]]:
+    """The head and the rows, escaped; `bold`: what is put around bold text."""
+    return [
+        [bold.format(escape(entry.text)) if entry.bold else escape(entry.text) for entry in row]
+        for row in (tuple(map(Entry, sheet.header)), *sheet.rows)
     ]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _markdown(sheet: Sheet) -> str:
+    head, *body = _lines(sheet, escape_markdown, "**{}**")
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *body))
     notes = "".join(f"\n{escape_markdown(note)}\n" for note in sheet.notes)
     return f"### {escape_markdown(sheet.title)}\n\n{table}{notes}"
 
@@ -61,31 +63,21 @@ def to_latex(sheets: Sequence[Sheet]) -> str:
 
 
 def _latex(sheet: Sheet) -> str:
-    lines = [
-        [
-            rf"\textbf{{{escape_latex(entry.text)}}}" if entry.bold else escape_latex(entry.text)
-            for entry in row
-        ]
-        for row in (tuple(map(Entry, sheet.header)), *sheet.rows)
+    head, *body = [
+        rf"{' & '.join(row)} \\" for row in _lines(sheet, escape_latex, r"\textbf{{{}}}")
     ]
-    head, *body = [rf"{' & '.join(line)} \\" for line in lines]
     caption = " ".join(escape_latex(text) for text in (f"{sheet.title}.", *sheet.notes))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\begin{{tabular}}{{l{'r' * (len(sheet.header) - 1)}}}",
-            r"\hline",
-            head,
-            r"\hline",
-            *body,
-            r"\hline",
-            r"\end{tabular}",
-            rf"\caption{{{caption}}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    rows = "\n".join([head, r"\hline", *body])
+    return rf"""\begin{{table}}
+\centering
+\begin{{tabular}}{{l{"r" * (len(sheet.header) - 1)}}}
+\hline
+{rows}
+\hline
+\end{{tabular}}
+\caption{{{caption}}}
+\end{{table}}
+"""
 
 
 _LATEX = {

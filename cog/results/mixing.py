@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -23,7 +24,7 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     Raises:
         CogError: no such column, no row with such a value, no row left, or no condition at all.
     """
-    wanted: dict[str, set[str]] = {}
+    wanted: dict[str, Any] = {}
     kept = pd.Series(True, index=results.index)
     for condition in conditions:
         name, equals, value = condition.partition("=")
@@ -38,9 +39,9 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         if name.endswith("!"):
             kept &= values != value
         else:
-            wanted.setdefault(column, set()).add(value)
-    for column, values_of_it in wanted.items():
-        kept &= results[column].map(as_text).isin(values_of_it)
+            wanted[column] = wanted.get(column, False) | (values == value)
+    for any_of_them in wanted.values():
+        kept &= any_of_them
     if not kept.any():
         raise CogError(f"no results with {' and '.join(conditions)}", "leave out a --where")
     return results[kept].reset_index(drop=True)

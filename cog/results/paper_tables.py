@@ -33,7 +33,7 @@ def fit_title(fit: Any) -> str:
 def accuracy_sheets(summary: pd.DataFrame) -> list[Sheet]:
     """Mean top-1 ± its standard error over seeds; bold is the best of the complete models."""
     table = with_ranks(summary)
-    texts = [_with_error(f"{row['top1']:.2f}", row["se"]) for row in _rows(table)]
+    texts = [_with_error(f"{row['top1']:.2f}", row["se"]) for row in table.to_dict("records")]
     note = "Top-1 in percent, mean over seeds ± its standard error; bold: the best of a column."
     return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
 
@@ -49,16 +49,13 @@ def ranking_sheets(summary: pd.DataFrame) -> list[Sheet]:
 def difference_sheets(
     summary: pd.DataFrame, differences: pd.DataFrame, baseline: str
 ) -> list[Sheet]:
-    """Points above the baseline ± their error, and the log-odds ratio; bold is more than noise.
-
-    `differences`: what `against` gives for the summary and the baseline.
-    """
+    """What `against` gives for the summary and the baseline; bold is more than noise."""
     seen = summary[[*SETTING, "seen_data", "complete"]]
     table = differences.merge(seen, on=list(SETTING), how="left")
     texts = [
         f"{_with_error(_signed(row['difference']), row['error'])} "
         f"({_signed(row['log_odds_ratio'])})"
-        for row in _rows(table)
+        for row in table.to_dict("records")
     ]
     note = (
         f"Top-1 less that of {baseline}, in points ± the error from seeds and test images, and "
@@ -68,10 +65,7 @@ def difference_sheets(
 
 
 def drop_sheets(summary: pd.DataFrame, drops: pd.DataFrame) -> list[Sheet]:
-    """What each model loses from in1k to the farthest level.
-
-    No entry is bold: a poor model may lose little. `drops`: what `drop` gives for the summary.
-    """
+    """What `drop` gives for the summary; no entry is bold, as a poor model may lose little."""
     note = "Top-1 in percent; points ± their error from seeds and test images."
     sheets = []
     for fit, table in drops.groupby(list(FIT), sort=False):
@@ -86,15 +80,11 @@ def drop_sheets(summary: pd.DataFrame, drops: pd.DataFrame) -> list[Sheet]:
                 Entry(_with_error(_signed(-row["points"]), row["error"])),
                 Entry(_signed(-row["percent"])),
             )
-            for row in _rows(table)
+            for row in table.to_dict("records")
         )
         header = ("model", IN1K, level, "change in points", "in percent")
         sheets.append(Sheet(fit_title(fit), header, rows, (note, *notes)))
     return sheets
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:
@@ -105,7 +95,7 @@ def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:
         datasets = sorted(group["dataset"].unique(), key=dataset_order)
         marks, notes = _marks(group)
         entries: dict[str, dict[str, Entry]] = {}
-        for row in _rows(group):
+        for row in group.to_dict("records"):
             entry = Entry(row["text"], row["bold"] is True)
             entries.setdefault(row["model"], {})[row["dataset"]] = entry
         rows = tuple(
@@ -119,14 +109,10 @@ def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:
 def _marks(group: pd.DataFrame) -> tuple[dict[str, str], tuple[str, ...]]:
     """What stands behind each model's name, and the notes that say what it means."""
     seen = group.groupby("model")["seen_data"].first()
-    complete = group.groupby("model")["complete"].all()
+    partial = set(group.loc[~group["complete"], "model"])
     more = [model for model in seen.index if seen_more(seen[model])]
-    partial = [model for model in complete.index if not complete[model]]
     unknown = [model for model in seen.index if not seen[model]]
-    marks = {
-        model: (MORE if model in more else "") + (PARTIAL if model in partial else "")
-        for model in seen.index
-    }
+    marks = {model: MORE * (model in more) + PARTIAL * (model in partial) for model in seen.index}
     notes = []
     if more:
         named = ", ".join(f"{model} ({seen[model]})" for model in more)

@@ -42,22 +42,20 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     known (one seed; no interval) counts as 0; NaN where neither is.
     """
     complete = results["complete"].fillna(False).astype(bool)
-    groups = results.assign(complete=complete).groupby(list(SETTING), sort=False)
-    table = pd.DataFrame(
-        {
-            "seeds": groups.size(),
-            "top1": groups["top1"].mean(),
-            "se": groups["top1"].sem(),
-            "low": groups["top1_low"].mean(),
-            "high": groups["top1_high"].mean(),
-            "top5": groups["top5"].mean(),
-            "complete": groups["complete"].all(),
-            **{name: groups[name].first() for name in ("seen_data", "family", "parameters", "dim")},
-            "n_test": groups["n_test"].first(),
-            "seconds": groups["seconds"].sum(),
-            "feature_bytes": groups["feature_bytes"].max(),
-        }
-    ).reset_index()
+    groups = results.assign(complete=complete).groupby(list(SETTING), sort=False, as_index=False)
+    of_models = ("seen_data", "family", "parameters", "dim", "n_test")
+    table = groups.agg(
+        seeds=("seed", "size"),
+        top1=("top1", "mean"),
+        se=("top1", "sem"),
+        low=("top1_low", "mean"),
+        high=("top1_high", "mean"),
+        top5=("top5", "mean"),
+        complete=("complete", "all"),
+        **{name: (name, "first") for name in of_models},
+        seconds=("seconds", "sum"),
+        feature_bytes=("feature_bytes", "max"),
+    )
     se_test = (table["high"] - table["low"]) / (2 * Z95)
     table["error"] = joined_error(table["se"], se_test)
     return sort_rows(table, SETTING)
@@ -80,12 +78,16 @@ def with_ranks(summary: pd.DataFrame) -> pd.DataFrame:
     return summary.assign(rank=ranks.rank(ascending=False, method="min").astype("Int64"))
 
 
-def ranking(summary: pd.DataFrame) -> pd.DataFrame:
-    """A row a probe × solver × shots × model, a column a dataset: the ranks of `with_ranks`."""
-    index = [*FIT, "model"]
-    table = with_ranks(summary).pivot(index=index, columns="dataset", values="rank")
+def by_dataset(summary: pd.DataFrame, values: str) -> pd.DataFrame:
+    """One column of the summary: a row a probe × solver × shots × model, a column a dataset."""
+    table = summary.pivot(index=[*FIT, "model"], columns="dataset", values=values)
     names = sorted((str(name) for name in table), key=dataset_order)
-    return sort_rows(table[names].rename_axis(columns=None).reset_index(), index)
+    return table[names].rename_axis(columns=None)
+
+
+def ranking(summary: pd.DataFrame) -> pd.DataFrame:
+    """The ranks of `with_ranks` by dataset, as a table for programs."""
+    return sort_rows(by_dataset(with_ranks(summary), "rank").reset_index(), [*FIT, "model"])
 
 
 def level_means(summary: pd.DataFrame) -> pd.DataFrame:
@@ -94,16 +96,13 @@ def level_means(summary: pd.DataFrame) -> pd.DataFrame:
     Columns: `mean`, over the levels that the model has; `has_all`, whether these are all levels of
     the table; `complete`, whether it has all their classes.
     """
-    by = [*FIT, "model"]
     levels = summary[[level_number(name) is not None for name in summary["dataset"]]]
-    top1 = levels.set_index([*by, "dataset"])["top1"].unstack("dataset")
-    names = sorted((str(name) for name in top1), key=dataset_order)
-    top1 = top1[names]
+    top1 = by_dataset(levels, "top1")
     return pd.DataFrame(
         {
             "mean": top1.mean(axis=1),
             "has_all": top1.notna().all(axis=1),
-            "complete": levels.groupby(by)["complete"].all(),
+            "complete": levels.groupby([*FIT, "model"])["complete"].all(),
         }
     )
 
@@ -118,16 +117,15 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     """
     by = [*FIT, "model"]
     cells = summary(results)
-    indexed = cells.set_index([*by, "dataset"])
-    means, errors = indexed["top1"].unstack("dataset"), indexed["se"].unstack("dataset")
-    columns = {}
-    for name in sorted((str(name) for name in means), key=dataset_order):
-        columns[name] = means[name]
-        if errors[name].notna().any():
-            columns[f"{name}_se"] = errors[name]
     rows = cells.groupby(by)
+    means, errors = by_dataset(cells, "top1"), by_dataset(cells, "se")
+    table = pd.DataFrame(index=means.index)
+    for name in means:
+        table[name] = means[name]
+        if errors[name].notna().any():
+            table[f"{name}_se"] = errors[name]
+    table["seeds"] = results.groupby(by)["seed"].nunique()
     levels = level_means(cells).reindex(means.index)
-    table = pd.DataFrame(columns).assign(seeds=results.groupby(by)["seed"].nunique())
     complete = rows["complete"].all()
     if levels["mean"].notna().any():
         complete &= levels["has_all"].fillna(False).astype(bool)

@@ -52,11 +52,6 @@ class Shown:
             self.notify(f"note: left out because {why}: {', '.join(rows[:5])}{more}")
         return table
 
-    @property
-    def sheets(self) -> list[Sheet]:
-        """The view for people."""
-        return self.view.sheets(self)
-
 
 @dataclass(frozen=True)
 class View:
@@ -90,6 +85,6 @@ VIEWS = {
 }
 FORMATS: dict[str, Callable[[Shown], str]] = {
     "csv": lambda shown: table_as_csv(shown.numbers),
-    "markdown": lambda shown: to_markdown(shown.sheets),
-    "latex": lambda shown: to_latex(shown.sheets),
+    "markdown": lambda shown: to_markdown(shown.view.sheets(shown)),
+    "latex": lambda shown: to_latex(shown.view.sheets(shown)),
 }
