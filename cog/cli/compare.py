@@ -38,8 +38,7 @@ def _renames(
 @click.option(
     "--allow-missing/--no-allow-missing",
     default=False,
-    show_default=True,
-    help="Ignore rows that only one of the two has.",
+    help="Ignore rows that only one of them has.",
 )
 @click.option(
     "--rename",
@@ -115,27 +114,23 @@ def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
         more = f" and {len(cause.changes) - 1} other changes" if len(cause.changes) > 1 else ""
         counts = f"{cause.rows:,} of {found.rows:,} rows"
         yield f"differs: {cause.column}, {first} → {second}{more}, in {counts}"
-    yield _count_line(found, tolerance)
+    yield ", ".join(_counts(found, tolerance))
 
 
 def _name(row: Any) -> str:
     return f"{row.model} {row.dataset} {row.probe}-{row.solver}, shots {row.shots}"
 
 
-def _count_line(found: RunComparison, tolerance: float | None) -> str:
-    """How many numbers are equal, moved within noise, and moved by more."""
+def _counts(found: RunComparison, tolerance: float | None) -> Iterator[str]:
     from cog.results.compare_runs import EQUAL, WITHIN
 
     counts = found.numbers["verdict"].value_counts()
     more = found.moved()
     farthest = f" (up to {more['difference'].iloc[0]:+.2f})" if len(more) else ""
-    parts = [
-        f"{counts.get(EQUAL, 0):,} of {len(found.numbers):,} numbers equal",
-        f"{counts.get(WITHIN, 0):,} moved within noise",
-        f"{len(more):,} moved by more{farthest}",
-    ]
+    yield f"{counts.get(EQUAL, 0):,} of {len(found.numbers):,} numbers equal"
+    yield f"{counts.get(WITHIN, 0):,} moved within noise"
+    yield f"{len(more):,} moved by more{farthest}"
     if tolerance is not None:
-        parts.append(f"{len(found.moved(tolerance)):,} past the tolerance of {tolerance:g}")
+        yield f"{len(found.moved(tolerance)):,} past the tolerance of {tolerance:g}"
     if len(found.missing):
-        parts.append(f"{len(found.missing):,} rows only in one")
-    return ", ".join(parts)
+        yield f"{len(found.missing):,} rows only in one"

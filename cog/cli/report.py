@@ -8,26 +8,19 @@ import click
 
 from cog.cli.options import say_and_keep, where_option
 
+_FOLDER = click.Path(path_type=Path)
+
 
 @click.command()
 @click.argument("runs", default="runs")
 @click.option("--out", metavar="FILE", help="The page.  [default: RUNS/report.html]")
 @click.option(
-    "--levels",
-    "folder",
-    metavar="DIR",
-    help="The levels of the results.  [default: RUNS/levels, or the official ones]",
+    "--levels", "folder", metavar="DIR", help="[default: RUNS/levels, or the official levels]"
 )
 @where_option
 @click.option("--baseline", metavar="MODEL", help="The model that differences are to.")
-@click.option(
-    "--svg",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Write the figures into this folder too, as SVG.",
-)
-@click.option("--png", type=click.Path(path_type=Path), metavar="DIR",
-              help="The same as PNG.")  # fmt: skip
+@click.option("--svg", type=_FOLDER, metavar="DIR", help="Write the figures here, as SVG.")
+@click.option("--png", type=_FOLDER, metavar="DIR", help="Write the figures here, as PNG.")
 @click.pass_context
 def report(
     context: click.Context,

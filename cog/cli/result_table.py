@@ -18,8 +18,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
-ByDataset = dict[str, dict[str, Any]]
-"""dataset → model → its row of `cog.results.summary.summary`, with `best`"""
+Column = list[Text]
+"""the head and a text for each model, all of one width"""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ def show(results: pd.DataFrame, console: Console) -> None:
     NO_COLOR get no colours, no bars, and signs of ASCII; lines in a pipe may have any length.
     """
     from cog.results.columns import FIT
+    from cog.results.paper_tables import fit_title
     from cog.results.summary import seen_more, summary, with_ranks
+    from cog.results.table import sort_rows
 
     numbers = with_ranks(summary(results))
     rivals = numbers.groupby(["dataset", *FIT])["top1"].transform("size")
@@ -59,11 +61,10 @@ def show(results: pd.DataFrame, console: Console) -> None:
     more = {model: data for model, data in seen.items() if seen_more(data)}
     signs = _PLAIN if is_plain(console) else _RICH
     width = console.width if console.is_terminal else sys.maxsize
-    for title, rows in _blocks(numbers):
-        models = sorted({model for row in rows.values() for model in row})
-        marks = {model: f" {signs.more}" if model in more else "" for model in models}
-        names = {model: printable(model) + marks[model] for model in models}
-        for line in _lay_out(title, names, rows, signs, width):
+    ordered = sort_rows(numbers, [*FIT, "dataset", "model"])
+    for fit, part in ordered.groupby(list(FIT), sort=False):
+        marks = {model: f" {signs.more}" if model in more else "" for model in set(part["model"])}
+        for line in _block(f"{fit_title(fit)}: top-1 in %", part, marks, signs, width):
             _say(console, line)
         _say(console, Text())
     if more:
@@ -116,53 +117,40 @@ def _say(console: Console, line: Text) -> None:
     console.print(line, soft_wrap=True)
 
 
-def _blocks(numbers: pd.DataFrame) -> Iterator[tuple[str, ByDataset]]:
-    """Title and rows of each table, by probe, solver and shots."""
-    from cog.results.columns import FIT
-    from cog.results.paper_tables import fit_title
-    from cog.results.table import sort_rows
-
-    ordered = sort_rows(numbers, [*FIT, "dataset", "model"])
-    for fit, part in ordered.groupby(list(FIT), sort=False):
-        rows: ByDataset = {}
-        for row in part.itertuples():
-            rows.setdefault(str(row.dataset), {})[str(row.model)] = row
-        title = f"{fit_title(fit)}: top-1 in %"
-        if part["seeds"].max() > 1:
-            several = " to ".join(map(str, sorted({part["seeds"].min(), part["seeds"].max()})))
-            title += f", mean over {several} seeds"
-        yield title, rows
-
-
-def _lay_out(
-    title: str, names: dict[str, str], rows: ByDataset, signs: _Signs, width: int
+def _block(
+    title: str, numbers: pd.DataFrame, marks: dict[str, str], signs: _Signs, width: int
 ) -> Iterator[Text]:
-    """The lines of a block: the fullest form that fits, or columns below each other.
+    """The lines of one table: the fullest form that fits, or columns below each other.
 
-    `names`: what each model is called in the table.
+    `marks`: what stands behind the name of each model.
     """
-    lines = ["model", *names.values()]
-    room = min(max(map(cell_len, lines)), max(16, width // 3))
+    rows: dict[tuple[Any, Any], Any] = {
+        (row.dataset, row.model): row for row in numbers.itertuples()
+    }
+    names = ["model", *(printable(model) + marks[model] for model in sorted(marks))]
+    room = min(max(map(cell_len, names)), max(16, width // 3))
     for length, errors in signs.forms:
         columns = [
-            _column(dataset, [found.get(model) for model in names], signs, length, errors)
-            for dataset, found in rows.items()
+            _column(
+                name, [rows.get((name, model)) for model in sorted(marks)], signs, length, errors
+            )
+            for name in numbers["dataset"].unique()
         ]
         if room + _width(columns) <= width:
             break
-    if errors and any(row.seeds > 1 for found in rows.values() for row in found.values()):
-        title += f" {signs.error} its standard error"
+    fewest, most = numbers["seeds"].min(), numbers["seeds"].max()
+    if most > 1:
+        title += f", mean over {fewest if fewest == most else f'{fewest} to {most}'} seeds"
+        title += f" {signs.error} its standard error" if errors else ""
     if length:
         title += ", bars from 0 to 100 %"
     yield Text(title, style="bold")
     for part in _split(columns, width - room):
-        yield from _table(lines, part, room)
+        yield from _table(names, part, room)
 
 
-def _column(
-    dataset: str, rows: Sequence[Any], signs: _Signs, length: int, errors: bool
-) -> list[Text]:
-    """A head, and means, standard errors and bars of one dataset, all of one width.
+def _column(dataset: str, rows: Sequence[Any], signs: _Signs, length: int, errors: bool) -> Column:
+    """Means, standard errors and bars of one dataset.
 
     `rows`: of every model; None where it has no number.
     """
@@ -188,14 +176,14 @@ def _column(
     return cells
 
 
-def _width(columns: Sequence[list[Text]]) -> int:
+def _width(columns: Sequence[Column]) -> int:
     """The width of columns in a terminal, with the gap before each."""
     return sum(_GAP + column[0].cell_len for column in columns)
 
 
-def _split(columns: Sequence[list[Text]], room: int) -> Iterator[list[list[Text]]]:
+def _split(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
     """The columns in parts, each as many as fit, but at least one."""
-    part: list[list[Text]] = []
+    part: list[Column] = []
     for column in columns:
         if part and _width([*part, column]) > room:
             yield part
@@ -204,7 +192,7 @@ def _split(columns: Sequence[list[Text]], room: int) -> Iterator[list[list[Text]
     yield part
 
 
-def _table(names: Sequence[str], columns: Sequence[list[Text]], room: int) -> Iterator[Text]:
+def _table(names: Sequence[str], columns: Sequence[Column], room: int) -> Iterator[Text]:
     """A line a model below a head; a name that is too long gets a line of its own."""
     for row, (name, *cells) in enumerate(zip(names, *columns, strict=True)):
         if cell_len(name) > room:

@@ -62,13 +62,13 @@ def results(
     from cog.storage import storage_path
 
     given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop}
-    chosen = [name for name in given if given[name]]
+    chosen = [name for name in given if given[name]] or ["tidy"]
     if len(chosen) > 1:
         raise click.UsageError(f"--{' and --'.join(chosen)} are different tables: give one")
     left_out: list[str] = []
     found = read_results(storage_path(runs), where, say_and_keep(left_out))
-    shown = Shown(VIEWS[chosen[0] if chosen else "tidy"], found, baseline or "", say)
-    for_people = style is None and file is None and parquet is None and sys.stdout.isatty()
+    shown = Shown(VIEWS[chosen[0]], found, baseline or "", say)
+    for_people = (style, file, parquet) == (None, None, None) and sys.stdout.isatty()
     if for_people and shown.view.bars:
         from rich.console import Console
 

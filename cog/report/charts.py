@@ -3,8 +3,8 @@
 In: rows with the columns that each function names, as a table or under the name "rows". Out: Altair
 charts.
 
-- A page gives its rows in the browser (templates/report_charts.js); a figure for a paper has them
-  inside (cog/report/figures.py). The same functions draw both.
+- The same functions draw a page, which gives its rows in the browser (templates/report_charts.js),
+  and figures for papers, which have them inside (cog/report/figures.py).
 - `place` is the dataset as people call it.
 - `slot` is 1…8 for a model that stands out, 0 for all others. Each slot has a dash, a shape, and a
   colour that colour-blind people can tell apart.
@@ -35,7 +35,7 @@ def levels(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin
     `order` sorts the datasets.
     """
     x = alt.X("place:O", sort=_BY_ORDER, axis=alt.Axis(title=None, labelAngle=0))
-    return _lines(rows, look, x, title, "place", bars=True)
+    return _lines(rows, look, x, title, "place")
 
 
 def few_shot(rows: Any, look: Look) -> alt.TopLevelMixin:
@@ -46,13 +46,13 @@ def few_shot(rows: Any, look: Look) -> alt.TopLevelMixin:
     scale = alt.Scale(type="log", base=2, nice=False, padding=14)
     axis = alt.Axis(title="images a class (log scale)", format="d", grid=False)
     x = alt.X("pictures:Q", scale=scale, axis=axis)
-    return _lines(rows, look, x, "top-1 accuracy (%)", "shots", bars=True)
+    return _lines(rows, look, x, "top-1 accuracy (%)", "shots")
 
 
 def ranks(rows: Any, look: Look) -> alt.TopLevelMixin:
     """A line a model over datasets, the best on top. Rows: as for levels."""
     x = alt.X("place:O", sort=_BY_ORDER, axis=alt.Axis(title=None, labelAngle=0, orient="top"))
-    return _lines(rows, look, x, "rank (1 is best)", "place", reverse=True)
+    return _lines(rows, look, x, "rank (1 is best)", "place", are_ranks=True)
 
 
 def concepts(rows: Any, look: Look) -> alt.TopLevelMixin:
@@ -61,17 +61,15 @@ def concepts(rows: Any, look: Look) -> alt.TopLevelMixin:
     Rows: model, slot, concept, wnid, place, similarity, top1, nearest, lcs.
     """
     base = alt.Chart(rows)
-    x = alt.X(
-        "similarity:Q", scale=alt.Scale(zero=False, nice=False, padding=8),
-        axis=alt.Axis(title="similarity to the nearest seen concept", grid=False),
-    )  # fmt: skip
+    near = alt.Axis(title="similarity to the nearest seen concept", grid=False)
+    x = alt.X("similarity:Q", scale=alt.Scale(zero=False, nice=False, padding=8), axis=near)
     percents = alt.Scale(domain=[0, 100], padding=6, nice=False)
     y = alt.Y("top1:Q", scale=percents, axis=alt.Axis(title="top-1 accuracy (%)"))
     dots = base.mark_point(filled=True, size=26, opacity=0.4).encode(
         x, y, _colour(look), _shape(look),
         tooltip=[
-            alt.Tooltip("concept:N"), alt.Tooltip("wnid:N"), alt.Tooltip("place:N", title="level"),
-            alt.Tooltip("model:N"), alt.Tooltip("top1:Q", title="top-1", format=".1f"),
+            "concept:N", "wnid:N", alt.Tooltip("place:N", title="level"), "model:N",
+            alt.Tooltip("top1:Q", title="top-1", format=".1f"),
             alt.Tooltip("similarity:Q", format=".3f"),
             alt.Tooltip("nearest:N", title="nearest seen"),
             alt.Tooltip("lcs:N", title="lowest common subsumer"),
@@ -95,22 +93,21 @@ def surface(rows: Any, look: Look) -> alt.TopLevelMixin:
     `top1` is in percent of the validation images.
     """
     logarithmic = alt.Scale(type="log", nice=False, padding=14)
-    x = alt.X(
-        "lr:Q", scale=logarithmic, axis=alt.Axis(title="learning rate", format="~g", grid=False)
-    )
-    y = alt.Y(
-        "wd:Q", scale=logarithmic, axis=alt.Axis(title="weight decay", format=".0e", tickCount=6)
-    )
+    rates = alt.Axis(title="learning rate", format="~g", grid=False)
+    decays = alt.Axis(title="weight decay", format=".0e", tickCount=6)
+    x = alt.X("lr:Q", scale=logarithmic, axis=rates)
+    y = alt.Y("wd:Q", scale=logarithmic, axis=decays)
     colour = alt.Color(
         "top1:Q", scale=alt.Scale(scheme="viridis", zero=False),
         legend=alt.Legend(title="validation top-1 (%)", orient="top", gradientLength=220),
     )  # fmt: skip
-    tooltip = [
+    tooltip: list[Any] = [
         alt.Tooltip("lr:Q", title="learning rate", format=".3g"),
         alt.Tooltip("wd:Q", title="weight decay", format=".3g"),
         alt.Tooltip("top1:Q", title="validation top-1", format=".2f"),
-        alt.Tooltip("seed:N"), alt.Tooltip("chosen:N"),
-    ]  # fmt: skip
+        "seed:N",
+        "chosen:N",
+    ]
     base = alt.Chart(rows).encode(x, y, tooltip=tooltip)
     dots = base.mark_point(filled=True, size=110, opacity=1).encode(colour)
     rings = base.transform_filter("datum.chosen == 'yes'").mark_point(
@@ -122,85 +119,51 @@ def surface(rows: Any, look: Look) -> alt.TopLevelMixin:
 def cost(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin:
     """A mark a model: its mean top-1 against its cost. Rows: model, slot, cost, value."""
     hover = _hover()
-    x = alt.X(
-        "cost:Q", scale=alt.Scale(type="log", nice=False, padding=16),
-        axis=alt.Axis(title=title, format="~s", grid=False, tickCount=6),
-    )  # fmt: skip
-    y = alt.Y(
-        "value:Q", scale=alt.Scale(zero=False, padding=12),
-        axis=alt.Axis(title="mean top-1 over levels (%)"),
-    )  # fmt: skip
-    tooltip = [
-        alt.Tooltip("model:N"), alt.Tooltip("cost:Q", format=".4~s"),
-        alt.Tooltip("value:Q", title="mean top-1", format=".2f"),
-    ]  # fmt: skip
-    marks = (
-        alt.Chart(rows)
-        .mark_point(filled=True)
-        .encode(
-            x, y, _colour(look, hover), _shape(look), tooltip=tooltip, opacity=_opacity(hover, 0.6),
-            size=alt.when("datum.slot > 0").then(alt.value(130)).otherwise(alt.value(60)),
-        )
-        .add_params(hover)
-    )  # fmt: skip
-    return _finish(marks, look)
+    costs = alt.Axis(title=title, format="~s", grid=False, tickCount=6)
+    means = alt.Axis(title="mean top-1 over levels (%)")
+    x = alt.X("cost:Q", scale=alt.Scale(type="log", nice=False, padding=16), axis=costs)
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False, padding=12), axis=means)
+    mean = alt.Tooltip("value:Q", title="mean top-1", format=".2f")
+    tooltip: list[Any] = ["model:N", alt.Tooltip("cost:Q", format=".4~s"), mean]
+    size = alt.when("datum.slot > 0").then(alt.value(130)).otherwise(alt.value(60))
+    opacity = _emphasis(hover, 1, 1, 0.6)
+    marks = alt.Chart(rows).mark_point(filled=True).add_params(hover)
+    colours = _colour(look, hover), _shape(look)
+    return _finish(marks.encode(x, y, *colours, tooltip=tooltip, opacity=opacity, size=size), look)
 
 
 def _lines(
-    rows: Any,
-    look: Look,
-    x: alt.X,
-    title: str | None,
-    where: str,
-    bars: bool = False,
-    reverse: bool = False,
+    rows: Any, look: Look, x: alt.X, title: str | None, where: str, are_ranks: bool = False
 ) -> alt.TopLevelMixin:
-    """Lines of models with a point at each value; slot 0 is thin and grey until pointed at."""
+    """Lines of models with a point at each value; slot 0 is thin and grey until pointed at.
+
+    Ranks have 1 on top and no bars of errors.
+    """
     hover = _hover()
-    y = alt.Y(
-        "value:Q", scale=alt.Scale(zero=False, nice=False, reverse=reverse, padding=10),
-        axis=_rank_axis(title) if reverse else alt.Axis(title=title),
-    )  # fmt: skip
+    axis, number = alt.Axis(title=title), alt.Tooltip("value:Q", title="value", format=".2f")
+    if are_ranks:  # labels at whole numbers from 1, though the scale has room around them
+        label = "datum.value < 1 || datum.value % 1 ? '' : format(datum.value, 'd')"
+        axis = alt.Axis(title=title, grid=False, ticks=False, tickMinStep=1, labelExpr=label)
+        number = alt.Tooltip("value:Q", title="rank", format="d")
+    scale = alt.Scale(zero=False, nice=False, reverse=are_ranks, padding=10)
+    y = alt.Y("value:Q", scale=scale, axis=axis)
+    ends = [] if are_ranks else [alt.Tooltip(f"{end}:Q", format=".2f") for end in ("low", "high")]
     base = alt.Chart(rows).encode(x, y, detail="model:N")
     lines = base.mark_line(strokeJoin="round").encode(
         _colour(look, hover),
         _dash(look),
-        opacity=_opacity(hover, 0.4),
-        strokeWidth=alt.when(hover)
-        .then(alt.value(3))
-        .when("datum.slot > 0")
-        .then(alt.value(2.2))
-        .otherwise(alt.value(1)),
+        opacity=_emphasis(hover, 1, 1, 0.4),
+        strokeWidth=_emphasis(hover, 3, 2.2, 1),
     )
-    points = (
-        base.mark_point(filled=True, size=55)
-        .encode(
-            _colour(look, hover), _shape(look), tooltip=_line_tooltip(where, bars),
-            opacity=alt.when(hover).then(alt.value(1)).when("datum.slot > 0").then(alt.value(1))
-            .otherwise(alt.value(0)),
-        )
-        .add_params(hover)
-    )  # fmt: skip
-    if not bars:
+    points = base.mark_point(filled=True, size=55).add_params(hover)
+    tooltip: list[Any] = ["model:N", f"{where}:N", number, *ends]
+    opacity = _emphasis(hover, 1, 1, 0)
+    points = points.encode(_colour(look, hover), _shape(look), tooltip=tooltip, opacity=opacity)
+    if are_ranks:
         return _finish(lines + points, look)
-    ends = base.transform_filter("datum.slot > 0 && isValid(datum.low)")
-    errors = ends.mark_rule(strokeWidth=1.5).encode(_colour(look), y="low:Q", y2="high:Q")
+    known = base.transform_filter("datum.slot > 0 && isValid(datum.low)")
+    errors = known.mark_rule(strokeWidth=1.5).encode(_colour(look), y="low:Q", y2="high:Q")
     return _finish(lines + errors + points, look)
-
-
-def _rank_axis(title: str | None) -> alt.Axis:
-    """Labels at whole numbers from 1 alone, though the scale has room around them."""
-    label = "datum.value < 1 || datum.value % 1 ? '' : format(datum.value, 'd')"
-    return alt.Axis(title=title, grid=False, ticks=False, tickMinStep=1, labelExpr=label)
-
-
-def _line_tooltip(where: str, bars: bool) -> list[alt.Tooltip]:
-    interval = [alt.Tooltip("low:Q", format=".2f"), alt.Tooltip("high:Q", format=".2f")]
-    return [
-        alt.Tooltip("model:N"), alt.Tooltip(f"{where}:N"),
-        alt.Tooltip("value:Q", title="value" if bars else "rank", format=".2f" if bars else "d"),
-        *(interval if bars else []),
-    ]  # fmt: skip
 
 
 def _hover() -> alt.Parameter:
@@ -210,59 +173,55 @@ def _hover() -> alt.Parameter:
     )  # fmt: skip
 
 
-def _opacity(hover: alt.Parameter, crowd: float) -> Any:
-    loud = alt.when(hover).then(alt.value(1)).when("datum.slot > 0").then(alt.value(1))
-    return loud.otherwise(alt.value(crowd))
+def _emphasis(hover: alt.Parameter, hovered: float, standing_out: float, crowd: float) -> Any:
+    """A value for the model pointed at, one for those with a slot, and one for all others."""
+    loud = alt.when(hover).then(alt.value(hovered))
+    return loud.when("datum.slot > 0").then(alt.value(standing_out)).otherwise(alt.value(crowd))
 
 
 def _colour(look: Look, hover: alt.Parameter | None = None) -> Any:
-    scale = alt.Scale(domain=list(range(SLOTS + 1)), range=[look.quiet, *look.series])
-    colour = alt.Color("slot:O", scale=scale, legend=_legend(look))
+    colour = _by_slot(alt.Color, [look.quiet, *look.series], look)
     if hover is None:
         return colour
-    return alt.when(_hovered_crowd()).then(alt.value(look.text)).otherwise(colour)
+    hovered_crowd = "datum.slot == 0 && hover.model && indexof(hover.model, datum.model) >= 0"
+    return alt.when(hovered_crowd).then(alt.value(look.text)).otherwise(colour)
 
 
-def _hovered_crowd() -> str:
-    return "datum.slot == 0 && hover.model && indexof(hover.model, datum.model) >= 0"
+def _dash(look: Look) -> Any:
+    return _by_slot(alt.StrokeDash, [[1, 0], *_DASHES], look)
 
 
-def _dash(look: Look) -> alt.StrokeDash:
-    scale = alt.Scale(domain=list(range(SLOTS + 1)), range=[[1, 0], *_DASHES])
-    return alt.StrokeDash("slot:O", scale=scale, legend=_legend(look))
+def _shape(look: Look) -> Any:
+    return _by_slot(alt.Shape, ["circle", *_SHAPES], look)
 
 
-def _shape(look: Look) -> alt.Shape:
-    scale = alt.Scale(domain=list(range(SLOTS + 1)), range=["circle", *_SHAPES])
-    return alt.Shape("slot:O", scale=scale, legend=_legend(look))
-
-
-def _legend(look: Look) -> alt.Legend | None:
-    """Names for slots, or no legend. JSON keeps a name from being code of the expression."""
-    if not look.names:
-        return None
-    return alt.Legend(
-        title=None, orient="bottom", columns=2, labelLimit=320, symbolSize=90, symbolStrokeWidth=2,
-        values=list(range(1, len(look.names) + 1)),
-        labelExpr=f"{json.dumps(list(look.names))}[datum.value - 1]",
-    )  # fmt: skip
+def _by_slot(channel: Any, values: list[Any], look: Look) -> Any:
+    """A value for each slot, with names in a legend if the look has names."""
+    legend = None
+    if look.names:  # JSON keeps a name from being code of the expression
+        legend = alt.Legend(
+            title=None, orient="bottom", columns=2, labelLimit=320, symbolSize=90,
+            symbolStrokeWidth=2, values=list(range(1, len(look.names) + 1)),
+            labelExpr=f"{json.dumps(list(look.names))}[datum.value - 1]",
+        )  # fmt: skip
+    scale = alt.Scale(domain=list(range(SLOTS + 1)), range=values)
+    return channel("slot:O", scale=scale, legend=legend)
 
 
 def _finish(chart: Any, look: Look) -> alt.TopLevelMixin:
     """The chart in the colours and sizes of `look`."""
-    size = 13
+    texts: dict[str, Any] = {
+        "labelColor": look.text, "titleColor": look.text, "labelFontSize": 13, "titleFontSize": 13,
+        "titleFontWeight": "normal",
+    }  # fmt: skip
     finished: alt.TopLevelMixin = (
         chart.properties(width=look.width, height=look.height)
         .configure(font=look.font, background=look.ground, padding=4)
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=look.text, titleColor=look.text, gridColor=look.line, gridOpacity=0.7,
-            domainColor=look.quiet, tickColor=look.quiet, labelFontSize=size, titleFontSize=size,
-            titleFontWeight="normal", titlePadding=8, labelOverlap=True,
+            gridColor=look.line, gridOpacity=0.7, domainColor=look.quiet, tickColor=look.quiet,
+            titlePadding=8, labelOverlap=True, **texts,
         )
-        .configure_legend(
-            labelColor=look.text, titleColor=look.text, labelFontSize=size, titleFontSize=size,
-            titleFontWeight="normal",
-        )
+        .configure_legend(**texts)
     )  # fmt: skip
     return finished

@@ -40,10 +40,7 @@ def explorer_data(
     is −1 where nothing lies above both, `images` is None where unknown. `below`: for each level,
     then for the seen concepts, how many lie at or below each node.
 
-    Args:
-        levels: to be shown.
-        taxonomy: the one that the levels were made with.
-        thumbnails: relative URLs by wnid.
+    `taxonomy` is the one that the levels were made with; `thumbnails`: relative URLs by wnid.
 
     Raises:
         CogError: a wnid that the taxonomy does not know.
@@ -62,21 +59,17 @@ def explorer_data(
         "concepts": _concept_columns(table, index),
         "seen": [index[wnid] for wnid in levels.seen],
         "below": _counts_below(taxonomy, nodes, groups),
-        "thumbnails": {
-            str(index[wnid]): list(urls) for wnid, urls in (thumbnails or {}).items() if urls
-        },
+        "thumbnails": {str(index[wnid]): urls for wnid, urls in (thumbnails or {}).items()},
     }
 
 
 def _concept_columns(table: pd.DataFrame, index: Mapping[str, int]) -> dict[str, list[Any]]:
     """The columns of levels.csv, with the indices of nodes for their wnids."""
     return {
-        "node": [index[wnid] for wnid in table["wnid"]],
-        "level": table["level"].tolist(),
-        "rank": table["rank"].tolist(),
-        "similarity": table["similarity"].tolist(),
-        "nearest": [index[wnid] for wnid in table["nearest_wnid"]],
-        "lcs": [index[wnid] for wnid in table["lcs_wnid"]],
+        "node": table["wnid"].map(index).tolist(),
+        **{name: table[name].tolist() for name in ("level", "rank", "similarity")},
+        "nearest": table["nearest_wnid"].map(index).tolist(),
+        "lcs": table["lcs_wnid"].map(index).tolist(),
         "images": plain_values(table["images"]),
     }
 
@@ -92,8 +85,13 @@ def write_explorer(levels: Levels, out: Path, images: Path | None, progress: Pro
     if out.is_dir():
         raise CogError(f"{out} is a folder", "name a file with --out, as in --out levels.html")
     taxonomy = load_taxonomy(levels.recipe["wordnet"])
+    thumbnails: dict[str, tuple[str, ...]] = {}
     try:
-        thumbnails = _sample_images(levels, images, out.parent, progress) if images else {}
+        if images:
+            from cog.report.thumbnails import make_thumbnails  # imports torch: takes seconds
+
+            wnids = sorted({*levels.table["wnid"], *levels.seen})
+            thumbnails = make_thumbnails(images, wnids, out.parent / THUMBNAILS, progress)
         data = explorer_data(levels, taxonomy, thumbnails)
         write_text(out, render("levels_page.html", explorer=data, cog_version=cog_version()))
     except OSError as error:
@@ -101,16 +99,6 @@ def write_explorer(levels: Levels, out: Path, images: Path | None, progress: Pro
             f"cannot write {out}: {error.strerror or error}", "name another file with --out"
         ) from error
     return out
-
-
-def _sample_images(
-    levels: Levels, images: Path, beside: Path, progress: Progress
-) -> dict[str, tuple[str, ...]]:
-    """Thumbnails of the concepts in levels and of the seen ones."""
-    from cog.report.thumbnails import make_thumbnails  # imports torch, which takes seconds
-
-    wnids = sorted({*levels.table["wnid"], *levels.seen})
-    return make_thumbnails(images, wnids, beside / THUMBNAILS, progress)
 
 
 def _node_columns(
@@ -122,13 +110,12 @@ def _node_columns(
     wnids = list(named)
     for kind in ("lcs_", "nearest_", ""):
         named |= zip(table[f"{kind}wnid"], table[f"{kind}name"], strict=True)
+    parents = (np.searchsorted(nodes, taxonomy.parents_of(node)) for node in nodes.tolist())
     return {
         "wnid": wnids,
         "name": [named[wnid] for wnid in wnids],
         "words": _other_words(taxonomy, nodes),
-        "parents": [
-            np.searchsorted(nodes, taxonomy.parents_of(node)).tolist() for node in nodes.tolist()
-        ],
+        "parents": [above.tolist() for above in parents],
     }
 
 

@@ -41,34 +41,33 @@ def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None)
     written = []
     for name, chart in figures(data, baseline):
         path = folder / f"{name}.{kind}"
+        drawn = chart.to_dict()
         if kind == "svg":
-            write_text(path, vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=SCHEMA))
+            write_text(path, vl_convert.vegalite_to_svg(drawn, SCHEMA))
         else:
-            png = vl_convert.vegalite_to_png(
-                chart.to_dict(), vl_version=SCHEMA, scale=2, ppi=PIXELS_PER_INCH / 2
-            )
-            write_bytes(path, png)
+            ppi = PIXELS_PER_INCH / 2
+            write_bytes(path, vl_convert.vegalite_to_png(drawn, SCHEMA, scale=2, ppi=ppi))
         written.append(path)
     return written
 
 
 def figures(data: PageData, baseline: str | None) -> Iterator[tuple[str, alt.TopLevelMixin]]:
     """Names and charts, with their rows inside."""
-    table = _of_one_fit(data.table)
-    names = _stand_out(table, baseline)
+    names = _stand_out(_of_one_fit(data.table), baseline)
     look = replace(PAPER, names=tuple(names))
     slots = {name: slot for slot, name in enumerate(names, 1)}
-    order = {label: index for index, label in enumerate(dataset_labels(table))}
-    rows = table.assign(
-        slot=table["model"].map(slots).fillna(0).astype(int),
-        order=table["place"].map(order),
-        value=table["top1"],
+    order = {label: index for index, label in enumerate(dataset_labels(data.table))}
+    table = data.table.assign(
+        slot=[slots.get(model, 0) for model in data.table["model"]],
+        order=data.table["place"].map(order),
+        value=data.table["top1"],
     ).sort_values(["slot", "order"])
+    rows = _of_one_fit(table)
     yield "accuracy", charts.levels(_rows(rows), look, "top-1 accuracy (%)")
     yield "ranks", charts.ranks(_rows(rows.assign(value=rows["rank"]).dropna(subset="rank")), look)
     if baseline is not None and baseline in set(rows["model"]):
         yield from _contrasts(rows, look, baseline)
-    yield from _few_shot(data.table, rows, look)
+    yield from _few_shot(table, rows, look)
     yield from _costs(rows, look)
     yield from _concepts(data, rows, look)
 
@@ -77,7 +76,7 @@ def _of_one_fit(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of logistic regression, else of the first probe, with the most shots."""
     probes = sorted(set(table["probe"]), key=lambda name: (name != "logreg", name))
     own = table[table["probe"] == probes[0]]
-    own = own[own["solver"] == sorted(set(own["solver"]), reverse=True)[0]]
+    own = own[own["solver"] == max(own["solver"])]
     most: pd.DataFrame = own[own["shots"] == max(own["shots"], key=shots_order)]
     return most
 
@@ -88,8 +87,7 @@ def _stand_out(table: pd.DataFrame, baseline: str | None) -> list[str]:
     if means.empty:  # no model has every level: by what is there
         means = table.groupby("model")["top1"].mean().sort_values(ascending=False)
     best = [str(name) for name in means.index[:STAND_OUT]]
-    shown = baseline is None or baseline in best or baseline not in set(table["model"])
-    return best if shown else [*best, str(baseline)]
+    return list(dict.fromkeys([*best, *table.loc[table["model"] == baseline, "model"]]))
 
 
 def means_over_levels(table: pd.DataFrame) -> pd.Series[float]:
@@ -124,8 +122,6 @@ def _few_shot(
     """A figure for each dataset that has results with several numbers of shots."""
     fit = rows.iloc[0]
     own = table[(table["probe"] == fit["probe"]) & (table["solver"] == fit["solver"])]
-    slots = dict(zip(rows["model"], rows["slot"], strict=True))
-    own = own.assign(slot=own["model"].map(slots).fillna(0).astype(int), value=own["top1"])
     for label in dataset_labels(own):
         there = own[own["place"] == label].sort_values(["slot", "pictures"])
         if there["shots"].nunique() > 1:
@@ -164,22 +160,14 @@ def _concepts(
         if (one["probe"], one["solver"]) == (fit["probe"], fit["solver"])
     }
     for model in [name for name in means_over_levels(rows).index if name in own][:1]:
-        table = data.concepts.rename(columns={"nearest_name": "nearest", "lcs_name": "lcs"})
-        table = table.assign(
-            model=model, slot=1, top1=own[model], concept=table["name"],
-            place="L" + table["level"].astype(str),
-        ).dropna(subset="top1")  # fmt: skip
+        names = {"name": "concept", "nearest_name": "nearest", "lcs_name": "lcs"}
+        place = "L" + data.concepts["level"].astype(str)
+        table = data.concepts.assign(model=model, slot=1, top1=own[model], place=place)
+        table = table.rename(columns=names).dropna(subset="top1")
         yield "concepts", charts.concepts(_rows(table), replace(look, names=(str(model),)))
-
-
-_FIELDS = (
-    "model", "slot", "place", "order", "value", "low", "high", "shots", "pictures", "cost",
-    "concept", "wnid", "similarity", "top1", "nearest", "lcs",
-)  # fmt: skip
 
 
 def _rows(table: pd.DataFrame) -> Any:
     """Rows inside the chart; Altair's limit of 5,000 rows holds only for data frames."""
-    own = table[[name for name in _FIELDS if name in table]].astype(object)
-    values: Any = own.where(own.notna(), None).to_dict("records")
+    values: Any = table.astype(object).where(table.notna(), None).to_dict("records")
     return alt.InlineData(values=values)

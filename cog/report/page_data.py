@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -64,11 +64,8 @@ def read_page_data(
 ) -> PageData:
     """Everything below `runs` that a page shows, joined with levels.
 
-    Args:
-        runs: a folder of runs, or a results.csv for a page without concepts and trials.
-        levels: those that the results are of.
-        notify: takes a line for each cell or file that is left out, and why.
-        conditions: only rows that meet them (see `cog.results.mixing.where`).
+    `runs`, `notify` and `conditions` are as in `read_results`; a results.csv makes a page without
+    concepts and trials.
 
     Raises:
         CogError: no results there, or results of different protocols, levels or splits.
@@ -153,11 +150,10 @@ def _results_and_cells(
     results = where(tidy(cell["row"] for cell in cells.values()), conditions)
     keys = set(results[list(KEY)].itertuples(index=False, name=None))
     most = max(results["shots"], key=shots_order)
-    own = {path: cell for path, cell in cells.items() if cell["row"]["shots"] == most}
     return results, [
         (path.parent.parent / "classes" / f"{path.stem}.csv", cell)
-        for path, cell in own.items()
-        if tuple(cell["row"][name] for name in KEY) in keys
+        for path, cell in cells.items()
+        if cell["row"]["shots"] == most and tuple(cell["row"][name] for name in KEY) in keys
     ]
 
 
@@ -167,16 +163,21 @@ def _classes(
     """Mean top-1 by model, probe and solver for each of `wnids`; None where it was not tested."""
     index = {wnid: at for at, wnid in enumerate(wnids)}
     sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(index))))
-    for path, cell in cells:
-        row = cell["row"]
-        if row["dataset"] == IN1K:
+    for path, content in cells:
+        cell = content["row"]
+        if cell["dataset"] == IN1K:
             continue  # the page shows concepts by their similarity to these
         try:
-            rows = list(_class_rows(path))
+            rows = [
+                (row["wnid"], int(row["n_test"]), float(row["top1"] or "nan"))
+                for row in csv.DictReader(StringIO(path.read_text(encoding="utf-8")))
+            ]
+        except FileNotFoundError:
+            continue
         except (KeyError, TypeError, ValueError):
             notify(f"{path} is cut short, or no table of classes: left out")
             continue
-        both = sums[row["model"], row["probe"], row["solver"]]
+        both = sums[cell["model"], cell["probe"], cell["solver"]]
         for wnid, n_test, top1 in rows:
             if wnid in index and n_test:
                 both[:, index[wnid]] += top1, 1
@@ -190,15 +191,6 @@ def _classes(
         for (model, probe, solver), (total, count) in sums.items()
         if count.any()
     ]
-
-
-def _class_rows(path: StoragePath) -> Iterator[tuple[str, int, float]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    for row in csv.DictReader(StringIO(text)):
-        yield row["wnid"], int(row["n_test"]), float(row["top1"] or "nan")
 
 
 def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:

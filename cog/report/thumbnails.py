@@ -70,16 +70,11 @@ def _thumbnails(images: ImageList, rows: Sequence[int], folder: Path) -> list[st
         name = f"{wnid}-{hashlib.sha256(images.paths[row].encode()).hexdigest()[:10]}.jpg"
         if not (folder / name).exists():
             try:
-                write_bytes(folder / name, _squeeze(read_bytes(images, row)))
+                pixels = SQUARE.load(read_bytes(images, row)).permute(1, 2, 0).numpy()
             except Unreadable:
                 continue
+            encoded = io.BytesIO()
+            Image.fromarray(pixels).save(encoded, "JPEG", quality=80)
+            write_bytes(folder / name, encoded.getvalue())
         names.append(name)
     return names
-
-
-def _squeeze(data: bytes) -> bytes:
-    """An encoded image as a small square JPEG."""
-    pixels = SQUARE.load(data).permute(1, 2, 0).numpy()
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "JPEG", quality=80)
-    return encoded.getvalue()

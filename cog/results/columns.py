@@ -84,16 +84,12 @@ def _flags(raw: pd.Series[Any]) -> pd.Series[Any]:
     return flags.astype("boolean" if flags.isna().any() else "bool")
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
 TEXT = Kind("text", lambda value: isinstance(value, str), _texts)
 DATASET = replace(TEXT, order=dataset_order)
-NUMBER = Kind("a number", _is_number, pd.to_numeric, numeric=True)
+NUMBER = Kind("a number", lambda value: type(value) in (int, float), pd.to_numeric, numeric=True)
 INTEGER = replace(NUMBER, expected="an integer", fits=lambda value: type(value) is int)
 PERCENT = replace(
-    NUMBER, expected="a percentage", fits=lambda value: _is_number(value) and 0 <= value <= 100
+    NUMBER, expected="a percentage", fits=lambda value: NUMBER.fits(value) and 0 <= value <= 100
 )
 SHOTS = Kind(
     "all or an integer", lambda value: value == "all" or type(value) is int, _shots,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
 
 import pandas as pd
 
@@ -21,10 +20,7 @@ from cog.storage import StoragePath, table_as_csv, write_text
 def fold(
     runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
 ) -> pd.DataFrame:
-    """Every finished cell below the folder `runs` as a row of one tidy table.
-
-    Args and errors are those of `finished_cells`.
-    """
+    """Every cell that `finished_cells` gives for these arguments as a row of one tidy table."""
     return tidy(cell["row"] for cell in finished_cells(runs, protocol, notify).values())
 
 
@@ -40,13 +36,10 @@ def write_results(
 def read_results(
     path: StoragePath, conditions: Sequence[str] = (), notify: Notify | None = None
 ) -> pd.DataFrame:
-    """The tidy table of a folder of runs, or of a file that was written from one.
+    """The rows that meet `conditions` (see `where`) in a folder of runs, or a CSV or Parquet file.
 
-    Args:
-        path: the folder, or a file of CSV or Parquet.
-        conditions: only rows that meet them (see `where`). Of a folder, the cells of the protocol
-            that they ask for are read.
-        notify: takes a line for each cell that is left out.
+    Of a folder, the cells of the protocol that the conditions ask for are read. `notify` takes a
+    line for each cell that is left out.
 
     Raises:
         CogError: nothing there, no table of results, or no row that meets the conditions.
@@ -83,14 +76,12 @@ def is_table(path: StoragePath) -> bool:
 def _read_csv(file: io.BytesIO) -> pd.DataFrame:
     """CSV with text as it stands (a model may be called NA) and every digit of a number."""
     raw = pd.read_csv(file, dtype=str, keep_default_na=False)
-    numeric = [column.name for column in columns() if column.kind.numeric and column.name in raw]
-    return raw.assign(**{name: _numbers(raw[name]) for name in numeric})
-
-
-def _numbers(texts: pd.Series[str]) -> pd.Series[Any]:
-    """Integers where all texts are, else floats; NaN where there is no text."""
-    kind = int if all(text.removeprefix("-").isdecimal() for text in texts) else float
-    return pd.Series([kind(text or "nan") for text in texts], index=texts.index)
+    for name in (column.name for column in columns() if column.kind.numeric):
+        texts = raw.get(name, ())
+        kind = int if all(text.removeprefix("-").isdecimal() for text in texts) else float
+        if name in raw:
+            raw[name] = [kind(text or "nan") for text in texts]
+    return raw
 
 
 def _read_parquet(file: io.BytesIO) -> pd.DataFrame:
@@ -105,8 +96,7 @@ def as_parquet(table: pd.DataFrame) -> bytes:
         CogError: pyarrow is not installed.
     """
     _need_pyarrow()
-    if "shots" in table:
-        table = table.assign(shots=table["shots"].map(str))
+    table = table.assign(shots=table["shots"].map(str))
     return bytes(table.to_parquet(None, engine="pyarrow", index=False))
 
 

@@ -17,11 +17,7 @@ from cog.results.columns import KEY, columns
 
 
 def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of results as a table with all `columns()`, sorted by `KEY`.
-
-    Raises:
-        CogError: two rows have one key.
-    """
+    """Rows of results as a table with all `columns()`, sorted by `KEY`; see `tidy_table`."""
     return tidy_table(pd.DataFrame(list(rows), columns=[column.name for column in columns()]))
 
 
