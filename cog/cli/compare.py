@@ -38,7 +38,8 @@ def _renames(
 @click.option(
     "--allow-missing/--no-allow-missing",
     default=False,
-    help="Ignore rows that only one of them has.",
+    show_default=True,
+    help="Ignore rows that only one of the two has.",
 )
 @click.option(
     "--rename",

@@ -15,7 +15,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.argument("runs", default="runs")
 @click.option("--out", metavar="FILE", help="The page.  [default: RUNS/report.html]")
 @click.option(
-    "--levels", "folder", metavar="DIR", help="[default: RUNS/levels, or the official levels]"
+    "--levels", "folder", metavar="DIR", help="Levels of RUNS.  [default: RUNS/levels, or official]"
 )
 @where_option
 @click.option("--baseline", metavar="MODEL", help="The model that differences are to.")

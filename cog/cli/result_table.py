@@ -26,10 +26,8 @@ Column = list[Text]
 class _Signs:
     """The signs of a table, and the forms that it may have."""
 
-    more: str
-    """has seen other data than ImageNet-1K"""
-    lacking: str
-    """lacks classes"""
+    more: str  # has seen other data than ImageNet-1K
+    lacking: str  # lacks classes
     error: str
     nothing: str
     forms: tuple[tuple[int, bool], ...]

@@ -34,7 +34,6 @@ _VIEW_OPTIONS = together(
 @click.pass_context
 def results(
     context: click.Context,
-    /,
     runs: str,
     where: tuple[str, ...],
     wide: bool,

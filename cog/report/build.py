@@ -45,11 +45,13 @@ def write_page(
     """
     require_model(data, baseline)
     taxonomy = load_taxonomy(levels.recipe["wordnet"])
+    rows = alt.NamedData(name=charts.ROWS)  # the page gives them
+    drawn = {chart.__name__: chart(rows, PAGE).to_dict() for chart in CHARTS}
     page = render(
         "report.html",
         data=page_values(data, baseline),
         results=as_columns(data.results),
-        charts=page_charts(),
+        charts={name: vl_convert.vegalite_to_vega(chart, SCHEMA) for name, chart in drawn.items()},
         vega=Markup(vega_script()),
         n_models=data.table["model"].nunique(),
         sentences=_sentences(data),
@@ -78,15 +80,6 @@ def page_values(data: PageData, baseline: str | None) -> dict[str, Any]:
         "trials": data.trials,
         "why": data.why,
         "z95": Z95,
-    }
-
-
-def page_charts() -> dict[str, Any]:
-    """Each chart of the page as a Vega specification that takes its rows under `charts.ROWS`."""
-    rows = alt.NamedData(name=charts.ROWS)
-    return {
-        chart.__name__: vl_convert.vegalite_to_vega(chart(rows, PAGE).to_dict(), vl_version=SCHEMA)
-        for chart in CHARTS
     }
 
 

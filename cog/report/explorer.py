@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cog.errors import CogError
@@ -56,21 +55,16 @@ def explorer_data(
         "eligible": levels.report["eligible"],
         "levels": list(levels.numbers),
         "nodes": _node_columns(levels, taxonomy, nodes),
-        "concepts": _concept_columns(table, index),
+        "concepts": {
+            "node": table["wnid"].map(index).tolist(),
+            **{name: table[name].tolist() for name in ("level", "rank", "similarity")},
+            "nearest": table["nearest_wnid"].map(index).tolist(),
+            "lcs": table["lcs_wnid"].map(index).tolist(),
+            "images": plain_values(table["images"]),
+        },
         "seen": [index[wnid] for wnid in levels.seen],
         "below": _counts_below(taxonomy, nodes, groups),
         "thumbnails": {str(index[wnid]): urls for wnid, urls in (thumbnails or {}).items()},
-    }
-
-
-def _concept_columns(table: pd.DataFrame, index: Mapping[str, int]) -> dict[str, list[Any]]:
-    """The columns of levels.csv, with the indices of nodes for their wnids."""
-    return {
-        "node": table["wnid"].map(index).tolist(),
-        **{name: table[name].tolist() for name in ("level", "rank", "similarity")},
-        "nearest": table["nearest_wnid"].map(index).tolist(),
-        "lcs": table["lcs_wnid"].map(index).tolist(),
-        "images": plain_values(table["images"]),
     }
 
 

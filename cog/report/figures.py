@@ -24,6 +24,8 @@ from cog.results.differences import against
 from cog.results.summary import Z95, level_means
 from cog.storage import write_bytes, write_text
 
+Figures = Iterator[tuple[str, alt.TopLevelMixin]]
+"""names and charts"""
 STAND_OUT = 4
 PIXELS_PER_INCH = 200
 
@@ -51,8 +53,8 @@ def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None)
     return written
 
 
-def figures(data: PageData, baseline: str | None) -> Iterator[tuple[str, alt.TopLevelMixin]]:
-    """Names and charts, with their rows inside."""
+def figures(data: PageData, baseline: str | None) -> Figures:
+    """All figures, with their rows inside."""
     names = _stand_out(_of_one_fit(data.table), baseline)
     look = replace(PAPER, names=tuple(names))
     slots = {name: slot for slot, name in enumerate(names, 1)}
@@ -100,9 +102,7 @@ def means_over_levels(table: pd.DataFrame) -> pd.Series[float]:
     return best["mean"]
 
 
-def _contrasts(
-    rows: pd.DataFrame, look: Look, baseline: str
-) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+def _contrasts(rows: pd.DataFrame, look: Look, baseline: str) -> Figures:
     table = against(rows, baseline)
     extra = rows[["model", "dataset", "slot", "order", "place"]]
     table = table.merge(extra, on=["model", "dataset"], validate="one_to_one")
@@ -116,9 +116,7 @@ def _contrasts(
     yield "log-odds", charts.levels(_rows(odds), look, f"log-odds ratio to {baseline}")
 
 
-def _few_shot(
-    table: pd.DataFrame, rows: pd.DataFrame, look: Look
-) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+def _few_shot(table: pd.DataFrame, rows: pd.DataFrame, look: Look) -> Figures:
     """A figure for each dataset that has results with several numbers of shots."""
     fit = rows.iloc[0]
     own = table[(table["probe"] == fit["probe"]) & (table["solver"] == fit["solver"])]
@@ -129,7 +127,7 @@ def _few_shot(
             yield f"few-shot-{label}", charts.few_shot(_rows(shown), look)
 
 
-def _costs(rows: pd.DataFrame, look: Look) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+def _costs(rows: pd.DataFrame, look: Look) -> Figures:
     models = rows.groupby("model").agg(
         slot=("slot", "first"),
         seconds=("seconds", "sum"),
@@ -149,9 +147,7 @@ def _costs(rows: pd.DataFrame, look: Look) -> Iterator[tuple[str, alt.TopLevelMi
             yield f"cost-{name}", charts.cost(_rows(shown), look, title)
 
 
-def _concepts(
-    data: PageData, rows: pd.DataFrame, look: Look
-) -> Iterator[tuple[str, alt.TopLevelMixin]]:
+def _concepts(data: PageData, rows: pd.DataFrame, look: Look) -> Figures:
     """The best of the models with accuracies by concept."""
     fit = rows.iloc[0]
     own = {

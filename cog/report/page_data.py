@@ -2,8 +2,7 @@
 
 In: a runs folder, levels. Out: values for JSON (`PageData`), each number as the files have it.
 
-- A column with few distinct values becomes these and a code for each row: so 16,200 rows of results
-  are a few megabytes, which a page reads at once.
+- A column with few distinct values becomes these and a code for each row: pages stay small.
 - Accuracies by concept and trials are those with the most images a class (`all`, if there are
   such); by concept they are means over seeds, to four decimals.
 """
@@ -40,8 +39,7 @@ CONCEPT_COLUMNS = ("wnid", "name", "level", "similarity", "nearest_name", "lcs_n
 class PageData:
     """What a page shows; the names of columns and keys are those that its scripts read."""
 
-    results: pd.DataFrame
-    """the tidy table: a row a cell"""
+    results: pd.DataFrame  # the tidy table: a row a cell
     table: pd.DataFrame
     """its summary, with `place` (the dataset as people call it: IN-1K, L1, …), `more` (whether the
     model saw more than ImageNet-1K), `rank` among the complete models, `pictures` (images a class),
@@ -52,8 +50,7 @@ class PageData:
     """accuracies by concept in the order of `concepts`, by model, probe and solver"""
     trials: list[dict[str, Any]]
     """trials of the search by model, dataset, probe and solver"""
-    why: str
-    """why there are no accuracies by concept, for the page"""
+    why: str  # where there are no accuracies by concept, the reason
 
 
 def read_page_data(

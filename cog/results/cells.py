@@ -52,11 +52,12 @@ def finished_cells(
     rows = {path: cell["row"] for path, cell in cells.items() if cell and not problems[path]}
     counts = Counter(row["protocol"] for row in rows.values())
     wanted = protocol or max(counts, key=lambda name: (counts[name], name), default="")
+    keys = {path: tuple(row[name] for name in ("protocol", *KEY)) for path, row in rows.items()}
     same: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for path, key in keys.items():
+        same[key].append(str(path))
     for path, row in rows.items():
-        same[_key(row)].append(str(path))
-    for path, row in rows.items():
-        others = [file for file in same[_key(row)] if file != str(path)]
+        others = [file for file in same[keys[path]] if file != str(path)]
         if row["protocol"] != wanted:
             problems[path] = f"is of protocol {row['protocol']}, not {wanted}"
         elif others:
@@ -71,10 +72,6 @@ def finished_cells(
             f"no finished cells in {runs}{found}", "give the folder of `cog evaluate --out`"
         )
     return kept
-
-
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("protocol", *KEY))
 
 
 def _problem(cell: Mapping[str, Any] | None) -> str:

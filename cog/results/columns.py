@@ -27,15 +27,13 @@ KEY = (*SETTING, "seed")
 class Kind:
     """What the values of a column are."""
 
-    expected: str
-    """for messages"""
+    expected: str  # for messages
     fits: Callable[[Any], bool]
     """whether a value of a cell is of this kind; None is asked of no kind"""
     read: Callable[[pd.Series[Any]], pd.Series[Any]]
     """values of cells, or of a file, with the dtype of the table"""
     numeric: bool = False
-    order: Callable[[Any], Any] = lambda value: value
-    """what values are sorted by"""
+    order: Callable[[Any], Any] = lambda value: value  # what values are sorted by
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,7 @@ class Column:
 
     name: str
     kind: Kind
-    needed: bool = False
-    """whether a row without it is no result"""
+    needed: bool = False  # whether a row without it is no result
     cause: int = 0
     """whether it says how a number was made: 1 if it sums up many settings, such as a hash, 2 if
     it is one of them, 0 if not. What sums up is named first."""

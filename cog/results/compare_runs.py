@@ -33,8 +33,7 @@ class Cause:
     column: str
     changes: tuple[tuple[str, str], ...]
     """the values (first, second) that differ, the most frequent pair first"""
-    rows: int
-    """how many rows differ"""
+    rows: int  # how many differ
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ class RunComparison:
     """the rows that one of the two lacks: `KEY`, top1, verdict"""
     causes: tuple[Cause, ...]
     """what differs in how the numbers were made, in the order of `cog.results.columns.causes`"""
-    rows: int
-    """how many rows are in both"""
+    rows: int  # how many are in both
 
     def moved(self, tolerance: float | None = None) -> pd.DataFrame:
         """The numbers that moved by more than `tolerance` points; None: by more than noise."""
@@ -137,34 +135,26 @@ def rename_models(
 
 def _numbers(both: pd.DataFrame) -> pd.DataFrame:
     """A row a mean over seeds, those that moved the most first."""
+    from scipy.stats import t
+
     change = both["top1_second"] - both["top1_first"]
     rows = both.assign(difference=change, equal=change == 0)
     grouped = rows.groupby(list(SETTING), sort=False)
     means = grouped[[f"top1{end}_{run}" for run in _RUNS for end in ("", "_low", "_high")]].mean()
     difference = grouped["difference"].mean()
     seeds = grouped["difference"].size()
-    spread = _seed_noise(grouped["difference"].std().to_numpy(), seeds.to_numpy())
-    noise = np.hypot(spread, _image_noise(means, (difference > 0).to_numpy()))
-    equal = grouped["equal"].all().to_numpy()
-    within = difference.abs().to_numpy() <= noise + _ROUNDING
-    verdict = np.select([equal, within], [EQUAL, WITHIN], MORE)
-    table = means[["top1_first", "top1_second"]].set_axis(["first", "second"], axis="columns")
+    quantiles = t.ppf((1 + _LEVEL) / 2, (seeds - 1).clip(lower=1))
+    of_seeds = quantiles * grouped["difference"].std() / np.sqrt(seeds)
+    noise = np.hypot(of_seeds.fillna(0.0), _image_noise(means, difference > 0))
+    within = difference.abs() <= noise + _ROUNDING
+    verdict = np.select([grouped["equal"].all(), within], [EQUAL, WITHIN], MORE)
+    table = means[["top1_first", "top1_second"]].set_axis(_RUNS, axis="columns")
     table.insert(0, "seeds", seeds)
     table = table.assign(difference=difference, noise=noise, verdict=verdict)
-    order = np.argsort(-difference.abs().to_numpy(), kind="stable")
-    return table.iloc[order].reset_index()
+    return table.iloc[np.argsort(-difference.abs(), kind="stable")].reset_index()
 
 
-def _seed_noise(deviation: Floats, seeds: NDArray[np.integer]) -> Floats:
-    """Half the width of the t interval of a mean difference; 0 for one seed."""
-    from scipy.stats import t
-
-    freedom = np.maximum(seeds - 1, 1)
-    half = t.ppf((1 + _LEVEL) / 2, freedom) * deviation / np.sqrt(seeds)
-    return np.where(seeds < 2, 0.0, half)
-
-
-def _image_noise(means: pd.DataFrame, rises: NDArray[np.bool_]) -> Floats:
+def _image_noise(means: pd.DataFrame, rises: pd.Series[bool]) -> Floats:
     """The noise of a difference from the intervals over test images; 0 where there are none."""
 
     def side(end: str, run: str) -> pd.Series[float]:

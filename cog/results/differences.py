@@ -42,9 +42,8 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     base = base.rename(columns={name: f"baseline_{name}" for name in figures})
     table = summary[[*SETTING, *figures]].merge(base, on=common, how="inner")
     table["difference"] = table["top1"] - table["baseline_top1"]
-    odds = _log_odds(table["top1"], table["n_test"])
     base_odds = _log_odds(table["baseline_top1"], table["baseline_n_test"])
-    table["log_odds_ratio"] = odds - base_odds
+    table["log_odds_ratio"] = _log_odds(table["top1"], table["n_test"]) - base_odds
     table["error"] = joined_error(table["error"], table["baseline_error"])
     reach = _t95(table) * table["error"]
     table.loc[table["model"] == baseline, "error"] = 0.0

@@ -13,7 +13,7 @@ from cog.progress import Notify
 from cog.results.cells import finished_cells
 from cog.results.columns import columns
 from cog.results.mixing import protocol_in, where
-from cog.results.table import tidy, tidy_table
+from cog.results.table import tidy
 from cog.storage import StoragePath, table_as_csv, write_text
 
 
@@ -60,7 +60,7 @@ def _read_table(path: StoragePath) -> pd.DataFrame:
         needed = [column.name for column in columns() if column.needed]
         if (known[needed].isna() | (known[needed] == "")).any(axis=None):
             raise ValueError(f"a row without one of {', '.join(needed)}")
-        return tidy_table(known)
+        return tidy(known)
     except (ValueError, pd.errors.ParserError) as error:
         raise CogError(
             f"{path} is no table of results: {error}",

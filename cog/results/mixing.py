@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -25,7 +23,7 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     Raises:
         CogError: no such column, no row with such a value, no row left, or no condition at all.
     """
-    wanted: dict[str, Any] = defaultdict(bool)
+    wanted: dict[str, pd.Series[bool]] = {}
     kept = pd.Series(True, index=results.index)
     for condition in conditions:
         name, equals, value = condition.partition("=")
@@ -40,7 +38,7 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         if name.endswith("!"):
             kept &= values != value
         else:
-            wanted[column] |= values == value
+            wanted[column] = (values == value) | wanted.get(column, False)
     for any_of_them in wanted.values():
         kept &= any_of_them
     if not kept.any():
@@ -108,9 +106,9 @@ def _mixed(results: pd.DataFrame) -> list[Mixed]:
 
 def _values(rows: pd.DataFrame, column: str, of: str = "") -> list[Mixed]:
     """The values of a column, that of most models first; nothing where it has one alone."""
-    models: dict[str, set[str]] = defaultdict(set)
+    models: dict[str, set[str]] = {}
     for model, value in set(zip(rows["model"], rows[column], strict=True)):
-        models[as_text(value)].add(model)
+        models.setdefault(as_text(value), set()).add(model)
     values = sorted(models, key=lambda value: (-len(models[value]), value))
     sorted_models = {value: tuple(sorted(models[value])) for value in values}
     return [(column, column + of, sorted_models)] if len(values) > 1 else []

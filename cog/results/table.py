@@ -16,18 +16,15 @@ from cog.errors import CogError
 from cog.results.columns import KEY, columns
 
 
-def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of results as a table with all `columns()`, sorted by `KEY`; see `tidy_table`."""
-    return tidy_table(pd.DataFrame(list(rows), columns=[column.name for column in columns()]))
-
-
-def tidy_table(raw: pd.DataFrame) -> pd.DataFrame:
-    """A table that has all `columns()`, its values of any dtype, as `tidy` gives it.
+def tidy(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+    """Rows of results, with values of any dtype, as a table with all `columns()`, sorted by `KEY`.
 
     Raises:
         CogError: two rows have one key.
         ValueError: a value that its column cannot hold.
     """
+    names = [column.name for column in columns()]
+    raw = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=names)
     table = pd.DataFrame({column.name: column.kind.read(raw[column.name]) for column in columns()})
     twice = table[table.duplicated(list(KEY), keep=False)]
     if len(twice):

@@ -48,8 +48,8 @@ class Shown:
         table = self.view.numbers(self)
         if self.view.lacking and (rows := left_out(self.summary, table)):
             more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
-            why = self.view.lacking
-            self.notify(f"note: left out because {why}: {', '.join(rows[:5])}{more}")
+            named = f"{', '.join(rows[:5])}{more}"
+            self.notify(f"note: left out because {self.view.lacking}: {named}")
         return table
 
 
@@ -59,10 +59,8 @@ class View:
 
     numbers: Callable[[Shown], pd.DataFrame]
     sheets: Callable[[Shown], list[Sheet]] = lambda of: paper_tables.accuracy_sheets(of.summary)
-    bars: bool = False
-    """whether a terminal draws its accuracies with bars"""
-    lacking: str = ""
-    """why some rows are left out"""
+    bars: bool = False  # whether a terminal draws its accuracies with bars
+    lacking: str = ""  # why some rows are left out
 
 
 VIEWS = {
