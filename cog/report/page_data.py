@@ -170,7 +170,7 @@ def _classes(
                 for row in csv.DictReader(StringIO(path.read_text(encoding="utf-8")))
             ]
         except FileNotFoundError:
-            continue
+            rows = []
         except (KeyError, TypeError, ValueError):
             notify(f"{path} is cut short, or no table of classes: left out")
             continue
