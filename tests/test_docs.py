@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cog.cli.main import main
 from cog.models.zoo import read_zoo
+from tools.make_file_map import file_map
 from tools.make_models_table import END, START, markdown_table
 
 ROOT = Path(__file__).parent.parent
@@ -82,3 +83,8 @@ def test_the_worked_example_of_the_architecture_runs():
     done = doctest.testfile(document, module_relative=False)
     assert done.attempted > 30
     assert done.failed == 0
+
+
+def test_the_map_of_files_is_made_from_their_docstrings():
+    document = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert file_map() in document, "run python tools/make_file_map.py"

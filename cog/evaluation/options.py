@@ -12,7 +12,7 @@ from cog.errors import CogError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Kind = TypeVar("Kind", bound="DataclassInstance")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def _read_name(value: str) -> str:
@@ -71,6 +71,6 @@ def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, 
     return given | lists | {name: Path(given[name]) for name in PATHS if name in given}
 
 
-def pick(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
+def pick(kind: type[Record], options: Mapping[str, Any]) -> Record:
     """A dataclass from those of the options that are its fields."""
     return kind(**read_options([field.name for field in fields(kind)], options))
