@@ -16,7 +16,7 @@ demo: $(READY)
 	mkdir -p examples/demo && cp cog-demo/figures/accuracy.svg cog-demo/figures/concepts.svg examples/demo
 
 test: $(READY)
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long" $(COVERAGE)
 
 test-long: $(READY)
 	$(PYTEST) -m long
@@ -26,11 +26,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The quick tests under coverage; [coverage:report] in setup.cfg has the floor. Without extras, what they bring is not
+# `make test` under coverage; [coverage:report] in setup.cfg has the floor. Without extras, what they bring is not
 # reached: the floor is lower.
 FLOOR = $(if $(findstring test-core,$(EXTRAS)),--cov-fail-under=90)
-check: lint
-	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered $(FLOOR)
+check: COVERAGE = --cov --cov-report=term:skip-covered $(FLOOR)
+check: lint test
 
 bench: $(READY)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
