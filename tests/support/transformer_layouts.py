@@ -129,7 +129,8 @@ def dinov3(name: str) -> Layout:
     """Meta's names, filled into timm's network by timm's own renaming: the reference."""
     from timm.models.eva import checkpoint_filter_fn
 
-    network: Any = timm.create_model(name, img_size=224, num_classes=0, depth=BLOCKS or 12)
+    depth = {"depth": BLOCKS} if BLOCKS else {}
+    network: Any = timm.create_model(name, img_size=224, num_classes=0, **depth)
     network.eval()
     generator = torch.Generator().manual_seed(4)
     content: Tensors = {}
