@@ -11,7 +11,7 @@ from cog.cli.options import say_and_keep, where_option
 _FOLDER = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Make a page and figures of results.")
 @click.argument("runs", default="runs")
 @click.option("--out", metavar="FILE", help="The page.  [default: RUNS/report.html]")
 @click.option(

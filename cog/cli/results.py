@@ -27,7 +27,7 @@ _VIEW_OPTIONS = together(
 )  # fmt: skip
 
 
-@click.command()
+@click.command(short_help="Show results as tables.")
 @click.argument("runs", default="runs")
 @where_option
 @_VIEW_OPTIONS

@@ -2,7 +2,7 @@
 
 In: models, levels, images. Out: one JSON file per cell, and runs/results.csv.
 
-- A cell is one result: model × dataset × probe × solver × shots × seed (cog/evaluation/plan.py).
+- A cell is one result: model × dataset × probe × solver × shots × seed (cog/evaluation/cells.py).
   It is done when its file exists with the hashes asked for now: recipe, levels, split, features.
 - For each dataset, one pass over the images makes the features that models still need; then every
   probe is fitted on them. Each cell is written when it is done.

@@ -31,7 +31,7 @@ class ModelOptions:
         """Refuse options that do not fit the number of models."""
         if self.names and len(self.names) != len(self.models):
             raise CogError(
-                f"{len(self.names)} names for {len(self.models)} models",
+                f"expected a name for each model, {len(self.models)}; found {len(self.names)}",
                 "give one --name for each --model",
             )
         if self.load.weights is not None and len(self.models) != 1:

@@ -56,7 +56,7 @@ def read_list(option: str, given: str | Iterable[Any]) -> tuple[Any, ...]:
         values = [part.strip() for part in given.split(",") if part.strip()] or [""]
     try:
         return tuple(dict.fromkeys(map(read, values)))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise CogError(f"{option} cannot be {given!r}", f"give a list such as {example}") from error
 
 

@@ -3,7 +3,7 @@
 In: models, stores with equal chunks, the indices of the chunks. Out: those chunks, in every store.
 
 - Every chunk is cut into batches from its own start: the same device, batch size and images give
-  the same bytes, whoever makes a chunk, in whatever order.
+  the same bytes, whichever worker makes a chunk, in any order.
 - Each image is read and decoded once for all models that lack the chunk.
 """
 

@@ -71,8 +71,10 @@ def build_levels(
     cannot be read, a name is unknown, or too few concepts are eligible.
     """
     recipe = LevelsRecipe(
-        seen, universe, eligible, counts, images, min_images, drop_seen_ancestors, drop_persons,
-        leaves_only, exclude, n_levels, size, spacing, measure, subsumer, wordnet,
+        seen=seen, universe=universe, eligible=eligible, counts=counts, images=images,
+        min_images=min_images, drop_seen_ancestors=drop_seen_ancestors, drop_persons=drop_persons,
+        leaves_only=leaves_only, exclude=exclude, n_levels=n_levels, size=size, spacing=spacing,
+        measure=measure, subsumer=subsumer, wordnet=wordnet,
     )  # fmt: skip
     return cut_levels(rank_concepts(recipe), recipe)
 

@@ -48,4 +48,6 @@ def check_model(model: Model) -> list[Check]:
 
 def _same(name: str, first: torch.Tensor, second: torch.Tensor, *, limit: float) -> Check:
     difference = float((first - second).abs().max() / first.abs().max().clamp_min(1e-12))
-    return Check(name, difference <= limit, f"largest difference {difference:.2g} of the largest")
+    return Check(
+        name, difference <= limit, f"largest difference {difference:.2g} of the largest value"
+    )

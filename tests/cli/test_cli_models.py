@@ -101,7 +101,7 @@ def test_an_unsound_plug_in_is_a_finding(tmp_path, change):
     assert "FAILED" in done.stdout
 
 
-def test_an_alias_is_told_on_stderr():
+def test_stderr_says_what_an_alias_means():
     done = call("check", "dino", "--no-pretrained")
     assert done.exit_code == 0, done.output
     assert done.stderr == "dino means dino_resnet50\n"

@@ -347,7 +347,7 @@ BAD_INPUT = {
     "unknown device": (["--device", "tpu"], "unknown device 'tpu'"),
     "a seed below 0": (["--seeds=-1"], "found -1"),
     "a name that is taken": (["--name", "splits"], "cannot be called splits"),
-    "too many names": (["--name", "a", "--name", "b"], "2 names for 1 models"),
+    "too many names": (["--name", "a", "--name", "b"], "a name for each model, 1; found 2"),
     "out is a file": (["--out", "file"], "file"),
     "split without lists": (["--split", "."], "no test lists"),
 }

@@ -99,7 +99,14 @@ def test_lists_come_as_text_or_as_values():
 
 @pytest.mark.parametrize(
     ("option", "given"),
-    [("only", ""), ("probes", ","), ("seeds", "22,x"), ("shots", "0"), ("shots", (2, -1))],
+    [
+        ("only", ""),
+        ("probes", ","),
+        ("seeds", "22,x"),
+        ("seeds", 22),
+        ("shots", "0"),
+        ("shots", (2, -1)),
+    ],
 )
 def test_a_list_that_cannot_be_read_is_refused_with_an_example(option, given):
     with pytest.raises(CogError) as caught:

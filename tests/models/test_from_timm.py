@@ -100,7 +100,7 @@ class Asked(Exception):
 
 
 def test_every_name_of_timm_is_loaded_as_timm_loads_it(monkeypatch):
-    """timm's builder is told of the renaming, of a loose load and of options: they are ours."""
+    """What timm asks its builder for (a renaming, a loose load, options) is what our rules say."""
 
     def build(cls, variant, pretrained, **options):
         raise Asked(options)

@@ -189,7 +189,7 @@ def test_few_shot_trains_on_the_shots(kind, shots, n_train):
 
 
 @KIND
-def test_few_shot_validates_within_the_shots_if_told_so(kind):
+def test_few_shot_validates_within_the_shots_if_asked(kind):
     result = fit(kind, clusters(), shots=5, within=True)
     assert (result.n_train, result.n_validation) == (30, 0 if kind == NCM else 6)
 
