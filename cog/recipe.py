@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from cog.errors import unknown_name
+
 WNID = re.compile(r"n\d{8}")
 """how a concept is written: n and the offset of a noun synset in WordNet 3.0, eight digits"""
 
@@ -16,6 +18,9 @@ LEVEL = "cog_l"
 
 UNSEEN = "IN-1K"
 """the only training data for which the levels hold unseen concepts"""
+
+PRODUCTS = ("float32", "tf32", "bfloat16", "float16")
+"""how SGD may make matrix products; all but the first round the factors"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Recipe:
     batch_size: int = 1024
     momentum: float = 0.9
 
-    products: str = "float32"  # of SGD's matrices; tf32, bfloat16 and float16 round the factors
+    products: str = "float32"  # of SGD's matrices, one of PRODUCTS
 
     # of an option that version 0.1 had: stored results were hashed with these, so they stay as is
     sgd_early_stop: bool = field(default=False, init=False, repr=False)
@@ -71,6 +76,11 @@ class Recipe:
     mlp_decay: float = 1e-2
     mlp_epochs: int = 30
     mlp_least_steps: int = 300  # where few images make few batches
+
+    def __post_init__(self) -> None:
+        """Refuse unknown products here, before hours of work on features."""
+        if self.products not in PRODUCTS:
+            raise unknown_name("kind of products", self.products, PRODUCTS)
 
 
 OPTIONS = (

@@ -24,14 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cog.errors import CogError
 from cog.probes.features import UnitFeatures
 from cog.recipe import Recipe
 
 _START, _BATCHES = 0, 1  # purposes of the generators of one seed
 
-PRODUCTS = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-"""how matrix products are made, and the type to which this file rounds their factors"""
+_ROUNDED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""the type to which this file rounds the factors of matrix products, by `Recipe.products`"""
 
 Step = Callable[[Tensor], None]
 
@@ -49,9 +48,6 @@ def fit_sgd(
     A head that diverges is all NaN and does not change the others. Of the recipe, epochs,
     batch_size, momentum and products are used. The seed is that of the start and of the batches;
     on a CPU equal seeds give equal bits.
-
-    Raises:
-        CogError: an unknown kind of products.
     """
     start = initial_layer(n_classes, features.width, seed).to(features.scale)
     layers = start.repeat(len(lrs), 1, 1)
@@ -148,7 +144,7 @@ def _make_step(
     n_heads, n_classes, width = layers.shape
     flat, flat_velocity = layers.view(-1, width), velocity.view(-1, width)
     decay = layers.new_tensor(wds)[:, None, None]
-    kind = PRODUCTS[recipe.products]
+    kind = _ROUNDED.get(recipe.products)
 
     def step(batch: Tensor) -> None:
         x, y = features.take(batch)
@@ -172,11 +168,6 @@ def _make_step(
 @contextmanager
 def _matrix_products(products: str) -> Iterator[None]:
     """Set whether the device may round float32 products to TF32, until the block ends."""
-    if products not in PRODUCTS:
-        raise CogError(
-            f"expected products of {', '.join(PRODUCTS)}, found {products!r}",
-            "give --products float32, which is the official one",
-        )
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if products == "tf32" else "highest")
     try:

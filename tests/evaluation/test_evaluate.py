@@ -344,6 +344,7 @@ BAD_INPUT = {
     "unknown probe": (["--probe", "logrek"], "unknown probe 'logrek'"),
     "unknown solver": (["--solver", "adam"], "unknown solver 'adam'"),
     "unknown precision": (["--precision", "fp17"], "unknown precision 'fp17'"),
+    "unknown products": (["--products", "float8"], "unknown kind of products 'float8'"),
     "unknown device": (["--device", "tpu"], "unknown device 'tpu'"),
     "a seed below 0": (["--seeds=-1"], "found -1"),
     "a name that is taken": (["--name", "splits"], "cannot be called splits"),

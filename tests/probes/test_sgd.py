@@ -9,19 +9,17 @@ from itertools import pairwise
 import pytest
 import torch
 
-from cog.errors import CogError
-from cog.probes.logreg import logreg
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import layer_ranks, percent_right
 from cog.probes.sgd import (
-    PRODUCTS,
     batches,
     fit_sgd,
     heads_that_fit,
     initial_layer,
     scheduled_lr,
 )
-from tests.support.probe_data import QUICK, clusters, features, settings, tensors
+from cog.recipe import PRODUCTS
+from tests.support.probe_data import QUICK, clusters, features, tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -111,11 +109,6 @@ def test_rounded_products_are_near_full_ones(products):
     assert (found - full).abs().max() < 0.03 * full.abs().max()
     assert torch.equal(found, full) == (products in ("float32", "tf32"))
     assert torch.get_float32_matmul_precision() == before
-
-
-def test_unknown_products():
-    with pytest.raises(CogError, match="found 'float8'"):
-        logreg(clusters(), settings(recipe=replace(QUICK, products="float8")))
 
 
 def test_heads_that_fit_grow_with_memory():
