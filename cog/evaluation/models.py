@@ -48,7 +48,7 @@ def load_models(
     With the device `auto`, a loaded network stays where its training script put it. For a cluster
     the models stay on the CPU: its nodes move them to their own devices.
     """
-    on_cluster = extraction.executor == "ray"
+    on_cluster = extraction.on_cluster
     device = torch.device("cpu") if on_cluster else pick_devices(extraction.device)[0]
     names = options.names or (None,) * len(options.models)
     loaded = []
@@ -68,6 +68,6 @@ def pick_own_devices(options: ModelOptions, extraction: Extraction) -> tuple[tor
     A training script's network is not copied to other GPUs.
     """
     loaded = any(isinstance(model, Model) for model in options.models)
-    if extraction.executor == "ray" or (loaded and extraction.device == "auto"):
+    if extraction.on_cluster or (loaded and extraction.device == "auto"):
         return ()
     return pick_devices(extraction.device)

@@ -41,6 +41,11 @@ class Extraction:
                     f"give --{name.replace('_', '-')} a number from 1 up",
                 )
 
+    @property
+    def on_cluster(self) -> bool:
+        """Whether a Ray cluster makes the features, and not the devices here."""
+        return self.executor == "ray"
+
 
 def batch_size(kind: str, settings: Extraction) -> int:
     """Images in a forward pass on a kind of device: cpu, cuda or mps."""

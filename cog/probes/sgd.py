@@ -8,7 +8,8 @@ Out: one layer a head, [h, c, d + 1]; the last column is the bias.
 - The rate follows half a cosine over the epochs, one epoch late.
 - Heads share batches and their start, and never mix: each gets what it would get alone.
 - No step copies to the device: rows, rates and decays are there before an epoch begins. On a GPU
-  the step is recorded once as a CUDA graph and replayed.
+  the step is recorded once as a CUDA graph and replayed; the test of this needs a device, and has
+  not run on one so far (2026-11).
 Source: the public code's logreg.py and iterators.py (torch.nn.Linear, torch.optim.SGD).
 Cost: 4·n·c·(d + 1) multiplications and additions an epoch and head.
 """

@@ -76,7 +76,7 @@ def executor_for(
     Raises:
         CogError: Ray is not installed, cannot be reached, or has no such devices.
     """
-    if settings.executor == "ray":
+    if settings.on_cluster:
         return Cluster.connect(
             settings.device, settings.workers, settings.precision, progress.notify
         )
