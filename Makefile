@@ -18,6 +18,8 @@ demo: $(READY)
 test: $(READY)
 	$(PYTEST) -m "not long" $(COVERAGE)
 
+# One worker: the largest network of the table alone takes 12 GB.
+test-long: WORKERS = 1
 test-long: $(READY)
 	$(PYTEST) -m long
 
