@@ -165,8 +165,8 @@ def test_a_killed_write_leaves_the_chunk_missing(tmp_path, monkeypatch):
 
 
 def test_a_failed_create_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="non-negative"):
-        make(tmp_path / "a.zarr", 4, chunk_rows=-1)
+    with pytest.raises(TypeError, match="float17"):
+        make(tmp_path / "a.zarr", 4, dtype="float17")
     assert list(tmp_path.iterdir()) == []
 
 
