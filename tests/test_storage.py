@@ -9,17 +9,9 @@ from pathlib import Path
 import pytest
 
 from cog.errors import CogError
-from cog.storage import (
-    StoragePath,
-    Url,
-    create_object,
-    files_below,
-    partial_file,
-    remove_objects,
-    storage_path,
-    write_bytes,
-    write_text,
-)
+from cog.object_storage import Url, create_object, remove_objects
+from cog.partial_files import partial_file
+from cog.storage import StoragePath, files_below, storage_path, write_bytes, write_text
 
 
 @pytest.fixture(params=["folder", "url"])

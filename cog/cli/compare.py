@@ -74,9 +74,10 @@ def compare(
         cog compare before.csv runs --tolerance 0.5 --csv moved.csv
         cog compare runs runs --rename checkpoint1=checkpoint2
     """
+    from cog.csv_text import table_as_csv
     from cog.results.compare_runs import compare_runs, rename_models
     from cog.results.files import read_results
-    from cog.storage import storage_path, table_as_csv, write_text
+    from cog.storage import storage_path, write_text
 
     if tolerance is not None and tolerance != tolerance:
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")

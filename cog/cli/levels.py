@@ -144,10 +144,10 @@ def show(level: str, folder: str, csv: bool) -> None:
     \b
     Example: cog levels show L3
     """
+    from cog.csv_text import table_as_csv
     from cog.errors import unknown_name
     from cog.levels.files import read_levels
     from cog.levels.table import level_named
-    from cog.storage import table_as_csv
 
     chosen = read_levels(folder)
     number = level_named(f"L{level}" if level.isdecimal() else level)

@@ -31,10 +31,11 @@ from cog.features.run_stores import store_path
 from cog.features.store.files import is_there
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList, read_bytes
+from cog.object_storage import Url
 from cog.probes.cost import ProbeSize
 from cog.probes.data import ProbeSettings
 from cog.probes.table import PROBES
-from cog.storage import StoragePath, Url
+from cog.storage import StoragePath
 
 SECONDS = 10.0  # of measurements, for all models together
 PARTS, IMAGES = 16, 8  # parts of a list that are decoded, and images in each

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
@@ -21,7 +22,7 @@ from cog.progress import percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
 from cog.results.cells import write_cell
-from cog.storage import rows_as_csv, write_text
+from cog.storage import write_text
 
 
 def outcome(

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.features.store.store import FeatureStore
-from cog.storage import StoragePath, Url, partial_file
+from cog.object_storage import Url
+from cog.partial_files import partial_file
+from cog.storage import StoragePath
 
 HINT = "give a feature store, a .pth with X and Y, or an .npz with X and Y"
 

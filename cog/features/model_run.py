@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cog.csv_text import rows_as_csv
 from cog.errors import CogError
 from cog.images.image_list import ImageList
 from cog.models.model import Model
+from cog.partial_files import clear_partial
 from cog.provenance import versions
-from cog.storage import StoragePath, clear_partial, rows_as_csv, write_text
+from cog.storage import StoragePath, write_text
 
 RESERVED = ("splits", "unreadable", "results.csv", "unreadable.csv")  # beside the model runs
 

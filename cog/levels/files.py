@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.levels.recipe import read_recipe
 from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
+from cog.partial_files import partial_file
 from cog.provenance import cog_version
-from cog.storage import partial_file, table_as_csv
 
 FILES = ("levels.csv", "seen.csv", "levels.json")
 

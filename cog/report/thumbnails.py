@@ -15,8 +15,9 @@ from cog.images.decoding import Unreadable
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
 from cog.images.preprocess import Preprocess
+from cog.partial_files import clear_partial
 from cog.progress import Progress
-from cog.storage import clear_partial, write_bytes
+from cog.storage import write_bytes
 
 SIDE = 96  # pixels
 SAMPLES = 3  # a concept

@@ -8,13 +8,14 @@ from importlib.util import find_spec
 
 import pandas as pd
 
+from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.progress import Notify
 from cog.results.cells import finished_cells
 from cog.results.columns import columns
 from cog.results.mixing import protocol_in, where
 from cog.results.table import tidy
-from cog.storage import StoragePath, table_as_csv, write_text
+from cog.storage import StoragePath, write_text
 
 
 def fold(

@@ -11,13 +11,13 @@ from functools import cached_property
 
 import pandas as pd
 
+from cog.csv_text import table_as_csv
 from cog.progress import Notify
 from cog.results import paper_tables
 from cog.results.differences import against, drop, left_out
 from cog.results.markup import Sheet, to_latex, to_markdown
 from cog.results.mixing import notes_of_protocol, refuse_mixed
 from cog.results.summary import ranking, summary, wide
-from cog.storage import table_as_csv
 
 
 @dataclass(frozen=True)

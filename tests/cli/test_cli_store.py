@@ -13,7 +13,8 @@ from cog.errors import CogError
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.features.store.verify import find_stores, repair, summarise, verify
-from cog.storage import StoragePath, Url, files_below, write_bytes, write_text
+from cog.object_storage import Url
+from cog.storage import StoragePath, files_below, write_bytes, write_text
 from tests.support.stores import (
     FINGERPRINT,
     change_attributes,

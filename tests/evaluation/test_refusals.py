@@ -14,9 +14,9 @@ import cog.features.run_stores
 from cog.errors import CogError
 from cog.evaluation.evaluate import run_plan
 from cog.features.store.store import FeatureStore
+from cog.partial_files import partial_name
 from cog.progress import Silent
 from cog.recipe import Recipe
-from cog.storage import partial_name
 from tests.support.runs import make_plan
 
 PLUG_IN = """

@@ -13,7 +13,8 @@ import cog
 from cog.errors import CogError
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
-from cog.storage import Url, create_object, files_below, storage_path, write_text
+from cog.object_storage import Url, create_object
+from cog.storage import files_below, storage_path, write_text
 from tests.support.runs import call_cog
 from tests.support.stores import content, fill, flip, make, run
 

@@ -19,13 +19,9 @@ import cog.features.store.store
 from cog.errors import CogError
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
-from cog.storage import (
-    ABANDONED_SECONDS,
-    StoragePath,
-    Url,
-    partial_name,
-    write_bytes,
-)
+from cog.object_storage import Url
+from cog.partial_files import ABANDONED_SECONDS, partial_name
+from cog.storage import StoragePath, write_bytes
 from tests.support.runs import HANGS_SECONDS
 from tests.support.stores import FINGERPRINT, change_attributes, content, fill, make
 
@@ -312,7 +308,7 @@ def test_a_mended_image_loses_its_reason(path):
 def ended_process(path: Path) -> Path:
     """The name that a process which has ended gave to a partial file for `path`."""
     code = (
-        "import sys; from pathlib import Path; from cog.storage import partial_name; "
+        "import sys; from pathlib import Path; from cog.partial_files import partial_name; "
         "print(partial_name(Path(sys.argv[1])))"
     )
     done = subprocess.run(

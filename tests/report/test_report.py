@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cog.cli.report import report
+from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.levels.files import read_levels
 from cog.report.build import default_out
@@ -20,7 +21,6 @@ from cog.report.page_data import as_columns, read_page_data
 from cog.results.files import read_results
 from cog.results.summary import ranking, summary, wide
 from cog.results.table import tidy
-from cog.storage import table_as_csv
 from tests.support.report_pages import MODELS, SEEDS, held, made_page, table_of
 from tests.support.result_rows import made_rows, write_runs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from cog.csv_text import table_as_csv
 from cog.levels.files import read_levels
 from cog.report.build import write_page
 from cog.report.page_data import read_page_data
@@ -12,7 +13,6 @@ from cog.results.differences import against
 from cog.results.files import read_results
 from cog.results.summary import wide
 from cog.results.table import tidy
-from cog.storage import table_as_csv
 from tests.support.browser import opened, processor_seconds
 from tests.support.report_pages import MODELS, made_page
 from tests.support.result_rows import ODD_NAMES, SEEDS, SHOTS, made_rows

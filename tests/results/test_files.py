@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.results.cells import write_cell
 from cog.results.columns import columns
 from cog.results.files import as_parquet, fold, read_results, write_results
 from cog.results.table import tidy
-from cog.storage import table_as_csv
 from tests.support.result_rows import (
     ODD_NAMES,
     made_rows,

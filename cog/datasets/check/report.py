@@ -13,8 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from cog.csv_text import rows_as_csv
 from cog.errors import CogError
-from cog.storage import rows_as_csv, write_text
+from cog.storage import write_text
 
 HEADER = ("dataset", "wnid", "path", "finding", "detail")
 OF_IMAGES = ("unreadable", "odd", "duplicate")  # found by reading images

@@ -17,7 +17,8 @@ from zarr.codecs import Crc32cCodec
 from zarr.errors import ContainsArrayError
 from zarr.storage import FsspecStore, LocalStore
 
-from cog.storage import StoragePath, Url, write_bytes
+from cog.object_storage import Url
+from cog.storage import StoragePath, write_bytes
 
 Array = zarr.Array[Any]
 

@@ -18,16 +18,9 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.features.store.arrays import create_array, fill_array
-from cog.storage import (
-    StoragePath,
-    Url,
-    clear_partial,
-    create_object,
-    partial_file,
-    partial_name,
-    remove_objects,
-    write_text,
-)
+from cog.object_storage import Url, create_object, remove_objects
+from cog.partial_files import clear_partial, partial_file, partial_name
+from cog.storage import StoragePath, write_text
 
 LAYOUT = 2  # raised when the files of a store change
 _CLAIM = Path("labels", "claim.json")

@@ -9,7 +9,7 @@ list under one model.
   another fingerprint is refused.
 - Done is computed: a chunk is done when its file exists, and a store when all its chunks do. The
   files of a chunk are written in this order: why images of it are unreadable (if any are:
-  `readable/reasons/CHUNK.json`), `readable`, `features`; each whole or absent (cog/storage.py).
+  `readable/reasons/CHUNK.json`), `readable`, `features`; each whole or absent.
 - No file belongs to two chunks and is written after creation: workers with different chunks never
   meet, and two with the same chunk write the same bytes. There are no locks.
 - Every chunk carries a CRC32C that Zarr checks when it reads.
@@ -39,7 +39,8 @@ from cog.features.store.files import (
     is_there,
     remove_store,
 )
-from cog.storage import StoragePath, Url, files_below, write_text
+from cog.object_storage import Url
+from cog.storage import StoragePath, files_below, write_text
 
 FORMAT = 1  # raised when the numbers in a store would change, not with the package's version
 _TOO_LARGE = {"float16": 65_520.0, "float32": np.inf}  # rounds to infinity

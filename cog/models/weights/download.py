@@ -27,8 +27,9 @@ from platformdirs import user_cache_dir
 
 from cog.errors import CogError
 from cog.models.zoo import ACCESS, ZooRow
+from cog.partial_files import partial_name
 from cog.progress import Notify
-from cog.storage import partial_name, write_text
+from cog.storage import write_text
 
 BLOCK_BYTES = 1 << 20  # read at once
 TRIES = 4  # of one address, each continuing the last
