@@ -175,10 +175,10 @@ def whole_number(text: str) -> int:
     text = text.strip()
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
-        raise NotReadable(f"expected a whole number, found {_shown(text)}")
+        raise NotReadable(f"expected a whole number, found {shown(text)}")
     number = int(text) if len(digits) <= DIGITS else None
     if number is None or not -(2**63) <= number < 2**64:
-        raise NotReadable(f"expected a number of at most 64 bits, found {_shown(text)}")
+        raise NotReadable(f"expected a number of at most 64 bits, found {shown(text)}")
     return number
 
 
@@ -196,10 +196,15 @@ def finite_number(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or len(text) > LINE_LENGTH:
-        raise NotReadable(f"expected a finite number, found {_shown(text)}")
+        raise NotReadable(f"expected a finite number, found {shown(text)}")
     return number
 
 
-def _shown(text: str) -> str:
-    """A text as an error shows it: its start, if it is long."""
-    return ascii(text) if len(text) <= 40 else f"{text[:20]!a}… ({len(text):,} characters)"
+def shown(text: str, most: int = 40) -> str:
+    """A text as an error shows it: printable, and its start alone if it is long.
+
+    >>> shown("n0208\n"), shown("9" * 5000, 4)
+    ("'n0208\\n'", "'9999'… (5,000 characters)")
+    """
+    start = f"{text[:most]!a}"
+    return start if len(text) <= most else f"{start}… ({len(text):,} characters)"

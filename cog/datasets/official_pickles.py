@@ -1,23 +1,23 @@
-"""The official pickles of ImageNet-CoG, read without running any code that they call for.
+"""The official pickles of ImageNet-CoG: its split, and the concepts of its levels.
 
 - `cog_concepts_split_file.pkl`: dict wnid → {"train": array, "test": array} of file names.
 - `cog_levels_mapping_file.pkl`: a list of five lists of 1,000 wnids.
 
-The names that they call for are looked up in a table of our own, and arrays are built here from
-their bytes, so nothing comes out but lists, dicts, strings, numbers and arrays.
+Names may be text or bytes, in arrays, lists or tuples. A file name may have its wnid before it, and
+slashes or backslashes at its ends, which the benchmark's public code strips too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import pickle
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from cog.datasets.pickles import DAMAGED, PickledArray, read_pickle
 from cog.errors import CogError
+from cog.small_files import shown
 
 SPLIT_FILE = "cog_concepts_split_file.pkl"
 MAPPING_FILE = "cog_levels_mapping_file.pkl"
@@ -31,7 +31,13 @@ TOTALS = {
     "202a2926ec641e02422c9711fd76db2a7a22863702cfa4a3c7943c8ebdd15586": 1_091_654,
 }
 TEST_TOTAL = 50_000
-_HINT = "download it again from the benchmark's page (github.com/naver/cog)"
+MOST_NAMES = 1 << 24  # ImageNet-21K has 14.2 million images
+_OTHER = (
+    "give a dict: wnid → {'train': names, 'test': names}, names as a list or an array of text "
+    "such as n01322508_2514.JPEG"
+)
+_OUTER = "/\\"
+_NO_NAME = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]|/|^\.*$")
 
 
 def read_split_file(
@@ -44,27 +50,48 @@ def read_split_file(
     """
     table = read_pickle(file)
     if not isinstance(table, dict):
-        raise CogError(f"{file} holds a {type(table).__name__}, not a dict by wnid", _HINT)
-    found = {}
+        raise CogError(f"{file} holds a {type(table).__name__}, not a dict by wnid", _OTHER)
+    parts_of, found, left = _by_text(table, file), {}, MOST_NAMES
     for wnid in wnids:
-        parts = table.get(wnid, {"train": [], "test": []})
-        if not isinstance(parts, dict) or not {"train", "test"} <= parts.keys():
-            raise CogError(f"{file} has no train and test of {wnid}", _HINT)
-        train, test = (_paths(parts[name], wnid, file) for name in ("train", "test"))
+        parts = parts_of.get(wnid, {"train": [], "test": []})
+        parts = _by_text(parts, file) if isinstance(parts, dict) else {}
+        if not {"train", "test"} <= parts.keys():
+            raise CogError(f"{file} has no train and test of {wnid}", _OTHER)
+        train, test = (_paths(parts[name], wnid, file, left) for name in ("train", "test"))
         both = set(train) & set(test)
         if both:
-            raise CogError(f"{file} lists {min(both)} both to train and to test", _HINT)
+            raise CogError(f"{file} lists {min(both)} both to train and to test", DAMAGED)
+        left -= len(train) + len(test)
         found[wnid] = train, test
     return found
 
 
-def _paths(names: Any, wnid: str, file: Path) -> tuple[str, ...]:
+def _by_text(table: dict[Any, Any], file: Path) -> dict[Any, Any]:
+    """A dict of which keys that are bytes become text."""
+    found = {_text(key): value for key, value in table.items()}
+    if len(found) < len(table):
+        raise CogError(f"{file} has a key as text and as bytes", _OTHER)
+    return found
+
+
+def _text(value: Any) -> Any:
+    """Bytes as text, if they are text; any other value as it is."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
+
+
+def _paths(names: Any, wnid: str, file: Path, most: int) -> tuple[str, ...]:
     """File names of a class as sorted paths; they come as `n1_2.JPEG` or `n1/n1_2.JPEG`."""
-    texts = _values(names, f"{file}: the names of {wnid}", str)
-    bare = {text.removeprefix(f"{wnid}/") for text in texts}
-    strange = next((name for name in bare if "/" in name or not name.strip(".")), None)
+    texts = _names(names, f"{file}: the names of {wnid}", most)
+    bare = {re.sub(rf"^{wnid}[/\\]", "", text.strip(_OUTER)) for text in texts}
+    strange = next((name for name in bare if _NO_NAME.search(name)), None)
     if strange is not None:
-        raise CogError(f"{file}: {strange!r} is not a file name of {wnid}", _HINT)
+        raise CogError(
+            f"{file}: {shown(strange, 80)} is not a file name of {wnid}",
+            f"give names such as {wnid}_1.JPEG or {wnid}/{wnid}_1.JPEG",
+        )
     return tuple(sorted(f"{wnid}/{name}" for name in bare))
 
 
@@ -75,22 +102,33 @@ def read_mapping_file(file: Path) -> dict[int, tuple[str, ...]]:
         CogError: the pickle is damaged, or holds something other than a list of levels.
     """
     what = f"{file} does not hold lists of wnids, one a level"
-    levels = [_values(part, what, str) for part in _values(read_pickle(file), what, object)]
+    levels = [_names(part, what, MOST_NAMES) for part in _values(read_pickle(file), what)]
     if not levels:
-        raise CogError(f"{what}: the list is empty", _HINT)
+        raise CogError(f"{what}: the list is empty", DAMAGED)
     return {number: tuple(sorted(part)) for number, part in enumerate(levels, start=1)}
 
 
-def _values(value: Any, what: str, kind: type) -> list[Any]:
-    """The values of a list or an array; a CogError that begins with `what` if any is no `kind`."""
-    try:
-        values = value.values() if isinstance(value, PickledArray) else value
-    except ValueError as error:  # such as characters that do not exist
-        raise CogError(f"{what}: {error}", _HINT) from error
-    wrong = [e for e in values if not isinstance(e, kind)] if isinstance(values, list) else [value]
+def _names(value: Any, what: str, most: int) -> list[str]:
+    """The names in a list, tuple or array; a CogError that begins with `what` if any is no text."""
+    if isinstance(value, list | tuple | PickledArray) and len(value) > most:
+        raise CogError(f"{what}: with them, it lists more than {MOST_NAMES:,} images", DAMAGED)
+    names = list(map(_text, _values(value, what)))
+    wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         found = type(wrong[0]).__name__
-        raise CogError(f"{what}: expected a list of {kind.__name__}, found {found}", _HINT)
+        raise CogError(f"{what}: expected a list of text, found {found}", _OTHER)
+    return names
+
+
+def _values(value: Any, what: str) -> Sequence[Any]:
+    """The values of a list, a tuple or an array; a CogError that begins with `what` for others."""
+    try:
+        values = value.values() if isinstance(value, PickledArray) else value
+    except ValueError as error:
+        hint = "save names.ravel() instead of names" if "dimension" in str(error) else _OTHER
+        raise CogError(f"{what}: {error}", hint) from error
+    if not isinstance(values, list | tuple):
+        raise CogError(f"{what}: expected a list, found {type(values).__name__}", _OTHER)
     return values
 
 
@@ -127,97 +165,3 @@ def totals_note(wnids: Sequence[str], n_train: int, n_test: int) -> str:
         f"{n_train:,} images to train and {n_test:,} to test; "
         f"the official split has {total:,} and {TEST_TOTAL:,}"
     )
-
-
-def read_pickle(file: Path) -> Any:
-    """The lists, dicts, strings, numbers and arrays of strings of a pickle; runs none of its code.
-
-    Raises:
-        CogError: it is damaged, or calls for anything else, which the error names.
-    """
-    try:
-        with file.open("rb") as opened:
-            return _Restricted(opened).load()
-    except (CogError, OSError):
-        raise
-    except Exception as error:  # the reader raises nearly anything for damaged pickles
-        raise CogError(
-            f"{file} is not a whole pickle of names ({type(error).__name__}: {error})", _HINT
-        ) from error
-
-
-class _Restricted(pickle._Unpickler):
-    """The reader in Python: a hostile number makes the one in C fill all memory."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """A function in place of one of numpy; any other name is refused."""
-        make = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
-        if make is None:
-            raise CogError(
-                f"the pickle calls for {module}.{name}, which no list of images needs; "
-                "it is refused, as it could run code",
-                _HINT,
-            )
-        return lambda *given: make(*given)  # a new one each time: a pickle can set its attributes
-
-
-class PickledDtype:
-    """A numpy dtype as a pickle describes it, for strings and plain numbers only."""
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        """`code`: such as U12."""
-        if not isinstance(code, str) or code[:1] not in ("U", "S", "O", "i", "u", "b"):
-            raise ValueError(f"a dtype {code!r} holds no names")
-        self.dtype: np.dtype[Any] = np.dtype(code)
-
-    def __setstate__(self, state: Any) -> None:
-        """Take the byte order from the state; all else follows from the code."""
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
-            self.dtype = self.dtype.newbyteorder(state[1])
-
-
-class PickledArray:
-    """An array of one dimension, as a pickle describes it."""
-
-    def __init__(self, *_: Any) -> None:
-        """Empty, whatever numpy would be given."""
-        self.data: Any = []  # a list of values, or their bytes
-
-    def __setstate__(self, state: Any) -> None:
-        """Take a state (version, shape, dtype, Fortran order, bytes or list).
-
-        Raises:
-            ValueError: more than one dimension, or data that do not fit the shape.
-        """
-        _, shape, kind, _, data = state
-        if type(kind) is not PickledDtype or type(shape) is not tuple or len(shape) != 1:
-            raise ValueError("expected an array of one dimension")
-        boxed = kind.dtype.kind == "O"
-        if not isinstance(data, list if boxed else bytes | bytearray):
-            raise ValueError("an array without its values")
-        if len(data) != shape[0] * (1 if boxed else kind.dtype.itemsize):
-            raise ValueError("the values of an array do not fit its shape")
-        self.data, self.dtype, self.count = data, kind.dtype, shape[0]
-
-    def values(self) -> list[Any]:
-        """The values; made only when needed, as there are millions."""
-        if isinstance(self.data, list):
-            return self.data
-        return list(np.frombuffer(self.data, self.dtype, self.count).tolist())
-
-
-def _array(data: Any, kind: Any, shape: Any, _: Any = "C") -> PickledArray:
-    array = PickledArray()
-    array.__setstate__((1, shape, kind, False, data))
-    return array
-
-
-_STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): PickledArray,  # an argument of _reconstruct
-    ("numpy", "dtype"): PickledDtype,
-    ("numpy.core.multiarray", "_reconstruct"): PickledArray,
-    ("numpy.core.multiarray", "scalar"): lambda kind, data: _array(data, kind, (1,)).values()[0],
-    ("numpy.core.numeric", "_frombuffer"): _array,
-    # how pickles of protocol 2 hold bytes
-    ("_codecs", "encode"): lambda text, _: str(text).encode("latin-1"),
-}

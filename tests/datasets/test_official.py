@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,11 @@ from cog.datasets.official_pickles import (
     SPLIT_FILE,
     TOTALS,
     read_mapping_file,
-    read_pickle,
     read_split_file,
     refuse_another_mapping,
     totals_note,
 )
+from cog.datasets.pickles import read_pickle
 from cog.datasets.splits import split_images, write_split
 from cog.errors import CogError
 from cog.levels.files import read_levels
@@ -35,6 +37,14 @@ FORMS: dict[str, Any] = {
     "object": lambda names: np.array(names, object),
     "list": list,
     "numpy strings": lambda names: [np.str_(name) for name in names],
+    "tuple": tuple,
+    "bytes": lambda names: [name.encode() for name in names],
+    "array of bytes": lambda names: np.array(names, "S40"),
+    "numpy bytes": lambda names: tuple(np.bytes_(name) for name in names),
+    "objects that are bytes": lambda names: np.array([n.encode() for n in names], object),
+    "leading slash": lambda names: np.array([f"/{name}" for name in names]),
+    "slashes at both ends": lambda names: [f"//{name}/" for name in names],
+    "backslashes": lambda names: [f"\\{name.replace('/', chr(92))}\\" for name in names],
 }
 
 
@@ -176,12 +186,19 @@ def test_what_is_no_list_of_names_is_refused_by_name(
         {"n00000005": ["a.JPEG"]},
         {"n00000005": {"train": ["a.JPEG"]}},
         {"n00000005": {"train": np.array([3]), "test": np.array([4])}},
-        {"n00000005": {"train": np.array([b"a.JPEG"]), "test": np.array(["b.JPEG"])}},
+        {"n00000005": {"train": np.array([b"\xff.JPEG"]), "test": np.array(["b.JPEG"])}},
+        {"n00000005": {"train": ["a\nb.JPEG"], "test": []}},
+        {"n00000005": {"train": ["a\0.JPEG"], "test": []}},
+        {"n00000005": {"train": ["\udcff.JPEG"], "test": []}},
+        {"n00000005": {"train": ["/"], "test": []}},
+        {"n00000005": {"train": "a.JPEG", "test": []}},
+        {"n00000005": {"train": [], "test": []}, b"n00000005": {"train": [], "test": []}},
         {"n00000005": {"train": np.array(["a.JPEG", None], object), "test": []}},
         {"n00000005": {"train": np.array(["a.JPEG", {"x": 1}], object), "test": []}},
         {"n00000005": {"train": np.array([["a.JPEG"]]), "test": np.array(["b.JPEG"])}},
         {"n00000005": {"train": ["../a.JPEG"], "test": ["b.JPEG"]}},
-        {"n00000005": {"train": ["/a.JPEG"], "test": ["b.JPEG"]}},
+        {"n00000005": {"train": ["/x/a.JPEG"], "test": ["b.JPEG"]}},
+        {"n00000005": {"train": ["/a.JPEG"], "test": ["n00000005/a.JPEG"]}},
         {"n00000005": {"train": [".."], "test": ["b.JPEG"]}},
         {"n00000005": {"train": ["n00000005/a.JPEG"], "test": ["a.JPEG"]}},
         {"n00000005": {"train": np.array([("a.JPEG", 1)], "U9,i4"), "test": []}},
@@ -193,9 +210,114 @@ def test_a_pickle_of_something_else_is_refused(value: Any, tmp_path: Path) -> No
         read_split_file(dump(tmp_path / "a.pkl", value), ("n00000005",))
 
 
+def test_an_array_of_two_dimensions_is_said_to_be_one(tmp_path: Path) -> None:
+    value = {"n00000005": {"train": np.array([["a.JPEG"], ["b.JPEG"]]), "test": []}}
+    for read, content in ((lambda f: read_split_file(f, ("n00000005",)), value),
+                          (read_mapping_file, [np.array([["n1"], ["n2"]])])):  # fmt: skip
+        with pytest.raises(CogError, match=r"array of shape \[2, 1\].*one dimension") as caught:
+            read(dump(tmp_path / "a.pkl", content))
+        assert "ravel" in caught.value.hint
+
+
+def test_names_of_python_2_are_read(tmp_path: Path) -> None:
+    """Its text is bytes to Python 3: keys, names, and what describes an array."""
+    text = pickle.dumps({"n00000005": {"train": ["a.JPEG", "b.JPEG"], "test": ["c.JPEG"]}}, 2)
+    for word in (b"n00000005", b"train", b"test", b"a.JPEG", b"b.JPEG", b"c.JPEG"):
+        size = len(word)
+        text = text.replace(b"X%c\0\0\0%s" % (size, word), b"U%c%s" % (size, word))
+    assert b"X" not in text
+    (tmp_path / "a.pkl").write_bytes(text)
+    train, test = read_split_file(tmp_path / "a.pkl", ("n00000005",))["n00000005"]
+    assert (train, test) == (("n00000005/a.JPEG", "n00000005/b.JPEG"), ("n00000005/c.JPEG",))
+
+
 def test_a_large_index_in_the_memo_costs_no_memory(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(b"\x80\x02]r\xff\xff\xff\xff.")
     assert read_pickle(tmp_path / "a.pkl") == []
+
+
+def _array(shape: bytes, dtype: bytes = b"U\x02S1") -> bytes:
+    """A pickle of an array without data: `shape` and `dtype` are instructions that make a value."""
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR"
+    kind = b"cnumpy\ndtype\n(" + dtype + b"K\x00K\x01tR"
+    return made + b"(K\x01" + shape + kind + b"\x89U\0tb."
+
+
+SIZES = {
+    "BINBYTES": b"B\xff\xff\xff\xbf",
+    "BINUNICODE": b"X\xff\xff\xff\xbf",
+    "BINSTRING": b"T\xff\xff\xff\x7f",
+    "LONG4": b"\x8b\xff\xff\xff\x7f",
+    "BINBYTES8": b"\x8e\0\0\0\xc0\0\0\0\0",
+    "BINUNICODE8": b"\x8d\0\0\0\xc0\0\0\0\0",
+    "BYTEARRAY8": b"\x96\0\0\0\xc0\0\0\0\0",
+    "BYTEARRAY8 of exabytes": b"\x96\0\0\0\0\0\0\0\x10",
+    "FRAME": b"\x95\0\0\0\xc0\0\0\0\0",
+    "array of many": _array(b"J\xff\xff\xff\x7f\x85"),
+    "array of no bytes": _array(b"J\xff\xff\xff\x7f\x85", b"U\x02U0"),
+    "shape of text": _array(b"U\x04aaaa\x85", b"U\x0aS999999999"),
+    "shape of a list": _array(b"]K\x01a\x85", b"U\x0aS999999999"),
+    "large items": _array(b"K\x01\x85", b"U\x0aS999999999"),
+    "many dimensions": _array(b"(" + b"K\x02" * 10_000 + b"t"),
+    "lists": b"(" + b"]" * 3_000_000 + b"l.",
+    "marks": b"(" * 3_000_000,
+    "dicts": b"}" * 3_000_000,
+    "sets": b"\x8f" * 3_000_000,
+    "repeats": b"K\x01" + b"\x94" * 3_000_000,
+    "a million deep": b"]" + b"\x85" * 1_000_000 + b".",
+    "a million deep, of lists": b"]" * 1_000_000 + b"a" * 999_999 + b".",
+    "a key whose hash takes for ever": b"})" + b"2\x86" * 64 + b"K\x01s.",
+    "keys whose hashes take for ever": b"}()" + b"2\x86" * 64 + b"K\x01u.",
+    "a dict from the stack": b"()" + b"2\x86" * 64 + b"K\x01d.",
+    "text of what repeats": b"c_codecs\nencode\n()" + b"2\x86" * 64 + b"K\x01tR.",
+    "dtype of what repeats": b"cnumpy\ndtype\n()" + b"2\x86" * 64 + b"tR.",
+    "a long name": b"cnumpy\n" + b"a" * 3_000_000 + b"\n.",
+    "a long number": b"L" + b"9" * 3_000_000 + b"L\n.",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a process")
+def test_no_pickle_takes_more_memory_than_its_size_allows(tmp_path: Path) -> None:
+    """With half a gigabyte for a process, each of these is two lines within seconds."""
+    for number, body in enumerate(SIZES.values()):
+        (tmp_path / f"{number}.pkl").write_bytes(b"\x80\x05" + body)
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from cog.datasets.official_pickles import read_mapping_file, read_split_file\n"
+        "from cog.errors import CogError\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000,) * 2)\n"
+        "for name in sys.argv[1:]:\n"
+        "    signal.alarm(30)\n"
+        "    for read in (read_mapping_file, lambda file: read_split_file(file, ('n1',))):\n"
+        "        try: read(Path(name))\n"
+        "        except CogError as error:\n"
+        "            print('memory' if 'Memory' in error.what else len(error.what) < 1000)\n"
+    )
+    names = [str(tmp_path / f"{number}.pkl") for number in range(len(SIZES))]
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["True"] * 2 * len(SIZES)
+
+
+def test_names_that_repeat_for_every_class_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cog.datasets.official_pickles.MOST_NAMES", 100)
+    names = np.array([f"{number}.JPEG" for number in range(30)])
+    same = {f"n{number:08d}": {"train": names, "test": []} for number in range(5)}
+    file = dump(tmp_path / "a.pkl", same)
+    assert len(read_split_file(file, list(same)[:3])) == 3
+    with pytest.raises(CogError, match="more than 100 images"):
+        read_split_file(file, list(same))
+
+
+def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.pkl").open("wb") as file:
+        file.write(b"\x80\x05\x8e\0\0\0\xc0\0\0\0\0")
+        file.truncate(1 << 32)
+    with pytest.raises(CogError, match="4,294,967,296 bytes, too many"):
+        read_pickle(tmp_path / "a.pkl")
 
 
 def test_damaged_pickles_are_refused(tmp_path: Path) -> None:
