@@ -58,12 +58,14 @@ class _Bounded:
         self.file, self.left = file, size
 
     def read(self, count: int) -> bytes:
+        """So many bytes, or EOFError."""
         if count > self.left:
             raise EOFError(f"it declares {count:,} bytes, and {self.left:,} are left")
         self.left -= count
         return self.file.read(count)
 
     def readline(self) -> bytes:
+        """A line, or what is left of it."""
         line = self.file.readline(self.left)
         self.left -= len(line)
         return line
