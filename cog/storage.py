@@ -10,6 +10,7 @@ renamed; an object at a URL appears when its upload ends.
 from __future__ import annotations
 
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,12 +41,28 @@ def write_text(path: StoragePath, text: str) -> None:
 
 
 def write_bytes(path: StoragePath, data: bytes | memoryview) -> None:
-    """Write `data` to `path`; a reader sees the old file or the new one."""
+    """Write `data` to `path`; a reader sees the old file or the new one.
+
+    A pipe or a device (/dev/stdout, /dev/null) is written to; nothing takes its place.
+    """
     if isinstance(path, Url):
         path.write_bytes(data)
         return
+    if _is_stream(path):
+        with path.open("wb") as stream:
+            stream.write(data)
+        return
     with partial_file(path) as partial:
         partial.write_bytes(data)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether something is there that is no file of a disk, and no folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def files_below(folder: StoragePath) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -117,3 +118,19 @@ def test_a_missing_package_is_named(text, monkeypatch):
     with pytest.raises(CogError, match="cannot be reached") as error:
         storage_path(text).exists()
     assert "imagenet-cog[cloud]" in error.value.hint
+
+
+def test_a_pipe_or_a_device_is_written_to_and_stays(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    write_bytes(fifo, b"content")
+    assert os.read(reading, 100) == b"content"
+    os.close(reading)
+    link = tmp_path / "link"  # as /dev/stdout is one
+    link.symlink_to("/dev/null")
+    write_bytes(link, b"content")
+    assert link.is_symlink()
+    assert link.is_char_device()
+    assert fifo.is_fifo()
+    assert sorted(tmp_path.iterdir()) == [fifo, link]

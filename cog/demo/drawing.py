@@ -18,6 +18,7 @@ Cost: about 1.5 ms per image of 64 × 64 on one core, writing included.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cog.storage import write_bytes
 from cog.wordnet.information_content import require_information
 from cog.wordnet.taxonomy import Taxonomy
 
@@ -101,11 +103,11 @@ def write_images(
     other numbers give other images of the same things.
     """
     for wnid, appearance in appearances.items():
-        home = folder / wnid
-        home.mkdir(parents=True, exist_ok=True)
         for number in range(first, first + per_class):
             image = Image.fromarray(draw(appearance, [seed, int(wnid[1:]), number]))
-            image.save(home / f"{wnid}_{number}.JPEG", quality=92)
+            encoded = io.BytesIO()
+            image.save(encoded, "JPEG", quality=92)
+            write_bytes(folder / wnid / f"{wnid}_{number}.JPEG", encoded.getvalue())
 
 
 def draw(appearance: Appearance, seed: int | Sequence[int], size: int = 64) -> NDArray[np.uint8]:

@@ -36,7 +36,12 @@ from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor, executor_for
 from cog.features.executors.share import ALL, Share
 from cog.features.extract import Stores, extract
-from cog.features.model_run import ModelRun, record_unreadable, write_model_run
+from cog.features.model_run import (
+    ModelRun,
+    record_unreadable,
+    sweep_runs,
+    write_model_run,
+)
 from cog.features.run_stores import store_path
 from cog.features.store.files import remove_store
 from cog.features.store.store import FeatureStore
@@ -152,6 +157,7 @@ def run_plan(
 
     For a plan without cells it makes the features of every model, and there are no rows.
     """
+    sweep_runs(plan.out, plan.model_runs)
     executor = executor_for(plan.extraction, plan.devices, progress)
     cells = len(share.of(plan.cells))
     rows: list[dict[str, Any]] = []

@@ -5,7 +5,6 @@ In: an image list, slices of its rows, preprocessings. Out: a batch for each sli
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cog.cores import usable_cores
 from cog.images.decoding import DEFAULT_DECODER, Unreadable, check_decoder, decode
 from cog.images.image_list import ImageList, read_bytes
 from cog.images.preprocess import Preprocess
@@ -50,7 +50,7 @@ def decoded(
     check_decoder(decoder)
     wanted = set(preprocesses)
     geometries = sorted({preprocess.geometry for preprocess in wanted}, key=str)
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="decode")
     ahead: deque[tuple[slice, list[Future[list[torch.Tensor] | str]]]] = deque()
     try:
         for rows in slices:

@@ -57,7 +57,11 @@ def read_features(path: StoragePath) -> FeatureSet:
 
 
 def write_features(path: Path, features: FeatureSet) -> None:
-    """Write the official layout: X float32, Y int64, name; whole or not at all."""
+    """Write the official layout: X float32, Y int64, name; whole or not at all.
+
+    Equal features give equal bytes: `torch.save` would put the name of a file that it opens into
+    the file, and of one that is open it knows no name.
+    """
     import torch
 
     content = {
@@ -65,8 +69,8 @@ def write_features(path: Path, features: FeatureSet) -> None:
         "Y": torch.from_numpy(features.y.astype(np.int64)),
         "name": features.name,
     }
-    with partial_file(path) as partial:
-        torch.save(content, partial)
+    with partial_file(path) as partial, partial.open("wb") as file:
+        torch.save(content, file)
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:

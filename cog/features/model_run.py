@@ -6,9 +6,7 @@ In: models, the folder of all results. Out: model runs; a folder of another mode
 from __future__ import annotations
 
 import json
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,8 @@ from cog.csv_text import rows_as_csv
 from cog.errors import CogError
 from cog.images.image_list import ImageList
 from cog.models.model import Model
-from cog.partial_files import clear_partial
-from cog.provenance import versions
+from cog.partial_files import sweep
+from cog.provenance import command, versions
 from cog.storage import StoragePath, write_text
 
 RESERVED = ("splits", "unreadable", "results.csv", "unreadable.csv")  # beside the model runs
@@ -76,14 +74,17 @@ def _refuse_another(model_run: ModelRun) -> None:
     )
 
 
-def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
-    """Write run.json: the command, the model, the settings and the versions.
+def sweep_runs(out: StoragePath, model_runs: Iterable[ModelRun]) -> None:
+    """Remove what killed writers left in the folder of all results; at a URL there is nothing."""
+    if isinstance(out, Path):
+        own = ("", "cells", "classes", "features")
+        runs = [out / run.folder.name / name for run in model_runs for name in own]
+        for folder in (out, out / "unreadable", *out.glob("splits/*"), *runs):
+            sweep(folder)
 
-    Removes the partial files that killed writers left beside it.
-    """
-    if isinstance(model_run.folder, Path):
-        clear_partial(model_run.folder.glob("*.partial"))
-        clear_partial(model_run.folder.glob("c*/*.partial"))  # cells, classes
+
+def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
+    """Write run.json: the command, the model, the settings and the versions."""
     document = {
         "model": model_run.model.name,
         "model_fingerprint": model_run.fingerprint,
@@ -92,7 +93,7 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
         "seen_data": model_run.model.seen_data,
         **settings,
         "versions": versions(),
-        "command": shlex.join(sys.argv),
+        "command": command(),
     }
     write_text(model_run.folder / "run.json", json.dumps(document, indent=1, default=str) + "\n")
 

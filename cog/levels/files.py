@@ -21,7 +21,7 @@ from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.levels.recipe import read_recipe
 from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
-from cog.partial_files import partial_file
+from cog.partial_files import is_partial, partial_file, sweep
 from cog.provenance import cog_version
 
 FILES = ("levels.csv", "seen.csv", "levels.json")
@@ -70,6 +70,7 @@ def write_levels(levels: Levels, folder: Path | str, overwrite: bool = False) ->
     folder = Path(folder)
     texts = _render(levels)
     try:
+        sweep(folder)  # of a run that was killed
         if folder.exists() and not overwrite:
             _require_same(folder, texts)
         _write_together(folder, texts)
@@ -140,7 +141,11 @@ def _write_together(folder: Path, texts: dict[str, str]) -> None:
 
 def _require_same(folder: Path, texts: dict[str, str]) -> None:
     """Raise where writing would replace, or join, anything but these same levels."""
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in FILES)
+    others = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name not in FILES and not is_partial(entry)  # another process writes there now
+    )
     there = [name for name in FILES[:2] if (folder / name).exists()]
     differing = [name for name in there if _read_text(folder, name) != texts[name]]
     if others or differing:

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cog.cores import usable_cores
 from cog.images.decoding import Unreadable
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
 from cog.images.preprocess import Preprocess
-from cog.partial_files import clear_partial
+from cog.partial_files import sweep
 from cog.progress import Progress
 from cog.storage import write_bytes
 
@@ -43,8 +44,8 @@ def make_thumbnails(
     }
     images = choose(listing, rows, "train")
     groups = np.split(np.arange(len(images)), np.cumsum([len(rows[w]) for w in images.wnids])[:-1])
-    clear_partial(folder.glob(".*.partial"))
-    pool = ThreadPoolExecutor()
+    sweep(folder)
+    pool = ThreadPoolExecutor(usable_cores())
     try:
         made = pool.map(lambda few: _thumbnails(images, few.tolist(), folder), groups)
         found = {}

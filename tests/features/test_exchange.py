@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,17 @@ def test_the_official_layout_is_read(tmp_path):
     assert np.array_equal(found.x, features.x)
     assert np.array_equal(found.y, features.y)
     assert found.name == "dino_resnet50_cog_l5_train"
+
+
+def test_equal_features_are_equal_bytes_with_nothing_of_the_machine(tmp_path):
+    features = clusters(20, 1)
+    files = tmp_path / "a" / "X_Y.pth", tmp_path / "b" / "other.pth"
+    for file in files:
+        write_features(file, features)
+    first, second = (file.read_bytes() for file in files)
+    assert first == second
+    for word in (platform.node(), str(os.getpid()), "partial", "X_Y"):
+        assert word.encode() not in first
 
 
 def test_what_is_written_is_what_the_public_code_reads(tmp_path):

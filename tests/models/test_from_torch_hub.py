@@ -268,4 +268,4 @@ def test_an_archive_that_is_not_a_zip_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(from_torch_hub, "fetch", lambda *_: tmp_path / "a.zip")
     with pytest.raises(CogError, match="is not a zip archive"):
         trusting(f"torch-hub:me/repo:{COMMIT}:net")
-    assert list((tmp_path / "home" / "torch-hub").iterdir()) == []
+    assert list((tmp_path / "home").rglob("*")) == []

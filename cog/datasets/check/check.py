@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cog.cores import usable_cores
 from cog.datasets.check.image import Oddity, check_image
 from cog.datasets.check.listing import Listed, Part
 from cog.datasets.check.report import CHECKED, Finding, add_class, read_report, start_report
@@ -94,7 +94,7 @@ def check_data(
         start_report(report, found.findings, done.values())
     progress = progress or Silent()
     with progress.bar("check", sum(len(unit.rows) for unit in todo), "images") as advance:
-        for unit, result in _check_all(todo, workers or os.cpu_count() or 1):
+        for unit, result in _check_all(todo, workers or usable_cores()):
             done[unit.key] = result
             if report is not None:
                 add_class(report, result)

@@ -6,7 +6,6 @@ they compute, so threads do.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -14,6 +13,7 @@ from threading import Event, Thread
 
 import torch
 
+from cog.cores import usable_cores
 from cog.features.executors.device import Bundle, Device, Item, Result, Work, duplicate, stay
 from cog.features.forward import exact_products, pick_device
 from cog.features.settings import Extraction
@@ -33,7 +33,7 @@ class Devices:
         cls, devices: Sequence[torch.device], settings: Extraction, progress: Progress
     ) -> Devices:
         """The `devices`. Models stay where they are for the first; the others get copies."""
-        threads = settings.workers or os.cpu_count() or 1
+        threads = settings.workers or usable_cores()
         here = pick_device(settings.device), settings.precision, threads, progress
         copies = [Device(device, *here[1:], duplicate) for device in devices[1:]]
         return cls((Device(*here, stay), *copies))

@@ -71,7 +71,6 @@ def _new_folder(path: StoragePath) -> Iterator[StoragePath]:
     if isinstance(path, Url):
         yield path
         return
-    clear_beside(path)
     try:
         with partial_file(path) as partial:
             yield partial
@@ -103,6 +102,7 @@ def remove_store(path: StoragePath) -> None:
             for below in (path / "features", path / "readable", path):
                 remove_objects(below)
         return
+    clear_beside(path)  # of a removal that was killed
     hidden = partial_name(path)
     with suppress(FileNotFoundError):  # none there, or another worker was quicker
         path.rename(hidden)

@@ -19,7 +19,6 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import nn
@@ -34,6 +33,7 @@ from cog.models.sources.from_torchvision import drop_classifier
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, weights_folder
 from cog.models.weights.renames import strip_prefix
+from cog.partial_files import partial_file
 from cog.progress import Notify
 
 N_CLASSES = 1000  # ImageNet-1K's: a last layer of this size is a classifier
@@ -128,16 +128,15 @@ def _fetch_repository(owner: str, repository: str, commit: str) -> Path:
         return folder
     url = f"https://github.com/{owner}/{repository}/archive/{commit}.zip"
     archive = fetch([url], f"{name}.zip")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent) as scratch:  # complete, or not there
-        try:
-            with zipfile.ZipFile(archive) as file:
-                file.extractall(scratch)
-        except zipfile.BadZipFile as error:
-            raise CogError(
-                f"{archive} is not a zip archive ({error})", f"rm '{archive}'"
-            ) from error
-        next(Path(scratch).iterdir()).rename(folder)  # the one folder in it: REPO-COMMIT
+    try:
+        with zipfile.ZipFile(archive) as file, partial_file(folder) as partial:
+            partial.mkdir()
+            for member in file.infolist():
+                _, _, member.filename = member.filename.partition("/")  # REPO-COMMIT, around all
+                if member.filename:
+                    file.extract(member, partial)
+    except zipfile.BadZipFile as error:
+        raise CogError(f"{archive} is not a zip archive ({error})", f"rm '{archive}'") from error
     return folder
 
 

@@ -13,11 +13,12 @@ import http.client
 import json
 import os
 import re
+import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +28,7 @@ from platformdirs import user_cache_dir
 
 from cog.errors import CogError
 from cog.models.zoo import ACCESS, ZooRow
-from cog.partial_files import partial_name
+from cog.partial_files import partial_name, sweep
 from cog.progress import Notify
 from cog.storage import write_text
 
@@ -106,6 +107,8 @@ def fetch(
     file = file or urlsplit(urls[0]).path.rpartition("/")[2]
     path = weights_folder() / file
     if path.is_file():
+        with suppress(OSError):  # a kill may have come after the rename
+            _lock_of(path).unlink()
         return path
     reasons = []
     for url in urls:
@@ -134,7 +137,8 @@ def _own_part(path: Path) -> Iterator[Path]:
     The operating system releases the lock when its process ends, even if it is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f"{path.name}.lock")
+    sweep(path.parent)
+    lock = _lock_of(path)
     with lock.open("ab") as file:
         if _locked(file, lock):
             try:
@@ -143,10 +147,15 @@ def _own_part(path: Path) -> Iterator[Path]:
                 lock.unlink(missing_ok=True)  # while it is held: a later lock must be on a new file
             return
     own = partial_name(path)
+    own.mkdir()
     try:
-        yield own
+        yield own / path.name
     finally:
-        _forget(own)
+        shutil.rmtree(own)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
 
 
 def _locked(file: IO[bytes], lock: Path) -> bool:
