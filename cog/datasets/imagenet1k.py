@@ -16,7 +16,7 @@ from cog.errors import CogError
 from cog.images.find import find_images, source_of
 from cog.images.image_list import choose
 from cog.images.listing import Listing
-from cog.images.sources.folder import image_names
+from cog.images.sources.folder import list_folder, notes_of
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -36,12 +36,13 @@ def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False)
     wnids = tuple(sorted(set(wnids)))
     train = find_images(_part(root, "train"), wnids)
     val = _find_val(root, wnids)
-    short = {}
+    parts, short = {"train": train, "val": val}, {}
     for wnid in wnids:
-        empty = [name for name, part in (("train", train), ("val", val)) if not part.paths[wnid]]
+        empty = {name: part for name, part in parts.items() if not part.paths[wnid]}
         if empty:
-            short[wnid] = f"none in {' and '.join(empty)}"
-    kept = keep_classes(wnids, short, allow_missing=allow_missing)
+            why = [each.remarks[wnid].found for each in empty.values() if wnid in each.remarks]
+            short[wnid] = f"none in {' and '.join(empty)}" + "".join(f" ({text})" for text in why)
+    kept = keep_classes(wnids, short, {**val.remarks, **train.remarks}, allow_missing=allow_missing)
     lists = [
         choose(part, {wnid: np.arange(len(part.paths[wnid])) for wnid in kept}, split)
         for part, split in ((train, "train"), (val, "test"))
@@ -59,8 +60,11 @@ def _part(root: Path, name: str) -> Path:
 def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
     """The validation images of each wnid; paths of a flat val/ are file names alone."""
     folder = _part(root, "val")
-    names = image_names(folder) if folder.name == "val" else []
-    if not names or source_of(folder, wnids):
+    if folder.name != "val" or source_of(folder, wnids):
+        return find_images(folder, wnids)
+    content = list_folder(folder)
+    names = content.images
+    if not names:
         return find_images(folder, wnids)
     wnid_of = _val_labels(root)
     unlabelled = [name for name in names if _key(name) not in wnid_of]
@@ -74,7 +78,8 @@ def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
     for name in names:  # sorted
         if (wnid := wnid_of[_key(name)]) in paths:
             paths[wnid].append(name)
-    return Listing(str(folder), "folder", {wnid: tuple(found) for wnid, found in paths.items()})
+    listed = {wnid: tuple(found) for wnid, found in paths.items()}
+    return Listing(str(folder), "folder", listed, notes=notes_of({"val": content}))
 
 
 def _key(name: str) -> int:

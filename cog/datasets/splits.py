@@ -15,7 +15,7 @@ from cog.datasets.official_pickles import totals_note
 from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose
-from cog.images.listing import Listing
+from cog.images.listing import Listing, Remark
 from cog.recipe import Recipe
 from cog.storage import StoragePath, write_text
 
@@ -62,7 +62,7 @@ def split_images(
     listed, to_train = read_lists(tests, wnids)
     listing = find_images(root, wnids)
     short = _short_classes(listing, listed, recipe)
-    kept = keep_classes(wnids, short, allow_missing=allow_missing)
+    kept = keep_classes(wnids, short, listing.remarks, allow_missing=allow_missing)
     notes: list[str] = []
     test = rest = {wnid: np.arange(len(listing.paths[wnid])) for wnid in kept}
     if listed is None:
@@ -94,21 +94,29 @@ def _check(recipe: Recipe) -> None:
 def _short_classes(
     listing: Listing, listed: Mapping[str, Sequence[str]] | None, recipe: Recipe
 ) -> dict[str, str]:
-    """Of every class with too few images, how many are there and are needed: `have/need`."""
+    """Of every class with too few images, how many are there and are needed: `have/need`, why."""
     short = {}
     for wnid, paths in listing.paths.items():
         n_test = recipe.test_per_class if listed is None else len(listed[wnid])
         if len(paths) < n_test + recipe.min_train:
+            remark = listing.remarks.get(wnid)
             short[wnid] = f"{len(paths)}/{n_test + recipe.min_train}"
+            short[wnid] += f" ({remark.found})" if remark else ""
         elif not n_test:
             short[wnid] = "in no test list"
     return short
 
 
 def keep_classes(
-    wnids: Sequence[str], short: Mapping[str, str], *, allow_missing: bool
+    wnids: Sequence[str],
+    short: Mapping[str, str],
+    remarks: Mapping[str, Remark],
+    *,
+    allow_missing: bool,
 ) -> tuple[str, ...]:
     """The wnids that are not `short` (wnid → what it has and needs).
+
+    The hint has the advice of the `remarks` about those that are.
 
     Raises:
         CogError: some are short and `allow_missing` is false, or fewer than two are left.
@@ -117,12 +125,14 @@ def keep_classes(
     found = ", ".join(f"{wnid}: {reason}" for wnid, reason in sorted(short.items()))
     what = f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}"
     fewer = "ask for fewer images: --test-per-class, --min-train"
+    more = ", ".join(dict.fromkeys(remarks[wnid].advice for wnid in sorted(short.keys() & remarks)))
+    more = more or "add images"
     if short and not allow_missing:
-        hint = f"add images, give --allow-missing to leave these classes out, or {fewer}"
+        hint = f"{more}, give --allow-missing to leave these classes out, or {fewer}"
         raise CogError(what, hint)
     if len(kept) < 2:
         few = f"a probe needs two classes or more, found {len(kept)}"
-        raise CogError(f"{few}; {what}" if short else few, f"add images, or {fewer}")
+        raise CogError(f"{few}; {what}" if short else few, f"{more}, or {fewer}")
     return kept
 
 

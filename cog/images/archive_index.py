@@ -1,7 +1,8 @@
 """The images inside one file (a tar, a shard), found once and kept as an index.
 
 The index lies in `.cog-index/` beside the file, or in the user's cache folder if that folder cannot
-be written. It is valid for one size and time of change of the file, and is written by rename.
+be written or is a link. It is valid for one size and time of change of the file, if all that it
+says can be true of that file, and is written by rename; else it is made again.
 Layout: a line of JSON (which file, how many images, a checksum), int64 [m, 2], a name a line.
 """
 
@@ -10,12 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from itertools import chain, pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,22 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
 from cog.errors import CogError
-from cog.images.class_names import folder_of, read_class_list
-from cog.images.listing import Listing, Span
+from cog.images.listing import Span
+from cog.images.plain_files import kind_of_file, open_plain
 from cog.storage import write_bytes
 
-VERSION = 1  # of what is found in a file; an index of another version is built again
+VERSION = 2  # of what is found in a file; an index of another version is built again
 FOLDER = ".cog-index"
-WNID_LENGTH = 9
+_MOST_BYTES = 1 << 20, 64  # of an index: these, and so many for each byte of its file
 
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Names with their `Span`s, int64 [m, 2]; `skipped` counts entries that are no images."""
+    """Names with their `Span`s, int64 [m, 2]; `skipped` counts other entries by reason."""
 
     names: list[str]
     spans: NDArray[np.int64]
-    skipped: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 def kept_members(
@@ -51,58 +51,99 @@ def kept_members(
 
     Raises:
         FileNotFoundError: no such file.
+        CogError: it is no plain file, but a FIFO, say.
     """
-    stat = container.stat()
-    key = {"version": VERSION, "kind": kind, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    files = _index_files(container, part)
+    status = container.stat()
+    if kind_found := kind_of_file(status.st_mode):
+        raise CogError(
+            f"{container} is {kind_found}: expected a file", "remove it, or put the file there"
+        )
+    key = {"version": VERSION, "kind": kind, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    files = [file for file, own in _index_files(container, part) if not _has_link(file, own)]
     for file in files:
         if members := _read_index(file, key):
             return members
     members = find()
-    if container.stat().st_mtime_ns == stat.st_mtime_ns:  # else it is still being written
+    if container.stat().st_mtime_ns == status.st_mtime_ns:  # else it is still being written
         for file in files:
             with suppress(OSError):  # read-only or full: try the next file, else do without
                 body = members.spans.astype("<i8").tobytes() + "\n".join(members.names).encode()
-                count = {"count": len(members.names), "skipped": members.skipped}
+                count = {"count": len(members.names), "skipped": dict(members.skipped)}
                 head = json.dumps(key | count | {"crc32": zlib.crc32(body)})
                 write_bytes(file, head.encode() + b"\n" + body)
                 break
     return members
 
 
-def _index_files(container: Path, part: str) -> tuple[Path, Path]:
-    """The files that may hold the index: beside the container, and in the cache folder."""
+def _index_files(container: Path, part: str) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
+    """The files that may hold the index, each with the topmost folder that is made for it.
+
+    They are beside the container, and in the cache folder.
+    """
     name = f"{container.name}/{part}.index" if part else f"{container.name}.index"
     folder = hashlib.sha256(os.fsencode(container.parent.resolve())).hexdigest()[:16]
-    cache = Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / "indexes" / folder
-    return container.parent / FOLDER / name, cache / name
+    cache = Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / "indexes"
+    beside = container.parent / FOLDER
+    return (beside / name, beside), (cache / folder / name, cache)
+
+
+def _has_link(file: Path, own: Path) -> bool:
+    """Whether an index would be read or written through a link, or over what is no plain file."""
+    for path in (file, *file.parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) if path == file else stat.S_ISDIR(mode)):
+                return True
+        if path == own:
+            break
+    return False
 
 
 def _read_index(file: Path, key: dict[str, Any]) -> Members | None:
     """An index, or None if it is not there, is of another file or kind, or is damaged."""
     try:
-        line, _, body = file.read_bytes().partition(b"\n")
+        with open_plain(file, follow=False) as opened:
+            size = os.fstat(opened.fileno()).st_size
+            if size > _MOST_BYTES[0] + _MOST_BYTES[1] * key["size"]:
+                return None
+            line, _, body = opened.read().partition(b"\n")
         head = json.loads(line)
         if {name: head[name] for name in key} != key or head["crc32"] != zlib.crc32(body):
             return None
-        count, skipped = int(head["count"]), int(head["skipped"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return _members_in(body, head["count"], head["skipped"], key["size"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _members_in(body: bytes, count: Any, skipped: Any, size: int) -> Members | None:
+    """What an index says, or None if that cannot be true of a file of `size` bytes."""
+    counts = [count, *(skipped.values() if isinstance(skipped, dict) else [None])]
+    if not all(type(number) is int and number >= 0 for number in counts):
+        return None
+    if 16 * count > len(body):
         return None
     spans = np.frombuffer(body, "<i8", 2 * count).astype(np.int64).reshape(count, 2)
     names = body[16 * count :].decode().split("\n") if count else []
-    return Members(names, spans, skipped)
+    first, second = spans[:, 0], spans[:, 1]
+    in_place = first >= 0  # else a row group and a row
+    fits = (second >= 0) & (~in_place | ((first <= size) & (second <= size - first)))
+    return Members(names, spans, skipped) if len(names) == count and fits.all() else None
 
 
 def read_span(file: Path, span: Span) -> bytes:
     """The bytes of one image whose span is its offset and size in the file.
 
     Raises:
-        OSError: the file cannot be read, or ends before the span does.
+        OSError: the file is no plain file, cannot be read, or ends before the span does.
     """
     offset, size = span
-    with file.open("rb", buffering=max(size, 2)) as opened:  # reads no more than the span
+    with open_plain(file, buffering=0) as opened:  # reads no more than the span
+        if offset < 0 or not 0 <= size <= os.fstat(opened.fileno()).st_size - offset:
+            raise OSError(0, f"{file.name} ends before byte {offset + size:,}")
         opened.seek(offset)
         data = opened.read(size)
+        while len(data) < size and (more := opened.read(size - len(data))):
+            data += more
     if len(data) < size:
         raise OSError(0, f"{file.name} ends before byte {offset + size:,}")
     return data
@@ -111,55 +152,3 @@ def read_span(file: Path, span: Span) -> bytes:
 def size_of_span(_: Path, span: Span) -> int:
     """The size in bytes of an image whose span is its offset and size."""
     return span[1]
-
-
-def list_shards(
-    source: str,
-    root: Path,
-    files: Sequence[Path],
-    find: Callable[[Path, Sequence[str], Path], Members],
-    wnids: Sequence[str],
-) -> Listing:
-    """The listing of shards: `find` takes a file, the class list beside it, and their folder."""
-    folder = folder_of(root)
-    known = read_class_list(folder)
-    kind = f"{source} {hashlib.sha256(' '.join(known).encode()).hexdigest()}"
-    parts = [kept_members(file, kind, partial(find, file, known, folder)) for file in files]
-    return gather(folder, source, files, parts, wnids)
-
-
-def gather(
-    root: Path, source: str, files: Sequence[Path], parts: Sequence[Members], wnids: Sequence[str]
-) -> Listing:
-    """The listing of files that may hold any class, and whose members are named `wnid/file`.
-
-    Raises:
-        CogError: an image that is there twice.
-    """
-    found: dict[str, list[tuple[str, int]]] = {wnid: [] for wnid in wnids}
-    for row, path in enumerate(chain.from_iterable(members.names for members in parts)):
-        if (rows := found.get(path[:WNID_LENGTH])) is not None:
-            rows.append((path, row))
-    numbers = np.repeat(np.arange(len(parts)), [len(members.names) for members in parts])
-    every = np.concatenate([np.empty((0, 2), np.int64), *(members.spans for members in parts)])
-    paths: dict[str, tuple[str, ...]] = {}
-    spans: dict[str, NDArray[np.int64]] = {}
-    for wnid, rows in found.items():
-        rows.sort()
-        paths[wnid] = tuple(path for path, _ in rows)
-        own = np.array([row for _, row in rows], np.intp)
-        spans[wnid] = np.column_stack([numbers[own], every[own]])
-    twice = [path for own in paths.values() for path, after in pairwise(own) if path == after]
-    if twice:
-        raise CogError(
-            f"{len(twice):,} images are there more than once in {root}: {', '.join(twice[:5])}",
-            "remove the files that repeat others, for example shards of a second download",
-        )
-    names = tuple(file.relative_to(root).as_posix() for file in files)
-    return Listing(str(root), source, paths, spans, names, skipped_note(parts, source))
-
-
-def skipped_note(parts: Sequence[Members], what: str) -> tuple[str, ...]:
-    """How many entries were left out, if any were."""
-    count = sum(members.skipped for members in parts)
-    return (f"{count:,} entries of the {what} files are not images of a class",) if count else ()

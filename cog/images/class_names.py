@@ -104,7 +104,7 @@ def shard_files(root: Path, suffix: str) -> list[Path]:
         found = list(root.glob(f"*{suffix}")) or list((root / "data").glob(f"*{suffix}"))
     else:
         found = [file for file in root.parent.glob(root.name) if file.suffix == suffix]
-    return sorted(file for file in found if not file.name.startswith(".") and file.is_file())
+    return sorted(file for file in found if not file.name.startswith(".") and not file.is_dir())
 
 
 def folder_of(root: Path) -> Path:

@@ -53,7 +53,10 @@ def source_of(root: Path, wnids: Sequence[str]) -> str:
             "give the folder that holds <wnid>/ or <wnid>.tar, a tar, a list, or the folder of "
             "WebDataset or Parquet shards",
         )
-    counts = {name: len(classes) for name, classes in _classes(root, wnids).items()}
+    try:
+        counts = {name: len(classes) for name, classes in _classes(root, wnids).items()}
+    except OSError as error:
+        raise _cannot_list(error) from error
     best = max(counts, key=counts.__getitem__)  # the first of equals
     if counts[best]:
         return best
@@ -98,14 +101,16 @@ def _list(name: str, root: Path, wnids: Sequence[str], skip_damaged: bool = Fals
     try:
         listing = IMAGE_SOURCES[name].find(root, wnids)
     except OSError as error:
-        raise CogError(
-            f"cannot list the images ({error})", "make that folder or file readable"
-        ) from error
+        raise _cannot_list(error) from error
     damaged = list(listing.damaged.values())
     if damaged and not (skip_damaged and len(damaged) < len(listing.paths)):
         others = f", and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
         raise CogError(damaged[0].what + others, damaged[0].hint)
     return listing
+
+
+def _cannot_list(error: OSError) -> CogError:
+    return CogError(f"cannot list the images ({error})", "make that folder or file readable")
 
 
 def _refuse_two_forms(root: Path, listing: Listing) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +23,17 @@ IMAGE_FORMATS = {
 # A surrogate says that the file system's bytes were not UTF-8.
 _NOT_IN_A_LINE = re.compile(r"[\n\r\ud800-\udfff]")
 
+_REASONS_SHOWN = 6
+
 Span = tuple[int, int]
 """Where an image lies in its file: two numbers that only the source that made them can read."""
+
+
+class Remark(NamedTuple):
+    """Why a class has fewer images than its user may expect, and what to do about it."""
+
+    found: str
+    advice: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +51,8 @@ class Listing:
     containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
     notes: tuple[str, ...] = ()  # what was left out, one sentence each
     damaged: Mapping[str, CogError] = field(default_factory=dict)  # classes that cannot be listed
+    broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # wnid → path → why
+    remarks: Mapping[str, Remark] = field(default_factory=dict)  # of some wnids
 
 
 def is_image(name: str) -> bool:
@@ -51,6 +64,57 @@ def is_image(name: str) -> bool:
     base = name.rpartition("/")[2]  # not by pathlib: there are millions of names
     stem, _, suffix = base.rpartition(".")
     return bool(stem) and not stem.startswith(".") and suffix.lower() in IMAGE_FORMATS
+
+
+def why_no_image(name: str) -> str:
+    """Why a file of this name or path does not count as an image, to be counted with its like.
+
+    >>> why_no_image("a.avif"), why_no_image(".a.jpg"), why_no_image("README")
+    ('.avif', 'hidden', 'without a suffix')
+    >>> why_no_image("a.png.1")
+    'with an odd suffix'
+    """
+    base = name.rpartition("/")[2]
+    stem, _, suffix = base.rpartition(".")
+    if base.startswith("."):
+        return "hidden"
+    if not stem or not suffix:
+        return "without a suffix"
+    known = suffix.isascii() and suffix.isalnum() and not suffix.isdecimal() and len(suffix) <= 8
+    return f".{suffix.lower()}" if known else "with an odd suffix"
+
+
+def skipped_note(skipped: Iterable[Mapping[str, int]], what: str) -> tuple[str, ...]:
+    """How many entries were left out, and why; none if none were.
+
+    Args:
+        skipped: for files or folders, how many of their entries were left out, by reason.
+        what: what these files or folders are.
+
+    >>> skipped_note([{".txt": 2}, {".txt": 1, "hidden": 1}], "tars")
+    ('4 entries of the tars are not images of a class: 3 .txt, 1 hidden',)
+    """
+    total: Counter[str] = Counter()
+    for reasons in skipped:
+        total.update(reasons)
+    if not total:
+        return ()
+    ordered = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [f"{count:,} {reason}" for reason, count in ordered[:_REASONS_SHOWN]]
+    if rest := sum(count for _, count in ordered[_REASONS_SHOWN:]):
+        shown.append(f"{rest:,} others")
+    return (
+        f"{total.total():,} entries of the {what} are not images of a class: {', '.join(shown)}",
+    )
+
+
+def printable(name: str) -> str:
+    """A file's name as messages and tables can show it; what they cannot is written as in Python.
+
+    >>> printable("é.jpg"), printable("a\\n.jpg")
+    ('é.jpg', 'a\\\\n.jpg')
+    """
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def refuse_unlistable(names: Sequence[str], where: str) -> None:

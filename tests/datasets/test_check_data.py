@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import pickle
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from cog.cli.check_data import check_data as command
 from cog.datasets.check.check import DataCheck, check_data
 from cog.datasets.check.report import HEADER
 from cog.datasets.dataset import DatasetOptions
+from cog.datasets.imagenet1k import in1k_lists
+from cog.datasets.splits import split_images
 from cog.errors import CogError
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
@@ -164,6 +167,58 @@ def test_a_folder_in_capitals_is_reported(
     result = check(root, levels)
     assert result.notes == (f"{wnid} is there as {wnid.upper()}: rename it to {wnid}",)
     assert found(result) == {("missing", wnid)}
+
+
+def test_images_one_level_down_are_named_and_no_name_is_changed_to_itself(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    wnid = levels.wnids(1)[0]
+    moved = {
+        path.replace("/", "/images/") if wnid in path else path: data
+        for path, data in files.items()
+    }
+    result = check(write(tmp_path / "a", moved), levels)
+    (finding,) = result.findings
+    assert finding[1:] == (
+        wnid, "", "missing",
+        "0 of 5: its folder has no images, but 6 in images/; give them one level up",
+    )  # fmt: skip
+    (note,) = result.notes
+    assert note.startswith(f"6 images in 1 sub-folders, such as {wnid}/images/, are not taken")
+
+
+def test_what_evaluate_says_of_images_one_level_down(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    inside = {path.replace("/", "/images/"): data for path, data in files.items()}
+    root, wnids = write(tmp_path / "a", inside), levels.wnids(1)
+    with pytest.raises(CogError) as caught:
+        split_images(root, wnids, RECIPE)
+    assert f"{wnids[0]}: 0/5 (its folder has no images, but 6 in images/)" in caught.value.what
+    assert caught.value.hint.startswith("give them one level up, give --allow-missing")
+    write(tmp_path / "in1k" / "train", {f"{levels.seen[0]}/images/a.JPEG": b""})
+    write(tmp_path / "in1k" / "val", {f"{levels.seen[0]}/a.JPEG": b""})
+    with pytest.raises(CogError, match=r"none in train \(its folder has no images, but 1 in "):
+        in1k_lists(tmp_path / "in1k", levels.seen[:3])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX's")
+def test_links_that_lead_nowhere_are_damage(
+    files: dict[str, bytes], levels: Levels, tmp_path: Path
+) -> None:
+    root, wnid = write(tmp_path / "a", files), levels.wnids(1)[0]
+    (root / wnid / "gone.JPEG").symlink_to("nowhere")
+    report = tmp_path / "check.csv"
+    result = check(root, levels, report=report)
+    assert not result.sound
+    assert found(result) == {("broken", f"{wnid}/gone.JPEG")}
+    assert "a link that leads nowhere" in report.read_text()
+    assert next(iter(result.to_fetch().values())) == (wnid,)
+    (root / wnid / "gone.JPEG").unlink()
+    (root / wnid / "notes.avif").touch()  # counted, but no damage
+    result = check(root, levels)
+    assert result.sound
+    assert result.notes == ("1 entries of the folders are not images of a class: 1 .avif",)
 
 
 def test_listed_images_must_be_there(

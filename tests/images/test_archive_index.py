@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import cog.images.archive_index
 import cog.images.sources.tars
 from cog.images.find import find_images
+from cog.images.image_list import read_bytes
 from tests.support.image_files import (
     FILES,
     MAKERS,
@@ -109,4 +112,74 @@ def test_an_index_of_nothing_and_of_odd_names(tmp_path: Path) -> None:
         listing = find_images(tmp_path, WNIDS)
         assert listing.paths[WNIDS[0]] == ()
         assert listing.paths[WNIDS[1]] == tuple(f"{WNIDS[1]}/{name}" for name in sorted(names))
-        assert listing.notes == ("1 entries of the tar files are not images of a class",)
+        assert listing.notes == ("1 entries of the tar files are not images of a class: 1 .txt",)
+
+
+def with_head(data: bytes, **changes: object) -> bytes:
+    """An index with another head; a function changes the body, whose checksum then fits."""
+    line, _, body = data.partition(b"\n")
+    body = changes.pop("body", lambda same: same)(body)  # type: ignore[operator]
+    head = json.loads(line) | changes | {"crc32": zlib.crc32(body)}
+    return json.dumps(head).encode() + b"\n" + body
+
+
+LIES: dict[str, dict[str, object]] = {
+    "more members than it names": {"count": 4},
+    "a count of 10**18": {"count": 10**18},
+    "a count below 0": {"count": -1},
+    "a count that is text": {"count": "3"},
+    "a count that is true": {"count": True},
+    "skipped is a number": {"skipped": 0},
+    "skipped below 0": {"skipped": {".txt": -1}},
+    "a span behind the end": {"body": lambda body: body[:8] + b"\0\0\0\1\0\0\0\0" + body[16:]},
+    "a span of 2**62 bytes": {"body": lambda body: body[:8] + b"\0" * 7 + b"\x40" + body[16:]},
+    "a span of less than nothing": {"body": lambda body: body[:8] + b"\xff" * 8 + body[16:]},
+    "names that are no text": {"body": lambda body: body[:-1] + b"\xff"},
+    "a name too few": {"body": lambda body: body.replace(b"\n", b"-", 1)},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_index_that_cannot_be_true_of_its_tar_is_built_again(
+    lie: str, tmp_path: Path, expected: str
+) -> None:
+    root = make_tars(tmp_path)
+    everything(root)
+    index = root / ".cog-index" / f"{WNIDS[0]}.tar.index"
+    whole = index.read_bytes()
+    index.write_bytes(with_head(whole, **LIES[lie]))
+    images = everything(root)
+    assert images.fingerprint == expected
+    assert read_bytes(images, 0) == FILES[images.paths[0]]
+    assert index.read_bytes() == whole
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+@pytest.mark.parametrize("place", ["index", "folder", "file for a folder", "FIFO", "link to own"])
+def test_a_link_or_fifo_in_the_place_of_an_index_is_neither_read_nor_written(
+    place: str, tmp_path: Path, own_cache: Path, expected: str
+) -> None:
+    root = make_tars(tmp_path / "a")
+    everything(root)
+    folder, other = root / ".cog-index", tmp_path / "other"
+    index = folder / f"{WNIDS[0]}.tar.index"
+    whole = index.read_bytes()
+    other.mkdir()
+    if place in ("index", "FIFO", "link to own"):
+        index.unlink()
+        if place == "FIFO":
+            os.mkfifo(index)
+        else:
+            (other / "index").write_bytes(whole if place == "link to own" else b"precious")
+            index.symlink_to(other / "index")
+    else:
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        folder.symlink_to(other) if place == "folder" else folder.write_bytes(b"precious")
+    before = {path: path.read_bytes() for path in other.iterdir()}
+    for _ in range(2):
+        assert everything(root).fingerprint == expected
+    assert {path: path.read_bytes() for path in other.iterdir()} == before
+    assert list(own_cache.rglob(index.name))  # it lies there instead
+    assert place != "file for a folder" or folder.read_bytes() == b"precious"

@@ -66,7 +66,7 @@ def test_parquet_rows_without_path_label_or_bytes(tmp_path: Path) -> None:
     (tmp_path / "synsets.txt").write_text("\n".join(WNIDS))
     assert contents(tmp_path) == {f"{WNIDS[0]}/b.jpg": b"", f"{WNIDS[1]}/a-0-0.jpg": b"1"}
     assert find_images(tmp_path, WNIDS).notes == (
-        "1 entries of the parquet files are not images of a class",
+        "1 entries of the parquet files are not images of a class: 1 with a label below 0",
     )
 
 

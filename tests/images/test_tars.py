@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import read_bytes
+from tests.support.hostile_tars import FAULTS
 from tests.support.image_files import (
     FILES,
     WNIDS,
@@ -113,3 +118,77 @@ def test_a_file_of_zeros_and_an_empty_file_hold_no_images(tmp_path: Path) -> Non
         (tmp_path / "a.tar").write_bytes(nothing.getvalue())
     with pytest.raises(CogError, match="not a whole"):
         find_images(tmp_path, WNIDS)
+
+
+# In a process that may take 2 GB of memory and a minute of processor time: each of these once
+# read for ever, took all memory, or ended in an exception that no user understands.
+LIST_HOSTILE = """
+import json, resource, sys
+from pathlib import Path
+from cog.errors import CogError
+from cog.images.find import find_images
+from tests.support.hostile_tars import FAULTS, write_hostile
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+tar = Path(sys.argv[1], "n00000011.tar")
+for fault in FAULTS:
+    tar.unlink(missing_ok=True)
+    write_hostile(tar, fault)
+    try:
+        found = "listed: " + str(find_images(tar.parent, ["n00000011"]).paths)
+    except CogError as error:
+        found = str(error)
+    except Exception as error:
+        found = "raised " + repr(error)
+    print(json.dumps([fault, found]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What listing says of each hostile tar."""
+    folder = tmp_path_factory.mktemp("hostile")
+    environment = os.environ | {"COG_HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_HOSTILE, folder], capture_output=True, text=True,
+        env=environment, timeout=600,
+    )  # fmt: skip
+    return dict(map(json.loads, done.stdout.splitlines()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_headers_that_no_tar_has_are_refused_at_once(fault: str, outcomes: dict[str, str]) -> None:
+    what, hint = outcomes[fault].splitlines()
+    assert "n00000011.tar is not a whole, uncompressed tar (" in what
+    assert "download it again" in hint
+    assert len(what) < 500
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+def test_a_fifo_or_a_link_to_nothing_in_the_place_of_a_tar_is_named(tmp_path: Path) -> None:
+    make_tars(tmp_path)
+    (tmp_path / f"{WNIDS[0]}.tar").unlink()
+    os.mkfifo(tmp_path / f"{WNIDS[0]}.tar")
+    with pytest.raises(CogError, match=rf"{WNIDS[0]}\.tar is a FIFO: expected a file"):
+        find_images(tmp_path, WNIDS)
+    (tmp_path / f"{WNIDS[0]}.tar").unlink()
+    (tmp_path / f"{WNIDS[0]}.tar").symlink_to("gone.tar")
+    listing = find_images(tmp_path, WNIDS, skip_damaged=True)
+    assert list(listing.damaged) == [WNIDS[0]]
+    assert "leads nowhere" in listing.damaged[WNIDS[0]].what
+    for name, what in (("a.tar", "FIFO"), ("b.tar", "cannot list the images")):
+        other = tmp_path / name.partition(".")[0]
+        other.mkdir()
+        os.mkfifo(other / name) if what == "FIFO" else (other / name).symlink_to("gone.tar")
+        with pytest.raises(CogError, match=what):
+            find_images(other, WNIDS)
+
+
+def test_images_in_folders_of_a_tar_are_counted_with_what_to_do(tmp_path: Path) -> None:
+    make_tar(tmp_path / f"{WNIDS[0]}.tar", [("images/a.jpg", b"1"), ("a.txt", b"2")])
+    listing = find_images(tmp_path, WNIDS[:1])
+    assert listing.remarks[WNIDS[0]].found == "its tar has 0 images, but 1 more in sub-folders"
+    assert listing.notes == (
+        "2 entries of the tar files are not images of a class: 1 .txt, 1 in sub-folders",
+    )

@@ -30,7 +30,14 @@ from cog.levels.table import Levels
 from cog.progress import Progress, Silent
 from cog.recipe import Recipe
 
-WRONG = ("missing", "short", "damaged", "absent", "unreadable")  # other findings are no faults
+WRONG = (
+    "missing",
+    "short",
+    "damaged",
+    "broken",
+    "absent",
+    "unreadable",
+)  # other findings are no faults
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,7 +89,11 @@ def list_levels(
                 findings.append(Finding(name, wnid, "", "damaged", listing.damaged[wnid].what))
             elif have < need:
                 kind = "short" if have else "missing"
-                findings.append(Finding(name, wnid, "", kind, f"{have} of {need}"))
+                remark = listing.remarks.get(wnid)
+                why = f": {remark.found}; {remark.advice}" if remark else ""
+                findings.append(Finding(name, wnid, "", kind, f"{have} of {need}{why}"))
+            for path, fault in listing.broken.get(wnid, {}).items():
+                findings.append(Finding(name, wnid, path, "broken", fault))
         findings += _of_lists(name, wnids, listing, split)
     missing = {each.wnid for each in findings if each.finding == "missing"}
     notes = (*listing.notes, *_in_capitals(root, missing))
@@ -113,5 +117,5 @@ def _in_capitals(root: Path, missing: set[str]) -> Iterator[str]:
     """A note for each missing class that is there in capitals, or as .TAR."""
     for name in sorted(path.name for path in root.glob("*")):
         wnid = name.lower().removesuffix(".tar")
-        if wnid in missing:
+        if wnid in missing and name != name.lower():
             yield f"{wnid} is there as {name}: rename it to {name.lower()}"

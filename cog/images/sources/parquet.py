@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cog.errors import CogError
-from cog.images.archive_index import Members, list_shards, read_span
+from cog.images.archive_index import Members, read_span
 from cog.images.class_names import image_path, no_class, shard_files
 from cog.images.listing import Listing, Span, is_image, refuse_unlistable
+from cog.images.shards import list_shards
 from cog.recipe import WNID
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
         CogError: pyarrow is not installed; a file is damaged or is no such export; an image is
             there twice, or its class cannot be known.
     """
-    listing = list_shards("parquet", root, shard_files(root, ".parquet"), _find, wnids)
+    files = shard_files(root, ".parquet")
+    listing = list_shards("parquet", root, files, _find, wnids, read_from_parquet)
     return replace(listing, notes=(*listing.notes, *_scattered(listing)))
 
 
@@ -117,7 +120,7 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
         wnid_of = _wnids_of_labels(opened, file)
         paths: list[str] = []
         spans: list[tuple[int, int]] = []
-        skipped = 0
+        skipped = Counter[str]()
         for group in range(opened.num_row_groups):
             in_place = _spans(opened, file, group)
             table = opened.read_row_group(group, columns=["image.path", "label"])
@@ -125,7 +128,7 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
             labels = table.column("label").to_pylist()
             for row, (name, label) in enumerate(zip(names, labels, strict=True)):
                 if label is not None and label < 0:  # of a test set without labels
-                    skipped += 1
+                    skipped["with a label below 0"] += 1
                     continue
                 classes = [] if label is None else [wnid_of.get(label, label)]
                 own = name if name and is_image(name) else f"{file.stem}-{group}-{row}.jpg"

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from cog.errors import CogError
-from cog.images.archive_index import Members, gather
+from cog.images.archive_index import Members
 from cog.images.class_names import image_path, no_class, read_class_list
 from cog.images.listing import Listing, is_image
+from cog.images.shards import gather
 from cog.images.sources.tars import leads_out
 
 

@@ -8,14 +8,16 @@ image whose class cannot be known is refused.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cog.images.archive_index import Members, list_shards
+from cog.images.archive_index import Members, read_span
 from cog.images.class_names import image_path, no_class
-from cog.images.listing import Listing, is_image, refuse_unlistable
+from cog.images.listing import Listing, is_image, refuse_unlistable, why_no_image
+from cog.images.shards import list_shards
 from cog.images.sources.tars import in_place, members_of, other_tars
 
 _LABEL_BYTES = 1 << 20  # a larger .cls or .json is no label
@@ -30,12 +32,12 @@ def find_in_shards(root: Path, wnids: Sequence[str]) -> Listing:
         CogError: a damaged shard, members that cannot be read in place, an image whose class
             cannot be known, or one that is there twice.
     """
-    return list_shards("webdataset", root, other_tars(root), _find, wnids)
+    return list_shards("webdataset", root, other_tars(root), _find, wnids, read_span)
 
 
 def _find(tar: Path, known: Sequence[str], folder: Path) -> Members:
     """The images of one shard, as `wnid/file`."""
-    images, labels, skipped = [], dict[str, list[Any]](), 0
+    images, labels, skipped = [], dict[str, list[Any]](), Counter[str]()
     for member, file in members_of(tar):
         name = member.name.removeprefix("./")
         key, suffix = _key(name)
@@ -44,8 +46,8 @@ def _find(tar: Path, known: Sequence[str], folder: Path) -> Members:
         elif suffix in ("cls", "json") and member.isreg() and member.size <= _LABEL_BYTES:
             file.seek(member.offset_data)
             labels.setdefault(key, []).append(_label(file.read(member.size)))
-        else:
-            skipped += not member.isdir()
+        elif not member.isdir():
+            skipped[why_no_image(name)] += 1
     members = in_place(tar, images, skipped)
     paths = [_path(name, labels.get(_key(name)[0], []), known) for name, _ in images]
     if "" in paths:
