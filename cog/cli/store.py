@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli.options import say
 from cog.errors import CogError
 
 if TYPE_CHECKING:
@@ -134,8 +135,18 @@ def rm(paths: tuple[str, ...], yes: bool) -> None:
     Example: cog store rm --yes runs/dino_resnet50
     """
     from cog.features.store.files import remove_store
+    from cog.features.store.verify import clear_removed
+    from cog.storage import storage_path
 
-    found = _stores(paths)
+    left = sum(clear_removed(storage_path(text)) for text in paths)
+    if left:
+        say(f"what {left} removals left that were killed is removed")
+    try:
+        found = _stores(paths)
+    except CogError:
+        if left:
+            return
+        raise
     for path in found:
         click.echo(path)
     if not yes and not sys.stdin.isatty():

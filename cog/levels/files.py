@@ -19,7 +19,7 @@ import pandas as pd
 
 from cog.csv_text import table_as_csv
 from cog.errors import CogError
-from cog.levels.recipe import read_recipe
+from cog.levels.recipe import paths_for, paths_from, read_recipe
 from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
 from cog.partial_files import is_partial, partial_file, sweep
 from cog.provenance import cog_version
@@ -39,6 +39,7 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
         described = json.loads(texts["levels.json"])
         recipe, report = described["recipe"], described["report"]
         read_recipe(recipe)  # refuses one that is damaged
+        recipe = paths_from(recipe, folder)
         if type(report["eligible"]) is not int:
             raise ValueError(f"its report has eligible = {report['eligible']!r}")
         seen = tuple(sorted(texts["seen.csv"].split()[1:]))
@@ -68,7 +69,7 @@ def write_levels(levels: Levels, folder: Path | str, overwrite: bool = False) ->
     but these same levels.
     """
     folder = Path(folder)
-    texts = _render(levels)
+    texts = _render(levels, folder)
     try:
         sweep(folder)  # of a run that was killed
         if folder.exists() and not overwrite:
@@ -97,14 +98,14 @@ def _read_table(text: str) -> pd.DataFrame:
     )[list(LEVEL_COLUMNS)]
 
 
-def _render(levels: Levels) -> dict[str, str]:
+def _render(levels: Levels, folder: Path) -> dict[str, str]:
     """File name → text; levels.json last, since it has the sha256 of the others."""
     texts = {
         "levels.csv": table_as_csv(levels.table),
         "seen.csv": "".join(f"{line}\n" for line in ("wnid", *levels.seen)),
     }
     described = {
-        "recipe": levels.recipe,
+        "recipe": paths_for(levels.recipe, folder),
         "report": levels.report,
         "fingerprint": levels.fingerprint,
         "sha256": {name: text_sha256(text) for name, text in texts.items()},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,7 @@ class LevelsRecipe:
 
 _LISTS = ("seen", "universe", "eligible", "exclude")
 _PATHS = ("counts", "images", "wordnet")
+_NAMES = (*BUNDLED, "bundled", "nltk")
 _OPTIONAL = ("eligible", "images", "min_images", "exclude")
 
 
@@ -83,8 +86,38 @@ def read_recipe(choices: dict[str, Any]) -> LevelsRecipe:
     return LevelsRecipe(**choices)
 
 
+def paths_for(choices: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The choices to be written into `folder`: paths beside and in it become relative to it.
+
+    So the same files give the same levels.json on every machine; other paths stay absolute.
+    """
+    home = Path(os.path.normpath(folder.absolute()))
+
+    def relative(path: str) -> str:
+        whole = Path(os.path.normpath(path))
+        if not whole.is_relative_to(home.parent):
+            return path
+        found = Path(os.path.relpath(whole, home)).as_posix()
+        return found if found.startswith("../") else f"./{found}"
+
+    return _with_paths(choices, relative)
+
+
+def paths_from(choices: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The choices that were read from `folder`, with absolute paths again."""
+    return _with_paths(choices, lambda path: os.path.normpath(folder.absolute() / path))
+
+
+def _with_paths(choices: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The choices with every path changed; names and lists of wnids stay."""
+    return choices | {
+        name: change(value)
+        for name, value in choices.items()
+        if name in _LISTS + _PATHS and isinstance(value, str) and value not in _NAMES
+    }
+
+
 def _absolute(source: Source | None) -> str | list[str] | None:
     if source is None or not isinstance(source, str | Path):
         return None if source is None else list(source)
-    known = str(source) in (*BUNDLED, "bundled", "nltk")
-    return str(source) if known else str(Path(source).absolute())
+    return str(source) if str(source) in _NAMES else str(Path(source).absolute())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.features.store.verify import find_stores, repair, summarise, verify
 from cog.object_storage import Url
+from cog.partial_files import partial_name
 from cog.storage import StoragePath, files_below, write_bytes, write_text
 from tests.support.stores import (
     FINGERPRINT,
@@ -217,6 +220,19 @@ def test_rm_finishes_a_removal_that_was_killed(runs, monkeypatch):
     run("rm", "--yes", path)
     assert files_below(path) == {}
     make(path, 10)
+
+
+@pytest.mark.parametrize("where", ["", "dino", "dino/features", "dino/features/a.zarr"])
+def test_rm_removes_what_a_killed_removal_left(tmp_path, where):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    own = partial_name(tmp_path / "dino" / "features" / "a.zarr")
+    left = own.with_name(own.name.replace(f".{os.getpid()}.", f".{ended.pid}."))
+    (left / "features").mkdir(parents=True)
+    assert "is removed" in run("rm", "--yes", tmp_path / where)[1]
+    assert list(left.parent.iterdir()) == []
+    with pytest.raises(CogError, match="no feature store"):
+        run("rm", "--yes", tmp_path / where)
 
 
 def test_repair_and_summary_as_functions(runs):

@@ -25,6 +25,7 @@ from cog.levels.explain import explain_concept
 from cog.levels.files import official_folder, read_levels, write_levels
 from cog.levels.recipe import LevelsRecipe, read_recipe
 from cog.levels.table import Levels, lines_sha256
+from cog.storage import files_below
 from cog.wordnet.concept_lists import DATA, read_counts, read_wnids
 from cog.wordnet.information_content import information_content
 from cog.wordnet.measures import MEASURES
@@ -361,6 +362,32 @@ class TestFolder:
         assert read_recipe(back.recipe).as_dict() == small.recipe
         assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
         assert check_levels(tmp_path / "a" / "b") == ()
+
+    def test_equal_files_beside_it_give_equal_bytes_anywhere(self, tmp_path):
+        """Paths beside the folder are relative in levels.json, and whole again when it is read."""
+        folders = []
+        for place in (tmp_path / "one", tmp_path / "two" / "deeper"):
+            place.mkdir(parents=True)
+            (place / "in1k").write_text("\n".join(SMALL) + "\n")
+            built = build_levels(eligible=place / "in1k", seen=SEEN, size=8)
+            write_levels(built, place / "lv")
+            folders.append(place / "lv")
+            assert read_levels(place / "lv").recipe == built.recipe
+            assert explain_concept(SMALL[0], read_levels(place / "lv")).verdict
+        one, two = (files_below(folder) for folder in folders)
+        assert one == two
+        for name in one:
+            text = (folders[0] / name).read_text()
+            assert text == (folders[1] / name).read_text()
+            assert str(tmp_path) not in text
+
+    def test_paths_elsewhere_stay_absolute(self, tmp_path):
+        (tmp_path / "list.txt").write_text("\n".join(SMALL) + "\n")
+        built = build_levels(eligible=tmp_path / "list.txt", seen=SEEN, size=8)
+        write_levels(built, tmp_path / "far" / "away")
+        text = (tmp_path / "far" / "away" / "levels.json").read_text()
+        assert str(tmp_path / "list.txt") in text
+        assert read_levels(tmp_path / "far" / "away").recipe == built.recipe
 
     def test_extreme_similarities_survive(self, tmp_path):
         built = build_levels(eligible=SMALL, seen=SEEN, size=8, measure="jcn")

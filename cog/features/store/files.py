@@ -102,7 +102,6 @@ def remove_store(path: StoragePath) -> None:
             for below in (path / "features", path / "readable", path):
                 remove_objects(below)
         return
-    clear_beside(path)  # of a removal that was killed
     hidden = partial_name(path)
     with suppress(FileNotFoundError):  # none there, or another worker was quicker
         path.rename(hidden)

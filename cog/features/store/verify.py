@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from cog.errors import CogError
 from cog.features.store.arrays import Array
 from cog.features.store.files import LAYOUT, is_store
 from cog.features.store.store import FORMAT, FeatureStore
+from cog.partial_files import sweep
 from cog.storage import StoragePath, files_below
 
 PATTERNS = ("*.zarr", "features/*.zarr", "*/features/*.zarr")  # below features/, NAME/, runs/
@@ -83,6 +85,15 @@ def find_stores(where: StoragePath) -> list[StoragePath]:
             "give a store (runs/NAME/features/NAME.zarr), a run's folder or the folder of runs",
         )
     return sorted(found, key=str)
+
+
+def clear_removed(where: StoragePath) -> int:
+    """Remove what killed removals left of stores at or below `where`; gives how many."""
+    if not isinstance(where, Path):
+        return 0  # `find_stores` finds them there
+    hidden = [each.replace("*.zarr", ".*.partial") for each in PATTERNS]
+    folders = {path.parent for pattern in hidden for path in where.glob(pattern)}
+    return sum(map(sweep, {where.parent, *folders}))
 
 
 def summarise(path: StoragePath) -> Summary:
