@@ -24,7 +24,7 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
     """Fit probes on the features of --train and score them on --test.
 
     Features are a store (runs/NAME/features/NAME.zarr), the official X_Y.pth ({X, Y, name}), or an
-    .npz with X and Y.
+    .npz with X and Y. Labels may be any whole numbers from 0; those with gaps are renumbered.
 
     \b
     Example:
@@ -45,7 +45,8 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
     rows = []
     terminal = Terminal()
     sets = read_features(storage_path(train)), read_features(storage_path(test))
-    for row in probe_features(*sets, probing, recipe, str(pick_device(device)), terminal.percent):
+    watch = terminal.percent, terminal.notify
+    for row in probe_features(*sets, probing, recipe, str(pick_device(device)), *watch):
         rows.append(row)
         if not as_json:
             terminal.result({"model": sets[0].name, "dataset": sets[1].name, **row})

@@ -11,14 +11,14 @@ from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
-from cog.features.exchange import FeatureSet
+from cog.features.exchange import FeatureSet, in_common_classes
 from cog.features.executors.device import Device
 from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.metrics import METRICS, per_class_top1
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
-from cog.progress import percent_of
+from cog.progress import Notify, percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
 from cog.results.cells import write_cell
@@ -56,22 +56,28 @@ def probe_features(
     recipe: Recipe,
     device: str,
     progress: Callable[[str], OnProgress] = lambda label: unwatched,
+    notify: Notify = lambda text: None,
 ) -> Iterator[dict[str, Any]]:
     """Fit the probes on any features; gives the row of each result when it is done.
 
-    The classes are 0 … the largest label of both sets. `progress` makes the `OnProgress` of each
-    fit from its label.
+    The classes are those of both sets together (see `in_common_classes`). `progress` makes the
+    `OnProgress` of each fit from its label. `notify` takes what the user should know of the labels
+    and of each fit.
 
     Raises:
         CogError: features that no probe can learn from.
     """
-    n_classes = 1 + max(int(y.max(initial=0)) for y in (train.y, test.y))
+    train, test, n_classes, notes = in_common_classes(train, test)
+    for note in notes:
+        notify(note)
     data = ProbeData(train.x, train.y, test.x, test.y, n_classes)
     for probe, solver, shots, seed in probing.results():
         settings = ProbeSettings(solver, shots, seed, recipe, device, probing.shots_validation)
         shots_name: int | str = "all" if shots is None else shots
-        watched = progress(f"{probe} {shots_name} seed {seed}")
-        result = PROBES[probe].fit(data, settings, watched)
+        label = f"{probe} {shots_name} seed {seed}"
+        result = PROBES[probe].fit(data, settings, progress(label))
+        for note in result.notes:
+            notify(f"{label}: {note}")
         key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
         yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
 

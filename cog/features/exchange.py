@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.features.store.store import FeatureStore
+from cog.models.weights.zips import refuse_zip_bomb
 from cog.object_storage import Url
 from cog.partial_files import partial_file
 from cog.storage import StoragePath
 
 HINT = "give a feature store, a .pth with X and Y, or an .npz with X and Y"
+LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,10 @@ def read_features(path: StoragePath) -> FeatureSet:
     if not path.is_file():
         raise CogError(f"no features at {path}", HINT)
     content = _read_npz(path) if path.suffix == ".npz" else _read_pth(path)
-    missing = [key for key in ("X", "Y") if key not in content]
-    if missing:
-        raise CogError(f"expected X and Y in {path}, found {list(content)}", HINT)
-    return _checked(path, content["X"], content["Y"], str(content.get("name", path.stem)))
+    if not {"X", "Y"} <= content.keys():
+        raise CogError(f"expected X and Y in {path}, found {list(content)[:5]}", HINT)
+    x, y = (_as_array(path, key, content[key]) for key in ("X", "Y"))
+    return _checked(path, x, y, content.get("name", path.stem))
 
 
 def write_features(path: Path, features: FeatureSet) -> None:
@@ -75,15 +77,24 @@ def write_features(path: Path, features: FeatureSet) -> None:
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no zip of arrays")
+        refuse_zip_bomb(path)
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise CogError(f"{path} cannot be read: {error}", HINT) from error
+            wanted = [key for key in ("X", "Y", "name") if key in file.files]
+            return dict.fromkeys(file.files) | {key: file[key] for key in wanted}
+    except CogError:
+        raise
+    except Exception as error:  # zlib, zipfile and numpy raise nearly anything for damaged files
+        raise CogError(f"{path} cannot be read: {_reason(error)}", HINT) from error
+
+
+def _reason(error: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")
 
 
 def _read_pth(path: Path) -> Mapping[str, Any]:
-    import torch
-
     from cog.models.weights.reading import read_safely
 
     try:
@@ -92,14 +103,33 @@ def _read_pth(path: Path) -> Mapping[str, Any]:
         raise CogError(f"{path} cannot be read: {error.what}", HINT) from error
     if not isinstance(content, Mapping):
         raise CogError(f"expected X and Y in {path}, found a {type(content).__name__}", HINT)
-    return {
-        key: value.numpy() if isinstance(value, torch.Tensor) else value
-        for key, value in content.items()
-    }
+    return {str(key)[:80]: content[key] for key in content if isinstance(key, str)}
 
 
-def _checked(path: Path, x: Any, y: Any, name: str) -> FeatureSet:
-    x, y = np.asarray(x), np.asarray(y)
+def _as_array(path: Path, key: str, value: Any) -> NDArray[Any]:
+    """X or Y as an array: from an array, a tensor, or a list of whole numbers."""
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        if isinstance(value, list) and all(type(each) is int for each in value):
+            return np.array(value, np.int64)
+        import torch
+
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            raise TypeError(f"found {getattr(value, 'layout', type(value).__name__)}")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(f"found values repeated to the shape {list(value.shape)}")
+        value = value.detach()
+        small = value.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
+        array: NDArray[Any] = (value.float() if small else value).numpy()
+        return array
+    except Exception as error:  # torch's tensors have many forms that are no arrays
+        raise CogError(
+            f"{path}: expected {key} as an array or a tensor: {_reason(error)}", HINT
+        ) from error
+
+
+def _checked(path: Path, x: NDArray[Any], y: NDArray[Any], name: Any) -> FeatureSet:
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
         raise CogError(
             f"{path}: expected Y as whole numbers [m], found {y.dtype} {list(y.shape)}",
@@ -109,10 +139,55 @@ def _checked(path: Path, x: Any, y: Any, name: str) -> FeatureSet:
         raise CogError(
             f"{path}: expected X as float [{len(y)}, d], found {x.dtype} {list(x.shape)}", HINT
         )
-    if len(y) and y.min() < 0:
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < 2**63:
         raise CogError(
-            f"{path}: expected labels from 0 up in Y, found {y.min()}", "number the classes from 0"
+            f"{path}: expected labels from 0 up in Y, found {y.min()}…{y.max()}",
+            "number the classes from 0, and leave out images without a class",
         )
+    name = name.item() if isinstance(name, np.ndarray) and name.ndim == 0 else name
+    if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise CogError(f"{path}: expected name as a short text", HINT)
     if x.dtype not in (np.float16, np.float32):
-        x = x.astype(np.float32)
+        with np.errstate(over="ignore"):  # probes refuse infinity
+            x = x.astype(np.float32)
     return FeatureSet(x, y.astype(np.int64), name)
+
+
+def in_common_classes(
+    train: FeatureSet, test: FeatureSet
+) -> tuple[FeatureSet, FeatureSet, int, tuple[str, ...]]:
+    """Both sets with their classes as 0…n−1, how many classes they have together, and notes.
+
+    Labels without gaps stay as they are; others are renumbered in their order. The notes, a line
+    each, say so, and name classes of test images that have no training images.
+
+    Raises:
+        CogError: the two have no class in common.
+    """
+    learnt, tested = np.unique(train.y), np.unique(test.y)
+    labels = np.union1d(learnt, tested)
+    notes = []
+    if len(labels) and labels[-1] != len(labels) - 1:
+        notes.append(
+            f"the {len(labels):,} labels lie between {labels[0]} and {labels[-1]}, with gaps: "
+            f"renumbered 0…{len(labels) - 1}, in their order"
+        )
+    alone = np.setdiff1d(tested, learnt)
+    if len(alone) and len(alone) == len(tested):
+        raise CogError(
+            f"expected test images of classes that have training images, found the labels "
+            f"{_range(tested)} in {test.name} and {_range(learnt)} in {train.name}",
+            "number the classes of both files alike",
+        )
+    if len(alone):
+        notes.append(
+            f"{len(alone):,} of {len(labels):,} classes have test images and no training images: "
+            f"their {int(np.isin(test.y, alone).sum()):,} test images count as wrong"
+        )
+    if len(labels) and labels[-1] != len(labels) - 1:
+        train, test = (replace(part, y=np.searchsorted(labels, part.y)) for part in (train, test))
+    return train, test, len(labels), tuple(notes)
+
+
+def _range(labels: NDArray[np.int64]) -> str:
+    return f"{labels[0]}…{labels[-1]}" if len(labels) else "none"
