@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up: a package imports only from rows below its own, and none of its own row.
 GROUND = (
     "cores", "csv_text", "errors", "object_storage", "partial_files", "progress", "provenance",
-    "recipe", "small_files", "storage",
+    "recipe", "rounding", "small_files", "storage",
 )  # fmt: skip
 ROWS = (
     GROUND,

@@ -36,6 +36,7 @@ def outcome(
     entry = PROBES[probe].solvers[solver]
     of_recipe = {"trials_per_round": None, "products": "float32"}
     of_recipe |= {name: getattr(recipe, name) for name in entry.recipe_columns}
+    of_shots = {} if result.n_short is None else {"n_short": result.n_short}
     return {
         **{name: of(result.ranks, data.test_y, data.n_classes) for name, of in METRICS.items()},
         **result.hyper,
@@ -45,6 +46,7 @@ def outcome(
         "dim": data.train_x.shape[1],
         "seed_decides": entry.seed_decides,
         **of_recipe,
+        **of_shots,
         "seconds": result.seconds,
     }
 
@@ -71,15 +73,28 @@ def probe_features(
     for note in notes:
         notify(note)
     data = ProbeData(train.x, train.y, test.x, test.y, n_classes)
+    tell = _each_once(notify)
     for probe, solver, shots, seed in probing.results():
         settings = ProbeSettings(solver, shots, seed, recipe, device, probing.shots_validation)
         shots_name: int | str = "all" if shots is None else shots
         label = f"{probe} {shots_name} seed {seed}"
         result = PROBES[probe].fit(data, settings, progress(label))
-        for note in result.notes:
-            notify(f"{label}: {note}")
+        tell(result.notes, shots_name)
         key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
         yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
+
+
+def _each_once(notify: Notify) -> Callable[[Sequence[str], object], None]:
+    """A function of notes and of what they are about, shots last, that tells each of them once."""
+    told: set[str] = set()
+
+    def tell(notes: Sequence[str], about: object) -> None:
+        for line in (f"{about} shots: {note}" for note in notes):
+            if line not in told:
+                told.add(line)
+                notify(line)
+
+    return tell
 
 
 def class_table(result: ProbeResult, data: ProbeData, wnids: Sequence[str]) -> str:
@@ -104,7 +119,7 @@ def probe_cells(
     train, test = stores
     data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
-    where = str(device.device)
+    where, tell = str(device.device), _each_once(device.progress.notify)
     for cell in cells:
         settings = ProbeSettings(
             cell.solver, cell.shots, cell.seed, plan.recipe, where, cell.shots_validation
@@ -113,8 +128,7 @@ def probe_cells(
         label = f"{name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
         with device.progress.bar(label, 100, "%") as advance:
             result = PROBES[cell.probe].fit(data, settings, percent_of(advance))
-        for note in result.notes:
-            device.progress.notify(f"{label}: {note}")
+        tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
         row = _row(plan, dataset, cell)
         row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
         row |= {"n_unreadable": n_unreadable}

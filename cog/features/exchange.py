@@ -23,6 +23,7 @@ from cog.features.store.store import FeatureStore
 from cog.models.weights.zips import refuse_zip_bomb
 from cog.object_storage import Url
 from cog.partial_files import partial_file
+from cog.rounding import refuse_worn, require_fit
 from cog.storage import StoragePath
 
 HINT = "give a feature store, a .pth with X and Y, or an .npz with X and Y"
@@ -63,9 +64,13 @@ def write_features(path: Path, features: FeatureSet) -> None:
 
     Equal features give equal bytes: `torch.save` would put the name of a file that it opens into
     the file, and of one that is open it knows no name.
+
+    Raises:
+        CogError: features that are too small for the type that they have (see cog/rounding.py).
     """
     import torch
 
+    refuse_worn(features.x, None, features.name, "extract them again with --dtype float32")
     content = {
         "X": torch.from_numpy(features.x.astype(np.float32)),
         "Y": torch.from_numpy(features.y.astype(np.int64)),
@@ -148,8 +153,9 @@ def _checked(path: Path, x: NDArray[Any], y: NDArray[Any], name: Any) -> Feature
     if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
         raise CogError(f"{path}: expected name as a short text", HINT)
     if x.dtype not in (np.float16, np.float32):
-        with np.errstate(over="ignore"):  # probes refuse infinity
-            x = x.astype(np.float32)
+        if np.isfinite(x).all():  # else probes say in which row
+            require_fit(x, "float32", str(path))
+        x = x.astype(np.float32)
     return FeatureSet(x, y.astype(np.int64), name)
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
+from cog.models.failures import failure
 from cog.models.model import Model
 from cog.progress import Notify
 
@@ -93,11 +94,11 @@ def embed(model: Model, pixels: torch.Tensor, precision: str = "fp32") -> NDArra
         return features.float().cpu().numpy()
     except CogError:
         raise
-    except Exception as error:  # a network may raise anything
+    except (Exception, SystemExit) as error:  # a network may raise anything
         raise _failure(model, len(pixels), error) from error
 
 
-def _failure(model: Model, rows: int, error: Exception) -> CogError:
+def _failure(model: Model, rows: int, error: BaseException) -> CogError:
     """The error for a network that raised `error` on a batch of `rows`."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(
@@ -107,8 +108,10 @@ def _failure(model: Model, rows: int, error: Exception) -> CogError:
             f"{model.name} runs out of memory on a batch of {rows}: {text}",
             "free memory of the device, or give --precision bf16 or another --device",
         )
-    return CogError(
-        f"{model.name} fails on a batch of {rows}: {type(error).__name__}: {text}",
+    return failure(
+        model.network,
+        f"{model.name} fails on a batch of {rows}",
+        error,
         "give a smaller --batch-size, or look with `cog models check`",
     )
 

@@ -8,6 +8,7 @@ import torch
 
 from cog.errors import CogError
 from cog.models.model import Model
+from cog.rounding import require_fit, rounding_loss
 
 BATCH = 4
 TOLERANCE = 1e-4  # relative: arithmetic differs a little between sizes of the batch
@@ -27,23 +28,34 @@ def check_model(model: Model) -> list[Check]:
 
     The output is float32[b, d] and finite. The same image gives the same features twice, and the
     same alone as in a batch: a network that uses batch statistics fails here. Different images
-    give different features. If the first property fails, the others are not tried.
+    give different features, which float16, the default type on disk, can keep. If the network fails
+    or the first property does, the others are not tried.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn((BATCH, *model.preprocess.shape), generator=generator)
     try:
-        together = model.embed(x)
+        together = model.try_embed(x)
+        again = model.try_embed(x)
+        alone = torch.cat([model.try_embed(x[row : row + 1]) for row in range(BATCH)])
     except CogError as error:
-        return [Check("output", False, error.what)]
-    again = model.embed(x)
-    alone = torch.cat([model.embed(x[row : row + 1]) for row in range(BATCH)])
+        return [Check("output", False, f"{error.what}; {error.hint}")]
     spread = float((together - together.mean(0)).abs().max())
     return [
         Check("output", True, f"float32[{BATCH}, {together.shape[1]}], all finite"),
         _same("determinism", together, again, limit=0),
         _same("independence of the batch", together, alone, limit=TOLERANCE),
         Check("different images, different features", spread > 0, f"spread {spread:.2g}"),
+        _fits_float16(together),
     ]
+
+
+def _fits_float16(features: torch.Tensor) -> Check:
+    x, name = features.cpu().numpy(), "kept by float16"
+    try:
+        require_fit(x, "float16", "random images")
+    except CogError as error:
+        return Check(name, False, f"{error.what}; {error.hint}")
+    return Check(name, True, f"at most {rounding_loss(x, 'float16').max():.2g} of a row is lost")
 
 
 def _same(name: str, first: torch.Tensor, second: torch.Tensor, *, limit: float) -> Check:

@@ -14,9 +14,12 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from cog.errors import CogError
 from cog.images.preprocess import Preprocess
+from cog.models.failures import failure, require_loaded, unloaded
+from cog.rounding import MULTIPLY, refuse_worn
 from cog.storage import safe_name
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip", "cog")
@@ -60,16 +63,32 @@ class Model:
         In eval mode and without gradients; afterwards every part is in the mode it had before.
 
         Raises:
-            CogError: the input is not a batch of images, or the output is not finite float[b, d].
+            CogError: the input is not a batch of images, the weights were never loaded, or the
+                output is not finite float[b, d], or too small for the type that it has.
         """
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
             raise CogError(
                 f"expected float32[b, 3, h, w], found {_describe(x)}",
                 "prepare the images with model.preprocess.pixels and .normalise",
             )
+        require_loaded(self.network, self.name)
         with evaluating(self.network), torch.no_grad():
             features = self.network(x.to(self.device))
         return _checked(features, len(x), self.name)
+
+    def try_embed(self, x: Tensor) -> Tensor:
+        """`embed`, where whatever the network raises is a CogError with the reason."""
+        try:
+            return self.embed(x)
+        except CogError:
+            raise
+        except (Exception, SystemExit) as error:  # any: the network is not ours
+            raise failure(
+                self.network,
+                f"{self.name} fails on {_describe(x)}",
+                error,
+                "make the preprocessing give a size that the network takes, or repair its forward",
+            ) from error
 
     @cached_property
     def dim(self) -> int:
@@ -80,20 +99,15 @@ class Model:
         """
         shape = (1, *self.preprocess.shape)
         image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        try:
-            return int(self.embed(image).shape[1])
-        except CogError:
-            raise
-        except Exception as error:  # any: the network is not ours
-            raise CogError(
-                f"{self.name} fails on float32{list(shape)}: {type(error).__name__}: {error}",
-                "make the preprocessing give a size that the network takes, or repair its forward",
-            ) from error
+        return int(self.try_embed(image).shape[1])
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters; 0 in frozen TorchScript, where they are constants."""
-        return sum(tensor.numel() for tensor in self.network.parameters())
+        """The number of parameters; 0 in frozen TorchScript, where they are constants.
+
+        Lazy ones, which have no shape yet, do not count.
+        """
+        return sum(tensor.numel() for tensor in self.network.parameters() if not is_lazy(tensor))
 
     @property
     def device(self) -> torch.device:
@@ -105,9 +119,13 @@ class Model:
     def to(self, device: str | torch.device) -> Model:
         """Move the network in place, and return this model.
 
+        Tensors without values cannot be moved; all that uses them says so.
+
         Raises:
             CogError: there is no such device.
         """
+        if unloaded(self.network):
+            return self
         try:
             self.network.to(device)
         except (RuntimeError, AssertionError) as error:
@@ -121,7 +139,11 @@ class Model:
         It covers the names, dtypes, shapes and bytes of parameters and buffers, the printed
         structure, the source and plain attributes of classes outside `LIBRARIES`, `code`, and the
         preprocessing. It does not cover the model's name and device.
+
+        Raises:
+            CogError: weights that were never loaded.
         """
+        require_loaded(self.network, self.name)
         digest = hashlib.sha256()
         state = {**dict(self.network.named_buffers()), **self.network.state_dict()}
         for key in sorted(state):
@@ -129,7 +151,7 @@ class Model:
         if not state:  # frozen TorchScript has its weights as constants: hash what it does
             shape = self.preprocess.shape
             image = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
-            _add(digest, "features", self.embed(image).half())
+            _add(digest, "features", self.try_embed(image).half())
         structure = re.sub(r" at 0x[0-9a-f]+", "", repr(self.network))
         preprocess = json.dumps(self.preprocess.describe(), sort_keys=True)
         digest.update(f"{structure}\n{preprocess}\n{self.code}".encode())
@@ -192,7 +214,7 @@ def _checked(features: object, rows: int, name: str) -> Tensor:
             "end the network's forward with one vector per image: x.mean((2, 3)) of a map, "
             "x[:, 0] or x.mean(1) of tokens",
         )
-    features = features.float()
+    given, features = features, features.float()
     broken = rows - int(features.isfinite().all(1).sum())
     if broken:
         raise CogError(
@@ -200,4 +222,8 @@ def _checked(features: object, rows: int, name: str) -> Tensor:
             "check the weights file and the preprocessing; with reduced precision, "
             "try --precision fp32",
         )
+    if given.dtype == torch.float16:  # of autocast, or of the network itself
+        refuse_worn(given.cpu().numpy(), None, name, "give --precision bf16 or fp32")
+    elif given.dtype == torch.float64:
+        refuse_worn(given.cpu().numpy(), "float32", name, MULTIPLY)
     return features

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from cog.errors import CogError
 from cog.probes.metrics import percent_within
 from cog.recipe import Recipe
+from cog.rounding import largest_of_rows, refuse_worn
 
 Features = NDArray[np.float16] | NDArray[np.float32]
 
 OnProgress = Callable[[int, int], None]
 """called with (done, total), in steps of the probe's own, the last time when all is done"""
 
+SCALE_UP = "extract them again with --dtype float32, or multiply them by 1,000 before they are kept"
 _BLOCK = 65_536  # rows that are checked at once: it takes little memory
 
 
@@ -79,6 +81,8 @@ class ProbeResult:
     """of search, final fit and scoring"""
     notes: tuple[str, ...] = ()
     """what the user should know of this fit, a line each"""
+    n_short: int | None = None
+    """of N shots: how many classes have fewer than N images in the final fit"""
 
     @property
     def top1(self) -> float:
@@ -91,7 +95,8 @@ def check_probe_data(data: ProbeData) -> None:
 
     Raises:
         CogError: shapes that do not fit together, no test images, labels out of range, fewer
-            than two classes to train on, or features that are not finite.
+            than two classes to train on, or features that are not finite or too small for the
+            type that they have (see cog/rounding.py).
     """
     _check_part("training", data.train_x, data.train_y, data.n_classes)
     _check_part("test", data.test_x, data.test_y, data.n_classes)
@@ -121,10 +126,12 @@ def _check_part(name: str, x: Features, y: NDArray[np.int64], n_classes: int) ->
             "number the classes from 0, in the sorted order of their wnids",
         )
     for start in range(0, len(x), _BLOCK):
-        finite = np.isfinite(x[start : start + _BLOCK]).all(axis=1)
+        some = x[start : start + _BLOCK]
+        finite = np.isfinite(largest_of_rows(some))
         if not finite.all():
             raise CogError(
                 f"expected finite {name} features, found NaN or infinity "
                 f"in row {start + int(finite.argmin())}",
                 "extract them again with --dtype float32, and look at the model's weights",
             )
+        refuse_worn(some, None, f"{name} features", SCALE_UP)

@@ -1,20 +1,22 @@
 """k nearest neighbours by cosine, their votes weighted by how near they are.
 
 - The k training images of greatest cosine each vote for their class with exp(cosine /
-  temperature), and the votes of a class are added up. Classes without a vote come last, by their
-  index: with k = 1, top-5 says little.
+  temperature), and the votes of a class are added up. Classes without a vote come after all that
+  have one, in the order of their nearest images, so that top-5 means the same for every k: with
+  k = 1 it says whether the right class is among the five nearest. Classes without images are last.
 - k is chosen on the validation images, or on an even 20,000 of them, in one pass for all k; then
   the neighbours of the test images are sought among the images of the final fit.
 Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR
 2018, section 3.4, and DINO (Caron et al., ICCV 2021, section 3.2; eval_knn.py), which tries k = 10,
-20, 100 and 200. Cost: 2·n·m·d operations for the neighbours of m images among n.
+20, 100 and 200, and counts min(k, 5) classes as its top-5.
+Cost: 2·n·m·d operations for the neighbours of m images among n.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -48,7 +50,10 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     before, total = len(judged), len(judged) + len(parts.test)
     choices = [k for k in recipe.knn_neighbours if k <= len(parts.search)]
     ranks_of = partial(_ranks, n_classes=data.n_classes, temperature=recipe.knn_temperature)
-    found = ranks_of(parts.search, judged, choices, progress=lambda done: progress(done, total))
+    found = ranks_of(
+        parts.search, judged, choices, beyond_votes=False,
+        progress=lambda done: progress(done, total),
+    )  # fmt: skip
     trials: list[Trial] = [
         {"k": k, SCORE: percent_within(ranks, 1)} for k, ranks in zip(choices, found, strict=True)
     ]
@@ -74,28 +79,57 @@ def _ranks(
     n_classes: int,
     temperature: float,
     progress: Callable[[int], None],
+    beyond_votes: bool = True,
 ) -> list[NDArray[np.int64]]:
-    """For each k the rank of the right class of every image in `asked`."""
+    """For each k the rank of the right class of every image in `asked`.
+
+    Not `beyond_votes`: that of a class without a vote counts all with one, and is otherwise open.
+    """
     ranks = torch.empty(len(choices), len(asked), dtype=torch.int64)
     for indices in torch.split(torch.arange(len(asked)), ASKED_AT_ONCE):
         x, y = asked.take(indices.to(asked.rows.device))
-        cosine, classes = _nearest(known, x, max(choices))
-        weights = torch.exp(cosine / temperature)
+        near = _nearest(known, x, max(choices), n_classes if beyond_votes else None)
+        weights = torch.exp(near.cosine / temperature)
         for row, k in zip(ranks, choices, strict=True):
             votes = x.new_zeros(len(x), n_classes)
-            votes.scatter_add_(1, classes[:, :k], weights[:, :k])
-            row[indices] = output_ranks(votes, y).cpu()
+            votes.scatter_add_(1, near.classes[:, :k], weights[:, :k])
+            row[indices] = _ranks_of_votes(votes, near.of_class, y).cpu()
         progress(int(indices[-1]) + 1)
     return list(ranks.numpy())
 
 
-def _nearest(known: UnitFeatures, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k greatest cosines [b, k] of each row, in descending order, and their classes."""
+def _ranks_of_votes(votes: Tensor, of_class: Tensor | None, labels: Tensor) -> Tensor:
+    """The ranks int64[b] by votes [b, c], and by the cosines [b, c] of classes without a vote."""
+    by_vote = output_ranks(votes, labels)
+    if of_class is None:
+        return by_vote
+    voted = votes > 0  # a vote is at least exp(−1 / temperature)
+    by_cosine = output_ranks(of_class.masked_fill(voted, torch.inf), labels)
+    return by_vote.where(voted.gather(1, labels[:, None])[:, 0], by_cosine)
+
+
+@dataclass(frozen=True)
+class _Near:
+    """What is near to each of b rows."""
+
+    cosine: Tensor
+    """the k greatest cosines in descending order [b, k]"""
+    classes: Tensor
+    """of these images [b, k]"""
+    of_class: Tensor | None
+    """the greatest cosine of each class, −infinity where it has no image [b, c]"""
+
+
+def _nearest(known: UnitFeatures, x: Tensor, k: int, n_classes: int | None) -> _Near:
+    """The k nearest images of unit rows, and the nearest of each class if these are counted."""
     cosine, classes = x.new_empty(len(x), 0), known.labels.new_empty(len(x), 0)
+    of_class = None if n_classes is None else x.new_full((len(x), n_classes), -torch.inf)
     for rows, labels in known.blocks(ASKED_AT_ONCE):
         here = x[:, :-1] @ rows[:, :-1].T
+        if of_class is not None:
+            of_class.scatter_reduce_(1, labels.expand(len(x), -1), here, "amax")
         cosine = torch.cat([cosine, here], dim=1)
         classes = torch.cat([classes, labels.expand(len(x), -1)], dim=1)
         cosine, order = cosine.topk(min(k, cosine.shape[1]), dim=1)
         classes = classes.gather(1, order)
-    return cosine, classes
+    return _Near(cosine, classes, of_class)

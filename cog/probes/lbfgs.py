@@ -145,13 +145,20 @@ def indecision(layer: Tensor, features: UnitFeatures) -> float:
 def _preconditioner(moment: Tensor, indecision: float, wd: float) -> Precondition:
     """Multiplication by (s · XᵀX/n + wd · I)⁻¹, which is never singular, even with no decay.
 
+    Nor where features are constant, zero or otherwise of low rank: a little more is then added to
+    wd, by which the Hessian is a guess that is worse, but the optimum is the same.
     From X itself by Woodbury's identity: a factor of n × n in place of one of (d + 1) × (d + 1).
     """
     scale, whole = max(indecision, 1e-12), len(moment) == moment.shape[1]
     curvature = scale * (moment if whole else moment @ moment.T)
-    ridge = wd + torch.finfo(torch.float32).eps * float(curvature.trace())
+    rounding = torch.finfo(torch.float32).eps * float(curvature.trace())
+    ridge = wd + rounding
     curvature.diagonal().add_(ridge)
-    factor = torch.linalg.cholesky(curvature)
+    factor, failed = torch.linalg.cholesky_ex(curvature)
+    while failed:  # rows that lie in few directions: the sums of float32 are off by more
+        curvature.diagonal().add_(rounding)
+        ridge, rounding = ridge + rounding, 2 * rounding
+        factor, failed = torch.linalg.cholesky_ex(curvature)
 
     def solve(gradient: Tensor) -> Tensor:
         return torch.cholesky_solve(gradient.T, factor).T

@@ -32,6 +32,10 @@ class ProbeParts:
     test: UnitFeatures
     begun: float
     """when the fit began, by time.perf_counter"""
+    n_short: int | None = None
+    """of N shots: how many classes have fewer than N images in `final`"""
+    notes: tuple[str, ...] = ()
+    """what the user should know of these images, a line each"""
 
     def result(
         self,
@@ -43,7 +47,10 @@ class ProbeParts:
         """The result of the fit, which ends now."""
         seconds = time.perf_counter() - self.begun
         n_train, n_validation = len(self.final), len(self.validation)
-        return ProbeResult(ranks, hyper, trials, n_train, n_validation, seconds, notes)
+        return ProbeResult(
+            ranks, hyper, trials, n_train, n_validation, seconds, (*self.notes, *notes),
+            n_short=self.n_short,
+        )  # fmt: skip
 
 
 def parts_of(data: ProbeData, settings: ProbeSettings, validated: bool = True) -> ProbeParts:
@@ -71,7 +78,25 @@ def parts_of(data: ProbeData, settings: ProbeSettings, validated: bool = True) -
             "expected a class with at least two training images to validate on, found none",
             "give more images, or more --shots",
         )
-    return ProbeParts(train.only(search), train.only(validation), train.only(final), test, begun)
+    n_short, notes = _short_classes(data, final, settings.shots)
+    return ProbeParts(
+        train.only(search), train.only(validation), train.only(final), test, begun, n_short, notes
+    )
+
+
+def _short_classes(
+    data: ProbeData, final: Rows, shots: int | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """How many classes have fewer images in the final fit than N shots, and a line that says so."""
+    if shots is None:
+        return None, ()
+    counts = np.bincount(data.train_y[final], minlength=data.n_classes)
+    n_short = int((counts < shots).sum())
+    note = (
+        f"{n_short:,} of {data.n_classes:,} classes have fewer than {shots} images to learn from "
+        f"(the fewest {counts.min()}): they give what they have"
+    )
+    return n_short, (note,) if n_short else ()
 
 
 def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> tuple[Rows, Rows, Rows]:

@@ -90,7 +90,7 @@ def test_a_sound_plug_in_passes(tmp_path):
     done = call("check", write_plugin(tmp_path))
     assert done.exit_code == 0, done.output
     assert "float32[4, 3], all finite" in done.stdout
-    assert done.stdout.count(" ok") == 4
+    assert done.stdout.count(" ok") == 5
     assert done.stdout.startswith("name                                    mine\n")
 
 
@@ -144,3 +144,16 @@ def test_quirks_and_the_way_to_the_weights_are_shown():
     assert "symmetric-max-pool" in shown
     assert "imagenet-statistics" in shown
     assert "Separius/SimCLRv2-Pytorch" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (".unknown", "output                                  FAILED: mine fails on float32[4"),
+        ("* 1e-9", "kept by float16                         FAILED: the features of 4 of 4"),
+    ],
+)
+def test_check_ends_with_a_verdict_and_status_1(tmp_path, change, said):
+    done = call("check", write_plugin(tmp_path, change))
+    assert done.exit_code == 1
+    assert said in done.stdout

@@ -16,6 +16,7 @@ import torch
 import cog
 import cog.evaluation.estimate
 from cog.errors import CogError
+from cog.progress import Notifying
 from cog.recipe import Recipe
 from cog.results.cells import read_cell
 from cog.results.columns import columns
@@ -403,6 +404,25 @@ def test_the_remedy_for_overflow_works_as_it_is_said(options, plug_in):
     with pytest.raises(CogError, match="does not fit in float16"):
         cog.evaluate(f"{plug_in}:huge", **options)
     assert len(cog.evaluate(f"{plug_in}:huge", **options, dtype="float32")) == 2
+
+
+def test_the_remedy_for_features_that_vanish_works_as_it_is_said(options, plug_in):
+    with pytest.raises(CogError, match="too small for float16") as caught:
+        cog.evaluate(f"{plug_in}:tiny", **options)
+    assert "--dtype float32" in caught.value.hint
+    tiny = cog.evaluate(f"{plug_in}:tiny", **options, dtype="float32")
+    plain = cog.evaluate(f"{plug_in}:load", **options, dtype="float32")
+    assert tiny["top1"].tolist() == plain["top1"].tolist()
+
+
+def test_classes_with_fewer_images_than_shots_are_told_once_and_recorded(options, plug_in):
+    few = options | {"shots": (1, 64), "seeds": (22, 37), "probes": "ncm,ridge"}
+    told = []
+    table = cog.evaluate(f"{plug_in}:load", **few, progress=Notifying(told.append))
+    assert table.groupby("shots")["n_short"].unique().map(list).to_dict() == {1: [0], 64: [3]}
+    said = [line for line in told if "fewer than" in line]
+    assert len(said) == table["dataset"].nunique() == 2
+    assert said[0].startswith("colours cog_l1 64 shots: 3 of 3 classes have fewer than 64 images")
 
 
 def test_a_damaged_run_json_is_an_error(options, plug_in):

@@ -182,3 +182,44 @@ def test_probe_names_the_files_that_it_reads(tmp_path):
         "probe", "--train", "a.npz", "--test", "b.npz", "--probe", "lograg", cwd=tmp_path
     )
     assert "logreg" in done.stderr
+
+
+# Features that are too small or too large for the type that they come in, or would go in
+
+
+SMALL = np.random.default_rng(0).normal(size=(8, 12))
+TYPED = {
+    "float16": (SMALL * 1e-7).astype(np.float16),
+    "float64": SMALL * 1e-60,
+    "float32": (SMALL * 1e-40).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("dtype", TYPED)
+@pytest.mark.parametrize("command", ["probe", "export"])
+def test_features_that_vanish_are_refused_in_two_lines(tmp_path, command, dtype):
+    path = tmp_path / "a.npz"
+    np.savez(path, X=TYPED[dtype], Y=np.arange(8) % 2)
+    words = {
+        "probe": ["--train", path, "--test", path, "--probe", "ncm"],
+        "export": [path, "--out", tmp_path / "X_Y.pth"],
+    }
+    done = call_cog(command, *words[command], cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 2), done.stderr
+    assert "8 of 8 images are too small for float" in done.stderr
+    assert not (tmp_path / "X_Y.pth").exists()
+
+
+def test_float64_that_float32_cannot_hold_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", X=SMALL * 1e60, Y=np.arange(8) % 2)
+    with pytest.raises(CogError, match="does not fit in float32"):
+        read_features(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_any_type_are_read_from_an_official_file(tmp_path, dtype):
+    x = torch.from_numpy(SMALL).to(dtype).requires_grad_()
+    torch.save({"X": x, "Y": torch.arange(8) % 2, "name": "a"}, tmp_path / "X_Y.pth")
+    found = read_features(tmp_path / "X_Y.pth").x
+    assert found.dtype in (np.float16, np.float32)
+    np.testing.assert_array_equal(found.astype(np.float32), x.detach().float().numpy())

@@ -106,6 +106,27 @@ def test_float16_overflow_names_the_remedy(path):
     assert "--dtype float32" in error.value.hint
 
 
+@pytest.mark.parametrize("factor", [1e-6, 1e-7, 1e-9, 1e-30])
+def test_features_that_vanish_in_float16_name_the_remedy(path, factor):
+    x = (factor * np.random.default_rng(0).normal(size=(4, 30))).astype(np.float32)
+    store = make(path, 4, 30, dtype="float16")
+    with pytest.raises(CogError, match="4 of 4 images are too small for float16") as error:
+        store.write_chunk(0, x, np.ones(4, bool), {})
+    assert "--dtype float32" in error.value.hint
+    assert store.missing_chunks() == [0]
+
+
+def test_zeros_and_what_is_small_beside_large_numbers_are_written_as_ever(path):
+    x = np.random.default_rng(0).normal(size=(4, 30)).astype(np.float32)
+    x[0] = 0
+    x[1, 1:] *= 1e-9
+    x[2] *= 1e-4
+    x[3] *= 1e-30  # is not readable
+    store = make(path, 4, 30, dtype="float16")
+    store.write_chunk(0, x, np.arange(4) < 3, {3: "empty"})
+    np.testing.assert_array_equal(store.read()[0], x[:3].astype(np.float16))
+
+
 @settings(max_examples=200, deadline=None)
 @given(value=st.floats(65_000, 66_000, width=32), sign=st.sampled_from([-1, 1]))
 def test_what_fits_in_float16_is_what_numpy_can_cast(value, sign):

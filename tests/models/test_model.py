@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -165,8 +167,80 @@ def test_torchscript_networks_are_models_too():
         (lambda x: x.mean((2, 3)) + torch.rand(1), {"determinism", "independence of the batch"}),
         (lambda x: x.mean((2, 3)) * 0 + 1, {"different images, different features"}),
         (lambda x: x, {"output"}),
+        (lambda x: x.mean((2, 3)) * 1e-9, {"kept by float16"}),
+        (lambda x: x.mean((2, 3)) * 1e9, {"kept by float16"}),
     ],
 )
 def test_a_check_finds_unreliable_features(forward, fails):
     checks = check_model(cog.Model(Returns(forward), preprocess=SMALL))
     assert {check.name for check in checks if not check.passed} == fails
+
+
+def lazy():
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
+
+
+def on_meta():
+    with torch.device("meta"):
+        return Net()
+
+
+def half_on_meta():
+    network = Net()
+    network.register_buffer("mask", torch.ones(2, device="meta"), persistent=False)
+    return network
+
+
+def raising(error):
+    def forward(x):
+        raise error
+
+    return lambda: Returns(forward)
+
+
+FAILING = {
+    "bfloat16": (lambda: Net().bfloat16(), "weights are bfloat16", "give network.float(), and"),
+    "half": (lambda: Net().half(), "weights are float16", "give network.float(), and"),
+    "double": (lambda: Net().double(), "weights are float64", "give network.float(), and"),
+    "lazy": (lazy, "never loaded: 2 of its tensors", "network.load_state_dict"),
+    "meta": (on_meta, "never loaded: .* such as", "network.load_state_dict"),
+    "a buffer on meta": (half_on_meta, "never loaded: 1 of .* mask", "network.load_state_dict"),
+    **{
+        type(error).__name__: (raising(error), type(error).__name__, "repair its forward")
+        for error in (
+            KeyError("x"), AssertionError(), RecursionError("deep"), NotImplementedError(),
+            MemoryError(), StopIteration(), SystemExit(0), IndexError("\udcff\n\n" * 999),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_network_that_cannot_run_gets_a_verdict_with_what_to_do(name):
+    make, said, hint = FAILING[name]
+    model = Model(make(), preprocess=SMALL).to("cpu")
+    assert model.n_parameters >= 0
+    (check,) = check_model(model)
+    assert (check.name, check.passed) == ("output", False)
+    assert re.search(said, check.found)
+    assert hint in check.found
+    assert len(check.found) < 1000
+    with pytest.raises(CogError) as caught:
+        _ = model.dim
+    assert hint in caught.value.hint
+
+
+def test_a_lazy_layer_does_not_draw_its_weights_unnoticed():
+    model = Model(lazy(), preprocess=SMALL)
+    for use in (lambda: model.embed(prepared_images()), lambda: model.fingerprint):
+        with pytest.raises(CogError, match="never loaded"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor"), [(torch.float16, 1e-6), (torch.float64, 1e-50)], ids=str
+)
+def test_features_that_vanish_in_the_network_s_own_type_are_refused(dtype, factor):
+    network = Returns(lambda x: (x.mean((2, 3)).double() * factor).to(dtype))
+    with pytest.raises(CogError, match="4 of 4 images are too small"):
+        Model(network, preprocess=SMALL).embed(prepared_images())

@@ -76,7 +76,8 @@ def test_it_passes_the_check_and_untrained_is_another_network():
     model = load_model(f"{EXAMPLE}:load")
     assert all(check.passed for check in check_model(model))
     untrained = load_model(f"{EXAMPLE}:load", pretrained=False)
-    assert all(check.passed for check in check_model(untrained))
+    failed = [check.name for check in check_model(untrained) if not check.passed]
+    assert failed == ["kept by float16"]  # its last numbers are of 6e-8: MobileNetV2 untrained
     assert untrained.fingerprint != model.fingerprint
     assert untrained.fingerprint == load_model(f"{EXAMPLE}:load", pretrained=False).fingerprint
 

@@ -33,7 +33,9 @@ def test_votes_are_scikit_learn_s(k):
     model = theirs(data.train_x.astype(np.float64), data.train_y, k)
     votes = model.predict_proba(data.test_x.astype(np.float64))
     assert 20 < np.mean(ranks == 0) * 100 < 80
-    assert ranks.tolist() == ranks_by_sorting(votes, data.test_y).tolist()
+    voted = votes[np.arange(len(votes)), data.test_y] > 0
+    assert (ranks == ranks_by_sorting(votes, data.test_y))[voted].all()
+    assert (ranks >= (votes > 0).sum(1))[~voted].all()
 
 
 def test_one_pass_serves_all_k():
@@ -75,14 +77,56 @@ def test_an_image_is_its_own_nearest_neighbour():
     assert (ranks == 0).all()
 
 
-def test_classes_without_a_vote_come_last_by_their_index():
-    x = np.array([[1, 0], [0, 1], [1, 0.1]], np.float32)
-    data = ProbeData(x, np.array([2, 4, 4]), x[:1].repeat(5, 0), np.arange(5), n_classes=5)
+def test_classes_without_a_vote_follow_by_their_nearest_image():
+    """Class 2 is the nearest, 4 the next, 1 the farthest; 0 and 3 have no images."""
+    x = np.array([[1, 0], [0, 1], [1, 0.1], [-1, 0]], np.float32)
+    data = ProbeData(x, np.array([2, 4, 4, 1]), x[:1].repeat(5, 0), np.arange(5), n_classes=5)
     known = unit_features(data.train_x, data.train_y, "cpu")
     asked = unit_features(data.test_x, data.test_y, "cpu")
-    (nearest, two) = _ranks(known, asked, [1, 2], 5, 0.07, lambda done: None)
-    assert nearest.tolist() == [1, 2, 0, 3, 4]
-    assert two.tolist() == [2, 3, 0, 4, 1]
+    nearest, two = _ranks(known, asked, [1, 2], 5, 0.07, lambda done: None)
+    assert nearest.tolist() == [3, 2, 0, 4, 1]
+    assert two.tolist() == nearest.tolist()
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_ranks_beyond_the_votes_do_not_depend_on_the_numbers_of_classes(k):
+    data = clusters(c=9, spread=2.0)
+    names = np.random.default_rng(1).permutation(9)
+    known, asked = (
+        [unit_features(x, label, "cpu") for label in (y, names[y])]
+        for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y))
+    )
+    first, renamed = (
+        _ranks(*both, [k], 9, 0.07, lambda done: None)[0] for both in zip(known, asked, strict=True)
+    )
+    assert first.tolist() == renamed.tolist()
+    cosine = data.test_x.astype(float) @ data.train_x.astype(float).T
+    cosine /= np.linalg.norm(data.train_x.astype(float), axis=1)
+    order = np.argsort(-cosine, axis=1)
+    for rank, label, nearest in zip(first, data.test_y, data.train_y[order], strict=True):
+        voted = set(nearest[:k])
+        others = [each for each in dict.fromkeys(nearest) if each not in voted]
+        if label in voted:
+            assert rank < len(voted)
+        else:
+            assert rank == len(voted) + others.index(label)
+
+
+def test_a_top5_of_one_neighbour_is_the_same_for_every_wrong_class():
+    """Images of class 9 are said to be of another: no number of a class makes that right."""
+    rng = np.random.default_rng(0)
+    centres = np.eye(10, 16, dtype=np.float32)
+    y = np.arange(10).repeat(10)
+    x = centres[y] + 0.01 * rng.normal(size=(100, 16)).astype(np.float32)
+    known = unit_features(x, y, "cpu")
+    found = []
+    for label in range(9):
+        # nearest to 9, and then to the four classes after the label
+        asked = centres[9] + 0.1 * sum(centres[(label + step) % 9] for step in range(1, 5))
+        asked = unit_features(asked[None].repeat(20, 0), np.full(20, label), "cpu")
+        (ranks,) = _ranks(known, asked, [1], 10, 0.07, lambda done: None)
+        found.append(np.mean(ranks < 5))
+    assert found == [0.0] * 9
 
 
 def test_k_is_judged_by_an_even_share_of_many_validation_images():

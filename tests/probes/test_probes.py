@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cog.errors import CogError
-from cog.probes.data import unwatched
+from cog.probes.data import ProbeData, unwatched
 from cog.probes.features import unit_features
 from cog.probes.rows import rows_to_fit
 from cog.probes.sampling import few_shot, validation_split
@@ -22,7 +22,7 @@ NCM = ("ncm", "exact")
 
 
 def over(kinds):
-    return pytest.mark.parametrize("kind", kinds, ids=map("-".join, kinds))
+    return pytest.mark.parametrize("kind", kinds, ids=["-".join(map(str, kind)) for kind in kinds])
 
 
 KIND = over(KINDS)
@@ -243,6 +243,66 @@ def test_constant_features_give_chance(kind, value):
     data = clusters()
     flat = with_features(data, lambda x: np.full_like(x, value))
     assert fit(kind, flat).top1 == pytest.approx(100 / 6)  # all images look alike
+
+
+def _turned(rows, n_columns):
+    """One random row, or several, each again and again."""
+    drawn = np.random.default_rng(4).normal(size=(rows, n_columns))
+    return np.resize(drawn, (1200, n_columns))
+
+
+FLAT = np.random.default_rng(5).normal(size=(1200, 40))
+DEGENERATE = {
+    "zeros": np.zeros((1200, 40)),
+    "ones": np.ones((1200, 40)),
+    "constant": _turned(1, 40),
+    "constant, more columns than rows": _turned(1, 300),
+    "constant, all positive": np.abs(_turned(1, 12)),
+    "two rows again and again": _turned(2, 40),
+    "one column": FLAT[:, :1],
+    "one direction": FLAT[:, :1] * FLAT[:1],
+    "two directions": FLAT[:, :2] @ FLAT[:2],
+    "the same column again": FLAT[:, :1].repeat(40, axis=1),
+    "columns of zeros": FLAT * (np.arange(40) < 3),
+    "rows of zeros": FLAT * (np.arange(1200) % 3 > 0)[:, None],
+    "nearly constant": 1 + 1e-6 * FLAT,
+}
+
+
+@over([*KINDS, ("logreg", "lbfgs", 0.0)])
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_features_of_low_rank_are_fitted(kind, name):
+    """Every probe ends, and what is the same for all images gives chance."""
+    *kind, decays = *kind[:2], kind[2:] or (1e-3, 1e-8)
+    x = DEGENERATE[name].astype(np.float32)
+    n = 1200 if x.shape[1] < 100 else 240
+    x, y = x[:n], np.arange(n) % 6
+    recipe = replace(QUICK, lbfgs_decays=decays, epochs=2, mlp_least_steps=4, mlp_epochs=1)
+    result = fit(kind, ProbeData(x, y, x[:60], y[:60], 6), recipe=recipe)
+    assert ((result.ranks >= 0) & (result.ranks < 6)).all()
+    if (x == x[0]).all():
+        assert result.top1 == pytest.approx(100 / 6)
+
+
+@KIND
+def test_features_too_small_for_their_type_are_refused(kind):
+    for change in (lambda x: x * np.float32(1e-39), lambda x: (x * 1e-7).astype(np.float16)):
+        with pytest.raises(CogError, match=r"too small for float(16|32).*features"):
+            fit(kind, with_features(clusters(), change))
+
+
+@KIND
+def test_classes_with_fewer_images_than_shots_are_said_and_counted(kind):
+    data = clusters()
+    kept = (data.train_y != 2) | (np.arange(120) < 30)  # five images of class 2
+    kept &= data.train_y != 4
+    few = replace(data, train_x=data.train_x[kept], train_y=data.train_y[kept])
+    result = fit(kind, few, shots=8)
+    assert result.n_short == 2
+    (note,) = result.notes
+    assert note.startswith("2 of 6 classes have fewer than 8 images to learn from (the fewest 0)")
+    assert (fit(kind, data, shots=8).n_short, fit(kind, data, shots=8).notes) == (0, ())
+    assert fit(kind, few).n_short is None
 
 
 @KIND

@@ -47,6 +47,7 @@ def slow(): return cog.Model(Colours(seconds=0.1), preprocess=PREPROCESS, name="
 def other(): return cog.Model(Colours(scale=2.0), preprocess=PREPROCESS, name="colours")
 def another(): return cog.Model(Colours(scale=3.0), preprocess=PREPROCESS, name="another")
 def huge(): return cog.Model(Colours(scale=1e6), preprocess=PREPROCESS, name="huge")
+def tiny(): return cog.Model(Colours(scale=1e-9), preprocess=PREPROCESS, name="tiny")
 def broken(): return cog.Model(Colours(scale=float("nan")), preprocess=PREPROCESS, name="broken")
 '''
 

@@ -40,10 +40,10 @@ from cog.features.store.files import (
     remove_store,
 )
 from cog.object_storage import Url
+from cog.rounding import require_fit
 from cog.storage import StoragePath, files_below, write_text
 
 FORMAT = 1  # raised when the numbers in a store would change, not with the package's version
-_TOO_LARGE = {"float16": 65_520.0, "float32": np.inf}  # rounds to infinity
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ class FeatureStore:
         reason for each row of the store that is not readable.
 
         Raises:
-            CogError: a number that is not finite, or too large for float16; or the store was
-                replaced by another since it was opened.
+            CogError: a number that is not finite, or too large for float16; rows that are too small
+                for it (see cog/rounding.py); or the store was replaced since it was opened.
         """
         rows = self.chunk_slice(chunk)
         values = self._checked(features, readable)
@@ -223,25 +223,11 @@ class FeatureStore:
     ) -> NDArray[np.floating[Any]]:
         """The chunk's features in the store's dtype, NaN where unreadable, else finite."""
         shown = features if readable.all() else features[readable]
-        if not (np.abs(shown) < _TOO_LARGE[self.dtype]).all():  # NaN is not below anything
-            raise self._not_finite(shown)
+        require_fit(shown, self.dtype, self.path.name)
         with np.errstate(over="ignore"):  # in rows that are not readable
             values = features.astype(self.dtype, copy=shown is not features)
         values[~readable] = np.nan
         return values
-
-    def _not_finite(self, features: NDArray[np.float32]) -> CogError:
-        """The refusal of features that are not finite, or not once they are in the dtype."""
-        if not np.isfinite(features).all():
-            return CogError(
-                f"features that are not finite, for {self.path.name}",
-                "check the model with `cog models check`; mixed precision may also overflow",
-            )
-        largest = float(np.abs(features).max())
-        return CogError(
-            f"a feature of {largest:.6g} does not fit in {self.dtype} ({self.path.name})",
-            "give --dtype float32, and another --out or --name if there are features already",
-        )
 
     def read(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Features [r, d] in the stored dtype and labels int64 [r] of the r readable images.
