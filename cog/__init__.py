@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cog.errors import CogError as CogError
     from cog.evaluation.evaluate import evaluate as evaluate
+    from cog.evaluation.verify.verify import verify as verify
     from cog.images.preprocess import Preprocess as Preprocess
     from cog.levels.build import build_levels as build_levels
     from cog.levels.files import read_levels as read_levels
@@ -29,9 +30,10 @@ _HOMES = {
     "load_model": "cog.models.load",
     "load_taxonomy": "cog.wordnet.taxonomy",
     "read_levels": "cog.levels.files",
+    "verify": "cog.evaluation.verify.verify",
 }
 __all__ = ["CogError", "Model", "Preprocess", "Recipe", "build_levels", "evaluate", "load_model",
-           "load_taxonomy", "read_levels"]  # fmt: skip
+           "load_taxonomy", "read_levels", "verify"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

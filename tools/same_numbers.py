@@ -44,6 +44,7 @@ NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "cache": "of cog: indices of tars",
     "features.pth": "torch.save writes a random name into it; `cog probe` reads what it holds",
     "complete": "the mark of this tool",
+    "ranks": "of cells: earlier versions kept none",
 }
 NOT_OF_PAGE = {"charts": "how the page draws, titles and all, is not data"}
 
@@ -210,7 +211,7 @@ def files_of(folder: Path) -> Files:
     return {
         name: (path.read_bytes().replace(bytes(folder), b"."), path.stat().st_mtime_ns)
         for name, path in found.items()
-        if name.split("/")[0] not in NOT_COMPARED
+        if NOT_COMPARED.keys().isdisjoint(name.split("/"))
     }
 
 

@@ -21,6 +21,7 @@ from cog.cli.report import report
 from cog.cli.results import results
 from cog.cli.similarity import similarity
 from cog.cli.store import store
+from cog.cli.verify import verify
 from cog.errors import CogError
 from cog.provenance import cog_version
 
@@ -39,7 +40,7 @@ def main() -> None:
 
 for command in (
     demo, build_levels, levels, similarity, check_data, evaluate, extract, probe, export, store,
-    models, results, report, compare,
+    models, results, report, compare, verify,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -12,6 +12,7 @@ from cog.datasets.dataset import Dataset
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import feature_fingerprint
 from cog.features.settings import Extraction
+from cog.images.image_list import ImageList
 from cog.levels.table import Levels
 from cog.probes.settings import Probing
 from cog.recipe import Recipe
@@ -46,21 +47,18 @@ class Cell:
     @property
     def path(self) -> StoragePath:
         """The file of the finished cell."""
-        return self.model_run.folder / "cells" / f"{self._name}.json"
-
-    @property
-    def class_path(self) -> StoragePath:
-        """The table of its accuracy on each class."""
-        return self.model_run.folder / "classes" / f"{self._name}.csv"
-
-    @property
-    def _name(self) -> str:
-        return f"{self.dataset}--{self.probe}-{self.solver}--{self.shots_name}--{self.seed}"
+        key = (self.dataset, self.probe, self.solver, self.shots_name, self.seed)
+        return self.model_run.folder / "cells" / f"{cell_name(*key)}.json"
 
     def finished(self) -> dict[str, Any] | None:
         """The row of the finished cell, if its file is there and has the same hashes."""
         cell = read_cell(self.path)
         return cell["row"] if cell and cell.get("hashes") == self.hashes else None
+
+
+def cell_name(dataset: str, probe: str, solver: str, shots: int | str, seed: int) -> str:
+    """The name of a cell's files without their endings; `shots` as results show them."""
+    return f"{dataset}--{probe}-{solver}--{shots}--{seed}"
 
 
 def list_cells(
@@ -74,19 +72,24 @@ def list_cells(
     """Every cell of a run: dataset by dataset, model by model, then in the order of `probing`."""
     shared = {
         "protocol": PROTOCOL,
-        "recipe_hash": _hash(asdict(recipe)),
+        "recipe_hash": short_hash(asdict(recipe)),
         "levels_hash": levels.fingerprint[:16],
     }
     for dataset in datasets:
-        split = _hash([images.fingerprint for images in dataset.lists])
+        split = split_hash(dataset.lists)
         for model_run in model_runs:
             features = [feature_fingerprint(model_run, each, extraction) for each in dataset.lists]
-            hashes = shared | {"split_hash": split, "features_hash": _hash(features)}
+            hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
             for probe, solver, shots, seed in probing.results():
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}
                 yield Cell(model_run, dataset.name, probe, solver, shots, seed, hashes | where)
 
 
-def _hash(value: Any) -> str:
+def split_hash(lists: Iterable[ImageList]) -> str:
+    """The hash of the training and test images of a dataset."""
+    return short_hash([images.fingerprint for images in lists])
+
+
+def short_hash(value: Any) -> str:
     """The first 16 hexadecimal digits of the sha256 of a JSON-able value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -15,13 +15,14 @@ from cog.features.exchange import FeatureSet, in_common_classes
 from cog.features.executors.device import Device
 from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
-from cog.probes.metrics import METRICS, per_class_top1
+from cog.probes.metrics import METRICS, Labels, Ranks, per_class_top1
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
 from cog.progress import Notify, percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
-from cog.results.cells import write_cell
+from cog.results.cells import cell_text, class_file, ranks_file
+from cog.results.ranks import ranks_text
 from cog.storage import write_text
 
 
@@ -99,10 +100,16 @@ def _each_once(notify: Notify) -> Callable[[Sequence[str], object], None]:
 
 def class_table(result: ProbeResult, data: ProbeData, wnids: Sequence[str]) -> str:
     """CSV: each class, its number of test images, and its top-1 in percent."""
-    accuracies = per_class_top1(result.ranks, data.test_y, data.n_classes)
+    rows = class_rows(result.ranks, data.test_y, wnids)
+    return rows_as_csv([("wnid", "n_test", "top1"), *rows])
+
+
+def class_rows(ranks: Ranks, labels: Labels, wnids: Sequence[str]) -> list[tuple[str, int, str]]:
+    """The rows of `class_table` from the ranks and labels of the test images."""
+    accuracies = per_class_top1(ranks, labels, len(wnids))
     shown = ("" if np.isnan(accuracy) else f"{accuracy:.6g}" for accuracy in accuracies)
-    counts = np.bincount(data.test_y, minlength=data.n_classes)
-    return rows_as_csv([("wnid", "n_test", "top1"), *zip(wnids, counts, shown, strict=True)])
+    counts = np.bincount(labels, minlength=len(wnids)).tolist()
+    return list(zip(wnids, counts, shown, strict=True))
 
 
 def probe_cells(
@@ -132,8 +139,11 @@ def probe_cells(
         row = _row(plan, dataset, cell)
         row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
         row |= {"n_unreadable": n_unreadable}
-        write_text(cell.class_path, class_table(result, data, dataset.lists[0].wnids))
-        write_cell(cell.path, {"hashes": cell.hashes, "row": row, "trials": result.trials})
+        text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
+        classes = class_table(result, data, dataset.lists[0].wnids)
+        write_text(class_file(cell.path), classes)
+        write_text(ranks_file(cell.path), ranks_text(result.ranks, text, classes))
+        write_text(cell.path, text)  # the last: it makes the cell a finished one
         yield row
 
 

@@ -77,7 +77,7 @@ def _refuse_another(model_run: ModelRun) -> None:
 def sweep_runs(out: StoragePath, model_runs: Iterable[ModelRun]) -> None:
     """Remove what killed writers left in the folder of all results; at a URL there is nothing."""
     if isinstance(out, Path):
-        own = ("", "cells", "classes", "features")
+        own = ("", "cells", "classes", "ranks", "features")
         runs = [out / run.folder.name / name for run in model_runs for name in own]
         for folder in (out, out / "unreadable", *out.glob("splits/*"), *runs):
             sweep(folder)

@@ -22,18 +22,32 @@ def feature_fingerprint(
     model_run: ModelRun, images: ImageList, settings: Extraction
 ) -> dict[str, Any]:
     """Everything that the numbers of a store depend on, ready for JSON."""
-    made_from = {
+    preprocess = model_run.model.preprocess.describe()
+    how = settings.precision, settings.dtype, settings.decoder
+    return made_from(model_run.fingerprint, preprocess, images, *how)
+
+
+def made_from(
+    model: str,
+    preprocess: dict[str, Any],
+    images: ImageList,
+    precision: str,
+    dtype: str,
+    decoder: str,
+) -> dict[str, Any]:
+    """The fingerprint of a store, from that of its model and what describes the preprocessing."""
+    fingerprint = {
         "format": FORMAT,
-        "model": model_run.fingerprint,
-        "preprocess": model_run.model.preprocess.describe(),
+        "model": model,
+        "preprocess": preprocess,
         "images": images.fingerprint,
         "rows": len(images),
-        "precision": settings.precision,
-        "dtype": settings.dtype,
+        "precision": precision,
+        "dtype": dtype,
     }
-    if settings.decoder != DEFAULT_DECODER:  # stores from before the choice stay valid
-        made_from["decoder"] = settings.decoder
-    return made_from
+    if decoder != DEFAULT_DECODER:  # stores from before the choice stay valid
+        fingerprint["decoder"] = decoder
+    return fingerprint
 
 
 def store_path(model_run: ModelRun, dataset: str, split: str) -> StoragePath:
@@ -112,15 +126,15 @@ def open_stores(
         chunk_rows = settings.chunk_rows or _rows_a_chunk(seconds(new), settings, rows_each)
         for model_run in new:
             path = store_path(model_run, dataset, images.split)
-            made_from = feature_fingerprint(model_run, images, settings)
-            FeatureStore.remove_empty(path, made_from)
+            fingerprint = feature_fingerprint(model_run, images, settings)
+            FeatureStore.remove_empty(path, fingerprint)
             stores[model_run] = FeatureStore.create(
                 path,
                 images.labels,
                 dim=model_run.model.dim,
                 dtype=settings.dtype,
                 chunk_rows=min(chunk_rows, len(images)),
-                fingerprint=made_from,
+                fingerprint=fingerprint,
             )
             chunk_rows = stores[model_run].chunk_rows  # another worker's, if it was quicker
     return stores

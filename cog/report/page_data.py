@@ -22,7 +22,7 @@ import pandas as pd
 from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL
-from cog.results.cells import finished_cells
+from cog.results.cells import class_file, finished_cells
 from cog.results.columns import KEY, SETTING, dataset_order, shots_order
 from cog.results.files import is_table, read_results
 from cog.results.mixing import protocol_in, refuse_mixed, where
@@ -148,7 +148,7 @@ def _results_and_cells(
     keys = set(results[list(KEY)].itertuples(index=False, name=None))
     most = max(results["shots"], key=shots_order)
     return results, [
-        (path.parent.parent / "classes" / f"{path.stem}.csv", cell)
+        (class_file(path), cell)
         for path, cell in cells.items()
         if cell["row"]["shots"] == most and tuple(cell["row"][name] for name in KEY) in keys
     ]

@@ -20,7 +20,22 @@ from cog.storage import StoragePath, write_text
 
 def write_cell(path: StoragePath, cell: Mapping[str, Any]) -> None:
     """Write one finished cell: `hashes`, its `row` of the results, and every `trial`."""
-    write_text(path, json.dumps(cell, indent=1, allow_nan=False) + "\n")
+    write_text(path, cell_text(cell))
+
+
+def cell_text(cell: Mapping[str, Any]) -> str:
+    """What the file of a cell holds."""
+    return json.dumps(cell, indent=1, allow_nan=False) + "\n"
+
+
+def class_file(path: StoragePath) -> StoragePath:
+    """The table of accuracies by class that belongs to the cell at `path`."""
+    return path.parent.parent / "classes" / f"{path.stem}.csv"
+
+
+def ranks_file(path: StoragePath) -> StoragePath:
+    """The ranks that belong to the cell at `path`."""
+    return path.parent.parent / "ranks" / f"{path.stem}.json"
 
 
 def read_cell(path: StoragePath) -> dict[str, Any] | None:

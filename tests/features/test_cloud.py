@@ -166,3 +166,17 @@ def test_a_whole_run_lives_at_a_url(bucket, images, levels_folder, plug_in, tmp_
     assert f"{bucket}/runs/colours/features/cog_l2-test.zarr" in done.stdout
     done = call_cog("results", bucket / "runs", cwd=tmp_path)
     assert done.stdout.count("\n") == 2, done.stderr
+
+
+def test_results_are_proved_there(bucket, images, levels_folder, plug_in, tmp_path):
+    cog.evaluate(
+        f"{plug_in}:load", images=images, levels=levels_folder, only="L1", out=bucket / "runs",
+        test_per_class=4, min_train=4, probes="ncm", seeds="22", device="cpu",
+    )  # fmt: skip
+    arguments = ["verify", bucket / "runs", "--levels", levels_folder]
+    done = call_cog(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout.count("sound")) == (0, 1), done.stdout + done.stderr
+    flip(bucket / "runs" / "colours" / "features/cog_l1-test.zarr/features/c/0/0")
+    done = call_cog(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cog_l1-test.zarr (chunk 0)" in done.stdout

@@ -5,7 +5,6 @@ In: storage paths. Out: summaries; verdicts, for which every byte is read again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from cog.features.store.arrays import Array
 from cog.features.store.files import LAYOUT, is_store
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.partial_files import sweep
+from cog.small_files import NotReadable, read_json
 from cog.storage import StoragePath, files_below
 
 PATTERNS = ("*.zarr", "features/*.zarr", "*/features/*.zarr")  # below features/, NAME/, runs/
@@ -187,10 +187,12 @@ def _run_faults(store: FeatureStore) -> list[str]:
     if "format" in store.fingerprint and store.fingerprint["format"] != FORMAT:
         faults.append(f"expected feature format {FORMAT}, found {store.fingerprint['format']}")
     try:
-        run = json.loads((store.path.parent.parent / "run.json").read_text(encoding="utf-8"))
+        run = read_json(store.path.parent.parent / "run.json")
     except FileNotFoundError:  # a store that was copied elsewhere
         return faults
-    except ValueError:
+    except NotReadable:
+        run = None
+    if not isinstance(run, dict):
         return [*faults, "run.json is damaged"]
     pairs = {
         "model": (store.fingerprint.get("model"), run.get("model_fingerprint")),

@@ -1,0 +1,84 @@
+"""The hashes of cells against what they are made from: run.json, splits, levels, stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cog.evaluation.cells import short_hash
+from cog.evaluation.verify.findings import RESTORE, Finding, Found, differing
+from cog.evaluation.verify.splits import KeptSplit, split_file
+from cog.features.run_stores import made_from
+from cog.images.decoding import DECODERS
+from cog.levels.table import Levels
+from cog.recipe import IN1K, level_number
+from cog.storage import StoragePath
+
+Rows = Mapping[StoragePath, Mapping[str, Any]]
+"""the row of each cell, by its file"""
+LATER = "run.json keeps those of the last run alone, so that these cannot be computed again"
+
+
+def check_run(folder: StoragePath, run: Mapping[str, Any], rows: Rows) -> Iterator[Found]:
+    """Whether the cells of one model are of the model, recipe and levels that run.json has."""
+    path = folder / "run.json"
+    if run.get("model") != folder.name:
+        yield Finding(str(path), f"the model {folder.name}", str(run.get("model")), RESTORE)
+    wrong = [name for name in ("model_fingerprint", "levels") if not _is_hash(run.get(name))]
+    for name in wrong:
+        yield Finding(str(path), f"a sha256 as {name}", str(run.get(name))[:80], RESTORE)
+    if not rows or wrong:
+        return
+    fingerprint, levels = run["model_fingerprint"][:16], run["levels"][:16]
+    yield from differing(rows, "model_fingerprint", [fingerprint], path)
+    yield from differing(rows, "dim", [run.get("dim")], path)
+    yield from differing(rows, "seen_data", [run.get("seen_data")], path)
+    recipe = short_hash(run.get("recipe"))
+    yield from differing(rows, "recipe_hash", [recipe], path, may_change=LATER)
+    yield from differing(rows, "levels_hash", [levels], path, may_change=LATER)
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64
+
+
+def check_features_hash(
+    folder: StoragePath,
+    run: Mapping[str, Any],
+    rows: Rows,
+    kept: KeptSplit,
+    stores: Sequence[Mapping[str, Any]],
+) -> Iterator[Found]:
+    """Whether the cells of one model on one dataset are of the features that they name.
+
+    `stores`: the fingerprints of the training and the test store, where both are kept. Else they
+    are made again from run.json and the split, with every decoder: run.json keeps the last one.
+    """
+    row = next(iter(rows.values()))
+    if len(stores) == 2:
+        hashes, source = [short_hash(list(stores))], str(folder / "features")
+    else:
+        model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
+        how = str(row.get("precision")), str(row.get("dtype"))
+        made = [
+            [made_from(model, preprocess, images, *how, decoder) for images in kept.lists]
+            for decoder in DECODERS
+        ]
+        hashes, source = [short_hash(each) for each in made], str(folder / "run.json")
+    if any(row.get("features_hash") not in hashes for row in rows.values()):
+        yield from differing(rows, "features_hash", hashes[:1], source)
+
+
+def check_split_hash(
+    runs: StoragePath, dataset: str, rows: Rows, kept: KeptSplit
+) -> Iterator[Found]:
+    """Whether the cells of a dataset, of all models, are of the split that is kept."""
+    yield from differing(rows, "split_hash", [kept.hash], split_file(runs, dataset, "*"))
+
+
+def wanted_classes(levels: Levels, dataset: str) -> tuple[str, ...]:
+    """The sorted wnids of a dataset; none where the levels do not have it."""
+    if dataset == IN1K:
+        return levels.seen
+    number = level_number(dataset)
+    return levels.wnids(number) if number in levels.numbers else ()

@@ -1,0 +1,107 @@
+"""The files of a split, read again: which images they name, and the hashes that these give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cog.evaluation.cells import split_hash
+from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
+from cog.images.image_list import ImageList
+from cog.small_files import NotReadable, read_lines
+from cog.storage import StoragePath
+
+Lines = tuple[tuple[str, ...], list[int]]
+"""the paths of a list of images, and their labels as the file has them"""
+
+
+@dataclass(frozen=True)
+class KeptSplit:
+    """The split of one dataset, as `runs/splits` keeps it."""
+
+    train: ImageList
+    test: ImageList
+    labels: tuple[int, ...]
+    """of each class that is kept, its index among all wanted classes"""
+
+    @property
+    def lists(self) -> tuple[ImageList, ImageList]:
+        """Training and test images."""
+        return self.train, self.test
+
+    @property
+    def hash(self) -> str:
+        """The `split_hash` of its cells."""
+        return split_hash(self.lists)
+
+
+def split_file(runs: StoragePath, dataset: str, split: str) -> StoragePath:
+    """The file of the training or test images of a dataset."""
+    return runs / "splits" / split / f"{dataset}.txt"
+
+
+def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
+    """The split of a dataset.
+
+    The training images tell the wnid of each label; a class is kept if it has some.
+
+    Raises:
+        BrokenError: a file is missing, or cannot be such a list.
+    """
+    files = {split: split_file(runs, dataset, split) for split in ("train", "test")}
+    lines = {split: _read(file) for split, file in files.items()}
+    wnid_of: dict[int, str] = {}
+    for path, label in zip(*lines["train"], strict=True):
+        wnid = path.partition("/")[0]
+        if wnid_of.setdefault(label, wnid) != wnid:
+            raise _broken(
+                files["train"], f"one wnid for label {label}", f"{wnid_of[label]}, {wnid}"
+            )
+    labels = tuple(sorted(wnid_of))
+    wnids = tuple(wnid_of[label] for label in labels)
+    if list(wnids) != sorted(set(wnids)):
+        raise _broken(files["train"], "labels in the order of the wnids", "another order")
+    index = {label: number for number, label in enumerate(labels)}
+    lists = {}
+    for split, (paths, own) in lines.items():
+        unknown = sorted(set(own) - set(index))
+        if unknown:
+            found = f"label {unknown[0]}, which no training image has"
+            raise _broken(files[split], "labels of the training images", found)
+        numbers = np.array([index[label] for label in own], np.int64)
+        lists[split] = ImageList("", "folder", paths, numbers, wnids, split)
+    return KeptSplit(lists["train"], lists["test"], labels)
+
+
+def _read(file: StoragePath) -> Lines:
+    """The paths and labels of a file of `path label` lines."""
+    try:
+        lines = read_lines(file)
+    except (OSError, NotReadable) as error:
+        raise _broken(file, "lines `path label`", why(error)) from error
+    paths: list[str] = []
+    labels: list[int] = []
+    for number, line in enumerate(lines, start=1):
+        path, _, label = line.rpartition(" ")
+        if not (path and label.isascii() and label.isdecimal() and len(label) < 10):
+            raise _broken(file, "lines `path label`", f"{line[:80]!r} in line {number}")
+        paths.append(path)
+        labels.append(int(label))
+    return tuple(paths), labels
+
+
+def _broken(file: StoragePath, expected: str, found: str) -> BrokenError:
+    return BrokenError(Finding(str(file), expected, found, RESTORE))
+
+
+def wrong_classes(split: KeptSplit, wanted: tuple[str, ...], file: object) -> Iterator[Finding]:
+    """Whether each class of a split is the one that the levels have at its label."""
+    for label, wnid in zip(split.labels, split.train.wnids, strict=True):
+        there = wanted[label] if label < len(wanted) else "no class"
+        if there != wnid:
+            yield Finding(
+                str(file), f"{there} at label {label}, as the levels have it", wnid, RESTORE
+            )
+            return
