@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cog.cli.options import SectionCommand, dataset_options
-from cog.evaluation.options import read_list
+from cog.evaluation.options import pick
 from cog.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def check_data(
     only: str | None,
     in1k: Path | None,
     split: Path | None,
+    image_key: str | None,
     decode: bool,
     report: Path | None,
     workers: int | None,
@@ -60,7 +61,10 @@ def check_data(
     from cog.datasets.dataset import DatasetOptions
     from cog.levels.files import read_levels
 
-    options = DatasetOptions(root, in1k, split, read_list("only", only or ()))
+    options = pick(
+        DatasetOptions,
+        {"images": root, "in1k": in1k, "split": split, "only": only, "image_key": image_key},
+    )
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)
     terminal = Terminal()
     found = library.check_data(

@@ -106,6 +106,8 @@ dataset_options = together(
     _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",
              help="Official test lists (lines `wnid/file label`), or the official pickle; "
                   "without it, a seeded split."),
+    _of_data("--image-key", metavar="FIELD",
+             help="Of WebDataset samples with several images, the one: jpg, seg.png, …"),
     _of_data("--levels", type=_PATH, metavar="DIR",
              help="Levels made by `cog build-levels`; by default the official ones."),
     _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,…  [default: all]"),

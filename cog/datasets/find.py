@@ -28,14 +28,15 @@ class DatasetKind:
         release: where to get the images.
         classes: the datasets of this kind that a benchmark has, each with its sorted wnids.
         split: finds and splits the images of some wnids under a root.
-        check: lists the images of some datasets, and what is wrong with them and with `--split`.
+        check: lists the images of some datasets, and what is wrong with them and with the lists
+            of `--split`.
     """
 
     root: str
     release: str
     classes: Callable[[Levels], dict[str, Wnids]]
     split: Callable[[Path, Wnids, Recipe, DatasetOptions], Split]
-    check: Callable[[Path, Mapping[str, Wnids], Recipe, Path | None], Listed]
+    check: Callable[[Path, Mapping[str, Wnids], Recipe, DatasetOptions], Listed]
 
 
 def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tuple[Dataset, ...]:
@@ -105,7 +106,7 @@ DATASETS = {  # each key begins the names of its datasets
         release="ILSVRC2012 (image-net.org, with an account): its train and val tars",
         classes=lambda levels: {IN1K: levels.seen},
         split=lambda root, wnids, _, options: in1k_lists(
-            root, wnids, allow_missing=options.allow_missing
+            root, wnids, allow_missing=options.allow_missing, image_key=options.image_key
         ),
         check=list_in1k,
     ),
@@ -116,7 +117,12 @@ DATASETS = {  # each key begins the names of its datasets
             f"{LEVEL}{number}": levels.wnids(number) for number in levels.numbers
         },
         split=lambda root, wnids, recipe, options: split_images(
-            root, wnids, recipe, tests=options.split, allow_missing=options.allow_missing
+            root,
+            wnids,
+            recipe,
+            tests=options.split,
+            allow_missing=options.allow_missing,
+            image_key=options.image_key,
         ),
         check=list_levels,
     ),

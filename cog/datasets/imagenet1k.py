@@ -23,7 +23,9 @@ GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 KAGGLE = "LOC_val_solution.csv"
 
 
-def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False) -> Split:
+def in1k_lists(
+    root: Path, wnids: Sequence[str], *, allow_missing: bool = False, image_key: str | None = None
+) -> Split:
     """Training and test images of ImageNet-1K: all of `root`/train and all of `root`/val.
 
     Instead of these folders there may be shards (tar or Parquet), in `root` or `root`/data, with
@@ -34,8 +36,8 @@ def in1k_lists(root: Path, wnids: Sequence[str], *, allow_missing: bool = False)
             classes are missing (with `allow_missing` they are left out).
     """
     wnids = tuple(sorted(set(wnids)))
-    train = find_images(_part(root, "train"), wnids)
-    val = _find_val(root, wnids)
+    train = find_images(_part(root, "train"), wnids, image_key=image_key)
+    val = _find_val(root, wnids, image_key)
     parts, short = {"train": train, "val": val}, {}
     for wnid in wnids:
         empty = {name: part for name, part in parts.items() if not part.paths[wnid]}
@@ -57,11 +59,11 @@ def _part(root: Path, name: str) -> Path:
     return root / name if (root / name).is_dir() else next(shards, root / name)
 
 
-def _find_val(root: Path, wnids: Sequence[str]) -> Listing:
+def _find_val(root: Path, wnids: Sequence[str], image_key: str | None) -> Listing:
     """The validation images of each wnid; paths of a flat val/ are file names alone."""
     folder = _part(root, "val")
     if folder.name != "val" or source_of(folder, wnids):
-        return find_images(folder, wnids)
+        return find_images(folder, wnids, image_key=image_key)
     content = list_folder(folder)
     names = content.images
     if not names:

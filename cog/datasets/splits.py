@@ -40,6 +40,7 @@ def split_images(
     *,
     tests: Path | None = None,
     allow_missing: bool = False,
+    image_key: str | None = None,
 ) -> Split:
     """Find the images of a dataset and split them.
 
@@ -60,7 +61,7 @@ def split_images(
     _check(recipe)
     wnids = tuple(sorted(set(wnids)))
     listed, to_train = read_lists(tests, wnids)
-    listing = find_images(root, wnids)
+    listing = find_images(root, wnids, image_key=image_key)
     short = _short_classes(listing, listed, recipe)
     kept = keep_classes(wnids, short, listing.remarks, allow_missing=allow_missing)
     notes: list[str] = []

@@ -19,7 +19,7 @@ Cost: one forward pass per image and model, then what the probes cost.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ def evaluate(
     images: str | Path,
     in1k: str | Path | None = None,
     split: str | Path | None = None,
+    image_key: str | None = None,
     levels: str | Path | None = None,
     only: str | Sequence[str] = (),
     allow_missing: bool = False,
@@ -109,6 +110,7 @@ def evaluate(
             WebDataset or Parquet shards, or a list.
         in1k: ImageNet-1K, a folder with train/ and val/. Without it, in1k is left out.
         split: official test lists, a folder or the pickle. Without it, a seeded split.
+        image_key: the field of WebDataset samples that is their image: "seg.png" of KEY.seg.png.
         levels: folder that `cog build-levels` wrote. By default the official levels.
         only: datasets to evaluate: "in1k", "L1", …; empty for all.
         allow_missing: go on without classes that are missing or have too few images.
@@ -275,15 +277,8 @@ def _make_features(
 ) -> list[Stores]:
     """Make the features of one dataset; writes run.json, the split and unreadable.csv too."""
     for model_run in model_runs:
-        write_model_run(
-            model_run,
-            {
-                "device": executor.kind(model_run.model),
-                "levels": plan.levels.fingerprint,
-                "recipe": asdict(plan.recipe),
-                "extraction": asdict(plan.extraction),
-            },
-        )
+        device = executor.kind(model_run.model)
+        write_model_run(model_run, {"device": device, **plan.settings})
     write_split(dataset.split, plan.out / "splits", dataset.name)
     stores = extract(
         model_runs, dataset.name, dataset.lists, plan.extraction, executor, progress, share

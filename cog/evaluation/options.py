@@ -68,7 +68,17 @@ def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, 
     """
     given = {name: options[name] for name in names if options.get(name) is not None}
     lists = {name: read_list(name, given[name]) for name in LISTS if name in given}
-    return given | lists | {name: Path(given[name]) for name in PATHS if name in given}
+    paths = {name: Path(given[name]) for name in PATHS if name in given}
+    return given | lists | paths | _read_image_key(given)
+
+
+def _read_image_key(given: Mapping[str, Any]) -> dict[str, str]:
+    """The image key, if it is given."""
+    if "image_key" not in given:
+        return {}
+    from cog.images.samples import read_image_key
+
+    return {"image_key": read_image_key(given["image_key"])}
 
 
 def pick(kind: type[Record], options: Mapping[str, Any]) -> Record:

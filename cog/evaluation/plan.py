@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,18 @@ class Plan:
     extraction: Extraction
     recipe: Recipe
     devices: tuple[torch.device, ...] = ()  # that make features; none: wherever each model is
+    image_key: str | None = None  # of WebDataset samples
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What run.json says of the plan."""
+        key = {"image_key": self.image_key} if self.image_key else {}
+        return {
+            "levels": self.levels.fingerprint,
+            "recipe": asdict(self.recipe),
+            "extraction": asdict(self.extraction),
+            **key,
+        }
 
     def todo(self, dataset: str) -> list[Cell]:
         """The cells of one dataset that are not done."""
@@ -120,8 +132,8 @@ def make_plan(
         if datasets.in1k is None and not datasets.only:
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
-    devices = pick_own_devices(models, extraction)
-    return Plan(out, model_runs, levels, found, cells, extraction, recipe, devices)
+    devices, key = pick_own_devices(models, extraction), datasets.image_key
+    return Plan(out, model_runs, levels, found, cells, extraction, recipe, devices, key)
 
 
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:

@@ -19,6 +19,7 @@ _ID = re.compile(
     rf"(?P<id>(?P<own>{WNID.pattern})_\d+|ILSVRC2012_(?:val|test)_\d{{8}})"
     rf"(?:_(?P<wnid>{WNID.pattern}))?"
 )
+_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 CLASS_LISTS = ("synsets.txt", "imagenet_synsets.txt", "wnids.txt", "LOC_synset_mapping.txt")
 
 
@@ -84,12 +85,32 @@ def read_class_list(folder: Path) -> tuple[str, ...]:
     return wnids
 
 
-def no_class(where: str, example: str, found: str, folder: Path) -> CogError:
-    """The error for an image whose class cannot be known."""
-    return CogError(
-        f"the class of {example} in {where} cannot be known: {found}",
-        f"put {CLASS_LISTS[0]} into {folder}: one wnid a line, in the order of the class indices",
-    )
+def no_class(
+    where: str, example: str, labels: Sequence[object], known: Sequence[str], folder: Path
+) -> CogError:
+    """The error for an image whose class cannot be known.
+
+    Args:
+        where: what holds the image.
+        example: the image.
+        labels: its labels: none of them is a wnid.
+        known: the wnids of the class list in `folder`, if there is one.
+        folder: where that list lies, or should.
+    """
+    shown = ", ".join(repr(label)[:50] for label in labels)
+    hint = f"put {CLASS_LISTS[0]} into {folder}: one wnid a line, in the order of the class indices"
+    if not labels:
+        found = "it has no label, and no wnid is in its name"
+        hint = "label it with its wnid, or call it <wnid>_<number>"
+    elif not any(str(label).isdecimal() for label in labels):
+        found = f"its label is {shown}, and no wnid is in its name"
+        hint = f"give wnids for labels, or whole numbers; for these, {hint}"
+    elif known:
+        found = f"its label is {shown}, and the class list there has {len(known):,} classes"
+        hint = f"list every class in it: one wnid a line, the class of label 0 first ({folder})"
+    else:
+        found = f"its label is {shown}, and no list says which class that is"
+    return CogError(f"the class of {example} in {where} cannot be known: {found}", hint)
 
 
 def shard_files(root: Path, suffix: str) -> list[Path]:
@@ -98,13 +119,21 @@ def shard_files(root: Path, suffix: str) -> list[Path]:
     A root that does not exist may be a pattern: `data/train-*.parquet`.
     """
     if root.is_file():  # a packed tar is refused later, with a hint
-        endings = (".tar", ".tar.gz", ".tgz") if suffix == ".tar" else suffix
+        endings = (".tar", *_PACKED) if suffix == ".tar" else suffix
         return [root] if root.name.endswith(endings) else []
     if root.is_dir():
         found = list(root.glob(f"*{suffix}")) or list((root / "data").glob(f"*{suffix}"))
     else:
         found = [file for file in root.parent.glob(root.name) if file.suffix == suffix]
     return sorted(file for file in found if not file.name.startswith(".") and not file.is_dir())
+
+
+def packed_tars(root: Path) -> list[Path]:
+    """The packed tars in a folder, or in its `data/`: none of them is read."""
+    if not root.is_dir():
+        return []
+    files = [*root.glob("*.t*"), *(root / "data").glob("*.t*")]
+    return sorted(file for file in files if file.name.endswith(_PACKED) and file.is_file())
 
 
 def folder_of(root: Path) -> Path:

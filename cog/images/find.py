@@ -7,36 +7,66 @@ tree, so that equal images give equal fingerprints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cog.errors import CogError
-from cog.images.listing import Listing
+from cog.images.class_names import packed_tars
+from cog.images.listing import Listing, Remark
+from cog.images.samples import ANY
 from cog.images.sources import IMAGE_SOURCES
 
+_UNPACK = "unpack them (gunzip, unzstd, …), and keep the .tar"
 
-def find_images(root: Path, wnids: Sequence[str], *, skip_damaged: bool = False) -> Listing:
+
+def find_images(
+    root: Path,
+    wnids: Sequence[str],
+    *,
+    skip_damaged: bool = False,
+    image_key: str | None = None,
+) -> Listing:
     """The images of `wnids` under `root`, from the source that has most of these classes.
 
     Folders and tars of single classes go before files that hold many. With `skip_damaged`, classes
     whose own file is damaged have no images, and `Listing.damaged` says why, if others are whole.
+    `image_key` is the field of WebDataset samples that is their image (cog/images/samples.py).
 
     Raises:
         CogError: no such root, nothing of these wnids in it, a damaged file, or some classes in
             one form and some in another.
     """
+    packed = packed_tars(root)
     if name := source_of(root, wnids):
-        listing = _list(name, root, wnids, skip_damaged)
+        listing = _list(name, root, wnids, skip_damaged, image_key)
+        listing = _with_packed(listing, packed)
         if any(listing.paths.values()) and not listing.damaged:
             _refuse_two_forms(root, listing)
             return listing
         if listing.damaged or IMAGE_SOURCES[name].by_class:
             return listing  # perhaps of empty folders: the caller says what is short
+    if packed:
+        what = f"{root} holds {len(packed):,} packed tars, such as {packed[0].name}"
+        raise CogError(f"{what}: images are read in place, from plain tars", _UNPACK)
     example = wnids[0] if wnids else "<wnid>"
     raise CogError(
         f"none of the {len(wnids):,} classes is in {root}: "
         f"expected folders like {example}/, tars like {example}.tar, or shards that name them",
         "give the folder that holds them",
     )
+
+
+def _with_packed(listing: Listing, packed: Sequence[Path]) -> Listing:
+    """The listing with a note of the packed tars beside it, and which classes they hold."""
+    if not packed:
+        return listing
+    note = f"{len(packed):,} packed tars, such as {packed[0].name}, are not read: {_UNPACK}"
+    remarks = {
+        wnid: Remark(f"it is there as {tar.name}", _UNPACK)
+        for tar in packed
+        if (wnid := tar.name.partition(".")[0]) in listing.paths and not listing.paths[wnid]
+    }
+    return replace(listing, notes=(*listing.notes, note), remarks={**listing.remarks, **remarks})
 
 
 def source_of(root: Path, wnids: Sequence[str]) -> str:
@@ -78,7 +108,7 @@ def count_images(root: Path, wnids: Sequence[str]) -> dict[str, int]:
         counts |= {wnid: len(paths) for wnid, paths in listed.items()}
     if counts:
         return counts
-    listed = find_images(root, wnids).paths
+    listed = find_images(root, wnids, image_key=ANY).paths
     return {wnid: len(paths) for wnid, paths in listed.items() if paths}
 
 
@@ -92,21 +122,32 @@ def _classes(root: Path, wnids: Iterable[str]) -> dict[str, set[str]]:
     }
 
 
-def _list(name: str, root: Path, wnids: Sequence[str], skip_damaged: bool = False) -> Listing:
+def _list(
+    name: str,
+    root: Path,
+    wnids: Sequence[str],
+    skip_damaged: bool = False,
+    image_key: str | None = None,
+) -> Listing:
     """The images that one source lists.
 
     Raises:
         CogError: the first damaged class, unless such are skipped and another class is whole.
     """
+    source = IMAGE_SOURCES[name]
+    keys = (image_key,) if image_key and source.has_fields else ()
     try:
-        listing = IMAGE_SOURCES[name].find(root, wnids)
+        listing = source.find(root, wnids, *keys)
     except OSError as error:
         raise _cannot_list(error) from error
     damaged = list(listing.damaged.values())
     if damaged and not (skip_damaged and len(damaged) < len(listing.paths)):
         others = f", and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
         raise CogError(damaged[0].what + others, damaged[0].hint)
-    return listing
+    if image_key in (None, ANY) or source.has_fields:
+        return listing
+    note = f"the image key {image_key} is of WebDataset samples: {root} holds none"
+    return replace(listing, notes=(*listing.notes, note))
 
 
 def _cannot_list(error: OSError) -> CogError:

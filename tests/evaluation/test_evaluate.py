@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import signal
@@ -12,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import cog
 import cog.evaluation.estimate
@@ -21,6 +24,7 @@ from cog.recipe import Recipe
 from cog.results.cells import read_cell
 from cog.results.columns import columns
 from tests.support.forked import start_cog
+from tests.support.image_files import make_tar
 from tests.support.runs import call_cog, draw_images
 
 QUICK = Recipe(trials=3, epochs=4)
@@ -284,6 +288,49 @@ def test_dry_run_prints_the_plan_and_writes_nothing(options, plug_in, tmp_path, 
     assert "images: 72 to decode" in done.stdout
     assert "in1k is left out" in done.stderr
     assert not options["out"].exists()
+
+
+def test_the_image_key_goes_through_every_command_and_into_run_json(
+    options, plug_in, tmp_path, images, wnids
+):
+    """Shards of photographs, each with a grey view of it that says nothing of its class."""
+    grey = io.BytesIO()
+    Image.new("RGB", (20, 18), (90, 90, 90)).save(grey, "PNG")
+    members = []
+    for number, path in enumerate(sorted(images.glob("*/*.png"))):
+        members += [(f"{number:03}.cls", path.parent.name.encode())]
+        members += [
+            (f"{number:03}.png", path.read_bytes()),
+            (f"{number:03}.seg.png", grey.getvalue()),
+        ]
+    (tmp_path / "shards").mkdir()
+    make_tar(tmp_path / "shards" / "s-0.tar", members)
+    options |= {"images": tmp_path / "shards"}
+    common = arguments(options, "--model", f"{plug_in}:load")
+    done = call_cog(*common, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "72 KEY.seg.png (another field)" in done.stderr
+    plain = pd.read_csv(options["out"] / "results.csv")
+    assert (plain["top1"] > 90).all()
+    lines = (options["out"] / "splits" / "train" / "cog_l1.txt").read_text()
+    assert lines.count("\n") == 24
+    assert ".seg." not in lines
+    assert "image_key" not in json.loads((options["out"] / "colours" / "run.json").read_text())
+    done = call_cog(*common, "--image-key", "seg.png", cwd=tmp_path)
+    assert done.returncode == 2  # of another split
+    options |= {"out": tmp_path / "other"}
+    other = cog.evaluate(f"{plug_in}:load", **options, image_key="seg.png")
+    assert (other["top1"] < 50).all()
+    run = json.loads((options["out"] / "colours" / "run.json").read_text())
+    assert run["image_key"] == "seg.png"
+    words = ["check-data", options["images"], "--levels", options["levels"], "--decode",
+             "--test-per-class", 4, "--min-train", 4, "--image-key"]  # fmt: skip
+    done = call_cog(*words, "seg.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "duplicate" in done.stdout
+    done = call_cog(*words, "cls", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_extract_then_evaluate_reads_no_image_again(options, plug_in, tmp_path, images):

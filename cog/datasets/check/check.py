@@ -92,7 +92,7 @@ def check_data(
     """
     found = Listed()
     for kind, root, classes in wanted_datasets(options, levels):
-        found += kind.check(root, classes, recipe or Recipe(), options.split)
+        found += kind.check(root, classes, recipe or Recipe(), options)
     units = [unit for part in found.parts for unit in _units(part, decode)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
@@ -128,7 +128,7 @@ class _Unit:
     def state(self, decode: bool) -> str:
         """Which images are checked, and how."""
         names = "\n".join(self.images.paths[row] for row in self.rows)
-        digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+        digest = hashlib.sha256((names + self.images.image_key).encode()).hexdigest()[:12]
         return f"{len(self.rows)} pictures {'decoded' if decode else 'listed'} {digest}"
 
     def is_done(self, checked: dict[tuple[str, str], tuple[Finding, ...]]) -> bool:

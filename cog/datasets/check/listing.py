@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cog.datasets.check.report import Finding
-from cog.datasets.dataset import Wnids
+from cog.datasets.dataset import DatasetOptions, Wnids
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.matching import match_listed
 from cog.datasets.official_lists import read_lists
@@ -45,14 +45,16 @@ class Listed:
         )
 
 
-def list_in1k(root: Path, classes: Mapping[str, Wnids], *_: object) -> Listed:
+def list_in1k(
+    root: Path, classes: Mapping[str, Wnids], _: Recipe, options: DatasetOptions
+) -> Listed:
     """List ImageNet-1K: its train and val, and the classes that have no images in one of them.
 
     Raises:
         CogError: as `in1k_lists` does, but not for missing classes.
     """
     wnids = classes[IN1K]
-    split = in1k_lists(root, wnids, allow_missing=True)
+    split = in1k_lists(root, wnids, allow_missing=True, image_key=options.image_key)
     findings = (
         Finding(IN1K, wnid, "", "missing", "none in train, or none in val")
         for wnid in split.left_out
@@ -67,7 +69,7 @@ def list_in1k(root: Path, classes: Mapping[str, Wnids], *_: object) -> Listed:
 
 
 def list_levels(
-    root: Path, classes: Mapping[str, Wnids], recipe: Recipe, split: Path | None
+    root: Path, classes: Mapping[str, Wnids], recipe: Recipe, options: DatasetOptions
 ) -> Listed:
     """List the datasets of levels: missing, short and damaged classes, and listed images.
 
@@ -76,7 +78,7 @@ def list_levels(
             fit a level.
     """
     every = sorted({wnid for wnids in classes.values() for wnid in wnids})
-    listing = find_images(root, every, skip_damaged=True)
+    listing = find_images(root, every, skip_damaged=True, image_key=options.image_key)
     need = recipe.test_per_class + recipe.min_train
     parts: list[Part] = []
     findings: list[Finding] = []
@@ -94,7 +96,7 @@ def list_levels(
                 findings.append(Finding(name, wnid, "", kind, f"{have} of {need}{why}"))
             for path, fault in listing.broken.get(wnid, {}).items():
                 findings.append(Finding(name, wnid, path, "broken", fault))
-        findings += _of_lists(name, wnids, listing, split)
+        findings += _of_lists(name, wnids, listing, options.split)
     missing = {each.wnid for each in findings if each.finding == "missing"}
     notes = (*listing.notes, *_in_capitals(root, missing))
     return Listed(tuple(parts), tuple(findings), notes)

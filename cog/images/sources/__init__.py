@@ -6,7 +6,7 @@ folder.py (read it first) and its entry in `IMAGE_SOURCES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,17 +27,19 @@ class ImageSource:
 
     Args:
         claims: the folders or files of this form at a root; cheap, as nothing is listed.
-        find: the images of wnids.
+        find: the images of wnids; if it `has_fields`, it takes an image key too.
         read: the bytes of an image, from the file that it lies in and its span there.
         size_of: their number; without reading them where the span tells it.
         by_class: each folder or file that it claims holds one class, and its name is the wnid.
+        has_fields: an image is a field of a sample, of which there may be several.
     """
 
     claims: Callable[[Path], list[Path]]
-    find: Callable[[Path, Sequence[str]], Listing]
+    find: Callable[..., Listing]
     read: Callable[[Path, Span], bytes]
     size_of: Callable[[Path, Span], int]
     by_class: bool = False
+    has_fields: bool = False
 
 
 IMAGE_SOURCES: dict[str, ImageSource] = {
@@ -50,5 +52,5 @@ IMAGE_SOURCES: dict[str, ImageSource] = {
     "nested": ImageSource(
         partial(other_tars, nested=True), find_in_nested, read_span, size_of_span
     ),
-    "webdataset": ImageSource(other_tars, find_in_shards, read_span, size_of_span),
+    "webdataset": ImageSource(other_tars, find_in_shards, read_span, size_of_span, has_fields=True),
 }

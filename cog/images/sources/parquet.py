@@ -134,7 +134,7 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
                 own = name if name and is_image(name) else f"{file.stem}-{group}-{row}.jpg"
                 path = image_path([own], classes, known)
                 if not path:
-                    raise no_class(str(file), own, f"label {label}, no wnid in its path", folder)
+                    raise no_class(str(file), own, classes, known, folder)
                 paths.append(path)
                 spans.append(in_place[row] if in_place else (-1 - group, row))
     refuse_unlistable(paths, str(file))

@@ -55,7 +55,7 @@ def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
             )
         name = image_path([path], label, known)
         if not name:
-            raise no_class(f"line {number} of {root}", path, f"found {label[0]!r}", folder)
+            raise no_class(f"line {number} of {root}", path, label, known, folder)
         files.append(folder / path)
         parts.append(Members([name], np.zeros((1, 2), np.int64)))
     return gather(folder, "list", files, parts, wnids)

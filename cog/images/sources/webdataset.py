@@ -1,22 +1,26 @@
 """Images in WebDataset shards: tars of `KEY.jpg` with `KEY.cls` or `KEY.json`, in any order.
 
-The class is, in this order: a wnid in the .cls or the .json; the wnid in a file name that the .json
-gives, or in the key; an index in the class list beside the shards (class_names.py). A shard with an
-image whose class cannot be known is refused.
+A sample has one image; which one, and where its key ends, says cog/images/samples.py. The class is,
+in this order: a wnid in the .cls or the .json; the wnid in a file name that the .json gives, or in
+the key; an index in the class list beside the shards (class_names.py). A shard with an image whose
+class cannot be known is refused.
 """
 
 from __future__ import annotations
 
 import json
+import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cog.images.archive_index import Members, read_span
 from cog.images.class_names import image_path, no_class
 from cog.images.listing import Listing, is_image, refuse_unlistable, why_no_image
+from cog.images.samples import Image, choose_images, divide
 from cog.images.shards import list_shards
 from cog.images.sources.tars import in_place, members_of, other_tars
 
@@ -24,50 +28,63 @@ _LABEL_BYTES = 1 << 20  # a larger .cls or .json is no label
 _NAMES = ("filename", "file_name", "path", "__key__")  # of a .json, for the file
 _CLASSES = ("wnid", "synset", "synset_id", "cls", "label", "class", "class_id", "class_name")
 
+Labels = dict[str, list[Any]]
+"""key → the values of its .cls and its .json"""
 
-def find_in_shards(root: Path, wnids: Sequence[str]) -> Listing:
-    """The images of every wnid, from all shards.
+
+def find_in_shards(root: Path, wnids: Sequence[str], image_key: str = "") -> Listing:
+    """The images of every wnid, from all shards; `image_key`: the field that holds them.
 
     Raises:
-        CogError: a damaged shard, members that cannot be read in place, an image whose class
-            cannot be known, or one that is there twice.
+        CogError: a damaged shard, members that cannot be read in place, a sample with several
+            images, an image whose class cannot be known, or one that is there twice.
     """
-    return list_shards("webdataset", root, other_tars(root), _find, wnids, read_span)
+    find = partial(_find, image_key=image_key)
+    kind = f" {image_key}" if image_key else ""
+    listing = list_shards("webdataset", root, other_tars(root), find, wnids, read_span, kind)
+    return replace(listing, image_key=image_key)
 
 
-def _find(tar: Path, known: Sequence[str], folder: Path) -> Members:
+def _find(tar: Path, known: Sequence[str], folder: Path, image_key: str) -> Members:
     """The images of one shard, as `wnid/file`."""
-    images, labels, skipped = [], dict[str, list[Any]](), Counter[str]()
-    for member, file in members_of(tar):
-        name = member.name.removeprefix("./")
-        key, suffix = _key(name)
-        if is_image(name) and not member.isdir():
-            images.append((name, member))
-        elif suffix in ("cls", "json") and member.isreg() and member.size <= _LABEL_BYTES:
-            file.seek(member.offset_data)
-            labels.setdefault(key, []).append(_label(file.read(member.size)))
-        elif not member.isdir():
-            skipped[why_no_image(name)] += 1
-    members = in_place(tar, images, skipped)
-    paths = [_path(name, labels.get(_key(name)[0], []), known) for name, _ in images]
-    if "" in paths:
-        name = members.names[paths.index("")]
-        label = labels.get(_key(name)[0], "a .cls or .json, as it has none")
-        found = f"neither its name nor {str(label)[:200]} gives a class"
-        raise no_class(str(tar), name, found, folder)
+    skipped: Counter[str] = Counter()
+    found, labels = _read_through(tar, skipped)
+    images = choose_images(divide(found, labels.keys()), image_key, str(tar), skipped)
+    members = in_place(tar, [(image.name, image.member) for image in images], skipped)
+    paths = []
+    for image in images:
+        names, classes = _named(labels.get(image.key, []))
+        path = _path(image, names, classes, known)
+        if not path:
+            raise no_class(str(tar), image.name, classes, known, folder)
+        paths.append(path)
+    keys = {image.key for image in images}
+    if unused := sum(len(values) for key, values in labels.items() if key not in keys):
+        skipped["labels of no image"] += unused
     refuse_unlistable(paths, str(tar))
     return replace(members, names=paths)
 
 
-def _key(name: str) -> tuple[str, str]:
-    """A member's key and suffix: the base name is cut at its first dot.
-
-    >>> _key("train.0/n01440764_18.cls")
-    ('train.0/n01440764_18', 'cls')
-    """
-    folder, slash, base = name.rpartition("/")
-    stem, _, suffix = base.partition(".")
-    return folder + slash + stem, suffix.lower()
+def _read_through(
+    tar: Path, skipped: Counter[str]
+) -> tuple[list[tuple[str, tarfile.TarInfo]], Labels]:
+    """The images and the labels of a shard; what else is there is counted in `skipped`."""
+    images: list[tuple[str, tarfile.TarInfo]] = []
+    labels: Labels = {}
+    for member, file in members_of(tar):
+        name = member.name.removeprefix("./")
+        key, _, suffix = name.rpartition(".")
+        is_label = suffix.lower() in ("cls", "json") and member.isreg()
+        if member.isdir():
+            continue
+        if is_image(name):
+            images.append((name, member))
+        elif is_label and member.size <= _LABEL_BYTES:
+            file.seek(member.offset_data)
+            labels.setdefault(key, []).append(_label(file.read(member.size)))
+        else:
+            skipped["too large for a label" if is_label else why_no_image(name)] += 1
+    return images, labels
 
 
 def _label(content: bytes) -> Any:
@@ -79,11 +96,22 @@ def _label(content: bytes) -> Any:
         return text
 
 
-def _path(name: str, labels: Sequence[Any], known: Sequence[str]) -> str:
-    """`wnid/file` of an image from its own name and its labels; empty if they name no class."""
+def _named(labels: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """The file names and the classes that the labels of a sample give."""
     names, classes = [], []
     for label in labels:
         fields = label if isinstance(label, dict) else {"cls": label}
         names += [str(fields[name]) for name in _NAMES if fields.get(name)]
         classes += [fields[name] for name in _CLASSES if fields.get(name) is not None]
-    return image_path([*(each for each in names if is_image(each)), name, *names], classes, known)
+    return names, classes
+
+
+def _path(image: Image, names: Sequence[str], classes: Sequence[Any], known: Sequence[str]) -> str:
+    """`wnid/file` of an image from its own name and its labels; empty if they name no class.
+
+    A field of several parts stays in the name: of a mask it is `wnid/file.seg.png`.
+    """
+    several = "." in image.field
+    own = f"{image.key}.{image.field.rpartition('.')[2]}" if several else image.name
+    path = image_path([*filter(is_image, names), own, *names], classes, known)
+    return f"{path.rpartition('.')[0]}.{image.field}" if several and path else path
