@@ -31,7 +31,6 @@ class ImageList:
     split: str  # train | test
     spans: NDArray[np.int64] | None = None  # [m, 3], index in containers and Span, as in Listing
     containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
-    image_key: str = ""  # the field of a shard's samples that was asked for
 
     def __len__(self) -> int:
         """Number of images."""
@@ -39,15 +38,11 @@ class ImageList:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of wnids, paths, labels and split: the same from any source.
-
-        An image key is in it too: another field may have the same name.
-        """
+        """Sha256 of wnids, paths, labels and split: the same from any source."""
         digest = hashlib.sha256()
         for part in (self.split, *self.wnids, "", *self.paths, ""):  # no name has a NUL in it
             digest.update(part.encode() + b"\0")
         digest.update(self.labels.astype("<i8").tobytes())
-        digest.update(self.image_key.encode())
         return digest.hexdigest()
 
 
@@ -62,9 +57,8 @@ def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -
         spans = np.concatenate([np.empty((0, 3), np.int64), *own])
     labels = np.repeat(np.arange(len(wnids)), [len(part) for _, part in parts]).astype(np.int64)
     return ImageList(
-        listing.root, listing.source, tuple(paths), labels, wnids, split, spans,
-        listing.containers, listing.image_key,
-    )  # fmt: skip
+        listing.root, listing.source, tuple(paths), labels, wnids, split, spans, listing.containers
+    )
 
 
 def read_bytes(images: ImageList, index: int) -> bytes:

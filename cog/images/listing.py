@@ -53,7 +53,6 @@ class Listing:
     damaged: Mapping[str, CogError] = field(default_factory=dict)  # classes that cannot be listed
     broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # wnid → path → why
     remarks: Mapping[str, Remark] = field(default_factory=dict)  # of some wnids
-    image_key: str = ""  # the field of a shard's samples that was asked for
 
 
 def is_image(name: str) -> bool:

@@ -19,6 +19,7 @@ from PIL import Image
 import cog
 import cog.evaluation.estimate
 from cog.errors import CogError
+from cog.evaluation.verify.verify import verify
 from cog.progress import Notifying
 from cog.recipe import Recipe
 from cog.results.cells import read_cell
@@ -323,6 +324,7 @@ def test_the_image_key_goes_through_every_command_and_into_run_json(
     assert (other["top1"] < 50).all()
     run = json.loads((options["out"] / "colours" / "run.json").read_text())
     assert run["image_key"] == "seg.png"
+    assert verify(options["out"], options["levels"]).faults == ()
     words = ["check-data", options["images"], "--levels", options["levels"], "--decode",
              "--test-per-class", 4, "--min-train", 4, "--image-key"]  # fmt: skip
     done = call_cog(*words, "seg.png", cwd=tmp_path)

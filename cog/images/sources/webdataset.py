@@ -20,7 +20,7 @@ from typing import Any
 from cog.images.archive_index import Members, read_span
 from cog.images.class_names import image_path, no_class
 from cog.images.listing import Listing, is_image, refuse_unlistable, why_no_image
-from cog.images.samples import Image, choose_images, divide
+from cog.images.samples import ANY, Image, choose_images, divide
 from cog.images.shards import list_shards
 from cog.images.sources.tars import in_place, members_of, other_tars
 
@@ -41,8 +41,7 @@ def find_in_shards(root: Path, wnids: Sequence[str], image_key: str = "") -> Lis
     """
     find = partial(_find, image_key=image_key)
     kind = f" {image_key}" if image_key else ""
-    listing = list_shards("webdataset", root, other_tars(root), find, wnids, read_span, kind)
-    return replace(listing, image_key=image_key)
+    return list_shards("webdataset", root, other_tars(root), find, wnids, read_span, kind)
 
 
 def _find(tar: Path, known: Sequence[str], folder: Path, image_key: str) -> Members:
@@ -55,6 +54,8 @@ def _find(tar: Path, known: Sequence[str], folder: Path, image_key: str) -> Memb
     for image in images:
         names, classes = _named(labels.get(image.key, []))
         path = _path(image, names, classes, known)
+        if path and image_key not in ("", ANY):  # no two fields give one name
+            path = f"{path.rpartition('.')[0]}.{image.field}"
         if not path:
             raise no_class(str(tar), image.name, classes, known, folder)
         paths.append(path)
@@ -107,11 +108,6 @@ def _named(labels: Sequence[Any]) -> tuple[list[str], list[Any]]:
 
 
 def _path(image: Image, names: Sequence[str], classes: Sequence[Any], known: Sequence[str]) -> str:
-    """`wnid/file` of an image from its own name and its labels; empty if they name no class.
-
-    A field of several parts stays in the name: of a mask it is `wnid/file.seg.png`.
-    """
-    several = "." in image.field
-    own = f"{image.key}.{image.field.rpartition('.')[2]}" if several else image.name
-    path = image_path([*filter(is_image, names), own, *names], classes, known)
-    return f"{path.rpartition('.')[0]}.{image.field}" if several and path else path
+    """`wnid/file` of an image from its own name and its labels; empty if they name no class."""
+    own = f"{image.key}.{image.name.rpartition('.')[2]}"
+    return image_path([*filter(is_image, names), own, *names], classes, known)
