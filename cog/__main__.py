@@ -1,5 +1,19 @@
-"""`python -m cog`: the command line where the name `cog` is taken by another program."""
+"""The program `cog`, and `python -m cog`: it watches for signals before it imports the rest."""
 
-from cog.cli.main import run
+from __future__ import annotations
 
-run()
+from typing import NoReturn
+
+from cog.interruption import watch
+
+
+def start() -> NoReturn:
+    """Run the command line and exit."""
+    watch()
+    from cog.cli.main import run
+
+    run()
+
+
+if __name__ == "__main__":
+    start()

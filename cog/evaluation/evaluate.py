@@ -45,6 +45,7 @@ from cog.features.model_run import (
 from cog.features.run_stores import store_path
 from cog.features.store.files import remove_store
 from cog.features.store.store import FeatureStore
+from cog.interruption import in_order
 from cog.progress import Progress, Silent
 from cog.recipe import SEEDS, Recipe
 from cog.results.files import write_results
@@ -152,6 +153,7 @@ def evaluate(
     return run_plan(plan_from(given), progress or Silent(), discard_features=discard_features)
 
 
+@in_order()
 def run_plan(
     plan: Plan, progress: Progress, share: Share = ALL, discard_features: bool = False
 ) -> pd.DataFrame:

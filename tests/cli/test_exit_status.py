@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
+
 import pytest
 
+from tests.support.result_rows import made_rows, write_runs
 from tests.support.runs import call_cog, run_cog
 
 
@@ -37,3 +43,65 @@ def test_words_that_no_command_takes_are_errors(words, said, tmp_path):
     done = call_cog(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+SHOW = ["levels", "show", "L1"]
+
+
+def with_stdout(words, redirection, tmp_path, **more):
+    """Run `cog` as a shell does that redirects its output."""
+    command = f"{shlex.join([sys.executable, '-m', 'cog', *words])} {redirection}"
+    environment = os.environ | {"COG_HOME": str(tmp_path)} | more
+    return subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.mark.parametrize("words", [SHOW, [*SHOW, "--csv"], ["--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("redirection", "reason"),
+    [
+        ("> /dev/full", "No space left on device"),
+        (">&-", "Bad file descriptor"),
+        ("<&- >&-", "Bad file descriptor"),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_an_error(words, redirection, reason, tmp_path):
+    done = with_stdout(words, redirection, tmp_path)
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error == f"error: cannot write to standard output: {reason}"
+    assert hint.startswith(" hint: ")
+
+
+@pytest.mark.parametrize("words", [SHOW, [*SHOW, "--csv"]], ids=" ".join)
+def test_the_end_of_who_reads_is_no_error(words, tmp_path):
+    done = with_stdout(words, "| head -1 > /dev/null; exit ${PIPESTATUS[0]}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2> /dev/full", "<&- 2>&-"])
+def test_a_stderr_that_takes_nothing_changes_nothing(redirection, tmp_path):
+    done = with_stdout(SHOW, redirection, tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1001
+    done = with_stdout(["levels", "show", "L9"], redirection, tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_file_takes_not_the_place_of_a_closed_stdout(tmp_path):
+    """The first file that is opened would: what is printed would then be in it."""
+    words = ["levels", "explore", "official", "--out", "page.html"]
+    assert with_stdout(words, ">&-", tmp_path).returncode == 2
+    assert (tmp_path / "page.html").read_text().endswith("</html>")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso2022_kr", "utf-8"])
+def test_names_that_a_terminal_cannot_show_are_escaped(encoding, tmp_path):
+    runs = write_runs(tmp_path / "runs", made_rows(["größe-模型"], ("in1k",), seeds=(22,)))
+    done = with_stdout(
+        ["results", str(runs), "--format", "markdown"], "", tmp_path, PYTHONIOENCODING=encoding
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("größe-模型" in done.stdout) == (encoding != "iso2022_kr")  # click takes no ascii
+    assert ("gr\\xf6" in done.stdout) == (encoding == "iso2022_kr")

@@ -360,6 +360,7 @@ STOPS = (  # chunks that are there, how the run is stopped, its exit status and 
     (2, signal.SIGKILL, -signal.SIGKILL, ""),
     (5, signal.SIGINT, 130, "interrupted: run the same command to go on; 0 of 2 cells done"),
     (14, signal.SIGTERM, 143, "terminated: run the same command to go on; 1 of 2 cells done"),
+    (16, signal.SIGUSR1, 138, "(SIGUSR1): run the same command to go on; 1 of 2 cells done"),
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import colorsys
 import io
 import os
-import signal
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -89,21 +88,20 @@ def run_cog(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def call_cog(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run `cog` as a user does, but in this process, which has loaded the libraries already."""
     from cog.cli.main import run
+    from cog.interruption import handlers_kept
 
     command = ["cog", *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
-    on_sigterm = signal.getsignal(signal.SIGTERM)
     with (
         redirect_stdout(out),
         redirect_stderr(err),
         chdir(cwd),
         mock.patch.object(sys, "argv", command),
+        handlers_kept(),
         mock.patch.dict(os.environ, {"COG_HOME": str(cwd / "cog-home")}),
     ):
         try:
             run()
         except SystemExit as ended:
             status = ended.code
-        finally:
-            signal.signal(signal.SIGTERM, on_sigterm)
     return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())

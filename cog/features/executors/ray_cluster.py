@@ -21,8 +21,10 @@ from typing import Any
 
 import torch
 
+from cog.cores import usable_cores
 from cog.errors import CogError
 from cog.features.executors.device import Bundle, Device, Item, Result, Work
+from cog.interruption import handlers_kept
 from cog.models.model import Model
 from cog.models.sources.from_file import imported_files
 from cog.progress import Notify, Notifying
@@ -63,7 +65,9 @@ class Cluster:
             address = os.environ.get("RAY_ADDRESS") or "local"
             try:
                 _reach(address)
-                ray.init(address, log_to_driver=False, logging_level="error")
+                cores_here = {"num_cpus": usable_cores()} if address == "local" else {}
+                with handlers_kept():
+                    ray.init(address, log_to_driver=False, logging_level="error", **cores_here)
             except (OSError, ValueError, RuntimeError) as error:
                 raise CogError(
                     f"no Ray cluster at {address}: {error}",

@@ -1,0 +1,170 @@
+"""How a command ends: its exit status, and two lines where something is wrong.
+
+Exit status: 0 done, 1 ran but something is wrong, 2 cannot start or go on, and 128 + n where signal
+n ended it: 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+import click
+
+from cog.errors import CogError, Interrupted
+from cog.interruption import AGAIN, signal_that_came, status_of, word_for
+
+_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "failed to map segment",
+)
+_LESS = "give a smaller --batch-size or fewer --workers, or raise the limit (ulimit -v)"
+_HINTS = {
+    errno.ENOSPC: "free some space, or give --out on another disk; finished work is kept",
+    errno.EDQUOT: "free some space, or give --out on another disk; finished work is kept",
+    errno.EACCES: "give --out a folder that you may write to",
+    errno.EPERM: "give --out a folder that you may write to",
+    errno.EROFS: "give --out a folder that can be written to",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "a file is where a folder should be: give another --out",
+    errno.EMFILE: "allow more open files: ulimit -n 1024",
+    errno.ENFILE: "this machine has too many open files: end other programs",
+    errno.ENOMEM: _LESS,
+}
+
+
+class OutputEnded(Exception):
+    """The reader of our output has ended, as `head` does."""
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output, which remembers why it could not be written."""
+
+    broken: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            self.broken = error
+            raise
+
+    def flush(self) -> None:
+        """Write what is kept back."""
+        try:
+            super().flush()
+        except OSError as error:
+            self.broken = error
+            raise
+
+
+def open_streams() -> None:
+    """Make stdout and stderr take any text, and put something in the place of closed ones.
+
+    A file that is opened later would else become the new stdout. What is printed to a closed stdout
+    is an error; what is printed to a closed stderr goes nowhere.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            raw = io.FileIO(number, "r" if name == "stdin" else "w", closefd=False)
+            buffer = io.BufferedReader(raw) if name == "stdin" else io.BufferedWriter(raw)
+            setattr(sys, name, io.TextIOWrapper(buffer, encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
+            stream.reconfigure(errors="backslashreplace")
+    if type(sys.stdout) is io.TextIOWrapper:
+        encoding, lines = sys.stdout.encoding, sys.stdout.line_buffering
+        sys.stdout = _Output(
+            sys.stdout.detach(), encoding, "backslashreplace", line_buffering=lines
+        )
+
+
+def status_after(error: BaseException) -> int:
+    """Say what ended a command; gives its exit status. Errors of this program are raised again."""
+    if isinstance(error, OutputEnded | BrokenPipeError):  # another pipe's is a CogError by now
+        return 0
+    came = signal_that_came()
+    if came is not None or isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
+        number = signal.SIGINT if came is None else came
+        cause = error.__cause__
+        _say(f"\n{word_for(number)}: {cause if isinstance(cause, Interrupted) else AGAIN}")
+        return status_of(number)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return 2
+    lines = _two_lines(error)
+    if lines is None:
+        raise error
+    what, hint = (" ".join(text.split()) for text in lines)
+    _say(f"error: {what}\n hint: {hint}")
+    return 2
+
+
+def _two_lines(error: BaseException) -> tuple[str, str] | None:
+    """What is wrong and what to type; None for a mistake of this program."""
+    if isinstance(error, CogError):
+        return error.what, error.hint
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else "cog"
+        return error.format_message(), f"see `{where} --help`"
+    if isinstance(error, click.ClickException):
+        return error.format_message(), "see `cog --help`"
+    return _of_the_system(error)
+
+
+def _of_the_system(error: BaseException) -> tuple[str, str] | None:
+    """What the operating system refused: a file, memory, a thread."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in _MEMORY):
+        return f"memory is short: {text.partition(chr(10))[0] or 'no more is given'}", _LESS
+    if isinstance(error, RuntimeError) and "start new thread" in text:
+        return text, "give fewer --workers, or allow more threads: ulimit -u"
+    if not isinstance(error, OSError):
+        return None
+    if broken := stdout_error():
+        return (
+            f"cannot write to standard output: {broken.strerror or broken}",
+            "give it a file with room or a program that reads it; finished work is kept",
+        )
+    hint = _HINTS.get(error.errno or 0, "check that file or folder")
+    return f"{error.strerror or error}: {error.filename or 'a file'}", hint
+
+
+def stdout_error() -> OSError | None:
+    """Why what was printed cannot be written; None if it is."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    return sys.stdout.broken if isinstance(sys.stdout, _Output) else None
+
+
+def leave(status: int) -> NoReturn:
+    """Exit; what could not be printed is forgotten, or the interpreter would tell of it again."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+                stream.flush()
+    sys.exit(status)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # no terminal any more
+        print(text, file=sys.stderr, flush=True)
