@@ -17,13 +17,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom up: a package imports only from rows below its own, and none of its own row.
 GROUND = (
-<<<<<<< HEAD
-    "cores", "csv_text", "errors", "object_storage", "partial_files", "progress", "provenance",
-    "recipe", "rounding", "small_files", "storage",
-=======
     "cores", "csv_text", "errors", "interruption", "object_storage", "partial_files", "progress",
-    "provenance", "recipe", "small_files", "storage",
->>>>>>> d087f87 (Signals end the program in words from its first moment on; closed and full streams are errors in two lines)
+    "provenance", "recipe", "rounding", "small_files", "storage",
 )  # fmt: skip
 ROWS = (
     GROUND,
