@@ -1,8 +1,8 @@
 """Images in Parquet files as Hugging Face exports them: `image` {bytes, path} and `label`.
 
-- The class of a label is the wnid among the names in the file's own `huggingface` metadata; else
-  the wnid in the path, as in imagenet-1k; else the label is an index in the class list beside the
-  files.
+- The class of a label is the label itself, if that is text and a wnid; else the wnid among the
+  names in the file's own `huggingface` metadata; else the wnid in the path, as in imagenet-1k; else
+  the label is an index in the class list beside the files. Columns of other types are refused.
 - If the column of bytes is not compressed, as in newer exports, a span is the offset and size of an
   image in the file, and it is read as from a tar. The first listing reads the files to find these.
 - If the column is compressed, a span is −1 − row group, and the row. An image costs the unpacking
@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,9 @@ import numpy as np
 from cog.errors import CogError
 from cog.images.archive_index import Members, read_span
 from cog.images.class_names import image_path, no_class, shard_files
-from cog.images.listing import Listing, Span, is_image, refuse_unlistable
+from cog.images.listing import Listing, Span, is_image, printable, refuse_unlistable
+from cog.images.parquet_columns import check_columns, no_bytes
+from cog.images.plain_files import open_plain
 from cog.images.shards import list_shards
 from cog.recipe import WNID
 
@@ -67,99 +70,133 @@ class _Group:
     def __init__(self, file: Path, _: int, number: int) -> None:
         self.file, self.number = file, number
         self.lock = threading.Lock()
-        self.images: pa.Array | None = None
+        self.images: pa.ChunkedArray | None = None
 
     def image(self, row: int) -> bytes:
-        """The bytes of one image."""
-        with self.lock:
-            if self.images is None:
-                with _open(self.file) as opened:
-                    self.images = _bytes_column(opened, self.number)
-        return bytes(self.images[row].as_py() or b"")  # no bytes: an empty file
+        """The bytes of one image; OSError if they cannot be unpacked."""
+        try:
+            with self.lock:
+                if self.images is None:
+                    with _open(self.file) as opened:
+                        self.images = _bytes_column(opened, self.number)
+            return bytes(self.images[row].as_py() or b"")  # no bytes: an empty file
+        except (OSError, CogError):
+            raise
+        except Exception as error:  # pyarrow raises nearly anything for damaged files
+            raise OSError(0, f"row group {self.number} is damaged: {_reason(error)}") from error
 
 
 _group = lru_cache(maxsize=GROUPS_KEPT)(_Group)  # of a file, its time of change and a number
 
 
-def _open(file: Path) -> pq.ParquetFile:
+@contextmanager
+def _open(file: Path) -> Iterator[pq.ParquetFile]:
     """An opened Parquet file.
 
     Raises:
-        CogError: pyarrow is not installed, or the file is not whole.
+        CogError: pyarrow is not installed; or the file is not whole, as its end or whatever is read
+            of it in the block tells.
     """
     try:
-        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
         raise CogError(
             f"{file} needs pyarrow", "install it: pip install 'imagenet-cog[parquet]'"
         ) from error
+    open_plain(file).close()  # pyarrow would wait for the writer of a FIFO
     try:
-        return pq.ParquetFile(file)
-    except pa.ArrowException as error:
+        with pq.ParquetFile(file) as opened:
+            yield opened
+    except CogError:
+        raise
+    except Exception as error:  # pyarrow raises nearly anything for damaged files
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise CogError(
-            f"{file} is not a whole Parquet file ({' '.join(str(error).split())[:200]})",
-            "download it again",
+            f"{file} is not a whole Parquet file ({_reason(error)})", "download it again"
         ) from error
 
 
-def _bytes_column(opened: pq.ParquetFile, group: int) -> pa.Array:
-    """The encoded images of a row group; OSError if it is damaged."""
+def _reason(error: Exception) -> str:
+    """The text of an error as a part of one line."""
+    return printable(" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def _bytes_column(opened: pq.ParquetFile, group: int) -> pa.ChunkedArray:
+    """The encoded images of a row group."""
     import pyarrow as pa
 
-    try:
-        table = opened.read_row_group(group, columns=["image.bytes"])
-    except pa.ArrowException as error:
-        raise OSError(f"row group {group} is damaged: {error}") from error
-    return table.column("image").combine_chunks().field("bytes")
+    column = opened.read_row_group(group, columns=["image.bytes"]).column("image")
+    chunks = [chunk.field("bytes") for chunk in column.chunks]
+    if chunks and isinstance(chunks[0], pa.DictionaryArray):
+        chunks = [chunk.dictionary_decode() for chunk in chunks]
+    return pa.chunked_array(chunks, pa.binary() if not chunks else None)
 
 
 def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
     """The images of one file, as `wnid/file`."""
     with _open(file) as opened:
-        wnid_of = _wnids_of_labels(opened, file)
+        types = check_columns(file, opened.schema_arrow)
+        if _has_no_bytes(opened):
+            raise no_bytes(file)
+        wnid_of = _wnids_of_labels(opened)
+        where = f"{file} (its labels are of type {types['label']})"
         paths: list[str] = []
         spans: list[tuple[int, int]] = []
         skipped = Counter[str]()
         for group in range(opened.num_row_groups):
             in_place = _spans(opened, file, group)
             table = opened.read_row_group(group, columns=["image.path", "label"])
-            names = table.column("image").combine_chunks().field("path").to_pylist()
+            chunks = table.column("image").chunks
+            names = [name for chunk in chunks for name in chunk.field("path").to_pylist()]
             labels = table.column("label").to_pylist()
             for row, (name, label) in enumerate(zip(names, labels, strict=True)):
-                if label is not None and label < 0:  # of a test set without labels
+                if isinstance(label, int) and label < 0:  # of a test set without labels
                     skipped["with a label below 0"] += 1
                     continue
                 classes = [] if label is None else [wnid_of.get(label, label)]
                 own = name if name and is_image(name) else f"{file.stem}-{group}-{row}.jpg"
                 path = image_path([own], classes, known)
                 if not path:
-                    raise no_class(str(file), own, classes, known, folder)
+                    raise no_class(where, own, classes, known, folder)
                 paths.append(path)
                 spans.append(in_place[row] if in_place else (-1 - group, row))
+    if paths and not any(first < 0 or size for first, size in spans):
+        raise no_bytes(file)
     refuse_unlistable(paths, str(file))
     return Members(paths, np.array(spans, np.int64).reshape(-1, 2), skipped)
 
 
-def _wnids_of_labels(opened: pq.ParquetFile, file: Path) -> dict[int, str]:
-    """The wnid of every label whose name in the metadata holds one.
+def _has_no_bytes(opened: pq.ParquetFile) -> bool:
+    """Whether there are rows, and none has the bytes of its image."""
+    for group in range(opened.num_row_groups):
+        kept = _chunk_of_bytes(opened, group).statistics
+        count = kept.null_count if kept is not None and kept.has_null_count else None
+        if count is None:
+            count = _bytes_column(opened, group).null_count
+        if count < opened.metadata.row_group(group).num_rows:
+            return False
+    return bool(opened.metadata.num_rows)
 
-    Raises:
-        CogError: the columns are not those of such an export.
-    """
-    found = [opened.schema.column(index).path for index in range(len(opened.schema))]
-    if not {"image.bytes", "image.path", "label"} <= set(found):
-        raise CogError(
-            f"{file}: expected columns image.bytes, image.path and label, found {', '.join(found)}",
-            "give an export of a dataset of images with their labels",
-        )
+
+def _wnids_of_labels(opened: pq.ParquetFile) -> dict[object, str]:
+    """The wnid of every label whose name in the metadata holds one."""
     try:
         info = json.loads((opened.schema_arrow.metadata or {})[b"huggingface"])
         names = info["info"]["features"]["label"]["names"]
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return {}
-    matches = ((label, WNID.match(str(name))) for label, name in enumerate(names))
+    if not isinstance(names, list):
+        return {}
+    matches = ((label, WNID.match(name)) for label, name in enumerate(names) if type(name) is str)
     return {label: match[0] for label, match in matches if match}
+
+
+def _chunk_of_bytes(opened: pq.ParquetFile, group: int) -> pq.ColumnChunkMetaData:
+    """What the file's end says of the encoded images of a row group."""
+    metadata = opened.metadata.row_group(group)
+    columns = (metadata.column(index) for index in range(metadata.num_columns))
+    return next(column for column in columns if column.path_in_schema == "image.bytes")
 
 
 def _spans(opened: pq.ParquetFile, file: Path, group: int) -> list[Span]:
@@ -167,9 +204,7 @@ def _spans(opened: pq.ParquetFile, file: Path, group: int) -> list[Span]:
 
     A search for the bytes of each image finds them: the layout of pages need not be known.
     """
-    metadata = opened.metadata.row_group(group)
-    columns = (metadata.column(index) for index in range(metadata.num_columns))
-    column = next(column for column in columns if column.path_in_schema == "image.bytes")
+    column = _chunk_of_bytes(opened, group)
     if column.compression != "UNCOMPRESSED":
         return []
     first = column.dictionary_page_offset or column.data_page_offset
