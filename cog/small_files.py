@@ -72,12 +72,15 @@ def _descriptor(path: Path) -> int:
 def read_lines(path: StoragePath, errors: str = "strict") -> list[str]:
     """The lines of a text file in UTF-8, without their ends; `errors` as `bytes.decode` takes it.
 
+    As everywhere here, a newline, a carriage return or both end a line, and nothing else does.
+
     Raises:
         NotReadable: it is larger than `TEXT_BYTES`, no file, not UTF-8, or has a line with a NUL or
             of more than `LINE_LENGTH` characters.
         OSError: it cannot be read.
     """
-    return list(_checked(_text(read_small(path), errors).splitlines()))
+    lines = _with_newlines(_text(read_small(path), errors)).split("\n")
+    return list(_checked(lines[:-1] if lines[-1] == "" else lines))
 
 
 def _text(data: bytes, errors: str) -> str:
@@ -99,7 +102,7 @@ def _checked(lines: list[str]) -> Iterator[str]:
 
 
 def read_text(path: StoragePath, most: int = TEXT_BYTES) -> str:
-    """A text file in UTF-8, line ends as they are.
+    """A text file in UTF-8, with a newline at the end of each line.
 
     Raises:
         NotReadable: it has more than `most` bytes, is no file, not UTF-8, or has a NUL.
@@ -108,7 +111,12 @@ def read_text(path: StoragePath, most: int = TEXT_BYTES) -> str:
     text = _text(read_small(path, most), "strict")
     if "\0" in text:
         raise NotReadable(f"line {text[: text.index(chr(0))].count(chr(10)) + 1:,} has a NUL")
-    return text
+    return _with_newlines(text)
+
+
+def _with_newlines(text: str) -> str:
+    """Other ends of lines as newlines; a name may hold what `str.splitlines` splits at."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: StoragePath, most: int = JSON_BYTES) -> Any:
@@ -164,7 +172,7 @@ def _long_number(text: str) -> int | float:
 
 
 def whole_number(text: str) -> int:
-    """A whole number of at most 64 bits, in decimal digits.
+    """A whole number in decimal digits that int64 holds.
 
     >>> whole_number(" 22 "), whole_number("-1")
     (22, -1)
@@ -177,8 +185,8 @@ def whole_number(text: str) -> int:
     if not (digits.isascii() and digits.isdigit()):
         raise NotReadable(f"expected a whole number, found {shown(text)}")
     number = int(text) if len(digits) <= DIGITS else None
-    if number is None or not -(2**63) <= number < 2**64:
-        raise NotReadable(f"expected a number of at most 64 bits, found {shown(text)}")
+    if number is None or not -(2**63) <= number < 2**63:
+        raise NotReadable(f"expected a number that int64 holds, found {shown(text)}")
     return number
 
 

@@ -17,6 +17,7 @@ from cog.images.find import find_images, source_of
 from cog.images.image_list import choose
 from cog.images.listing import Listing
 from cog.images.sources.folder import list_folder, notes_of
+from cog.small_files import NotReadable, read_lines
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -141,8 +142,10 @@ def _devkit_labels(meta: bytes, truth: bytes) -> dict[int, str]:
 
 def _kaggle_labels(file: Path) -> dict[int, str]:
     """Labels of Kaggle's table: `ILSVRC2012_val_00000001,n01751748 111 108 441 193 …`."""
-    with file.open(encoding="utf-8", newline="") as text:
-        rows = list(csv.DictReader(text, restval=""))
+    try:
+        rows = list(csv.DictReader(read_lines(file), restval=""))
+    except (NotReadable, csv.Error) as error:
+        raise CogError(f"{file} is no table: {error}", "download it again") from error
     if not rows or not {"ImageId", "PredictionString"} <= set(rows[0]):
         what = f"expected the columns ImageId and PredictionString in {file}"
         raise CogError(what, "download it again")

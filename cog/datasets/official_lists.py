@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cog.datasets.official_pickles import SPLIT_FILE, read_split_file
 from cog.errors import CogError
+from cog.small_files import NotReadable, read_lines, shown
 
 Lists = dict[str, tuple[str, ...]]
 
@@ -49,7 +50,11 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     listed: dict[str, set[str]] = {wnid: set() for wnid in wnids}
     for file in files:
-        lines = file.read_text("utf-8", "replace").split("\n")
+        try:
+            lines = read_lines(file, "replace")
+        except NotReadable as error:
+            hint = "give --split a folder with lists of images alone"
+            raise CogError(f"{file} is no list of images: {error}", hint) from error
         for number, line in enumerate(map(str.strip, lines), start=1):
             wnid = line.partition("/")[0]
             if wnid not in label_of:
@@ -58,7 +63,7 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
             if label != [str(label_of[wnid])]:
                 raise CogError(
                     f"{file} line {number}: expected an image and label {label_of[wnid]}, the "
-                    f"index of {wnid} in its {len(wnids):,} classes; found {line!r}",
+                    f"index of {wnid} in its {len(wnids):,} classes; found {shown(line, 200)}",
                     "give --split and --levels that belong together",
                 )
             listed[wnid].add(path)

@@ -17,6 +17,7 @@ from cog.images.image_list import ImageList
 from cog.models.model import Model
 from cog.partial_files import sweep
 from cog.provenance import command, versions
+from cog.small_files import read_json
 from cog.storage import StoragePath, write_text
 
 RESERVED = ("splits", "unreadable", "results.csv", "unreadable.csv")  # beside the model runs
@@ -54,7 +55,7 @@ def _refuse_another(model_run: ModelRun) -> None:
     """Refuse a folder of another model, or of this one with another preprocessing."""
     path = model_run.folder / "run.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         found, preprocess = str(document["model_fingerprint"]), dict(document["preprocess"])
     except FileNotFoundError:
         return

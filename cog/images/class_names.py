@@ -14,12 +14,14 @@ from pathlib import Path
 
 from cog.errors import CogError
 from cog.recipe import WNID
+from cog.small_files import NotReadable, read_lines, shown
 
 _ID = re.compile(
     rf"(?P<id>(?P<own>{WNID.pattern})_\d+|ILSVRC2012_(?:val|test)_\d{{8}})"
     rf"(?:_(?P<wnid>{WNID.pattern}))?"
 )
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_DIGITS = 10  # an index of a class has fewer
 CLASS_LISTS = ("synsets.txt", "imagenet_synsets.txt", "wnids.txt", "LOC_synset_mapping.txt")
 
 
@@ -61,8 +63,9 @@ def image_path(names: Sequence[str], classes: Iterable[object], known: Sequence[
         if wnid := folder if WNID.fullmatch(folder) else official_name(own)[1]:
             return f"{wnid}/{file}"
     for value in classes:
-        if str(value).isdecimal() and int(str(value)) < len(known):
-            return f"{known[int(str(value))]}/{file}"
+        index = str(value)
+        if index.isdecimal() and len(index) < _DIGITS and int(index) < len(known):
+            return f"{known[int(index)]}/{file}"
     return ""
 
 
@@ -70,14 +73,17 @@ def read_class_list(folder: Path) -> tuple[str, ...]:
     """The wnids of a class list in a folder, in the order of the class indices; none without one.
 
     Raises:
-        CogError: a line that does not begin with a wnid, or a wnid twice.
+        CogError: no text, a line that does not begin with a wnid, or a wnid twice.
     """
     file = next((folder / name for name in CLASS_LISTS if (folder / name).is_file()), None)
-    lines = file.read_text(encoding="utf-8-sig").splitlines() if file else []
+    try:
+        lines = read_lines(file) if file else []
+    except NotReadable as error:
+        raise CogError(f"{file} is no list of classes: {error}", "give one wnid a line") from error
     wnids = tuple(line.split(maxsplit=1)[0].rstrip(",") for line in lines if line.strip())
     bad = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
     if bad or len(set(wnids)) < len(wnids):
-        fault = f"{bad[0]!r} is no wnid" if bad else "a wnid is there twice"
+        fault = f"{shown(bad[0])} is no wnid" if bad else "a wnid is there twice"
         raise CogError(
             f"{file}: expected one wnid a line, but {fault}",
             "list every class once, in the order of the class indices",

@@ -23,6 +23,8 @@ from cog.levels.recipe import paths_for, paths_from, read_recipe
 from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
 from cog.partial_files import is_partial, partial_file, sweep
 from cog.provenance import cog_version
+from cog.recipe import WNID
+from cog.small_files import NotReadable, parse_json, read_text, shown
 
 FILES = ("levels.csv", "seen.csv", "levels.json")
 
@@ -36,20 +38,22 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
     folder = official_folder() if folder is None or str(folder) == "official" else Path(folder)
     texts = {name: _read_text(folder, name) for name in FILES}
     try:
-        described = json.loads(texts["levels.json"])
+        described = parse_json(texts["levels.json"])
         recipe, report = described["recipe"], described["report"]
         read_recipe(recipe)  # refuses one that is damaged
         recipe = paths_from(recipe, folder)
         if type(report["eligible"]) is not int:
-            raise ValueError(f"its report has eligible = {report['eligible']!r}")
+            raise ValueError(f"its report has eligible = {shown(repr(report['eligible']))}")
         seen = tuple(sorted(texts["seen.csv"].split()[1:]))
+        if strange := next((wnid for wnid in seen if not WNID.fullmatch(wnid)), None):
+            raise ValueError(f"{shown(strange)} in seen.csv is no wnid")
         levels = Levels(_read_table(texts["levels.csv"]), seen, recipe, report)
         expected = described["sha256"]
         changed = [name for name in FILES[:2] if expected[name] != text_sha256(texts[name])]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CogError(
             f"{folder} does not hold levels as `cog build-levels` writes them:"
-            f" {' '.join(str(error).split())}",
+            f" {' '.join(str(error).split())[:300]}",
             "build them again with --out and another folder",
         ) from error
     if changed and verify:
@@ -88,7 +92,7 @@ def official_folder() -> Path:
 
 
 def _read_table(text: str) -> pd.DataFrame:
-    return pd.read_csv(
+    table = pd.read_csv(
         StringIO(text),
         dtype={name: kind for name, kind in LEVEL_COLUMNS.items() if name != "similarity"},
         converters={"similarity": float},  # pandas' own parser may miss the last bit
@@ -96,6 +100,17 @@ def _read_table(text: str) -> pd.DataFrame:
         keep_default_na=False,
         na_values={"images": [""]},
     )[list(LEVEL_COLUMNS)]
+    wrong = {
+        "wnid": ~table["wnid"].map(lambda wnid: WNID.fullmatch(wnid) is not None).astype(bool),
+        "level": table["level"] < 1,
+        "rank": table["rank"] < 1,
+        "similarity": table["similarity"].isna(),
+        "images": table["images"].fillna(0) < 0,
+    }
+    for name, rows in wrong.items():
+        if rows.any():
+            raise ValueError(f"{shown(str(table[name][rows].iloc[0]))} in levels.csv is no {name}")
+    return table
 
 
 def _render(levels: Levels, folder: Path) -> dict[str, str]:
@@ -158,8 +173,8 @@ def _require_same(folder: Path, texts: dict[str, str]) -> None:
 
 def _read_text(folder: Path, name: str) -> str:
     try:
-        return (folder / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(folder / name)
+    except (OSError, NotReadable) as error:
         raise CogError(
             f"no levels in {str(folder)!r}: cannot read {name} ({error})",
             "build them with `cog build-levels --out DIR`, or name the official ones: official",

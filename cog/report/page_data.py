@@ -13,7 +13,6 @@ import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from cog.results.files import is_table, read_results
 from cog.results.mixing import protocol_in, refuse_mixed, where
 from cog.results.summary import Z95, seen_more, summary, with_ranks
 from cog.results.table import tidy
+from cog.small_files import finite_number, read_lines, whole_number
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
@@ -165,13 +165,10 @@ def _classes(
         if cell["dataset"] == IN1K:
             continue  # the page shows concepts by their similarity to these
         try:
-            rows = [
-                (row["wnid"], int(row["n_test"]), float(row["top1"] or "nan"))
-                for row in csv.DictReader(StringIO(path.read_text(encoding="utf-8")))
-            ]
+            rows = [_class_row(row) for row in csv.DictReader(read_lines(path))]
         except FileNotFoundError:
             rows = []
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, AttributeError, ValueError, csv.Error, IsADirectoryError):
             notify(f"{path} is cut short, or no table of classes: left out")
             continue
         both = sums[cell["model"], cell["probe"], cell["solver"]]
@@ -188,6 +185,12 @@ def _classes(
         for (model, probe, solver), (total, count) in sums.items()
         if count.any()
     ]
+
+
+def _class_row(row: dict[str, str]) -> tuple[str, int, float]:
+    """The wnid, the number of test images and the top-1 of a class; 0 where it has no images."""
+    n_test = whole_number(row["n_test"])
+    return row["wnid"], n_test, finite_number(row["top1"]) if n_test else 0.0
 
 
 def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:

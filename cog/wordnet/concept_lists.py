@@ -8,8 +8,10 @@ from pathlib import Path
 
 from cog.errors import CogError, unknown_name
 from cog.recipe import IN1K, WNID
+from cog.small_files import NotReadable, read_lines, shown
 
 DATA = Path(__file__).parent / "data"
+_DIGITS = 15  # of a number of images
 BUNDLED = {  # each file's source and licence: data/README.md
     IN1K: "in1k_wnids.txt",
     "in21k": "in21k_image_counts.csv",
@@ -35,7 +37,7 @@ def read_wnids(source: Source) -> tuple[str, ...]:
     wnids = sorted({*(_listed(source) if isinstance(source, str | Path) else source)})
     strange = [wnid for wnid in wnids if not WNID.fullmatch(wnid)]
     if strange or not wnids:
-        found = repr(strange[0]) if strange else "none"
+        found = shown(strange[0]) if strange else "none"
         raise CogError(
             f"expected wnids in {list_name(source)}, found {found}",
             "give one wnid a line: n and eight digits, as in n02084071",
@@ -72,9 +74,8 @@ def read_counts(source: str | Path) -> dict[str, int]:
     path = DATA / BUNDLED["in21k"] if str(source) == "in21k" else Path(source)
     hint = "give a CSV with the columns wnid and images, or --images ROOT to count on disk"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _counts(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return _counts(csv.DictReader(read_lines(path), skipinitialspace=True))
+    except (OSError, NotReadable, csv.Error) as error:
         raise CogError(f"cannot read the image counts {str(path)!r}: {error}", hint) from error
     except ValueError as error:
         raise CogError(f"{str(path)!r} is not a table of image counts: {error}", hint) from error
@@ -87,8 +88,9 @@ def _counts(rows: csv.DictReader[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for row in rows:
         wnid, images = ((row[name] or "").strip() for name in ("wnid", "images"))
-        if not images.isdecimal():
-            raise ValueError(f"line {rows.line_num} gives {wnid or 'nothing'} {images!r} images")
+        if not images.isdecimal() or len(images) > _DIGITS:
+            whose = wnid if WNID.fullmatch(wnid) else shown(wnid) if wnid else "nothing"
+            raise ValueError(f"line {rows.line_num} gives {whose} {shown(images)} images")
         counts[wnid.lower()] = int(images)
     return counts
 
@@ -99,10 +101,10 @@ def read_names(path: Path) -> list[str]:
     Skips empty lines and those that begin with #, and what follows a wnid in its field.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        kept = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+        lines = map(str.strip, read_lines(path))
+        kept = [line for line in lines if line and not line.startswith("#")]
         rows = list(csv.reader(kept, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, NotReadable, csv.Error) as error:
         raise CogError(
             f"cannot read the list of concepts {str(path)!r}: {error}",
             "give a text file with one concept a line, as in n02084071",

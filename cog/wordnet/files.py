@@ -114,9 +114,10 @@ def _read_nouns(files: Sequence[Any], source: str) -> Nouns:
         names = tuple(
             f"{first}.n.{numbers[first].index(offset) + 1:02d}" for offset, first, _ in synsets
         )
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise CogError(
-            f"the WordNet files of {source} contradict their format or each other ({error})",
+            f"the WordNet files of {source} contradict their format or each other "
+            f"({' '.join(str(error).split())[:200]})",
             "download them again, or use --wordnet bundled",
         ) from error
     return Nouns(offsets, names, *_compressed(rows), lambda: lemmas)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
 from cog.recipe import IN1K
+from cog.small_files import finite_number, read_lines, whole_number
 from cog.wordnet.concept_lists import BUNDLED, read_wnids
 from cog.wordnet.measures import MEASURES
 from cog.wordnet.taxonomy import Taxonomy
@@ -100,14 +101,16 @@ def _read_counts(taxonomy: Taxonomy, path: Path) -> NDArray[np.float64]:
     """
     counts, total = np.zeros(len(taxonomy)), 0.0
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()[1:]
-        for fields in (line.split() for line in lines if line.strip()):
+        for fields in (line.split() for line in read_lines(path)[1:] if line.strip()):
             if not fields[0].endswith("n"):  # verbs
                 continue
-            counts[taxonomy.index_of[f"n{int(fields[0][:-1]):08d}"]] = float(fields[1])
-            total += float(fields[1]) if fields[2:] == ["ROOT"] else 0.0
-        if total <= 0:
-            raise ValueError("no count of a line marked ROOT is above 0")
+            count = finite_number(fields[1])
+            counts[taxonomy.index_of[f"n{whole_number(fields[0][:-1]):08d}"]] = count
+            total += count if fields[2:] == ["ROOT"] else 0.0
+        if total <= 0 or not math.isfinite(total):
+            raise ValueError(f"the counts of the lines marked ROOT are {total} together")
+        if counts.min() < 0:
+            raise ValueError(f"a count is {counts.min()}")
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise CogError(
             f"cannot read {str(path)!r} as a WordNet-Similarity file of this WordNet: {error!r}",

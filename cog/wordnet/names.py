@@ -7,7 +7,7 @@ import re
 from cog.errors import unknown_name
 from cog.wordnet.taxonomy import Taxonomy
 
-_NAME = re.compile(r"(.+)\.n\.(\d+)")
+_NAME = re.compile(r"(.+)\.n\.(\d{1,9})")
 
 
 def find_concept(taxonomy: Taxonomy, text: str) -> tuple[int, tuple[int, ...]]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from cog.csv_text import rows_as_csv
 from cog.errors import CogError
+from cog.small_files import NotReadable, read_small
 from cog.storage import write_text
 
 HEADER = ("dataset", "wnid", "path", "finding", "detail")
@@ -41,21 +42,24 @@ def read_report(file: Path) -> dict[tuple[str, str], tuple[Finding, ...]]:
         CogError: the file is something else.
     """
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = read_small(file).decode("utf-8", "replace")
+        whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last row
+        rows = list(csv.reader(io.StringIO(whole)))
+        if text and rows[:1] != [list(HEADER)]:
+            raise NotReadable("it has other columns")
     except FileNotFoundError:
         return {}
-    whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last row
-    rows = list(csv.reader(io.StringIO(whole)))
-    if text and rows[:1] != [list(HEADER)]:
-        raise CogError(f"{file} is not a report of cog check-data", "give --report another file")
+    except (NotReadable, csv.Error) as error:
+        what = f"{file} is not a report of cog check-data: {error}"
+        raise CogError(what, "give --report another file") from error
     checked: dict[tuple[str, str], tuple[Finding, ...]] = {}
-    pending: dict[tuple[str, str], tuple[Finding, ...]] = {}
+    pending: dict[tuple[str, str], list[Finding]] = {}
     for finding in (Finding(*row) for row in rows[1:] if len(row) == len(HEADER)):
         key = finding.dataset, finding.wnid
         if finding.finding == CHECKED:
             checked[key] = (*pending.pop(key, ()), finding)
         elif finding.finding in OF_IMAGES:
-            pending[key] = (*pending.get(key, ()), finding)
+            pending.setdefault(key, []).append(finding)
     return checked
 
 

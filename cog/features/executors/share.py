@@ -33,7 +33,7 @@ class Share:
         Raises:
             CogError: the text has another form, or r is not below w.
         """
-        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
         if not found or int(found[1]) >= int(found[2]):
             raise CogError(
                 f"expected a worker r/w with r from 0 to w - 1, found {text!r}",

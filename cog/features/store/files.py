@@ -20,6 +20,7 @@ from cog.errors import CogError
 from cog.features.store.arrays import create_array, fill_array
 from cog.object_storage import Url, create_object, remove_objects
 from cog.partial_files import clear_partial, partial_file, partial_name
+from cog.small_files import read_json
 from cog.storage import StoragePath, write_text
 
 LAYOUT = 2  # raised when the files of a store change
@@ -84,9 +85,15 @@ def _claim(url: Url, claim: dict[str, Any]) -> dict[str, Any]:
     file = url / _CLAIM.as_posix()
     if create_object(file, json.dumps(claim).encode()):
         return claim
-    found: dict[str, Any] = json.loads(file.read_text())
-    if found.get("removing"):
-        raise CogError(f"{url} is half removed", f"finish that first: cog store rm {url}")
+    try:
+        found: dict[str, Any] = read_json(file)
+        if found.get("removing"):
+            raise CogError(f"{url} is half removed", f"finish that first: cog store rm {url}")
+        rows = found["chunk_rows"]
+        if type(found["fingerprint"]) is not dict or type(rows) is not int or rows < 1:
+            raise ValueError("it has no fingerprint and size of chunks")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CogError(f"{file} is damaged ({error})", f"type: cog store rm {url}") from error
     return found
 
 

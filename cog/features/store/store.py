@@ -41,6 +41,7 @@ from cog.features.store.files import (
 )
 from cog.object_storage import Url
 from cog.rounding import require_fit
+from cog.small_files import read_json, whole_number
 from cog.storage import StoragePath, files_below, write_text
 
 FORMAT = 1  # raised when the numbers in a store would change, not with the package's version
@@ -277,10 +278,10 @@ class FeatureStore:
         """
         file = self._reasons_file(chunk)
         try:
-            return {int(row): str(why) for row, why in json.loads(file.read_text()).items()}
+            return {whole_number(row): str(why) for row, why in read_json(file).items()}
         except FileNotFoundError:
             return {}
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise CogError(
                 f"{file} is damaged", f"type: cog store verify --repair {self.path}"
             ) from error

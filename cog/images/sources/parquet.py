@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from cog.images.parquet_columns import check_columns, no_bytes
 from cog.images.plain_files import open_plain
 from cog.images.shards import list_shards
 from cog.recipe import WNID
+from cog.small_files import parse_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -182,7 +182,7 @@ def _has_no_bytes(opened: pq.ParquetFile) -> bool:
 def _wnids_of_labels(opened: pq.ParquetFile) -> dict[object, str]:
     """The wnid of every label whose name in the metadata holds one."""
     try:
-        info = json.loads((opened.schema_arrow.metadata or {})[b"huggingface"])
+        info = parse_json((opened.schema_arrow.metadata or {})[b"huggingface"], lenient=True)
         names = info["info"]["features"]["label"]["names"]
     except (KeyError, ValueError, TypeError, RecursionError):
         return {}

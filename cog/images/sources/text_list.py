@@ -18,6 +18,7 @@ from cog.images.class_names import image_path, no_class, read_class_list
 from cog.images.listing import Listing, is_image
 from cog.images.shards import gather
 from cog.images.sources.tars import leads_out
+from cog.small_files import NotReadable, read_lines, shown
 
 
 def list_files(root: Path) -> list[Path]:
@@ -35,9 +36,9 @@ def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
     folder, known = root.parent, read_class_list(root.parent)
     files, parts = [], []
     try:
-        lines = root.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CogError(f"{root} is not text in UTF-8", "give a list of images") from error
+        lines = read_lines(root)
+    except NotReadable as error:
+        raise CogError(f"{root} is no list of images: {error}", "give lines of text") from error
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
@@ -45,7 +46,7 @@ def find_listed(root: Path, wnids: Sequence[str]) -> Listing:
         path = path.removeprefix("./")
         if not label or not is_image(path):
             raise CogError(
-                f"{root} line {number}: expected an image and its class, found {line!r}",
+                f"{root} line {number}: expected an image and its class, found {shown(line, 200)}",
                 "give lines like `images/a.jpg n02084071`",
             )
         if leads_out(path):

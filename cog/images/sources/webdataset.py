@@ -8,7 +8,6 @@ class cannot be known is refused.
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from cog.images.listing import Listing, is_image, refuse_unlistable, why_no_imag
 from cog.images.samples import ANY, Image, choose_images, divide
 from cog.images.shards import list_shards
 from cog.images.sources.tars import in_place, members_of, other_tars
+from cog.small_files import NotReadable, parse_json
 
 _LABEL_BYTES = 1 << 20  # a larger .cls or .json is no label
 _NAMES = ("filename", "file_name", "path", "__key__")  # of a .json, for the file
@@ -92,8 +92,8 @@ def _label(content: bytes) -> Any:
     """The value of a .json or a .cls; its text if that is not JSON."""
     text = content.decode("utf-8", "replace").strip()
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text, _LABEL_BYTES, lenient=True)
+    except NotReadable:
         return text
 
 

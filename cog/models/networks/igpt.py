@@ -10,7 +10,7 @@ Hugging Face's preprocessor_config.json. All three published sizes read 32 × 32
 
 from __future__ import annotations
 
-import json
+import io
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from cog.errors import CogError
+from cog.small_files import read_json, read_small
 
 COLOURS = 512
 SIZES = {  # numbers per position, layers, heads, pixels per side
@@ -90,16 +91,16 @@ def read_clusters(path: Path) -> Tensor:
     """
     try:
         if path.suffix == ".json":
-            values = json.loads(path.read_text(encoding="utf-8"))["clusters"]
+            values = read_json(path)["clusters"]
         else:
-            with path.open("rb") as file:
-                values = np.lib.format.read_array(file, allow_pickle=False)
+            file = io.BytesIO(read_small(path, 1 << 20))
+            values = np.lib.format.read_array(file, allow_pickle=False)
         clusters = np.asarray(values, np.float32)
         if clusters.shape != (COLOURS, 3):
             raise ValueError(f"expected [{COLOURS}, 3], found {list(clusters.shape)}")
         if not np.all(np.abs(clusters) <= 1.001):  # NaN too; a mean of floats may pass 1 a little
             raise ValueError(f"expected −1…1, found {clusters.min():g} to {clusters.max():g}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise CogError(
             f"cannot read the colours of Image GPT from {path} ({error})",
             "give kmeans_centers.npy or preprocessor_config.json of the official release",

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,7 @@ from cog.models.sources.from_file import OWN_FILE
 from cog.models.sources.from_timm import HUB_WEIGHTS, load_from_timm
 from cog.models.weights.hub import hub_file
 from cog.progress import Notify
+from cog.small_files import read_json
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
@@ -72,7 +72,7 @@ def _file_in(folder: Path, names: tuple[str, ...]) -> Path:
 def _read_record(path: Path, name: str) -> dict[str, Any]:
     """The content of config.json, if it names an architecture that this timm has."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except ValueError as error:
         raise CogError(f"{path} is not JSON ({error})", "download it again") from error
     if not isinstance(record, dict) or not isinstance(record.get("architecture"), str):

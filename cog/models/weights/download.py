@@ -30,6 +30,7 @@ from cog.errors import CogError
 from cog.models.zoo import ACCESS, ZooRow
 from cog.partial_files import partial_name, sweep
 from cog.progress import Notify
+from cog.small_files import read_json
 from cog.storage import write_text
 
 BLOCK_BYTES = 1 << 20  # read at once
@@ -255,8 +256,9 @@ def _description(url: str, headers: HTTPMessage, partial: bool) -> tuple[dict[st
 def _known_description(url: str, part: Path) -> dict[str, Any]:
     """The description of the file that `part` begins; nothing if it is of no use."""
     try:
-        record = json.loads(_record_of(part).read_text(encoding="utf-8"))
-        usable = record["url"] == url and (record["size"] or record["validator"])
+        record = read_json(_record_of(part))
+        known = type(record["size"]) is int and isinstance(record["validator"], str)
+        usable = known and record["url"] == url and (record["size"] or record["validator"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return record if usable and part.is_file() else {}
