@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cog.cli.options import SectionCommand, dataset_options
+from cog.cli.options import TRUNCATED_HELP, SectionCommand, dataset_options
 from cog.evaluation.options import pick
 from cog.recipe import Recipe
 
@@ -21,6 +21,7 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 @click.argument("root", type=click.Path(path_type=Path))
 @dataset_options
 @click.option("--decode/--no-decode", default=False, help="Read and decode every image.")
+@click.option("--truncated", default="read", metavar="NAME", show_default=True, help=TRUNCATED_HELP)
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -40,6 +41,7 @@ def check_data(
     split: Path | None,
     image_key: str | None,
     decode: bool,
+    truncated: str,
     report: Path | None,
     workers: int | None,
     test_per_class: int,
@@ -48,8 +50,8 @@ def check_data(
     """Check the images at ROOT: which classes are missing, short or damaged.
 
     ROOT is what `cog evaluate --images` takes. With --split, the listed images must be there. Exit
-    status 1 if anything is missing, short, damaged, broken or unreadable; duplicates and odd images
-    are only reported.
+    status 1 if anything is missing, short, damaged, broken or unreadable; duplicates, odd and
+    truncated images are only reported.
 
     \b
     Example:
@@ -69,7 +71,7 @@ def check_data(
     terminal = Terminal()
     found = library.check_data(
         options, read_levels(levels), recipe,
-        decode=decode, report=report, workers=workers, progress=terminal,
+        decode=decode, truncated=truncated, report=report, workers=workers, progress=terminal,
     )  # fmt: skip
     for note in found.notes:
         terminal.notify(note)

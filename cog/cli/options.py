@@ -82,6 +82,10 @@ _COUNT = click.IntRange(min=1)
 _of_models, _of_data = section("Models"), section("Images and datasets")
 of_features, of_probes, of_output = section("Features"), section("Probes"), section("Output")
 
+TRUNCATED_HELP = (
+    "Images that are cut off or broken: read, as far as they go, as the official code does; or "
+    "refuse, as unreadable."
+)
 where_option = click.option(
     "--where",
     multiple=True,
@@ -141,6 +145,7 @@ run_options = together(
                 help="Images in a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
     of_features("--decoder", default="torchvision",
                 help="Of JPEGs: torchvision, pillow (resizes too, to the bit) or nvjpeg (GPU)."),
+    of_features("--truncated", default="read", metavar="NAME", help=TRUNCATED_HELP),
     of_features("--workers", type=_COUNT, metavar="N",
                 help="Decoding threads.  [default: one per core]"),
     of_features("--chunk-rows", type=_COUNT, metavar="N",

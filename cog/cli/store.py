@@ -32,7 +32,7 @@ def store() -> None:
 @store.command()
 @_PATHS
 def show(paths: tuple[str, ...]) -> None:
-    """Show what stores hold: rows, chunks that are done, unreadable images, fingerprint.
+    """Show what stores hold: rows, chunks done, unreadable and truncated images, fingerprint.
 
     Of one store everything is shown, of several a line each.
 
@@ -47,14 +47,15 @@ def show(paths: tuple[str, ...]) -> None:
         for name, value in summaries[0].lines():
             click.echo(f"{name:<40}{value}")
         return
-    header = ("store", "rows", "dim", "dtype", "chunks", "unreadable", "MB", "model", "images")
+    header = ("store", "rows", "dim", "dtype", "chunks", "unreadable", "truncated", "MB",
+              "model", "images")  # fmt: skip
     lines: list[tuple[str, ...]] = [header]
     for found in summaries:
         kept = found.store
         chunks, size = f"{found.done}/{kept.n_chunks}", f"{found.size / 1e6:.1f}"
         hashes = (str(kept.fingerprint.get(key, "–"))[:12] for key in ("model", "images"))
         lines.append((str(kept.path), str(kept.rows), str(kept.dim), kept.dtype, chunks,
-                      str(found.unreadable), size, *hashes))  # fmt: skip
+                      str(found.unreadable), str(found.truncated), size, *hashes))  # fmt: skip
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -90,7 +91,8 @@ def verify(context: click.Context, paths: tuple[str, ...], repair: bool) -> None
             remove_bad_chunks(verdict)
         for line in _lines(verdict, mended):
             click.echo(line)
-        wrong += bool(verdict.faults) or (bool(verdict.bad) and not mended)
+        left = verdict.faults or verdict.beside or (verdict.bad and not mended)
+        wrong += bool(left)
     context.exit(1 if wrong else 0)
 
 
@@ -112,7 +114,7 @@ def _lines(verdict: Verdict, mended: bool) -> list[str]:
         return [f"{verdict.path}: ok, {count}{', incomplete' if verdict.missing else ''}"]
     lines = [f"{verdict.path}: WRONG, {count}"]
     lines += [f"  chunk {chunk}: {fault}" for chunk, fault in verdict.bad.items()]
-    lines += [f"  {fault}" for fault in verdict.faults]
+    lines += [f"  {fault}" for fault in (*verdict.beside, *verdict.faults)]
     if mended:
         lines.append("  bad chunks removed: run the command that made them again")
     elif verdict.bad:

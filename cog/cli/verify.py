@@ -24,7 +24,7 @@ def verify(context: click.Context, runs: str, levels: str | None, as_json: bool)
 
     Checks the splits and their classes; the checksums, images and labels of the features that are
     kept; every cell's hashes, and its accuracies from the ranks kept beside it; run.json;
-    results.csv, to the byte; unreadable.csv. Exit status 1 if something does not hold: each is
+    results.csv, to the byte; lists of images. Exit status 1 if something does not hold: each is
     listed with what to do. Notes are no faults: they say what could not be proved.
 
     \b

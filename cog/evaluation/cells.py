@@ -2,24 +2,67 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from cog.datasets.dataset import Dataset
+from cog.errors import CogError
+from cog.features.bad_images import UNREADABLE
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import feature_fingerprint
 from cog.features.settings import Extraction
-from cog.images.image_list import ImageList
+from cog.images.decoding import decode
+from cog.images.image_list import ImageList, read_bytes
+from cog.images.limits import Unreadable
 from cog.levels.table import Levels
 from cog.probes.settings import Probing
 from cog.recipe import Recipe
 from cog.results.cells import read_cell
+from cog.small_files import read_text
 from cog.storage import StoragePath
 
 PROTOCOL = "cog-1"  # raised when a result would change for the same input
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """The images of a dataset that earlier runs left out, as unreadable.
+
+    Version 0.1 left truncated images out, without another hash: its results stand where that made
+    no difference.
+    """
+
+    out: StoragePath
+    dataset: Dataset
+    extraction: Extraction
+
+    @cached_property
+    def read_now(self) -> bool:
+        """Whether one of them can be read now, or nobody knows: their list is gone."""
+        try:
+            text = read_text(self.out / UNREADABLE / f"{self.dataset.name}.csv")
+        except (OSError, ValueError):
+            return True
+        listed = {tuple(row[1:3]) for row in csv.reader(text.splitlines())}
+        return any(
+            self._is_readable(images, index)
+            for images in self.dataset.lists
+            for index, path in enumerate(images.paths)
+            if (images.split, path) in listed
+        )
+
+    def _is_readable(self, images: ImageList, index: int) -> bool:
+        how = self.extraction
+        try:
+            decode(read_bytes(images, index), how.decoder, how.truncated)
+        except (Unreadable, CogError):
+            return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -33,6 +76,7 @@ class Cell:
     shots: int | None
     seed: int
     hashes: dict[str, str]
+    left_out: LeftOut
 
     @property
     def shots_validation(self) -> str:
@@ -53,7 +97,11 @@ class Cell:
     def finished(self) -> dict[str, Any] | None:
         """The row of the finished cell, if its file is there and has the same hashes."""
         cell = read_cell(self.path)
-        return cell["row"] if cell and cell.get("hashes") == self.hashes else None
+        if not cell or cell.get("hashes") != self.hashes:
+            return None
+        row: dict[str, Any] = cell["row"]
+        before = row.get("n_unreadable") and "n_truncated" not in row
+        return None if before and self.left_out.read_now else row
 
 
 def cell_name(dataset: str, probe: str, solver: str, shots: int | str, seed: int) -> str:
@@ -77,12 +125,15 @@ def list_cells(
     }
     for dataset in datasets:
         split = split_hash(dataset.lists)
+        left_out = LeftOut(model_runs[0].folder.parent, dataset, extraction)
         for model_run in model_runs:
             features = [feature_fingerprint(model_run, each, extraction) for each in dataset.lists]
             hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
             for probe, solver, shots, seed in probing.results():
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}
-                yield Cell(model_run, dataset.name, probe, solver, shots, seed, hashes | where)
+                yield Cell(
+                    model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out
+                )
 
 
 def split_hash(lists: Iterable[ImageList]) -> str:

@@ -168,7 +168,8 @@ def _decode_costs(plan: Plan, images: ImageList, threads: int) -> tuple[float, f
     preprocesses = {model_run.model.preprocess for model_run in plan.model_runs}
     size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
     begun = time.perf_counter()
-    for _ in decoded(images, slices, preprocesses, threads, plan.extraction.decoder):
+    how = plan.extraction
+    for _ in decoded(images, slices, preprocesses, threads, how.decoder, how.truncated):
         pass
     count = sum(rows.stop - rows.start for rows in slices)
     return (time.perf_counter() - begun) / count, float(size)

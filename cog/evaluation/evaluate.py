@@ -32,16 +32,12 @@ from cog.evaluation.cells import PROTOCOL, Cell
 from cog.evaluation.models import ModelLike
 from cog.evaluation.plan import Plan, plan_from
 from cog.evaluation.probing import probe_cells
+from cog.features.bad_images import record_bad_images
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor, executor_for
 from cog.features.executors.share import ALL, Share
 from cog.features.extract import Stores, extract
-from cog.features.model_run import (
-    ModelRun,
-    record_unreadable,
-    sweep_runs,
-    write_model_run,
-)
+from cog.features.model_run import ModelRun, sweep_runs, write_model_run
 from cog.features.run_stores import store_path
 from cog.features.store.files import remove_store
 from cog.features.store.store import FeatureStore
@@ -76,6 +72,7 @@ def evaluate(
     dtype: str = "float16",
     batch_size: int | None = None,
     decoder: str = "torchvision",
+    truncated: str = "read",
     workers: int | None = None,
     chunk_rows: int | None = None,
     executor: str = "here",
@@ -123,6 +120,8 @@ def evaluate(
         dtype: of the features on disk: "float16" or "float32".
         batch_size: images in a forward pass. By default 64 on a CPU, 256 on a GPU.
         decoder: of JPEGs: "torchvision", "pillow" or "nvjpeg".
+        truncated: images that are cut off or broken: "read" as far as they go, as in the official
+            code, or "refuse" them as unreadable.
         workers: decoding threads. By default one per core.
         chunk_rows: images in a chunk of features. By default about a minute of work.
         executor: "here", or "ray" for a Ray cluster.
@@ -277,7 +276,7 @@ def _make_features(
     progress: Progress,
     share: Share = ALL,
 ) -> list[Stores]:
-    """Make the features of one dataset; writes run.json, the split and unreadable.csv too."""
+    """Make the features of one dataset; writes run.json, the split, and lists of bad images."""
     for model_run in model_runs:
         device = executor.kind(model_run.model)
         write_model_run(model_run, {"device": device, **plan.settings})
@@ -285,11 +284,7 @@ def _make_features(
     stores = extract(
         model_runs, dataset.name, dataset.lists, plan.extraction, executor, progress, share
     )
-    reasons = [of_list[model_runs[0]].unreadable() for of_list in stores]
-    record_unreadable(plan.out, dataset.name, dataset.lists, reasons)
-    count = sum(map(len, reasons))
-    if count:
-        progress.notify(
-            f"{dataset.name}: {count} unreadable, listed in {plan.out / 'unreadable.csv'}"
-        )
+    first = [of_list[model_runs[0]] for of_list in stores]
+    for line in record_bad_images(plan.out, dataset.name, dataset.lists, first):
+        progress.notify(line)
     return stores

@@ -126,6 +126,7 @@ def probe_cells(
     train, test = stores
     data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
+    n_truncated = len(train.truncated()) + len(test.truncated())
     where, tell = str(device.device), _each_once(device.progress.notify)
     for cell in cells:
         settings = ProbeSettings(
@@ -138,7 +139,7 @@ def probe_cells(
         tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
         row = _row(plan, dataset, cell)
         row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
-        row |= {"n_unreadable": n_unreadable}
+        row |= {"n_unreadable": n_unreadable, "n_truncated": n_truncated}
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
         classes = class_table(result, data, dataset.lists[0].wnids)
         write_text(class_file(cell.path), classes)

@@ -9,15 +9,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from cog.cores import usable_cores
-from cog.images.decoding import DEFAULT_DECODER, Unreadable, check_decoder, decode
+from cog.images.decoding import DEFAULT_DECODER, check_decoder, decode_for
 from cog.images.image_list import ImageList, read_bytes
+from cog.images.limits import Unreadable
 from cog.images.preprocess import Preprocess
+from cog.images.truncated import READ
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,17 @@ class Batch:
     pixels: dict[Preprocess, torch.Tensor]
     readable: NDArray[np.bool_]
     reasons: dict[int, str]
+    """why, for each row of the image list that is not readable"""
+    truncated: dict[int, str]
+    """why, for each row whose image is cut off or broken, and read as far as it goes"""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One image's pixels for each geometry, None if it cannot be read; and what is wrong."""
+
+    pixels: Sequence[torch.Tensor] | None
+    why: str = ""
 
 
 def decoded(
@@ -39,6 +53,7 @@ def decoded(
     preprocesses: Iterable[Preprocess],
     workers: int | None = None,
     decoder: str = DEFAULT_DECODER,
+    truncated: str = READ,
 ) -> Iterator[Batch]:
     """Read and decode the images of `slices` ahead of their use, on a pool of threads.
 
@@ -51,13 +66,11 @@ def decoded(
     wanted = set(preprocesses)
     geometries = sorted({preprocess.geometry for preprocess in wanted}, key=str)
     pool = ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="decode")
-    ahead: deque[tuple[slice, list[Future[list[torch.Tensor] | str]]]] = deque()
+    ahead: deque[tuple[slice, list[Future[_Loaded]]]] = deque()
+    load = partial(_load, images, geometries, decoder, truncated)
     try:
         for rows in slices:
-            work = range(rows.start, rows.stop)
-            ahead.append(
-                (rows, [pool.submit(_load, images, row, geometries, decoder) for row in work])
-            )
+            ahead.append((rows, [pool.submit(load, row) for row in range(rows.start, rows.stop)]))
             if len(ahead) == 3:
                 yield _collect(*ahead.popleft(), geometries, wanted)
         while ahead:
@@ -67,36 +80,41 @@ def decoded(
 
 
 def _load(
-    images: ImageList, row: int, geometries: Sequence[Preprocess], decoder: str
-) -> list[torch.Tensor] | str:
-    """One image's pixels for each geometry, or why it cannot be read."""
+    images: ImageList, geometries: Sequence[Preprocess], decoder: str, truncated: str, row: int
+) -> _Loaded:
+    """One image, decoded once."""
+
+    def resized(image: torch.Tensor) -> list[torch.Tensor]:
+        return [geometry.pixels(image, decoder) for geometry in geometries]
+
     try:
-        image = decode(read_bytes(images, row), decoder)
+        return _Loaded(*decode_for(resized, read_bytes(images, row), decoder, truncated))
     except Unreadable as error:
-        return str(error)
-    return [geometry.pixels(image, decoder) for geometry in geometries]
+        return _Loaded(None, str(error))
 
 
 def _collect(
     rows: slice,
-    futures: Sequence[Future[list[torch.Tensor] | str]],
+    futures: Sequence[Future[_Loaded]],
     geometries: Sequence[Preprocess],
     wanted: Iterable[Preprocess],
 ) -> Batch:
     """Stack the images of one batch."""
     loaded = [future.result() for future in futures]
-    reasons = {
-        rows.start + index: found for index, found in enumerate(loaded) if isinstance(found, str)
-    }
+    wrong = {rows.start + index: found for index, found in enumerate(loaded) if found.why}
     stacked = {}
     for index, geometry in enumerate(geometries):
         black = torch.zeros(geometry.shape, dtype=torch.uint8)
         stacked[geometry] = torch.stack(
-            [black if isinstance(found, str) else found[index] for found in loaded]
+            [black if found.pixels is None else found.pixels[index] for found in loaded]
         )
-    pixels = {preprocess: stacked[preprocess.geometry] for preprocess in wanted}
-    readable = np.array([not isinstance(found, str) for found in loaded])
-    return Batch(rows, pixels, readable, reasons)
+    return Batch(
+        rows,
+        pixels={preprocess: stacked[preprocess.geometry] for preprocess in wanted},
+        readable=np.array([found.pixels is not None for found in loaded]),
+        reasons={row: found.why for row, found in wrong.items() if found.pixels is None},
+        truncated={row: found.why for row, found in wrong.items() if found.pixels is not None},
+    )
 
 
 def cut(rows: slice, size: int) -> Iterator[slice]:

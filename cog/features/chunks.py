@@ -83,7 +83,9 @@ def _batches(
     preprocesses = {forward.model.preprocess for forward in forwards}
     held: list[Batch] = []
     features: list[list[NDArray[np.float32]]] = [[] for _ in gaps.of]
-    for batch in decoded(gaps.images, slices, preprocesses, threads, gaps.settings.decoder):
+    for batch in decoded(
+        gaps.images, slices, preprocesses, threads, gaps.settings.decoder, gaps.settings.truncated
+    ):
         chunk = batch.rows.start // grid.chunk_rows
         held.append(batch)
         for gap, forward, parts in zip(gaps.of, forwards, features, strict=True):
@@ -105,7 +107,8 @@ def _write(
     """Write one chunk to every store that lacked it, and empty the lists of its features."""
     readable = np.concatenate([batch.readable for batch in batches])
     reasons = {row: why for batch in batches for row, why in batch.reasons.items()}
+    truncated = {row: why for batch in batches for row, why in batch.truncated.items()}
     for gap, parts in zip(gaps.of, features, strict=True):
         if parts:
-            gap.store.write_chunk(chunk, np.concatenate(parts), readable, reasons)
+            gap.store.write_chunk(chunk, np.concatenate(parts), readable, reasons, truncated)
             parts.clear()

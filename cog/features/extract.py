@@ -9,7 +9,8 @@ divides the chunks among its devices (cog/features/executors/executor.py).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import re
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
 from cog.errors import CogError
@@ -26,6 +27,7 @@ from cog.images.image_list import ImageList
 from cog.progress import Progress
 
 UNREADABLE_SHARE = 0.01  # with a larger share of a dataset's images, the copy is probably wrong
+REASONS = 3  # that an error shows
 
 Stores = Mapping[ModelRun, FeatureStore]
 
@@ -51,14 +53,14 @@ def extract(
     kind = executor.kind(model_runs[0].model)
     settings = replace(settings, batch_size=batch_size(kind, settings))
     total = sum(len(images) for images in lists)
-    unreadable: set[tuple[str, int]] = set()
+    unreadable: dict[tuple[str, int], str] = {}
 
-    def count(split: str, rows: Iterable[int]) -> None:
-        unreadable.update((split, row) for row in rows)
+    def count(split: str, reasons: Mapping[int, str]) -> None:
+        unreadable.update({(split, row): why for row, why in reasons.items()})
         if len(unreadable) > UNREADABLE_SHARE * total:
             raise CogError(
                 f"{len(unreadable)} of {total:,} images of {dataset} cannot be read, "
-                f"more than {UNREADABLE_SHARE:.0%}: {_examples(lists, unreadable)}",
+                f"more than {UNREADABLE_SHARE:.0%}: {_by_reason(lists, unreadable)}",
                 "mend those files and run the command again (or remove them, with another --out)",
             )
 
@@ -78,10 +80,19 @@ def extract(
     return made
 
 
-def _examples(lists: Sequence[ImageList], unreadable: set[tuple[str, int]]) -> str:
-    """The first few unreadable images, by name."""
+def _by_reason(lists: Sequence[ImageList], unreadable: Mapping[tuple[str, int], str]) -> str:
+    """The most frequent reasons, each with its number of images and the first of them by name."""
     paths = {images.split: images.paths for images in lists}
-    return ", ".join(paths[split][row] for split, row in sorted(unreadable)[:3])
+    alike: dict[str, list[str]] = {}
+    for (split, row), why in sorted(unreadable.items()):
+        alike.setdefault(re.sub(r"\d+", "…", why), []).append(paths[split][row])
+    frequent = sorted(alike.items(), key=lambda item: -len(item[1]))
+    shown = [
+        f"{len(names)} {why} ({', '.join(names[:2])}{', …' if len(names) > 2 else ''})"
+        for why, names in frequent[:REASONS]
+    ]
+    rest = sum(len(names) for _, names in frequent[REASONS:])
+    return "; ".join([*shown, *([f"{rest} for other reasons"] if rest else [])])
 
 
 def _fill(

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cog.csv_text import rows_as_csv
 from cog.errors import CogError
-from cog.images.image_list import ImageList
+from cog.features.bad_images import NAMES
 from cog.models.model import Model
 from cog.partial_files import sweep
 from cog.provenance import command, versions
 from cog.small_files import read_json
 from cog.storage import StoragePath, write_text
 
-RESERVED = ("splits", "unreadable", "results.csv", "unreadable.csv")  # beside the model runs
+RESERVED = ("splits", "results.csv", *NAMES)  # beside the model runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +60,8 @@ def _refuse_another(model_run: ModelRun) -> None:
         return
     except (ValueError, KeyError, TypeError) as error:
         raise CogError(
-            f"{path} is damaged", f"remove {model_run.folder}, or give another --out"
+            f"{path} is damaged",
+            "remove that file: it is made again, and features and results beside it stay",
         ) from error
     if found == model_run.fingerprint:
         return
@@ -97,26 +97,3 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
         "command": command(),
     }
     write_text(model_run.folder / "run.json", json.dumps(document, indent=1, default=str) + "\n")
-
-
-def record_unreadable(
-    out: StoragePath, dataset: str, lists: Sequence[ImageList], reasons: Sequence[Mapping[int, str]]
-) -> None:
-    """Write the unreadable images of a dataset: dataset, split, path, reason.
-
-    `reasons` maps row to reason, for each of the `lists`. They go to `out/unreadable/DATASET.csv`;
-    `out/unreadable.csv` joins these files of all datasets.
-    """
-    part = out / "unreadable" / f"{dataset}.csv"
-    rows = [
-        [dataset, images.split, images.paths[row], why]
-        for images, found in zip(lists, reasons, strict=True)
-        for row, why in found.items()
-    ]
-    if not rows and not part.exists():
-        return
-    write_text(part, rows_as_csv(sorted(rows)))
-    parts: list[StoragePath] = list(out.glob("unreadable/*.csv"))
-    texts = [path.read_text(encoding="utf-8") for path in sorted(parts, key=str)]
-    head = rows_as_csv([["dataset", "split", "path", "reason"]])
-    write_text(out / "unreadable.csv", "".join([head, *texts]))

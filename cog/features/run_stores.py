@@ -13,8 +13,10 @@ from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction
 from cog.features.store.files import is_there
 from cog.features.store.store import FORMAT, FeatureStore
-from cog.images.decoding import DEFAULT_DECODER, Unreadable, decode
+from cog.images.decoding import DEFAULT_DECODER, decode_for
 from cog.images.image_list import ImageList, read_bytes
+from cog.images.limits import Unreadable
+from cog.images.truncated import READ
 from cog.storage import StoragePath
 
 
@@ -23,7 +25,7 @@ def feature_fingerprint(
 ) -> dict[str, Any]:
     """Everything that the numbers of a store depend on, ready for JSON."""
     preprocess = model_run.model.preprocess.describe()
-    how = settings.precision, settings.dtype, settings.decoder
+    how = settings.precision, settings.dtype, settings.decoder, settings.truncated
     return made_from(model_run.fingerprint, preprocess, images, *how)
 
 
@@ -34,6 +36,7 @@ def made_from(
     precision: str,
     dtype: str,
     decoder: str,
+    truncated: str = READ,
 ) -> dict[str, Any]:
     """The fingerprint of a store, from that of its model and what describes the preprocessing."""
     fingerprint = {
@@ -47,6 +50,8 @@ def made_from(
     }
     if decoder != DEFAULT_DECODER:  # stores from before the choice stay valid
         fingerprint["decoder"] = decoder
+    if truncated != READ:  # likewise; chunks without an image that is read now go
+        fingerprint["truncated"] = truncated
     return fingerprint
 
 
@@ -86,15 +91,22 @@ def _open_store(
 def _forget_mended(
     store: FeatureStore, images: ImageList, settings: Extraction, share: Share
 ) -> None:
-    """Remove the chunks of a share with images that could not be read and now can."""
-    for row in store.unreadable():
-        if not share.has(row // store.chunk_rows):
+    """Remove the chunks of a share with images that could not be read, or in part, and now can."""
+    unreadable, truncated = store.unreadable(), store.truncated()
+    mended: set[int] = set()
+    for row in sorted({*unreadable, *truncated}):
+        chunk = row // store.chunk_rows
+        if chunk in mended or not share.has(chunk):
             continue
+        data = read_bytes(images, row)
         try:
-            decode(read_bytes(images, row), settings.decoder)
+            _, cut_off = decode_for(len, data, settings.decoder, settings.truncated)
         except Unreadable:
             continue
-        store.forget_chunk(row // store.chunk_rows)
+        if row in unreadable or not cut_off:
+            mended.add(chunk)
+    for chunk in mended:
+        store.forget_chunk(chunk)
 
 
 def open_stores(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cog.errors import CogError, unknown_name
 from cog.features.forward import PRECISIONS
 from cog.images.decoding import DEFAULT_DECODER, check_decoder
+from cog.images.truncated import READ, TRUNCATED
 
 EXECUTORS = ("here", "ray")
 
@@ -22,6 +23,7 @@ class Extraction:
     workers: int | None = None  # decoding threads; by default one a core
     chunk_rows: int | None = None  # by default about a minute of work
     decoder: str = DEFAULT_DECODER  # torchvision | pillow | nvjpeg
+    truncated: str = READ  # read | refuse: images that are cut off or broken
     executor: str = "here"  # here | ray: where the work runs
 
     def __post_init__(self) -> None:
@@ -31,6 +33,8 @@ class Extraction:
         if self.dtype not in ("float16", "float32"):
             raise unknown_name("dtype", self.dtype, ("float16", "float32"))
         check_decoder(self.decoder)
+        if self.truncated not in TRUNCATED:
+            raise unknown_name("truncated", self.truncated, TRUNCATED)
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
         for name in ("batch_size", "workers", "chunk_rows"):

@@ -4,7 +4,11 @@
   gives the same bits, and does not hold the interpreter's lock. If it fails, Pillow tries too.
 - Pillow decodes all else: 16-bit, CMYK, BMP, TIFF and the like because torchvision cannot read them
   or reads them differently, PNG because a damaged one ends the process in torchvision (0.29).
+- An image is truncated if Pillow reads it with its switch LOAD_TRUNCATED_IMAGES alone: cut off, or
+  broken inside. Then its pixels are those that Pillow gives with the switch, as in the official
+  code: what is missing is grey, black, or as in the row above, as the format has it.
 - EXIF orientation is ignored, as in the official code.
+- An image that would take far too much time or memory is unreadable (cog/images/limits.py).
 
 Two other decoders can be chosen for plain JPEGs: `pillow`, and `nvjpeg` on the GPU, whose pixels
 differ a little.
@@ -15,7 +19,9 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,30 +29,33 @@ from PIL import Image, UnidentifiedImageError
 from torchvision.io import ImageReadMode
 
 from cog.errors import CogError, unknown_name
+from cog.images.headers import JpegFrame, is_plain, jpeg_frame, webp_size
+from cog.images.limits import (
+    OF_JPEG_SCANS,
+    OF_PILLOW,
+    OF_PLAIN_JPEG,
+    OF_WEBP,
+    ROOM,
+    BoundedReads,
+    TooCostly,
+    Unreadable,
+    memory_of,
+    refuse_scans,
+)
+from cog.images.quiet import silence_decoders
+from cog.images.truncated import READ, REFUSE, pillow_reads_truncated
 
 DECODERS = ("torchvision", "pillow", "nvjpeg")
 DEFAULT_DECODER = "torchvision"
-MAX_PIXELS = 178_956_970  # Pillow refuses more as a decompression bomb
-MAX_ASPECT = 1000  # with its short side at 224, a longer strip would take as much memory
 
 # Pillow opens more, some of it by starting other programs: EPS would run Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000")
 
+TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 _QUIET = threading.Lock()  # warning filters belong to the process, not to a thread
+T = TypeVar("T")
 
-
-class Unreadable(Exception):
-    """The bytes are not an image that can be read; the text says why, equal for equal bytes."""
-
-
-class JpegFrame(NamedTuple):
-    """The header of a JPEG; `kind` is the second byte of its SOF marker."""
-
-    kind: int
-    bits: int
-    height: int
-    width: int
-    channels: int
+silence_decoders()
 
 
 def check_decoder(name: str) -> None:
@@ -66,25 +75,80 @@ def check_decoder(name: str) -> None:
             ) from error
 
 
-def decode(data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
+def decode(data: bytes, decoder: str = DEFAULT_DECODER, truncated: str = READ) -> torch.Tensor:
     """Pixels uint8 [3, h, w] of an encoded image, as Pillow's `convert("RGB")` gives them.
 
     Safe to call from several threads. Call `check_decoder` first for a decoder that a user chose.
 
     Raises:
-        Unreadable: empty, cut off, damaged, not an image, or far too large.
+        Unreadable: as `decode_for` does.
+    """
+    return decode_for(lambda pixels: pixels, data, decoder, truncated)[0]
+
+
+def decode_for(
+    use: Callable[[torch.Tensor], T],
+    data: bytes,
+    decoder: str = DEFAULT_DECODER,
+    truncated: str = READ,
+) -> tuple[T, str]:
+    """What `use` makes of the pixels, and why the image is truncated: empty if it is whole.
+
+    The memory of the pixels counts while `use` runs: other threads may wait for it.
+
+    Raises:
+        Unreadable: empty, damaged, not an image, or too costly; or truncated, if `truncated` is
+            `refuse`.
     """
     if not data:
         raise Unreadable("empty file")
     frame = jpeg_frame(data)
-    if decoder != "pillow" and frame is not None and is_plain(frame):
-        _refuse_size(frame.height, frame.width)
-        quick = _decode_with_nvjpeg if decoder == "nvjpeg" else _decode_with_torchvision
-        try:
-            return quick(data)
-        except (RuntimeError, AttributeError):
-            pass  # damaged, or a torchvision without its decoder: Pillow decides
-    return _decode_with_pillow(data)
+    if frame is not None:
+        _refuse_scans(frame, data)
+        if decoder != "pillow" and is_plain(frame):
+            found = _use_plain(use, data, frame, decoder)
+            if found is not None:
+                return found
+    try:
+        return _decode_with_pillow(use, data), ""
+    except Unreadable as error:
+        if truncated == REFUSE or isinstance(error, TooCostly):
+            raise
+        why = error
+    try:
+        return _decode_with_pillow(use, data, read_truncated=True), str(why)
+    except Unreadable as error:
+        raise (error if isinstance(error, TooCostly) else why) from None
+
+
+def _use_plain(
+    use: Callable[[torch.Tensor], T], data: bytes, frame: JpegFrame, decoder: str
+) -> tuple[T, str] | None:
+    """What `use` makes of a plain JPEG; None if that is damaged."""
+    a_pixel = OF_PLAIN_JPEG if frame.one_scan else OF_JPEG_SCANS
+    with ROOM.take(memory_of(frame.height, frame.width, a_pixel)):
+        pixels = _decode_quickly(data, decoder)
+        return None if pixels is None else (use(pixels), "")
+
+
+def _refuse_scans(frame: JpegFrame, data: bytes) -> None:
+    """Refuse a JPEG of too many scans. A 0xFF in image data has a 0 behind it, so scans count."""
+    if not frame.one_scan:
+        octets = np.frombuffer(data, np.uint8)
+        scans = np.count_nonzero((octets[:-1] == 0xFF) & (octets[1:] == 0xDA))
+        refuse_scans(int(scans), frame.height, frame.width)
+
+
+def _decode_quickly(data: bytes, decoder: str) -> torch.Tensor | None:
+    """Pixels of a plain JPEG; None if it is damaged, or torchvision lacks its decoder."""
+    try:
+        if decoder != "nvjpeg":
+            return _decode_with_torchvision(data)
+        if data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda"):  # nvJPEG may fill what is missing
+            return _decode_with_nvjpeg(data)
+    except (RuntimeError, AttributeError):
+        pass
+    return None
 
 
 def _decode_with_torchvision(data: bytes) -> torch.Tensor:
@@ -103,59 +167,72 @@ def _decode_with_nvjpeg(data: bytes) -> torch.Tensor:
     return found[0].cpu()
 
 
-def jpeg_frame(data: bytes) -> JpegFrame | None:
-    """The frame header of a JPEG, or None for anything else.
+def _decode_with_pillow(
+    use: Callable[[torch.Tensor], T], data: bytes, read_truncated: bool = False
+) -> T:
+    with opened(data, read_truncated) as image:
+        with _pillow(read_truncated):
+            pixels = _load(image)
+        return use(pixels)
 
-    >>> jpeg_frame(bytes.fromhex("ffd8 ffc0 0011 08 0177 01f4 03 012200 021101 031101"))
-    JpegFrame(kind=192, bits=8, height=375, width=500, channels=3)
+
+@contextmanager
+def opened(data: bytes, read_truncated: bool) -> Iterator[Image.Image]:
+    """An image of one of `FORMATS`, opened by Pillow without warnings, and not loaded.
+
+    The memory that it takes when it is loaded counts from now.
+
+    Raises:
+        Unreadable: it cannot be opened, or is too costly.
     """
-    if not data.startswith(b"\xff\xd8\xff"):
-        return None
-    at = 2
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        kind = data[at + 1]
-        if kind == 0xFF:  # a fill byte
-            at += 1
-        elif 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[at + i : at + i + 2]) for i in (5, 7))
-            return JpegFrame(kind, data[at + 4], height, width, data[at + 9])
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return None
+    canvas = webp_size(data)  # made when the file is opened
+    with ROOM.take(memory_of(*canvas, OF_WEBP) if canvas else 0):
+        with _pillow(read_truncated), quiet_pillow():
+            image = Image.open(BoundedReads(data), formats=FORMATS)
+        with ROOM.take(_memory_of_opened(image)):
+            yield image
 
 
-def is_plain(frame: JpegFrame) -> bool:
-    """Whether torchvision reads it as Pillow does: 8-bit Huffman, and neither CMYK nor YCCK."""
-    return (
-        frame.kind in (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
-        and frame.bits == 8
-        and frame.channels in (1, 3)
-        and frame.height > 0  # 0 if the height comes after the first scan
-    )
-
-
-def _refuse_size(height: int, width: int) -> None:
-    if height * width > MAX_PIXELS:
-        raise Unreadable(f"{width} × {height} pixels: more than {MAX_PIXELS:,}")
-    if max(height, width) > MAX_ASPECT * min(height, width):
-        raise Unreadable(f"{width} × {height} pixels: {MAX_ASPECT:,} times as long as wide")
-
-
-def _decode_with_pillow(data: bytes) -> torch.Tensor:
+@contextmanager
+def _pillow(read_truncated: bool) -> Iterator[None]:
+    """Pillow with its switch; whatever it raises becomes Unreadable."""
     try:
-        with _QUIET, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about size and metadata
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _refuse_size(image.height, image.width)
-            if image.format == "TIFF":  # load parses its metadata again, and may warn
-                image.load()
-        image.load()
-        image.info.pop("transparency", None)  # convert would warn about it; RGB does not change
-        pixels = np.array(image.convert("RGB"))
+        with pillow_reads_truncated(read_truncated):
+            yield
     except (Unreadable, MemoryError):
         raise
     except UnidentifiedImageError as error:  # its text has an address in memory
         raise Unreadable("not an image in a known format") from error
     except Exception as error:  # Pillow raises nearly anything for damaged files
         raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """A context without the warnings of Pillow, which are about size and metadata."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _memory_of_opened(image: Image.Image) -> int:
+    """Bytes that an opened image will take; a WebP has them already."""
+    memory = memory_of(image.height, image.width, OF_PILLOW)
+    tags = getattr(image, "tag_v2", {})
+    length, width = (tags.get(tag) for tag in (TILE_LENGTH, TILE_WIDTH))
+    if isinstance(length, int) and isinstance(width, int):  # of a TIFF: one may be larger than it
+        memory = max(memory, memory_of(length, width, OF_PILLOW))
+    file = getattr(image, "fp", None)
+    if image.format in ("BMP", "DIB") and isinstance(file, BoundedReads):
+        file.left += 2 * image.height * image.width  # compressed, each run is a read
+    return 0 if image.format == "WEBP" else memory
+
+
+def _load(image: Image.Image) -> torch.Tensor:
+    """The pixels of an opened image."""
+    if image.format == "TIFF":  # load parses its metadata again, and may warn
+        with quiet_pillow():
+            image.load()
+    image.load()
+    image.info.pop("transparency", None)  # convert would warn about it; RGB does not change
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from cog.cores import usable_cores
-from cog.images.decoding import Unreadable
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
+from cog.images.limits import Unreadable
 from cog.images.preprocess import Preprocess
 from cog.partial_files import sweep
 from cog.progress import Progress

@@ -121,6 +121,7 @@ _AFTER_HYPER = (
     Column("n_validation", NUMBER, cause=2),
     Column("n_test", NUMBER, cause=2, same_in="a dataset"),
     Column("n_unreadable", NUMBER, cause=2),
+    Column("n_truncated", NUMBER, cause=2),
     Column("n_short", NUMBER),
     Column("dim", NUMBER, cause=2),
     Column("feature_bytes", NUMBER),

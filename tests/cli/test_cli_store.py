@@ -152,11 +152,7 @@ FAULTS = {
     "model": (lambda path: _made_from(path, model="b"), "model b here, sha of swav in run.json"),
     "rows": (lambda path: _made_from(path, rows=11), "10 rows, but 11 in the fingerprint"),
     "preprocess": (lambda path: _made_from(path, preprocess={}), "preprocess {} here"),
-    "foreign": (lambda path: write_bytes(path / "features/c/7/0", b"1"), "no chunks: 7/0"),
     "no store": (lambda path: write_text(path / "zarr.json", "{"), "is not a feature store"),
-    "run.json": (
-        lambda path: write_text(path.parent.parent / "run.json", "{"), "run.json is damaged",
-    ),
 }  # fmt: skip
 
 

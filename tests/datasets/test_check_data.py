@@ -110,7 +110,7 @@ def expected(wnids: tuple[str, ...], decode: bool) -> set[tuple[str, str]]:
         ("duplicate", path(6)),
     }
     return always | (
-        {("unreadable", path(2)), ("odd", path(4)), ("odd", path(5))} if decode else set()
+        {("truncated", path(2)), ("odd", path(4)), ("odd", path(5))} if decode else set()
     )
 
 
@@ -358,7 +358,7 @@ def test_the_command_reports_and_exits_with_1(
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[0].startswith("cog_l1     2 of 3 classes, 12 images decoded: ")
-    for text in ("1 missing", "1 short", "2 unreadable", "2 odd", "2 duplicate"):
+    for text in ("1 missing", "1 short", "1 truncated, 1 unreadable", "2 odd", "2 duplicate"):
         assert text in lines[0]
     assert f"  short      {wnids[1]}: 4 of 5" in lines
     assert f"  {' '.join(wnids)}" in lines

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
 
 from cog.datasets.check.image import check_image
 
@@ -106,12 +108,94 @@ def test_one_image_can_be_odd_in_several_ways() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
-def test_cut_off_images_are_unreadable(kind: str) -> None:
+def test_cut_off_images_are_unreadable_or_truncated(kind: str) -> None:
     data = encode(noise(), kind)
-    for cut in (b"", data[:5], data[: len(data) // 2]):
-        (found,) = check_image("a.jpg", cut)
+    for cut in (b"", data[:5]):
+        (found,) = check_image("a", cut)
         assert found.finding == "unreadable"
         assert found.detail
+    half = data[: len(data) // 2]
+    (refused,) = check_image("a", half, "refuse")
+    assert refused.finding == "unreadable"
+    (found,) = check_image("a", half)
+    if kind == "WEBP":
+        assert found == refused
+    else:
+        filled = f"{refused.detail}, what is missing filled, read as 60 × 40 RGB"
+        assert found == ("truncated", filled)
+
+
+def cut_pages() -> bytes:
+    """A TIFF whose second page is cut off: the first can be decoded."""
+    data = animated("TIFF")
+    return data[: len(data) * 2 // 5]
+
+
+def bad_exif(kind: str) -> bytes:
+    return encode(noise(), kind, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0" * 9)
+
+
+def gif_of(frames: int) -> bytes:
+    """A GIF whose frame comes again and again; 40 bytes each."""
+    data = encode(Image.new("L", (40, 40)), "GIF")
+    frame = 13 + (3 << (data[10] & 7) + 1)
+    frame = data.index(b",", frame)
+    return data[:frame] + data[frame:-1] * frames + b";"
+
+
+def tiff_of(pages: int) -> bytes:
+    """A TIFF of one page, whose directory comes again and again."""
+    data = bytearray(encode(noise(), "TIFF"))
+    first = int.from_bytes(data[4:8], "little")
+    size = 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    directory = bytes(data[first : first + size])
+    data += bytes(len(data) % 2)
+    link = first + size
+    data[link : link + 4] = len(data).to_bytes(4, "little")
+    starts = range(len(data), len(data) + (pages - 1) * (size + 4), size + 4)
+    data += b"".join(directory + (start + size + 4).to_bytes(4, "little") for start in starts)
+    return bytes(data[:-4]) + bytes(4)
+
+
+TOLD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "cut pages": (cut_pages, "of several pages, which cannot be counted"),
+    "200,000 pages": (lambda: tiff_of(200_000), "of several pages, which cannot be counted"),
+    "200,000 frames": (lambda: gif_of(200_000), "of several pages, which cannot be counted"),
+    "60 pages": (lambda: tiff_of(60), "the first of 60"),
+    "60 frames": (lambda: gif_of(60), "the first of 60"),
+}
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_what_only_tells_of_an_image_ends_neither_the_check_nor_takes_long(kind: str) -> None:
+    draw, expected = TOLD[kind]
+    data = draw()
+    begun = time.process_time()
+    found = check_image("a", data)
+    assert time.process_time() - begun < 10
+    assert [each.finding for each in found] == ["odd"]
+    assert expected in found[0].detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_bad_exif_is_no_more_than_odd(kind: str) -> None:
+    assert {each.finding for each in check_image("a", bad_exif(kind))} <= {"odd"}
+
+
+def no_number(*_: object) -> int:
+    raise RecursionError("deep\n down")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "raising"), [("n_frames", property(no_number)), ("getexif", no_number)]
+)
+def test_whatever_pillow_raises_is_odd(
+    attribute: str, raising: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GifImageFile, attribute, raising)
+    (found,) = check_image("a.gif", encode(noise(), "GIF"))
+    assert found.finding == "odd"
+    assert "(deep down)" in found.detail
 
 
 def test_text_and_far_too_large_images_are_unreadable() -> None:

@@ -19,6 +19,7 @@ import cog.features.store.store
 from cog.errors import CogError
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
+from cog.features.store.verify import verify
 from cog.object_storage import Url
 from cog.partial_files import ABANDONED_SECONDS, partial_name
 from cog.storage import StoragePath, write_bytes
@@ -321,6 +322,29 @@ def test_a_mended_image_loses_its_reason(path):
     fill(store, x)
     assert store.unreadable() == {}
     assert len(store.read()[1]) == 10
+
+
+def test_truncated_images_are_readable_and_named(path):
+    store = make(path, 10)
+    x, readable = np.ones((4, 3), np.float32), np.array([True, False, True, True])
+    store.write_chunk(1, x, readable, {5: "no image"}, {4: "cut", 7: "broken"})
+    store.write_chunk(0, x, np.ones(4, bool))
+    assert store.truncated() == {4: "cut", 7: "broken"}
+    assert store.unreadable() == {5: "no image"}
+    assert verify(path).right
+    store.write_chunk(1, x, np.ones(4, bool))
+    assert store.truncated() == store.unreadable() == {}
+    store.write_chunk(1, x, readable, {5: "no image"}, {4: "cut"})
+    store.forget_chunk(1)
+    assert store.truncated() == {}
+
+
+@pytest.mark.parametrize("rows", [{5: "cut"}, {0: "cut"}, {99: "cut"}])
+def test_marks_of_truncated_images_must_be_of_readable_rows(path, rows):
+    store = make(path, 10)
+    readable = np.array([True, False, True, True])
+    store.write_chunk(1, np.ones((4, 3), np.float32), readable, {5: "no image"}, rows)
+    assert verify(path).bad == {1: f"truncated images in rows that are not readable: {min(rows)}"}
 
 
 # --- partial files -----------------------------------------------------------------------------

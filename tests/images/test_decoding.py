@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +22,9 @@ from cog.errors import CogError
 from cog.features import batches
 from cog.features.batches import decoded
 from cog.images import decoding
-from cog.images.decoding import DECODERS, DEFAULT_DECODER, Unreadable, check_decoder, decode
+from cog.images.decoding import DECODERS, DEFAULT_DECODER, check_decoder, decode, decode_for
 from cog.images.image_list import ImageList
+from cog.images.limits import Unreadable
 from cog.images.preprocess import Preprocess
 
 WNID = "n00000001"
@@ -55,16 +58,16 @@ def test_models_that_differ_in_mean_and_std_share_all_else(
         with lock:
             calls[name] += 1
 
-    def counted_decode(data: bytes, decoder: str) -> torch.Tensor:
+    def counted_decode(use: Callable[[torch.Tensor], object], *how: Any) -> tuple[object, str]:
         count("decode")
-        return decode(data, decoder)
+        return decode_for(use, *how)
 
     def counted_pixels(self: Preprocess, image: torch.Tensor, decoder: str) -> torch.Tensor:
         count(f"resize {self.resize} {self.crop} {self.interpolation}")
         return pixels(self, image, decoder)
 
     pixels = Preprocess.pixels
-    monkeypatch.setattr(batches, "decode", counted_decode)
+    monkeypatch.setattr(batches, "decode_for", counted_decode)
     monkeypatch.setattr(Preprocess, "pixels", counted_pixels)
     wanted = [
         Preprocess(40, 32),
@@ -134,18 +137,21 @@ def test_nvjpeg_takes_plain_jpegs_and_pillow_the_rest(monkeypatch: pytest.Monkey
         asked.append(data)
         if data == damaged:
             raise RuntimeError("no")
+        assert data != cut
         return torch.zeros(3, 61, 85, dtype=torch.uint8)
 
     monkeypatch.setattr(decoding, "_decode_with_nvjpeg", stand_in)
-    plain, damaged = jpeg(1), jpeg(2)[:-400]
+    plain, damaged, cut = jpeg(1), jpeg(2)[:-400] + b"\xff\xd9", jpeg(2)[:-400]
     file = io.BytesIO()
     Image.new("RGB", (9, 9), (1, 2, 3)).save(file, "PNG")
     check_decoder("nvjpeg")
     asked.clear()
     assert not decode(plain, "nvjpeg").any()
     assert decode(file.getvalue(), "nvjpeg")[:, 0, 0].tolist() == [1, 2, 3]
+    for data in (damaged, cut):  # which it might fill in a way of its own
+        assert torch.equal(decode(data, "nvjpeg"), decode(data))
     with pytest.raises(Unreadable):
-        decode(damaged, "nvjpeg")
+        decode(cut, "nvjpeg", "refuse")
     assert asked == [plain, damaged]
 
 

@@ -22,7 +22,9 @@ from torchvision.transforms import InterpolationMode
 from cog.errors import CogError
 from cog.images import decoding
 from cog.images import preprocess as transforms
-from cog.images.decoding import MAX_PIXELS, Unreadable, decode, is_plain, jpeg_frame
+from cog.images.decoding import decode
+from cog.images.headers import is_plain, jpeg_frame
+from cog.images.limits import MAX_PIXELS, Unreadable
 from cog.images.preprocess import Preprocess
 
 JPEG_TOLERANCE = 0  # both use libjpeg-turbo; another build of it might differ by 1 of 255
@@ -168,7 +170,7 @@ def test_damaged_images_are_unreadable_with_the_same_reason_each_time(kind: str)
     reasons = set()
     for _ in range(2):
         with pytest.raises(Unreadable) as caught:
-            decode(DAMAGED[kind])
+            decode(DAMAGED[kind], truncated="refuse")
         reasons.add(str(caught.value))
     (reason,) = reasons
     assert reason
@@ -301,7 +303,7 @@ def test_the_decoder_pillow_does_without_torchvision(monkeypatch: pytest.MonkeyP
         Preprocess(resize=40, crop=32).load(data, "pillow")
     for kind in ("cut JPEG", "JPEG start alone", "empty"):
         with pytest.raises(Unreadable):
-            decode(DAMAGED[kind], "pillow")
+            decode(DAMAGED[kind], "pillow", truncated="refuse")
 
 
 def test_an_image_of_the_right_size_stays_as_it_is() -> None:

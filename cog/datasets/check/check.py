@@ -2,7 +2,8 @@
 
 - Listing finds missing and short classes, damaged tars, and listed images that are not there.
 - Images of a class with equal sizes are read and compared, to find duplicates.
-- With `decode`, every image is read and decoded as for a network, to find unreadable and odd ones.
+- With `decode`, every image is read and decoded as for a network, to find unreadable,
+  truncated and odd ones.
 - The report grows by one class at a time (report.py). A second run takes over the classes that are
   checked, and checks those again whose images changed or could not be read.
 """
@@ -24,8 +25,9 @@ from cog.datasets.check.listing import Listed, Part
 from cog.datasets.check.report import CHECKED, Finding, add_class, read_report, start_report
 from cog.datasets.dataset import DatasetOptions
 from cog.datasets.find import kind_of, wanted_datasets
-from cog.errors import CogError
+from cog.errors import CogError, unknown_name
 from cog.images.image_list import ImageList, read_bytes, size_of
+from cog.images.truncated import READ, REFUSE, TRUNCATED
 from cog.levels.table import Levels
 from cog.progress import Progress, Silent
 from cog.recipe import Recipe
@@ -51,7 +53,7 @@ class DataCheck:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong; duplicates, odd and renamed images are no faults."""
+        """Whether nothing is wrong; duplicates, odd, truncated and renamed images are none."""
         return not any(finding.finding in WRONG for finding in self.findings)
 
     @property
@@ -75,6 +77,7 @@ def check_data(
     *,
     decode: bool = False,
     report: Path | None = None,
+    truncated: str = READ,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataCheck:
@@ -84,16 +87,19 @@ def check_data(
         options: where the images are; with `split`, listed images must be there.
         recipe: how many images a class needs, to test and to train.
         decode: read and decode every image, not only list them.
+        truncated: `refuse` counts truncated images as unreadable; `read` only reports them.
         report: a CSV to write; if it is there, the check continues it.
         workers: threads; by default one a core.
 
     Raises:
         CogError: an unknown dataset, no images of the classes at all, or `report` is another file.
     """
+    if truncated not in TRUNCATED:
+        raise unknown_name("truncated", truncated, TRUNCATED)
     found = Listed()
     for kind, root, classes in wanted_datasets(options, levels):
         found += kind.check(root, classes, recipe or Recipe(), options)
-    units = [unit for part in found.parts for unit in _units(part, decode)]
+    units = [unit for part in found.parts for unit in _units(part, decode, truncated)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
     todo = [unit for unit in units if unit.key not in done]
@@ -119,6 +125,7 @@ class _Unit:
     images: ImageList
     rows: range
     decode: bool
+    truncated: str
 
     @property
     def key(self) -> tuple[str, str]:
@@ -134,18 +141,19 @@ class _Unit:
     def is_done(self, checked: dict[tuple[str, str], tuple[Finding, ...]]) -> bool:
         """Whether a report has a check of these very images, as thorough, that could read all."""
         found = checked.get(self.key)
-        if found is None or any(each.finding == "unreadable" for each in found):
+        again = ("unreadable", "truncated") if self.truncated == REFUSE else ("unreadable",)
+        if found is None or any(each.finding in again for each in found):
             return False
         return found[-1].detail in {self.state(decode) for decode in (self.decode, True)}
 
 
-def _units(part: Part, decode: bool) -> Iterator[_Unit]:
+def _units(part: Part, decode: bool, truncated: str) -> Iterator[_Unit]:
     """The classes of a part that have images; the rows of a class are consecutive."""
     bounds = np.searchsorted(part.images.labels, np.arange(len(part.images.wnids) + 1))
     for label, wnid in enumerate(part.images.wnids):
         rows = range(int(bounds[label]), int(bounds[label + 1]))
         if rows:
-            yield _Unit(part.dataset, wnid, part.images, rows, decode)
+            yield _Unit(part.dataset, wnid, part.images, rows, decode, truncated)
 
 
 def _check_all(units: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, tuple[Finding, ...]]]:
@@ -166,7 +174,7 @@ def _check(unit: _Unit) -> tuple[Finding, ...]:
         try:
             if unit.decode:
                 data = read_bytes(unit.images, row)
-                size, odd = len(data), check_image(path, data)
+                size, odd = len(data), check_image(path, data, unit.truncated)
             else:
                 size = size_of(unit.images, row)
                 odd = [] if size else check_image(path, b"")

@@ -19,7 +19,7 @@ from cog.small_files import NotReadable, read_small
 from cog.storage import write_text
 
 HEADER = ("dataset", "wnid", "path", "finding", "detail")
-OF_IMAGES = ("unreadable", "odd", "duplicate")  # found by reading images
+OF_IMAGES = ("unreadable", "truncated", "odd", "duplicate")  # found by reading images
 CHECKED = "checked"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from cog.errors import CogError
 from cog.evaluation.verify.findings import RESTORE, Finding, Found
 from cog.evaluation.verify.splits import KeptSplit, split_file
+from cog.features.bad_images import bad_images
 from cog.features.store.store import FeatureStore
 from cog.features.store.verify import verify
 from cog.progress import Progress
@@ -42,6 +43,9 @@ def check_store(
     for fault in verdict.faults:
         hint = f"put the store back as it was, or remove it: cog store rm {path}"
         yield Finding(str(path), "a store that is whole and of this run", fault, hint)
+    for fault in verdict.beside:
+        hint = "do that, and run the command again"
+        yield Finding(str(path), "files of this run alone", fault, hint)
     if verdict.missing and verdict.right:
         lacking = f"{verdict.missing} of {verdict.n_chunks} chunks missing"
         if used:
@@ -82,13 +86,13 @@ def _against_split(
         yield Finding(str(path), "the labels of its split", "other labels", hint)
 
 
-def unreadable_rows(
-    store: FeatureStore, dataset: str, kept: KeptSplit
+def listed_images(
+    store: FeatureStore, which: str, dataset: str, kept: KeptSplit
 ) -> set[tuple[str, str, str]] | None:
-    """Dataset, split and path of the unreadable images of a store; None if it cannot be read."""
+    """Dataset, split and path of a store's images of a list; None if it cannot be read."""
     split = dataset_and_split(store.path)[1]
     images = kept.train if split == "train" else kept.test
     try:
-        return {(dataset, split, images.paths[row]) for row in store.unreadable()}
+        return {(dataset, split, images.paths[row]) for row in bad_images(store, which)}
     except (CogError, IndexError):
         return None

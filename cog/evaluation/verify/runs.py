@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from cog.evaluation.cells import short_hash
@@ -10,6 +11,7 @@ from cog.evaluation.verify.findings import RESTORE, Finding, Found, differing
 from cog.evaluation.verify.splits import KeptSplit, split_file
 from cog.features.run_stores import made_from
 from cog.images.decoding import DECODERS
+from cog.images.truncated import TRUNCATED
 from cog.levels.table import Levels
 from cog.recipe import IN1K, level_number
 from cog.storage import StoragePath
@@ -52,7 +54,8 @@ def check_features_hash(
     """Whether the cells of one model on one dataset are of the features that they name.
 
     `stores`: the fingerprints of the training and the test store, where both are kept. Else they
-    are made again from run.json and the split, with every decoder: run.json keeps the last one.
+    are made again from run.json and the split, with every decoder and each way with truncated
+    images: run.json keeps the last ones.
     """
     row = next(iter(rows.values()))
     if len(stores) == 2:
@@ -61,8 +64,8 @@ def check_features_hash(
         model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
         how = str(row.get("precision")), str(row.get("dtype"))
         made = [
-            [made_from(model, preprocess, images, *how, decoder) for images in kept.lists]
-            for decoder in DECODERS
+            [made_from(model, preprocess, images, *how, *each) for images in kept.lists]
+            for each in product(DECODERS, TRUNCATED)
         ]
         hashes, source = [short_hash(each) for each in made], str(folder / "run.json")
     if any(row.get("features_hash") not in hashes for row in rows.values()):

@@ -1,4 +1,5 @@
-"""The tables of a folder of runs: results.csv against its cells, unreadable.csv against its parts.
+"""The tables of a folder of runs: results.csv against its cells, unreadable.csv and
+truncated.csv against their parts.
 
 results.csv must be, to the byte, what the program would write from the cells that are there. One
 of a version with fewer columns must be that without the columns it lacks.
@@ -10,10 +11,11 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
 
-from cog.csv_text import rows_as_csv, table_as_csv
+from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.evaluation.cells import PROTOCOL
 from cog.evaluation.verify.findings import AGAIN, Finding, Found, why
+from cog.features.bad_images import HEAD
 from cog.results.columns import KEY
 from cog.results.files import fold
 from cog.small_files import NotReadable, read_small
@@ -22,7 +24,7 @@ from cog.storage import StoragePath
 MOST = 20  # rows of a table that are named
 
 Rows = dict[tuple[str, ...], Mapping[str, str]]
-Unreadable = tuple[str, str, str]
+BadImage = tuple[str, str, str]
 """dataset, split and path of an image"""
 
 
@@ -86,25 +88,24 @@ def _differences(expected: Rows, found: Rows) -> Iterator[tuple[str, str]]:
         yield "rows of finished cells alone", f"a row of {' '.join(key)}, whose cell is missing"
 
 
-def check_unreadable(
-    runs: StoragePath, names: Iterable[str], of_stores: Mapping[str, set[Unreadable]]
+def check_bad_images(
+    runs: StoragePath, which: str, names: Iterable[str], of_stores: Mapping[str, set[BadImage]]
 ) -> Iterator[Finding]:
-    """Whether unreadable.csv joins its parts, and each part is what the stores have.
+    """Whether a list, unreadable or truncated, joins its parts, and these are what stores have.
 
-    `of_stores`: the unreadable images by dataset, as far as stores are kept.
+    `of_stores`: the images that belong in it by dataset, as far as stores are kept.
     """
-    parts = sorted(name for name in names if name.startswith("unreadable/"))
+    parts = sorted(name for name in names if name.startswith(f"{which}/"))
     texts = {name: read_small(runs / name).decode(errors="replace") for name in parts}
-    file = runs / "unreadable.csv"
-    if parts or "unreadable.csv" in names:
-        head = rows_as_csv([["dataset", "split", "path", "reason"]])
-        found = read_small(file) if "unreadable.csv" in names else None
-        if found != "".join([head, *texts.values()]).encode():
+    file = runs / f"{which}.csv"
+    if parts or file.name in names:
+        found = read_small(file) if file.name in names else None
+        if found != "".join([HEAD, *texts.values()]).encode():
             what = "none" if found is None else "something else"
             expected = f"a head and the rows of {len(parts)} parts"
             yield Finding(str(file), expected, what, AGAIN)
     for dataset, images in of_stores.items():
-        part = f"unreadable/{dataset}.csv"
+        part = f"{which}/{dataset}.csv"
         rows = csv.reader(io.StringIO(texts.get(part, "")))
         shown = {(row[0], row[1], row[2]) for row in rows if len(row) == 4}
         if shown != images:

@@ -6,7 +6,7 @@ In: a folder of runs. Out: a `Proof`. Nothing is written. In this order:
 - the feature stores that are kept: checksums, fingerprints, images and labels;
 - each cell: its name, its hashes, its accuracies from the ranks kept beside it;
 - run.json of each model, against the cells;
-- results.csv and unreadable.csv, against what they are made from.
+- results.csv, unreadable.csv and truncated.csv, against what they are made from.
 
 Cost: every byte of every store is read once.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from cog.errors import CogError
 from cog.evaluation.cells import PROTOCOL
 from cog.evaluation.verify.cells import check_cell
-from cog.evaluation.verify.features import check_store, dataset_and_split, unreadable_rows
+from cog.evaluation.verify.features import check_store, dataset_and_split, listed_images
 from cog.evaluation.verify.findings import (
     AGAIN,
     RESTORE,
@@ -40,7 +40,8 @@ from cog.evaluation.verify.runs import (
     wanted_classes,
 )
 from cog.evaluation.verify.splits import read_split, split_file, wrong_classes
-from cog.evaluation.verify.tables import check_results, check_unreadable
+from cog.evaluation.verify.tables import check_bad_images, check_results
+from cog.features.bad_images import LISTS
 from cog.features.store.store import FeatureStore
 from cog.levels.files import read_levels
 from cog.progress import Progress, Silent
@@ -209,20 +210,22 @@ def _fingerprints(folder: Folder, own: StoragePath, dataset: str) -> Iterator[di
 
 
 def _check_tables(folder: Folder) -> Iterator[Found]:
-    """results.csv, unreadable.csv and its parts."""
+    """results.csv, and the lists of unreadable and truncated images with their parts."""
     if folder.cells or "results.csv" in folder.names:
         yield from check_results(folder.runs)
-    of_stores: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
-    for path in folder.stores:
-        dataset = dataset_and_split(path)[0]
-        kept = dataset in folder.splits and folder.has(path / "zarr.json")
-        if kept and folder.rows(dataset=dataset):  # else their extraction has not ended yet
-            try:
-                rows = unreadable_rows(FeatureStore.open(path), dataset, folder.splits[dataset])
-            except Exception:  # as above
-                continue
-            of_stores[dataset] |= rows or set()
-    yield from check_unreadable(folder.runs, folder.names, of_stores)
+    for which in LISTS:
+        of_stores: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
+        for path in folder.stores:
+            dataset = dataset_and_split(path)[0]
+            kept = dataset in folder.splits and folder.has(path / "zarr.json")
+            if kept and folder.rows(dataset=dataset):  # else their extraction has not ended yet
+                try:
+                    store = FeatureStore.open(path)
+                    rows = listed_images(store, which, dataset, folder.splits[dataset])
+                except Exception:  # as above
+                    continue
+                of_stores[dataset] |= rows or set()
+        yield from check_bad_images(folder.runs, which, folder.names, of_stores)
 
 
 def _left_over(folder: Folder) -> Iterator[str]:

@@ -8,8 +8,8 @@ list under one model.
   of this layout and the fingerprint, which says what the features were made from. A store with
   another fingerprint is refused.
 - Done is computed: a chunk is done when its file exists, and a store when all its chunks do. The
-  files of a chunk are written in this order: why images of it are unreadable (if any are:
-  `readable/reasons/CHUNK.json`), `readable`, `features`; each whole or absent.
+  files of a chunk are written in this order: why images of it are unreadable or truncated, if any
+  are (reasons.py), `readable`, `features`; each whole or absent.
 - No file belongs to two chunks and is written after creation: workers with different chunks never
   meet, and two with the same chunk write the same bytes. There are no locks.
 - Every chunk carries a CRC32C that Zarr checks when it reads.
@@ -22,7 +22,7 @@ Cost: one file of `chunk_rows` × d numbers a chunk; a killed run loses the chun
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -39,10 +39,10 @@ from cog.features.store.files import (
     is_there,
     remove_store,
 )
+from cog.features.store.reasons import TRUNCATED, UNREADABLE, all_reasons, write_reasons
 from cog.object_storage import Url
 from cog.rounding import require_fit
-from cog.small_files import read_json, whole_number
-from cog.storage import StoragePath, files_below, write_text
+from cog.storage import StoragePath, files_below
 
 FORMAT = 1  # raised when the numbers in a store would change, not with the package's version
 
@@ -172,12 +172,13 @@ class FeatureStore:
         chunk: int,
         features: NDArray[np.float32],
         readable: NDArray[np.bool_],
-        unreadable: dict[int, str],
+        unreadable: Mapping[int, str] = {},
+        truncated: Mapping[int, str] = {},
     ) -> None:
         """Write the rows of one chunk.
 
-        `features` float32 [rows, d] and `readable` bool [rows] of the chunk; `unreadable` gives the
-        reason for each row of the store that is not readable.
+        `features` float32 [rows, d] and `readable` bool [rows] of the chunk; `unreadable` and
+        `truncated` give the reason for each such row of the store.
 
         Raises:
             CogError: a number that is not finite, or too large for float16; rows that are too small
@@ -186,22 +187,16 @@ class FeatureStore:
         rows = self.chunk_slice(chunk)
         values = self._checked(features, readable)
         marks, numbers = self._arrays_to_write()
-        reasons = self._reasons_file(chunk)
-        if unreadable:
-            text = {str(row): unreadable[row] for row in sorted(unreadable)}
-            write_text(reasons, json.dumps(text, indent=1) + "\n")
-        else:
-            reasons.unlink(missing_ok=True)
+        write_reasons(self.path, UNREADABLE, chunk, unreadable)
+        write_reasons(self.path, TRUNCATED, chunk, truncated)
         marks[rows] = readable
         numbers[rows] = values
 
     def forget_chunk(self, chunk: int) -> None:
-        """Make a chunk missing again, with the reasons of its unreadable images."""
+        """Make a chunk missing again, with the reasons of its unreadable and truncated images."""
         (self.path / "features" / "c" / str(chunk) / "0").unlink(missing_ok=True)
-        self._reasons_file(chunk).unlink(missing_ok=True)
-
-    def _reasons_file(self, chunk: int) -> StoragePath:
-        return self.path / "readable" / "reasons" / f"{chunk}.json"
+        write_reasons(self.path, UNREADABLE, chunk, {})
+        write_reasons(self.path, TRUNCATED, chunk, {})
 
     def _arrays_to_write(self) -> tuple[Array, Array]:
         """`readable` and `features`, if they are still those of this store."""
@@ -212,6 +207,8 @@ class FeatureStore:
             same &= features.chunks[0] == self.chunk_rows
         except (FileNotFoundError, KeyError):
             same = False
+        except Exception as error:  # Zarr raises many things for damaged metadata
+            raise self._damaged(f"metadata: {error}", by="rm") from error
         if not same:
             raise CogError(
                 f"{self.path} was removed or replaced while it was being filled",
@@ -242,17 +239,33 @@ class FeatureStore:
                 f"{self.path} lacks {len(missing)} of {self.n_chunks} chunks",
                 "run the command that made it again: it goes on where it stopped",
             )
-        arrays = self.arrays("readable", "features", "labels")
-        try:
-            readable, x, y = (np.asarray(array[:]) for array in arrays)
-        except ValueError as error:  # a wrong checksum
-            raise CogError(
-                f"{self.path} is damaged: {error}",
-                f"remove the bad chunks: cog store verify --repair {self.path}",
-            ) from error
+        readable, x, y = (self._whole(name) for name in ("readable", "features", "labels"))
+        if y.min(initial=0) < 0:
+            raise self._damaged("labels are missing", by="rm")
+        if len(readable) - readable.sum() != len(self.unreadable()):
+            raise self._damaged("marks and reasons of unreadable images differ")
         if not readable.all():
             x, y = x[readable], y[readable]
         return x, y
+
+    def _whole(self, name: str) -> NDArray[Any]:
+        """All of an array."""
+        try:
+            (array,) = self.arrays(name)
+        except Exception as error:  # Zarr raises many things for damaged metadata
+            raise self._damaged(f"metadata of {name}: {error}", by="rm") from error
+        try:
+            return np.asarray(array[:])
+        except Exception as error:  # ValueError for a wrong checksum; others for a short file
+            by = "rm" if name == "labels" else "verify --repair"
+            raise self._damaged(f"{name}: {error}", by) from error
+
+    def _damaged(self, why: str, by: str = "verify --repair") -> CogError:
+        """The refusal of a damaged store; `by`: what mends it."""
+        return CogError(
+            f"{self.path} is damaged: {why}",
+            f"type cog store {by} {self.path}, and run the command that made it again",
+        )
 
     def arrays(self, *names: str) -> list[Array]:
         """Some of `features`, `readable` and `labels`, open to be read.
@@ -263,25 +276,8 @@ class FeatureStore:
 
     def unreadable(self) -> dict[int, str]:
         """Row and reason of every unreadable image in the chunks that are there."""
-        files = files_below(self.path / "readable" / "reasons")
-        found: dict[int, str] = {}
-        for chunk in self.done_chunks():
-            if f"{chunk}.json" in files:
-                found |= self.reasons(chunk)
-        return found
+        return all_reasons(self.path, UNREADABLE, self.done_chunks())
 
-    def reasons(self, chunk: int) -> dict[int, str]:
-        """Row and reason of every unreadable image in one chunk.
-
-        Raises:
-            CogError: the file of the reasons is damaged.
-        """
-        file = self._reasons_file(chunk)
-        try:
-            return {whole_number(row): str(why) for row, why in read_json(file).items()}
-        except FileNotFoundError:
-            return {}
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise CogError(
-                f"{file} is damaged", f"type: cog store verify --repair {self.path}"
-            ) from error
+    def truncated(self) -> dict[int, str]:
+        """Row and reason of every truncated image in the chunks that are there."""
+        return all_reasons(self.path, TRUNCATED, self.done_chunks())

@@ -15,6 +15,7 @@ import numpy as np
 from cog.errors import CogError
 from cog.features.store.arrays import Array
 from cog.features.store.files import LAYOUT, is_store
+from cog.features.store.reasons import TRUNCATED, UNREADABLE, read_reasons
 from cog.features.store.store import FORMAT, FeatureStore
 from cog.partial_files import sweep
 from cog.small_files import NotReadable, read_json
@@ -30,6 +31,7 @@ class Summary:
     store: FeatureStore
     done: int
     unreadable: int
+    truncated: int
     size: int
 
     def lines(self) -> list[tuple[str, str]]:
@@ -41,6 +43,7 @@ class Summary:
             "dtype": store.dtype,
             "chunks": f"{self.done} of {store.n_chunks} done, {store.chunk_rows:,} rows each",
             "unreadable": str(self.unreadable),
+            "truncated": str(self.truncated),
             "size": f"{self.size:,} bytes",
             "layout": str(LAYOUT),
         }
@@ -63,11 +66,12 @@ class Verdict:
     missing: int = 0
     bad: dict[int, str] = field(default_factory=dict)  # chunk → fault; it can be made again
     faults: tuple[str, ...] = ()  # of the whole store; new chunks do not mend them
+    beside: tuple[str, ...] = ()  # of other files, with what to do; the store itself is right
 
     @property
     def right(self) -> bool:
         """Whether there is no fault; chunks may be missing."""
-        return not self.bad and not self.faults
+        return not (self.bad or self.faults or self.beside)
 
 
 def find_stores(where: StoragePath) -> list[StoragePath]:
@@ -99,8 +103,8 @@ def clear_removed(where: StoragePath) -> int:
 def summarise(path: StoragePath) -> Summary:
     """What the store at `path` holds; reads no features."""
     store = FeatureStore.open(path)
-    done, reasons = len(store.done_chunks()), store.unreadable()
-    return Summary(store, done, len(reasons), sum(files_below(path).values()))
+    done, size = len(store.done_chunks()), sum(files_below(path).values())
+    return Summary(store, done, len(store.unreadable()), len(store.truncated()), size)
 
 
 def verify(path: StoragePath, advance: Callable[[int], None] | None = None) -> Verdict:
@@ -123,9 +127,10 @@ def verify(path: StoragePath, advance: Callable[[int], None] | None = None) -> V
             bad[chunk] = fault
         if advance:
             advance(1)
-    label_faults = _label_faults(store, labels, readable)
-    faults = (*label_faults, *_foreign_files(store), *_run_faults(store))
-    return Verdict(path, store.n_chunks, store.n_chunks - len(done), bad, faults)
+    run_faults, of_run = _run_faults(store)
+    faults = (*_label_faults(store, labels, readable), *run_faults)
+    beside = (*_foreign_files(store), *of_run)
+    return Verdict(path, store.n_chunks, store.n_chunks - len(done), bad, faults, beside)
 
 
 def repair(verdict: Verdict) -> None:
@@ -140,7 +145,8 @@ def _chunk_fault(store: FeatureStore, chunk: int, features: Array, marks: Array)
     rows = store.chunk_slice(chunk)
     try:
         x, readable = np.asarray(features[rows]), np.asarray(marks[rows])
-        reasons = set(store.reasons(chunk))
+        reasons = set(read_reasons(store.path, UNREADABLE, chunk))
+        truncated = set(read_reasons(store.path, TRUNCATED, chunk))
     except CogError as error:
         return error.what
     except Exception as error:  # ValueError for a wrong checksum; others for a short file
@@ -153,6 +159,9 @@ def _chunk_fault(store: FeatureStore, chunk: int, features: Array, marks: Array)
     if reasons != unreadable:
         wrong = sorted(reasons ^ unreadable)
         return f"marks and reasons of unreadable images differ in rows {_some(wrong)}"
+    strange = truncated - (set(range(rows.start, rows.stop)) - unreadable)
+    if strange:
+        return f"truncated images in rows that are not readable: {_some(sorted(strange))}"
     return None
 
 
@@ -178,22 +187,25 @@ def _foreign_files(store: FeatureStore) -> list[str]:
     known = {f"{chunk}/0" for chunk in range(store.n_chunks)}
     found = files_below(store.path / "features" / "c")
     foreign = [name for name in found if name not in known and not name.endswith(".partial")]
-    return [f"files that are no chunks: {_some(foreign)}"] if foreign else []
+    where = store.path / "features" / "c"
+    return (
+        [f"files that are no chunks, remove them: {_some(foreign)} in {where}"] if foreign else []
+    )
 
 
-def _run_faults(store: FeatureStore) -> list[str]:
-    """How the fingerprint differs from run.json of the model run that the store lies in."""
+def _run_faults(store: FeatureStore) -> tuple[list[str], list[str]]:
+    """How the fingerprint differs from run.json of its model run; what is wrong with that file."""
     faults = []
     if "format" in store.fingerprint and store.fingerprint["format"] != FORMAT:
         faults.append(f"expected feature format {FORMAT}, found {store.fingerprint['format']}")
     try:
         run = read_json(store.path.parent.parent / "run.json")
     except FileNotFoundError:  # a store that was copied elsewhere
-        return faults
+        return faults, []
     except NotReadable:
         run = None
     if not isinstance(run, dict):
-        return [*faults, "run.json is damaged"]
+        return faults, ["run.json is damaged, remove that file: extraction makes it again"]
     pairs = {
         "model": (store.fingerprint.get("model"), run.get("model_fingerprint")),
         "preprocess": (store.fingerprint.get("preprocess"), run.get("preprocess")),
@@ -204,7 +216,7 @@ def _run_faults(store: FeatureStore) -> list[str]:
         for name, (here, there) in pairs.items()
         if here != there
     ]
-    return [*faults, *differing]
+    return [*faults, *differing], []
 
 
 def _some(names: Sequence[object]) -> str:

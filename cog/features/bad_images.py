@@ -1,0 +1,50 @@
+"""The lists of unreadable and of truncated images that lie beside the model runs.
+
+In: the stores of a dataset. Out: `out/unreadable/DATASET.csv`, and `out/unreadable.csv`, which
+joins those of all datasets; likewise `truncated`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cog.csv_text import rows_as_csv
+from cog.features.store.store import FeatureStore
+from cog.images.image_list import ImageList
+from cog.storage import StoragePath, write_text
+
+UNREADABLE, TRUNCATED = LISTS = ("unreadable", "truncated")
+NAMES = (*LISTS, *(f"{name}.csv" for name in LISTS))
+"""the files and folders beside the model runs"""
+HEAD = rows_as_csv([["dataset", "split", "path", "reason"]])
+
+
+def record_bad_images(
+    out: StoragePath, dataset: str, lists: Sequence[ImageList], stores: Sequence[FeatureStore]
+) -> Iterator[str]:
+    """Write the lists of a dataset; gives a line for each that has images.
+
+    `stores`: the features of each of the `lists`, under any model.
+    """
+    for name in LISTS:
+        reasons = [bad_images(store, name) for store in stores]
+        count = sum(map(len, reasons))
+        part = out / name / f"{dataset}.csv"
+        if not count and not part.exists():
+            continue
+        rows = [
+            [dataset, images.split, images.paths[row], why]
+            for images, found in zip(lists, reasons, strict=True)
+            for row, why in found.items()
+        ]
+        write_text(part, rows_as_csv(sorted(rows)))
+        parts: list[StoragePath] = list(out.glob(f"{name}/*.csv"))
+        texts = [path.read_text(encoding="utf-8") for path in sorted(parts, key=str)]
+        write_text(out / f"{name}.csv", "".join([HEAD, *texts]))
+        if count:
+            yield f"{dataset}: {count} {name}, listed in {out / f'{name}.csv'}"
+
+
+def bad_images(store: FeatureStore, name: str) -> dict[int, str]:
+    """Row and reason of the images of a store that belong in a list."""
+    return store.unreadable() if name == UNREADABLE else store.truncated()

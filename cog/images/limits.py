@@ -1,0 +1,129 @@
+"""What an image may cost to decode; real images do not come near, and beyond it is unreadable.
+
+- Pixels, and pixels times scans, bound the time; parts (segments, chunks, strips) bound what is
+  read one by one.
+- The memory of all threads together stays within a quarter of the machine's: an image waits until
+  others are done.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+MAX_PIXELS = 178_956_970  # Pillow refuses more as a decompression bomb
+MAX_ASPECT = 1000  # with its short side at 224, a longer strip would take as much memory
+MAX_SCANNED = 4_000_000_000  # pixels of all scans of a JPEG, of 1 ns each; encoders make 12 scans
+MAX_PARTS = 32_768  # before the image data; a part may hold 64 kB
+MAX_READS = 6 * MAX_PARTS  # of a file, for Pillow reads a part in up to six pieces
+MAX_MEMORY = 3_000_000_000  # bytes that one image takes while it is decoded
+
+# Bytes a pixel while an image is decoded, measured on images of 25 million pixels.
+OF_PLAIN_JPEG = 3
+OF_JPEG_SCANS = 9  # coefficients are kept from scan to scan
+OF_PILLOW = 16
+OF_WEBP = 24  # two canvases
+
+
+class Unreadable(Exception):
+    """The bytes are not an image that can be read; the text says why, equal for equal bytes."""
+
+
+class TooCostly(Unreadable):
+    """The image would take too much time or memory."""
+
+
+def memory_of(height: int, width: int, a_pixel: int) -> int:
+    """Bytes that an image takes while it is decoded.
+
+    Raises:
+        TooCostly: too many pixels, too long a strip, or too much memory.
+    """
+    if height * width > MAX_PIXELS:
+        raise TooCostly(f"{width} × {height} pixels: more than {MAX_PIXELS:,}")
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise TooCostly(f"{width} × {height} pixels: {MAX_ASPECT:,} times as long as wide")
+    memory = height * width * a_pixel
+    if memory > MAX_MEMORY:
+        raise TooCostly(
+            f"{width} × {height} pixels: {memory / 1e9:.1f} GB to decode, "
+            f"more than {MAX_MEMORY / 1e9:.0f} GB"
+        )
+    return memory
+
+
+def refuse_scans(scans: int, height: int, width: int) -> None:
+    """Refuse a JPEG whose scans all together are too many pixels.
+
+    Raises:
+        TooCostly: they are.
+    """
+    if scans * max(height * width, 10_000) > MAX_SCANNED:
+        raise TooCostly(f"{scans:,} scans of {width} × {height} pixels")
+
+
+class BoundedReads(io.BytesIO):
+    """A file in memory that ends the work of who reads it in too many pieces, or again and again.
+
+    Chunks, blocks, tags and strips are read one by one by Python, and tags of a TIFF may all name
+    the same bytes.
+    """
+
+    def __init__(self, data: bytes, most: int = MAX_READS) -> None:
+        """`most`: how many reads there may be."""
+        super().__init__(data)
+        self.left = most
+        self.bytes_left = 8 * len(data) + 2**24
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file.
+
+        Raises:
+            TooCostly: one read too many.
+        """
+        found = super().read(size)
+        self.left -= 1
+        self.bytes_left -= len(found)
+        if self.left < 0 or self.bytes_left < 0:
+            raise TooCostly("too many chunks, blocks, tags or strips")
+        return found
+
+
+class Room:
+    """Memory that threads share: each takes what it needs, and waits where that is not left."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: bytes of all threads together."""
+        self.most = most
+        self.used = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, memory: int) -> Iterator[None]:
+        """A context with `memory` bytes; more than there is only while no other thread has any."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.used or self.used + memory <= self.most)
+            self.used += memory
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.used -= memory
+                self._changed.notify_all()
+
+
+def _machine_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or less in a container."""
+    found = [4 * MAX_MEMORY]
+    with suppress(OSError, ValueError, AttributeError):
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with suppress(OSError, ValueError):  # "max": no limit
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(found)
+
+
+ROOM = Room(max(MAX_MEMORY, _machine_memory() // 4))
