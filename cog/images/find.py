@@ -78,6 +78,8 @@ def source_of(root: Path, wnids: Sequence[str]) -> str:
         CogError: no such root.
     """
     if not root.exists() and not any(root.parent.glob(root.name)):
+        if packed := packed_tars(root.parent):
+            raise CogError(f"there is no {root}, but {packed[0].name} beside it", _UNPACK)
         raise CogError(
             f"there is no {root}",
             "give the folder that holds <wnid>/ or <wnid>.tar, a tar, a list, or the folder of "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import cog.images.sources.folder
 from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import read_bytes, size_of
@@ -27,6 +28,28 @@ def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
         "1 .heic, 1 .txt, 1 with an odd suffix, 1 others",
     )
     assert everything(root).paths == tuple(sorted(FILES))
+
+
+def test_a_class_whose_files_are_all_of_another_format_or_broken_says_so(tmp_path: Path) -> None:
+    root = make_folder(tmp_path, {f"{FIRST}/{name}": b"" for name in ("a.avif", "b.avif", "c.txt")})
+    (root / FIRST / "gone.jpg").symlink_to("nowhere")
+    assert find_images(root, WNIDS[:1]).remarks[FIRST] == (
+        "its folder has no images, but 1 broken entries, 2 .avif",
+        "mend what is broken; convert other formats to JPEG or PNG",
+    )
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbid(file: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    images = everything(make_folder(tmp_path))
+    monkeypatch.setattr(cog.images.sources.folder, "open_plain", forbid)
+    for look in (read_bytes, size_of):  # check-data asks for the size alone
+        with pytest.raises(CogError, match="Permission denied"):
+            look(images, 0)
 
 
 def test_images_one_level_down_are_said_with_what_to_do(tmp_path: Path) -> None:

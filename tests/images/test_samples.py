@@ -190,6 +190,8 @@ def test_packed_shards_are_named_with_what_to_do(suffix: str, tmp_path: Path) ->
     with pytest.raises(CogError, match=rf"1 packed tars, such as s-0\.{suffix}") as caught:
         find_images(packed.parent, WNIDS)
     assert caught.value.hint.startswith("unpack them (gunzip")
+    with pytest.raises(CogError, match=rf"there is no .*train, but s-0\.{suffix} beside it"):
+        find_images(packed.parent / "train", WNIDS)
     plain.rename(packed.parent / "s-1.tar")
     assert "1 packed tars, such as" in find_images(packed.parent, WNIDS).notes[-1]
     make_tar(packed.parent / f"{WNIDS[0]}.tar", [("a.jpg", b"")])

@@ -73,7 +73,7 @@ def find_in_folders(root: Path, wnids: Sequence[str]) -> Listing:
         for wnid, content in found.items()
         if content.broken
     }
-    remarks = {wnid: _remark(content) for wnid, content in found.items() if content.below}
+    remarks = {wnid: remark for wnid, each in found.items() if (remark := _remark(each))}
     notes = notes_of(found)
     return Listing(
         str(root), "folder", paths, notes=notes, damaged=damaged, broken=broken, remarks=remarks
@@ -150,15 +150,26 @@ def _is_lost(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() and not Path(entry).exists()
 
 
-def _remark(content: Content) -> Remark:
-    """Where the images of sub-folders belong."""
+def _remark(content: Content) -> Remark | None:
+    """Why a folder may have fewer images than its user expects; None if nothing tells it."""
+    found, advice = [], []
+    if content.below:
+        name, count = max(content.below.items(), key=lambda pair: pair[1])
+        others = len(content.below) - 1
+        rest = sum(content.below.values()) - count
+        found.append(f"{count:,} in {name}/" + (f" and {rest:,} in {others} others" * bool(others)))
+        advice.append("give them one level up")
+    if content.broken:
+        found.append(f"{len(content.broken):,} broken entries")
+        advice.append("mend what is broken")
+    unread = [(count, why) for why, count in content.skipped.items() if why.startswith(".")]
+    if unread and not content.images:
+        found.append("{:,} {}".format(*max(unread)))
+        advice.append("convert other formats to JPEG or PNG")
+    if not found:
+        return None
     own = f"{len(content.images):,}" if content.images else "no"
-    name, count = max(content.below.items(), key=lambda pair: pair[1])
-    others = len(content.below) - 1
-    more = f" and {sum(content.below.values()) - count:,} in {others} others" if others else ""
-    return Remark(
-        f"its folder has {own} images, but {count:,} in {name}/{more}", "give them one level up"
-    )
+    return Remark(f"its folder has {own} images, but {', '.join(found)}", "; ".join(advice))
 
 
 def notes_of(contents: Mapping[str, Content]) -> tuple[str, ...]:
