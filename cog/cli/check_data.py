@@ -50,8 +50,8 @@ def check_data(
     """Check the images at ROOT: which classes are missing, short or damaged.
 
     ROOT is what `cog evaluate --images` takes. With --split, the listed images must be there. Exit
-    status 1 if anything is missing, short, damaged, broken or unreadable; duplicates, odd and
-    truncated images are only reported.
+    status 1 if anything is missing, short, misplaced, damaged, broken or unreadable; duplicates,
+    odd and truncated images are only reported.
 
     \b
     Example:

@@ -62,7 +62,7 @@ def _with_packed(listing: Listing, packed: Sequence[Path]) -> Listing:
         return listing
     note = f"{len(packed):,} packed tars, such as {packed[0].name}, are not read: {_UNPACK}"
     remarks = {
-        wnid: Remark(f"it is there as {tar.name}", _UNPACK)
+        wnid: Remark(f"it is there as {tar.name}", _UNPACK, misplaced=True)
         for tar in packed
         if (wnid := tar.name.partition(".")[0]) in listing.paths and not listing.paths[wnid]
     }

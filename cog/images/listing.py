@@ -34,6 +34,7 @@ class Remark(NamedTuple):
 
     found: str
     advice: str
+    misplaced: bool = False  # its images are there, but not where they are looked for
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from cog.errors import CogError
 from cog.images.listing import is_image
 
 ANY = "*"
-"""an image key that takes one image of every sample, whichever"""
+"""an image key that takes one image of every sample, `KEY.<suffix>` if there is one"""
 
 _FIELDS_SHOWN = 5
 
@@ -108,7 +108,7 @@ def choose_images(
     for sample in samples.values():
         fit = [image for image in sample if _fits(image.field, image_key)]
         if image_key == ANY:
-            fit = fit[:1]
+            fit = sorted(fit, key=lambda image: "." in image.field)[:1]
         if len({image.name for image in fit}) > 1:
             several += fit
         chosen += fit  # of one name: the tar is refused later

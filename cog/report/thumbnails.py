@@ -16,6 +16,7 @@ from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
 from cog.images.limits import Unreadable
 from cog.images.preprocess import Preprocess
+from cog.images.samples import ANY
 from cog.partial_files import sweep
 from cog.progress import Progress
 from cog.storage import write_bytes
@@ -38,7 +39,7 @@ def make_thumbnails(
         CogError: no images of these wnids under `root`, or a disk error while reading them.
         OSError: `folder` cannot be written.
     """
-    listing = find_images(root, wnids)
+    listing = find_images(root, wnids, image_key=ANY)
     rows = {
         wnid: np.arange(min(len(paths), TRIES)) for wnid, paths in listing.paths.items() if paths
     }

@@ -180,9 +180,11 @@ def test_images_one_level_down_are_named_and_no_name_is_changed_to_itself(
     result = check(write(tmp_path / "a", moved), levels)
     (finding,) = result.findings
     assert finding[1:] == (
-        wnid, "", "missing",
+        wnid, "", "misplaced",
         "0 of 5: its folder has no images, but 6 in images/; give them one level up",
     )  # fmt: skip
+    assert not result.sound
+    assert result.to_fetch() == {}  # they are there
     (note,) = result.notes
     assert note.startswith(f"6 images in 1 sub-folders, such as {wnid}/images/, are not taken")
 

@@ -36,6 +36,7 @@ def test_a_class_whose_files_are_all_of_another_format_or_broken_says_so(tmp_pat
     assert find_images(root, WNIDS[:1]).remarks[FIRST] == (
         "its folder has no images, but 1 broken entries, 2 .avif",
         "mend what is broken; convert other formats to JPEG or PNG",
+        False,
     )
 
 

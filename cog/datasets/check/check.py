@@ -32,14 +32,8 @@ from cog.levels.table import Levels
 from cog.progress import Progress, Silent
 from cog.recipe import Recipe
 
-WRONG = (
-    "missing",
-    "short",
-    "damaged",
-    "broken",
-    "absent",
-    "unreadable",
-)  # other findings are no faults
+TO_FETCH = ("missing", "short", "damaged", "broken", "absent", "unreadable")
+WRONG = (*TO_FETCH, "misplaced")  # other findings are no faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +59,7 @@ class DataCheck:
         """For each release, the sorted wnids to download to make the copy complete."""
         wanted: dict[str, set[str]] = {}
         for each in self.findings:
-            if each.finding in WRONG:
+            if each.finding in TO_FETCH:
                 wanted.setdefault(kind_of(each.dataset).release, set()).add(each.wnid)
         return {release: tuple(sorted(wnids)) for release, wnids in wanted.items()}
 

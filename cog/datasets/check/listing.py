@@ -90,8 +90,9 @@ def list_levels(
             if wnid in listing.damaged:
                 findings.append(Finding(name, wnid, "", "damaged", listing.damaged[wnid].what))
             elif have < need:
-                kind = "short" if have else "missing"
                 remark = listing.remarks.get(wnid)
+                kind = "short" if have else "missing"
+                kind = "misplaced" if remark and remark.misplaced else kind
                 why = f": {remark.found}; {remark.advice}" if remark else ""
                 findings.append(Finding(name, wnid, "", kind, f"{have} of {need}{why}"))
             for path, fault in listing.broken.get(wnid, {}).items():

@@ -169,7 +169,8 @@ def _remark(content: Content) -> Remark | None:
     if not found:
         return None
     own = f"{len(content.images):,}" if content.images else "no"
-    return Remark(f"its folder has {own} images, but {', '.join(found)}", "; ".join(advice))
+    what = f"its folder has {own} images, but {', '.join(found)}"
+    return Remark(what, "; ".join(advice), misplaced=bool(content.below))
 
 
 def notes_of(contents: Mapping[str, Content]) -> tuple[str, ...]:

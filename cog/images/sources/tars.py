@@ -111,7 +111,7 @@ def _by_wnid(
         spans[wnid] = np.insert(members.spans, 0, numbers.setdefault(name, len(numbers)), axis=1)
         if below := members.skipped.get(IN_FOLDERS):
             what = f"its tar has {len(members.names):,} images, but {below:,} more in sub-folders"
-            remarks[wnid] = Remark(what, "make the tar again without folders")
+            remarks[wnid] = Remark(what, "make the tar again without folders", True)
     notes = skipped_note([members.skipped for members in found], "tar files")
     return Listing(str(root), source, paths, spans, tuple(numbers), notes, damaged, remarks=remarks)
 
