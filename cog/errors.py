@@ -23,13 +23,16 @@ class CogError(Exception):
         return type(self), (self.what, self.hint)
 
 
+_LONGEST = 200  # of an unknown name: more is neither shown nor compared
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> CogError:
     """The error for a name that is not among the `known` ones; it shows the three nearest.
 
     >>> unknown_name("measure", "lim", ["lin", "resnik", "path"]).what
     "unknown measure 'lim'"
     """
-    choices = list(known)
+    choices, name = list(known), name[:_LONGEST]
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.0)
     return CogError(

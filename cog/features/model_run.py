@@ -66,7 +66,7 @@ def _refuse_another(model_run: ModelRun) -> None:
     if found == model_run.fingerprint:
         return
     asked = json.loads(json.dumps(model_run.model.preprocess.describe()))
-    differ = [f"{key} {preprocess.get(key)}, now {asked[key]}" for key in asked
+    differ = [f"{key} {str(preprocess.get(key))[:80]}, now {asked[key]}" for key in asked
               if preprocess.get(key) != asked[key]]  # fmt: skip
     raise CogError(
         f"{model_run.folder} holds another model under that name "

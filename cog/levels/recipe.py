@@ -10,6 +10,7 @@ from typing import Any
 
 from cog.errors import CogError, unknown_name
 from cog.recipe import IN1K
+from cog.small_files import shown
 from cog.wordnet.concept_lists import BUNDLED, Source
 from cog.wordnet.measures import MEASURES, SUBSUMERS
 
@@ -82,7 +83,7 @@ def read_recipe(choices: dict[str, Any]) -> LevelsRecipe:
         if name in _LISTS and isinstance(value, list):
             fits = all(isinstance(wnid, str) for wnid in value)
         if not fits:
-            raise ValueError(f"its recipe has {name} = {value!r}")
+            raise ValueError(f"its recipe has {name} = {shown(repr(value))}")
     return LevelsRecipe(**choices)
 
 

@@ -22,6 +22,12 @@ from cog.storage import StoragePath, write_bytes
 
 Array = zarr.Array[Any]
 
+DAMAGED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NotImplementedError,
+    RecursionError, TypeError, ValueError,
+)  # fmt: skip
+"""what Zarr raises for damaged metadata and chunks, beside an OSError"""
+
 
 class WholeFiles(LocalStore):
     """Zarr's store of files, but the names of partial files say which process writes them."""

@@ -37,7 +37,7 @@ def read_reasons(store: StoragePath, kind: str, chunk: int) -> dict[int, str]:
         return {whole_number(row): str(why) for row, why in read_json(file).items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CogError(f"{file} is damaged", f"type: cog store verify --repair {store}") from error
 
 

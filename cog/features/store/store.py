@@ -22,6 +22,7 @@ Cost: one file of `chunk_rows` × d numbers a chunk; a killed run loses the chun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.features.store.arrays import Array, arrays_of, open_group
+from cog.features.store.arrays import DAMAGED, Array, arrays_of, open_group
 from cog.features.store.files import (
     LAYOUT,
     clear_beside,
@@ -44,6 +45,8 @@ from cog.object_storage import Url
 from cog.rounding import require_fit
 from cog.storage import StoragePath, files_below
 
+_DTYPES = ("float16", "float32")
+_CHUNK = re.compile(r"(0|[1-9]\d{0,17})/0")  # the file of a chunk
 FORMAT = 1  # raised when the numbers in a store would change, not with the package's version
 
 
@@ -94,8 +97,11 @@ class FeatureStore:
             (features,) = arrays_of(group, "features")
             fingerprint = cast(dict[str, Any], group.attrs["fingerprint"])
             layout = cast(int, group.attrs["layout"])
-            (rows, dim), chunk_rows = features.shape, features.chunks[0]
-        except (FileNotFoundError, KeyError, ValueError) as error:
+            (rows, dim), (chunk_rows, width) = features.shape, features.chunks
+            right = type(fingerprint) is dict and type(layout) is int and width == dim
+            if not right or str(features.dtype) not in _DTYPES:
+                raise ValueError("its metadata are not those of features")
+        except (FileNotFoundError, NotADirectoryError, *DAMAGED) as error:
             raise CogError(
                 f"{path} is not a feature store", "give another --out, or remove that folder"
             ) from error
@@ -160,7 +166,8 @@ class FeatureStore:
     def done_chunks(self) -> list[int]:
         """The chunks that are there, in order; one listing of the folder."""
         there = files_below(self.path / "features" / "c")
-        return [chunk for chunk in range(self.n_chunks) if f"{chunk}/0" in there]
+        numbers = (_CHUNK.fullmatch(name) for name in there)
+        return sorted(int(n[1]) for n in numbers if n and int(n[1]) < self.n_chunks)
 
     def missing_chunks(self) -> list[int]:
         """The chunks still to be made, in order."""
@@ -233,13 +240,15 @@ class FeatureStore:
         Raises:
             CogError: chunks are missing, or a checksum fails.
         """
-        missing = self.missing_chunks()
+        missing = self.n_chunks - len(self.done_chunks())
         if missing:
             raise CogError(
-                f"{self.path} lacks {len(missing)} of {self.n_chunks} chunks",
+                f"{self.path} lacks {missing} of {self.n_chunks} chunks",
                 "run the command that made it again: it goes on where it stopped",
             )
         readable, x, y = (self._whole(name) for name in ("readable", "features", "labels"))
+        if len({len(readable), len(x), len(y)}) > 1 or readable.dtype != bool:
+            raise self._damaged("features, labels and marks do not belong together", by="rm")
         if y.min(initial=0) < 0:
             raise self._damaged("labels are missing", by="rm")
         if len(readable) - readable.sum() != len(self.unreadable()):
@@ -263,7 +272,7 @@ class FeatureStore:
     def _damaged(self, why: str, by: str = "verify --repair") -> CogError:
         """The refusal of a damaged store; `by`: what mends it."""
         return CogError(
-            f"{self.path} is damaged: {why}",
+            f"{self.path} is damaged: {' '.join(why.split())[:300]}",
             f"type cog store {by} {self.path}, and run the command that made it again",
         )
 

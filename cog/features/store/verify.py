@@ -151,6 +151,8 @@ def _chunk_fault(store: FeatureStore, chunk: int, features: Array, marks: Array)
         return error.what
     except Exception as error:  # ValueError for a wrong checksum; others for a short file
         return f"cannot be read: {error}"
+    if len(x) != len(readable):
+        return f"{len(x):,} rows of features, but {len(readable):,} marks"
     unreadable = {rows.start + row for row in np.flatnonzero(~readable).tolist()}
     if not np.isfinite(x[readable]).all():
         return "features that are not finite in rows marked readable"
@@ -176,7 +178,7 @@ def _label_faults(store: FeatureStore, labels: Array, readable: Array) -> list[s
         if shape != (store.rows,):
             faults.append(f"{store.rows:,} rows of features, but {name} {list(shape)}")
     if store.rows != store.fingerprint.get("rows", store.rows):
-        faults.append(f"{store.rows:,} rows, but {store.fingerprint['rows']:,} in the fingerprint")
+        faults.append(f"{store.rows:,} rows, but {store.fingerprint['rows']} in the fingerprint")
     if y.min(initial=0) < 0:
         faults.append(f"{(y < 0).sum():,} rows without a label")
     return faults
@@ -184,7 +186,7 @@ def _label_faults(store: FeatureStore, labels: Array, readable: Array) -> list[s
 
 def _foreign_files(store: FeatureStore) -> list[str]:
     """Files among the chunks that are neither a chunk of this store nor a partial file."""
-    known = {f"{chunk}/0" for chunk in range(store.n_chunks)}
+    known = {f"{chunk}/0" for chunk in store.done_chunks()}
     found = files_below(store.path / "features" / "c")
     foreign = [name for name in found if name not in known and not name.endswith(".partial")]
     where = store.path / "features" / "c"
