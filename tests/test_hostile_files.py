@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import io
 import json
 import os
@@ -30,17 +29,13 @@ from cog.features.store.store import FeatureStore
 from cog.features.store.verify import summarise, verify
 from cog.images.class_names import read_class_list
 from cog.images.find import find_images
-from cog.levels.check import check_levels
-from cog.levels.files import read_levels
-from cog.report.explorer import explorer_data
 from cog.report.page_data import _classes
-from cog.results.cells import finished_cells
 from cog.storage import storage_path, write_text
 from cog.wordnet.concept_lists import read_counts, read_wnids
 from cog.wordnet.files import read_dict_folder
 from cog.wordnet.information_content import load_information
 from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
-from tests.support.result_rows import made_rows, one_row, write_runs
+from tests.support.result_rows import one_row
 from tests.support.stores import FINGERPRINT, fill, make
 
 WNIDS = ("n02084071", "n02121620", "n03467796", "n11508382")
@@ -213,35 +208,6 @@ def places(document: Any) -> Iterator[tuple[Any, ...]]:
                 yield (key, *below)
 
 
-def test_levels_json_with_any_value(tmp_path: Path, levels_folder: Path, taxonomy: Taxonomy):
-    folder = shutil.copytree(levels_folder, tmp_path / "levels")
-    document = json.loads((folder / "levels.json").read_text())
-    for key in ("sha256_of_wnids", "versions"):
-        del document[key]  # which nobody reads
-
-    def read() -> None:
-        check_levels(folder)
-        explorer_data(read_levels(folder, verify=False), taxonomy)
-
-    for text in changed(document):
-        (folder / "levels.json").write_text(text)
-        holds(read)
-
-
-def test_levels_csv_with_any_value(tmp_path: Path, levels_folder: Path, taxonomy: Taxonomy):
-    folder = shutil.copytree(levels_folder, tmp_path / "levels")
-    for name in ("levels.csv", "seen.csv"):
-        rows = list(csv.reader((folder / name).read_text().splitlines()))[:3]
-        for column in range(len(rows[0])):
-            for value in FIELDS:
-                new = [list(row) for row in rows]
-                new[1][column] = value
-                (folder / name).write_text("".join(",".join(row) + "\n" for row in new))
-                holds(lambda: check_levels(folder))
-                holds(lambda: explorer_data(read_levels(folder, verify=False), taxonomy))
-        shutil.copy(levels_folder / name, folder / name)
-
-
 def test_run_json_with_any_value(tmp_path: Path):
     describe = {"resize": 64, "crop": 64, "mean": [0.5, 0.5, 0.5]}
     model = SimpleNamespace(
@@ -252,18 +218,6 @@ def test_run_json_with_any_value(tmp_path: Path):
     for text in [*changed(document), *(content.decode("latin-1") for content in BAD.values())]:
         (tmp_path / "m" / "run.json").write_text(text)
         holds(lambda: plan_model_runs([model], tmp_path))  # type: ignore[list-item]
-
-
-def test_cells_with_any_value(tmp_path: Path):
-    rows = made_rows(["a"], ["cog_l1"], seeds=[22, 37])
-    write_runs(tmp_path, rows)
-    cells = sorted(tmp_path.glob("*/cells/*.json"))
-    document = json.loads(cells[0].read_text())
-    for text in [*changed(document), *(content.decode("latin-1") for content in BAD.values())]:
-        cells[0].write_text(text)
-        said: list[str] = []
-        with seconds(60):
-            assert len(finished_cells(tmp_path, "cog-1", said.append)) in (1, 2)
 
 
 def test_metadata_of_a_store_with_any_value(tmp_path: Path):

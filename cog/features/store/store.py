@@ -98,8 +98,8 @@ class FeatureStore:
             fingerprint = cast(dict[str, Any], group.attrs["fingerprint"])
             layout = cast(int, group.attrs["layout"])
             (rows, dim), (chunk_rows, width) = features.shape, features.chunks
-            right = type(fingerprint) is dict and type(layout) is int and width == dim
-            if not right or str(features.dtype) not in _DTYPES:
+            right = type(fingerprint) is dict and type(layout) is int
+            if not right or width != dim or chunk_rows < 1 or str(features.dtype) not in _DTYPES:
                 raise ValueError("its metadata are not those of features")
         except (FileNotFoundError, NotADirectoryError, *DAMAGED) as error:
             raise CogError(
