@@ -92,6 +92,28 @@ OPTIONS = (
 SEEDS = (22, 37, 45, 77, 93)  # public code: the five seeds of every probe
 
 
+CONTROLS = ("shuffled-labels", "random-features", "untrained", "raw-pixels")
+"""what `cog evaluate --controls` adds to a model; cog/evaluation/controls.py says what each is"""
+
+CONTROL_FAMILY = "control"
+"""the column `family` of controls"""
+
+
+def control_name(model: str, control: str) -> str:
+    """What the results call a control of a model; no model's own name has a `+`."""
+    return f"{model}+{control}"
+
+
+def control_of(name: str) -> str:
+    """The control that a model of the results is; empty for a model.
+
+    >>> control_of("dino+untrained"), control_of("dino"), control_of("a+b")
+    ('untrained', '', '')
+    """
+    control = name.rpartition("+")[2]
+    return control if control != name and control in CONTROLS else ""
+
+
 def level_number(dataset: str) -> int | None:
     """The number of the level that a dataset is; None for any other dataset.
 

@@ -66,7 +66,7 @@ def compare(
     Each is a folder of runs or a results.csv. The exit status is 0 if nothing moved by more than
     its noise (with --tolerance: by more than that), both have the same rows, and no cell was left
     out; else it is 1. Noise is what other seeds (paired) and other test images would change, at
-    95 %. Of many numbers, some lie outside by chance.
+    95 %. Of many numbers, some lie outside by chance. Controls are not compared.
 
     \b
     Example:
@@ -76,6 +76,7 @@ def compare(
     """
     from cog.csv_text import table_as_csv
     from cog.results.compare_runs import compare_runs, rename_models
+    from cog.results.controls import models_only
     from cog.results.files import read_results
     from cog.storage import storage_path, write_text
 
@@ -83,7 +84,9 @@ def compare(
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
     left_out: list[str] = []
     notify = say_and_keep(left_out)
-    before, after = (read_results(storage_path(runs), notify=notify) for runs in (first, second))
+    before, after = (
+        models_only(read_results(storage_path(runs), notify=notify)) for runs in (first, second)
+    )
     found = compare_runs(*rename_models(before, after, names))
     to_stdout = str(csv_file) == "-"
     for line in _lines(found, tolerance):

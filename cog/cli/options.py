@@ -127,6 +127,9 @@ run_options = together(
     _of_models("--name", multiple=True,
                help="What to call the model in the results; one for each --model."),
     model_options,
+    _of_models("--controls/--no-controls", default=False,
+               help="Add to each model, outside of ranks: shuffled labels, random features, "
+                    "untrained; and raw pixels."),
     _of_data("--images", type=_PATH, required=True, metavar="ROOT",
              help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
                   "WebDataset or Parquet shards, or a list."),

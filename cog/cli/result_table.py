@@ -48,13 +48,16 @@ def show(results: pd.DataFrame, console: Console) -> None:
     NO_COLOR get no colours, no bars, and signs of ASCII; lines in a pipe may have any length.
     """
     from cog.results.columns import FIT
-    from cog.results.paper_tables import fit_title
+    from cog.results.controls import findings_of_controls, is_control
+    from cog.results.paper_tables import CONTROLS_NOTE, fit_title
     from cog.results.summary import seen_more, summary, with_ranks
     from cog.results.table import sort_rows
 
     numbers = with_ranks(summary(results))
-    rivals = numbers.groupby(["dataset", *FIT])["top1"].transform("size")
-    numbers["best"] = (numbers["rank"] == 1).fillna(False) & (rivals > 1)
+    controls = is_control(numbers["model"])
+    rivals = numbers[~controls].groupby(["dataset", *FIT])["top1"].transform("size")
+    several = rivals.reindex(numbers.index) > 1
+    numbers["best"] = (numbers["rank"] == 1).fillna(False) & several
     seen = dict(zip(numbers["model"], numbers["seen_data"], strict=True))
     more = {model: data for model, data in seen.items() if seen_more(data)}
     signs = _PLAIN if is_plain(console) else _RICH
@@ -70,6 +73,10 @@ def show(results: pd.DataFrame, console: Console) -> None:
         _say(console, Text(f"{signs.more} has seen other data than ImageNet-1K ({seen_by})"))
     if not numbers["complete"].all():
         _say(console, Text(f"{signs.lacking} lacks classes: an easier task"))
+    if controls.any():
+        _say(console, Text(CONTROLS_NOTE))
+        for finding in findings_of_controls(results):
+            _say(console, Text(printable(finding)))
 
 
 def is_plain(console: Console) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cog.cli.options import say, say_and_keep, together, where_option
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PATH = click.Path(path_type=Path)
 _VIEW_OPTIONS = together(
@@ -79,7 +83,16 @@ def results(
             _write(FORMATS[style or ("markdown" if for_people else "csv")](shown), file)
         if parquet is not None:
             _write(as_parquet(shown.numbers), parquet)
+        _say_findings(found)
     context.exit(1 if left_out else 0)
+
+
+def _say_findings(results: pd.DataFrame) -> None:
+    """Say what the controls tell of the models."""
+    from cog.results.controls import findings_of_controls
+
+    for finding in findings_of_controls(results):
+        say(finding)
 
 
 def _write(content: str | bytes, file: Path | None) -> None:

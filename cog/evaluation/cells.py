@@ -131,6 +131,8 @@ def list_cells(
             hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
             for probe, solver, shots, seed in probing.results():
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}
+                if model_run.control:
+                    where["control"] = model_run.control
                 yield Cell(
                     model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out
                 )

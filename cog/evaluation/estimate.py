@@ -96,7 +96,7 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
     width = np.dtype(plan.extraction.dtype).itemsize
     own = replace(plan, cells=tuple(share.of(plan.cells)))
     (measured,) = executor.each(_measure, [(own, (None,))])
-    model_runs = plan.model_runs
+    model_runs = plan.extracted
     return Estimate(
         cells_done=len(own.cells) - sum(len(own.todo(dataset.name)) for dataset in own.datasets),
         cells=len(own.cells),
@@ -118,7 +118,7 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
 
 def _measure(plan: Plan, _: Sequence[None], device: Device) -> Generator[Measured, None, None]:
     """Time decoding, the forward pass of every model, and a few steps of the probes to come."""
-    models = [device.forward(model_run.model).model for model_run in plan.model_runs]
+    models = [device.forward(model_run.model).model for model_run in plan.extracted]
     begun = time.perf_counter()
     decode, size = _decode_costs(plan, plan.datasets[0].split.train, device.threads)
     left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(models)
@@ -165,7 +165,7 @@ def _decode_costs(plan: Plan, images: ImageList, threads: int) -> tuple[float, f
     """Seconds per image to read and decode, on all threads together, and bytes to read."""
     starts = np.linspace(0, max(0, len(images) - IMAGES), PARTS).astype(int)
     slices = [slice(start, min(start + IMAGES, len(images))) for start in np.unique(starts)]
-    preprocesses = {model_run.model.preprocess for model_run in plan.model_runs}
+    preprocesses = {model_run.model.preprocess for model_run in plan.extracted}
     size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
     begun = time.perf_counter()
     how = plan.extraction

@@ -85,6 +85,7 @@ def evaluate(
     lbfgs_early_stop: bool | None = None,
     products: str | None = None,
     recipe: Recipe | None = None,
+    controls: bool = False,
     out: str | Path = "runs",
     discard_features: bool = False,
     progress: Progress | None = None,
@@ -138,6 +139,9 @@ def evaluate(
             recipe's, "float32".
         recipe: numbers of the protocol, where no other argument gives one. By default the official
             ones.
+        controls: add to each model its controls, as rows of models called NAME+CONTROL:
+            shuffled-labels, random-features and untrained; and images+raw-pixels. They are outside
+            of ranks and means.
         out: folder or URL of the results.
         discard_features: remove the features of a dataset once its cells are done.
         progress: what watches the run. By default nothing is shown.
@@ -172,7 +176,7 @@ def run_plan(
             if rows:
                 write_results(plan.out, PROTOCOL, progress.notify)
             if discard_features:
-                _discard(plan.model_runs, datasets)
+                _discard(plan.extracted, datasets)
     except KeyboardInterrupt as error:
         if rows:
             write_results(plan.out, PROTOCOL, progress.notify)
@@ -227,7 +231,7 @@ def _fits(
     """The cells of each model, by their indices; without those that wait for features."""
     for model_run in dict.fromkeys(cell.model_run for cell in cells):
         alone = tuple(cell for cell in cells if cell.model_run is model_run)
-        pair = [of_list[model_run] for of_list in stores]
+        pair = [of_list[model_run.of_features] for of_list in stores]
         missing = 0 if share.is_all else sum(len(store.missing_chunks()) for store in pair)
         if missing:
             name = f"{model_run.model.name} {dataset.name}"
@@ -240,7 +244,8 @@ def _fits(
 def _fit(fit: Fit, indices: Sequence[int], device: Device) -> Generator[dict[str, Any], None, None]:
     """Fit some of the cells; gives their rows."""
     plan, stores = fit
-    device.forward(plan.model_runs[0].model)  # brings the model there: rows name its device
+    model = plan.model_runs[0].of_features.model
+    device.forward(model)  # brings it there: rows name its device
     cells = [plan.cells[index] for index in indices]
     yield from probe_cells(plan, plan.datasets[0], stores, cells, device)
 
@@ -277,7 +282,7 @@ def _make_features(
     share: Share = ALL,
 ) -> list[Stores]:
     """Make the features of one dataset; writes run.json, the split, and lists of bad images."""
-    for model_run in model_runs:
+    for model_run in (run for run in plan.model_runs if run.of_features in model_runs):
         device = executor.kind(model_run.model)
         write_model_run(model_run, {"device": device, **plan.settings})
     write_split(dataset.split, plan.out / "splits", dataset.name)

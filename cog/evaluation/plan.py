@@ -13,6 +13,7 @@ from cog.datasets.dataset import Dataset, DatasetOptions
 from cog.datasets.find import find_datasets
 from cog.datasets.splits import refuse_another_split
 from cog.evaluation.cells import Cell, list_cells
+from cog.evaluation.controls import with_controls
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.options import pick, read_options
 from cog.features.model_run import ModelRun, plan_model_runs
@@ -64,14 +65,19 @@ class Plan:
 
     def wanted_features(self, todo: Sequence[Cell]) -> list[ModelRun]:
         """The model runs whose features these cells need; all of a plan without cells."""
-        wanted = (cell.model_run for cell in todo) if self.cells else self.model_runs
+        wanted = (cell.model_run.of_features for cell in todo) if self.cells else self.extracted
         return list(dict.fromkeys(wanted))
+
+    @property
+    def extracted(self) -> tuple[ModelRun, ...]:
+        """The model runs with features of their own."""
+        return tuple(model_run for model_run in self.model_runs if not model_run.source)
 
     def store_paths(self) -> list[StoragePath]:
         """Where the features of all models on all datasets are."""
         return [
             store_path(model_run, dataset.name, images.split)
-            for model_run in self.model_runs
+            for model_run in self.extracted
             for dataset in self.datasets
             for images in dataset.lists
         ]
@@ -99,6 +105,7 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         read_levels(options.get("levels")),
         storage_path(options.get("out") or "runs"),
         notify,
+        bool(options.get("controls")),
     )
 
 
@@ -111,15 +118,19 @@ def make_plan(
     levels: Levels,
     out: StoragePath,
     notify: Notify | None = None,
+    controls: bool = False,
 ) -> Plan:
     """Load the models, find the images, and list the cells; nothing is written.
 
-    `notify` takes what the user should know: how images are prepared, what is left out.
+    `notify` takes what the user should know: how images are prepared, what is left out. With
+    `controls` each model has its controls beside it.
 
     Raises:
         CogError: anything that would stop the run.
     """
     model_runs = plan_model_runs(load_models(models, extraction, notify), out)
+    if controls:
+        model_runs = with_controls(model_runs, models, out, notify or (lambda _: None))
     found = find_datasets(datasets, levels, recipe)
     for dataset in found:
         refuse_another_split(dataset.split, out / "splits", dataset.name)
@@ -139,6 +150,8 @@ def make_plan(
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:
     """How each model's images are prepared, and whether the levels are unseen for it."""
     for model_run in model_runs:
+        if model_run.control:
+            continue
         model = model_run.model
         settings = ", ".join(f"{key} {value}" for key, value in model.preprocess.describe().items())
         notify(f"{model.name}: {settings}")

@@ -10,6 +10,7 @@ import numpy as np
 from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
+from cog.evaluation.controls import controlled
 from cog.evaluation.plan import Plan
 from cog.features.exchange import FeatureSet, in_common_classes
 from cog.features.executors.device import Device
@@ -121,10 +122,12 @@ def probe_cells(
 ) -> Iterator[dict[str, Any]]:
     """Fit the probes of one model's cells on one dataset; writes each cell and gives its row.
 
+    `plan`: of this model run alone.
     `stores`: the features of the training images and of the test images.
     """
     train, test = stores
-    data = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
+    stored = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
+    data = controlled(stored, plan.model_runs[0])
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
     n_truncated = len(train.truncated()) + len(test.truncated())
     where, tell = str(device.device), _each_once(device.progress.notify)

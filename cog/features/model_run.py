@@ -24,11 +24,18 @@ RESERVED = ("splits", "results.csv", *NAMES)  # beside the model runs
 
 @dataclass(frozen=True, eq=False)
 class ModelRun:
-    """One model and the folder its features and results go to."""
+    """One model, or control, and the folder its features and results go to."""
 
     folder: StoragePath
     model: Model
     fingerprint: str  # of the model, computed once: it reads every weight
+    control: str = ""  # which control it is: see cog/evaluation/controls.py
+    source: ModelRun | None = None  # whose features a control takes; None: it has its own
+
+    @property
+    def of_features(self) -> ModelRun:
+        """The model run that has the features."""
+        return self.source or self
 
 
 def plan_model_runs(models: Sequence[Model], out: StoragePath) -> tuple[ModelRun, ...]:
@@ -92,6 +99,7 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
         "dim": model_run.model.dim,
         "preprocess": model_run.model.preprocess.describe(),
         "seen_data": model_run.model.seen_data,
+        **({"control": model_run.control} if model_run.control else {}),
         **settings,
         "versions": versions(),
         "command": command(),

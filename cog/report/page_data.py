@@ -23,6 +23,7 @@ from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL
 from cog.results.cells import class_file, finished_cells
 from cog.results.columns import KEY, SETTING, dataset_order, shots_order
+from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
 from cog.results.mixing import protocol_in, refuse_mixed, where
 from cog.results.summary import Z95, seen_more, summary, with_ranks
@@ -61,8 +62,8 @@ def read_page_data(
 ) -> PageData:
     """Everything below `runs` that a page shows, joined with levels.
 
-    `runs`, `notify` and `conditions` are as in `read_results`; a results.csv makes a page without
-    concepts and trials.
+    Controls are left out. `runs`, `notify` and `conditions` are as in `read_results`; a results.csv
+    makes a page without concepts and trials.
 
     Raises:
         CogError: no results there, or results of different protocols, levels or splits.
@@ -140,11 +141,11 @@ def _table(results: pd.DataFrame) -> pd.DataFrame:
 def _results_and_cells(
     runs: StoragePath, notify: Notify, conditions: Sequence[str]
 ) -> tuple[pd.DataFrame, list[CellOnPage]]:
-    """The results, and those of their cells that have the most images a class."""
+    """The results without controls, and those of their cells with the most images a class."""
     if is_table(runs):
-        return read_results(runs, conditions), []
+        return models_only(read_results(runs, conditions)), []
     cells = finished_cells(runs, protocol_in(conditions), notify)
-    results = where(tidy(cell["row"] for cell in cells.values()), conditions)
+    results = models_only(where(tidy(cell["row"] for cell in cells.values()), conditions))
     keys = set(results[list(KEY)].itertuples(index=False, name=None))
     most = max(results["shots"], key=shots_order)
     return results, [

@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from cog.recipe import IN1K
+from cog.recipe import IN1K, UNSEEN, control_of
 from cog.results.columns import FIT, SETTING, dataset_order
 from cog.results.markup import Entry, Sheet
 from cog.results.summary import seen_more, with_ranks
 from cog.results.table import sort_rows
 
 MORE, PARTIAL, ABSENT = "†", "‡", "–"
+CONTROLS_NOTE = "NAME+CONTROL is a control, no model: it has no rank."
 
 
 def fit_title(fit: Any) -> str:
@@ -108,8 +109,10 @@ def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:
 
 def _marks(group: pd.DataFrame) -> tuple[dict[str, str], tuple[str, ...]]:
     """What stands behind each model's name, and the notes that say what it means."""
-    seen = group.groupby("model")["seen_data"].first()
+    controls = group["model"].map(control_of) != ""
+    group = group.assign(seen_data=group["seen_data"].mask(controls, UNSEEN))
     partial = set(group.loc[~group["complete"], "model"])
+    seen = group.groupby("model")["seen_data"].first()
     more = [model for model in seen.index if seen_more(seen[model])]
     unknown = [model for model in seen.index if not seen[model]]
     marks = {model: MORE * (model in more) + PARTIAL * (model in partial) for model in seen.index}
@@ -121,6 +124,8 @@ def _marks(group: pd.DataFrame) -> tuple[dict[str, str], tuple[str, ...]]:
         notes.append(f"{PARTIAL} lacks classes of a dataset: an easier task, and no rank there.")
     if unknown:
         notes.append(f"The training data is not known of {', '.join(unknown)}.")
+    if controls.any():
+        notes.append(CONTROLS_NOTE)
     return marks, tuple(notes)
 
 

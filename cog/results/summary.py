@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cog.recipe import UNSEEN, level_number
+from cog.recipe import UNSEEN, control_of, level_number
 from cog.results.columns import FIT, SETTING, dataset_order
 from cog.results.table import sort_rows
 
@@ -71,11 +71,16 @@ def with_ranks(summary: pd.DataFrame) -> pd.DataFrame:
     """The summary with `rank`, by top-1 on the dataset of the row; 1 is best.
 
     Models with equal top-1 share the better rank. Only models that are complete on the dataset
-    have a rank: with fewer classes the task is easier.
+    have a rank: with fewer classes the task is easier. Controls have none.
     """
     by = [summary[name] for name in ("dataset", *FIT)]
-    ranks = summary["top1"].where(summary["complete"]).groupby(by)
+    ranks = summary["top1"].where(summary["complete"] & _is_model(summary)).groupby(by)
     return summary.assign(rank=ranks.rank(ascending=False, method="min").astype("Int64"))
+
+
+def _is_model(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows are of models, not of controls."""
+    return table["model"].map(control_of) == ""
 
 
 def by_dataset(summary: pd.DataFrame, values: str) -> pd.DataFrame:
@@ -91,12 +96,13 @@ def ranking(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def level_means(summary: pd.DataFrame) -> pd.DataFrame:
-    """Mean top-1 over the levels, indexed by probe, solver, shots and model.
+    """Mean top-1 over the levels, indexed by probe, solver, shots and model; without controls.
 
     Columns: `mean`, over the levels that the model has; `has_all`, whether these are all levels of
     the table; `complete`, whether it has all their classes.
     """
-    levels = summary[[level_number(name) is not None for name in summary["dataset"]]]
+    of_level = summary["dataset"].map(lambda name: level_number(name) is not None)
+    levels = summary[of_level & _is_model(summary)]
     top1 = by_dataset(levels, "top1")
     return pd.DataFrame(
         {
@@ -113,7 +119,7 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     Beside it `<dataset>_se`, the standard error of that mean, where there is more than one seed.
     `levels` is the mean over the levels that are there, `rank` the rank by it among the models that
     have every level of the table with all its classes (1 is best). The others have no rank: their
-    task is easier.
+    task is easier. Controls have neither mean nor rank.
     """
     by = [*FIT, "model"]
     cells = summary(results)
@@ -128,7 +134,10 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     levels = level_means(cells).reindex(means.index)
     complete = rows["complete"].all()
     if levels["mean"].notna().any():
-        complete &= levels["has_all"].fillna(False).astype(bool)
+        controls = pd.Series(
+            means.index.get_level_values("model").map(control_of) != "", means.index
+        )
+        complete &= levels["has_all"].fillna(False).astype(bool) | controls
         ranked = levels["mean"].where(complete).groupby(level=list(FIT))
         table["levels"] = levels["mean"]
         table["rank"] = ranked.rank(ascending=False, method="min").astype("Int64")

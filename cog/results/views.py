@@ -14,6 +14,7 @@ import pandas as pd
 from cog.csv_text import table_as_csv
 from cog.progress import Notify
 from cog.results import paper_tables
+from cog.results.controls import models_only
 from cog.results.differences import against, drop, left_out
 from cog.results.markup import Sheet, to_latex, to_markdown
 from cog.results.mixing import notes_of_protocol, refuse_mixed
@@ -39,8 +40,9 @@ class Shown:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """The summary of results of one kind."""
-        return summary(self.one_kind)
+        """The summary of results of one kind, as far as the view shows them."""
+        shown = self.one_kind if self.view.controls else models_only(self.one_kind)
+        return summary(shown)
 
     @cached_property
     def numbers(self) -> pd.DataFrame:
@@ -61,6 +63,7 @@ class View:
     sheets: Callable[[Shown], list[Sheet]] = lambda of: paper_tables.accuracy_sheets(of.summary)
     bars: bool = False  # whether a terminal draws its accuracies with bars
     lacking: str = ""  # why some rows are left out
+    controls: bool = True  # whether it shows the controls of `cog evaluate --controls`
 
 
 VIEWS = {
@@ -68,7 +71,9 @@ VIEWS = {
     "tidy": View(lambda of: of.results, bars=True),
     "wide": View(lambda of: wide(of.one_kind), bars=True),
     "ranking": View(
-        lambda of: ranking(of.summary), lambda of: paper_tables.ranking_sheets(of.summary)
+        lambda of: ranking(of.summary),
+        lambda of: paper_tables.ranking_sheets(of.summary),
+        controls=False,
     ),
     "baseline": View(
         lambda of: against(of.summary, of.baseline),
@@ -79,6 +84,7 @@ VIEWS = {
         lambda of: drop(of.summary),
         lambda of: paper_tables.drop_sheets(of.summary, of.numbers),
         lacking="in1k or the farthest level is missing",
+        controls=False,
     ),
 }
 FORMATS: dict[str, Callable[[Shown], str]] = {
