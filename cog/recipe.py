@@ -89,6 +89,7 @@ OPTIONS = (
 )  # fmt: skip
 """the fields that are options of the commands and of `cog.evaluate`"""
 
+_MOST_DIGITS = 9  # of a level: more are a name
 SEEDS = (22, 37, 45, 77, 93)  # public code: the five seeds of every probe
 
 
@@ -121,4 +122,5 @@ def level_number(dataset: str) -> int | None:
     (3, None)
     """
     number = dataset.removeprefix(LEVEL)
-    return int(number) if number != dataset and number.isdecimal() else None
+    digits = number != dataset and number.isdecimal() and len(number) <= _MOST_DIGITS
+    return int(number) if digits else None

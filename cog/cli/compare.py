@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cog.cli.options import say_and_keep
+from cog.cli.options import say, say_and_keep
 
 if TYPE_CHECKING:
     from cog.results.compare_runs import RunComparison
@@ -92,7 +92,7 @@ def compare(
     for line in _lines(found, tolerance):
         click.echo(line, err=to_stdout)
     if csv_file is not None:
-        text = table_as_csv(found.table())
+        text = table_as_csv(found.table(), say)
         click.echo(text, nl=False) if to_stdout else write_text(csv_file, text)
     lacking = len(found.missing) > 0 and not allow_missing
     context.exit(1 if len(found.moved(tolerance)) or lacking or left_out else 0)

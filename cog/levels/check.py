@@ -75,7 +75,8 @@ def _table_findings(levels: Levels) -> Iterator[str]:
     table, recipe = levels.table, read_recipe(levels.recipe)
     for wnid in table["wnid"][table["wnid"].duplicated()].unique():
         yield f"{wnid} is in the table more than once"
-    if levels.numbers != tuple(range(1, recipe.n_levels + 1)):
+    in_order = levels.numbers == tuple(range(1, len(levels.numbers) + 1))
+    if not in_order or len(levels.numbers) != recipe.n_levels:
         yield f"expected levels 1 to {recipe.n_levels}, found {list(levels.numbers)}"
     for level, size in table["level"].value_counts().sort_index().items():
         if size != recipe.size:

@@ -8,10 +8,10 @@ refuses tables that do not match it. The official levels come with the package.
 
 from __future__ import annotations
 
+import csv
 import json
 import platform
 from contextlib import ExitStack
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ import pandas as pd
 from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.levels.recipe import paths_for, paths_from, read_recipe
-from cog.levels.table import LEVEL_COLUMNS, Levels, lines_sha256, text_sha256
+from cog.levels.table import Levels, lines_sha256, read_table, text_sha256
 from cog.partial_files import is_partial, partial_file, sweep
 from cog.provenance import cog_version
 from cog.recipe import WNID
@@ -42,15 +42,15 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
         recipe, report = described["recipe"], described["report"]
         read_recipe(recipe)  # refuses one that is damaged
         recipe = paths_from(recipe, folder)
-        if type(report["eligible"]) is not int:
+        if type(report["eligible"]) is not int or report["eligible"] < 0:
             raise ValueError(f"its report has eligible = {shown(repr(report['eligible']))}")
         seen = tuple(sorted(texts["seen.csv"].split()[1:]))
         if strange := next((wnid for wnid in seen if not WNID.fullmatch(wnid)), None):
             raise ValueError(f"{shown(strange)} in seen.csv is no wnid")
-        levels = Levels(_read_table(texts["levels.csv"]), seen, recipe, report)
+        levels = Levels(read_table(texts["levels.csv"]), seen, recipe, report)
         expected = described["sha256"]
         changed = [name for name in FILES[:2] if expected[name] != text_sha256(texts[name])]
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise CogError(
             f"{folder} does not hold levels as `cog build-levels` writes them:"
             f" {' '.join(str(error).split())[:300]}",
@@ -89,28 +89,6 @@ def write_levels(levels: Levels, folder: Path | str, overwrite: bool = False) ->
 def official_folder() -> Path:
     """The folder of the official levels; in a clone it is a link to levels/."""
     return Path(__file__).parents[1] / "official_levels"
-
-
-def _read_table(text: str) -> pd.DataFrame:
-    table = pd.read_csv(
-        StringIO(text),
-        dtype={name: kind for name, kind in LEVEL_COLUMNS.items() if name != "similarity"},
-        converters={"similarity": float},  # pandas' own parser may miss the last bit
-        usecols=list(LEVEL_COLUMNS),
-        keep_default_na=False,
-        na_values={"images": [""]},
-    )[list(LEVEL_COLUMNS)]
-    wrong = {
-        "wnid": ~table["wnid"].map(lambda wnid: WNID.fullmatch(wnid) is not None).astype(bool),
-        "level": table["level"] < 1,
-        "rank": table["rank"] < 1,
-        "similarity": table["similarity"].isna(),
-        "images": table["images"].fillna(0) < 0,
-    }
-    for name, rows in wrong.items():
-        if rows.any():
-            raise ValueError(f"{shown(str(table[name][rows].iloc[0]))} in levels.csv is no {name}")
-    return table
 
 
 def _render(levels: Levels, folder: Path) -> dict[str, str]:
@@ -173,7 +151,8 @@ def _require_same(folder: Path, texts: dict[str, str]) -> None:
 
 def _read_text(folder: Path, name: str) -> str:
     try:
-        return read_text(folder / name)
+        text = read_text(folder / name)
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, NotReadable) as error:
         raise CogError(
             f"no levels in {str(folder)!r}: cannot read {name} ({error})",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from cog.errors import unknown_name
+from cog.plain_text import from_spreadsheet
+from cog.recipe import WNID
+from cog.small_files import finite_number, shown, whole_number
 
 LEVEL_COLUMNS = {  # column of levels.csv → its type
     "wnid": "str",
@@ -58,13 +63,60 @@ class Levels:
         return lines_sha256(lines)
 
 
+def read_table(text: str) -> pd.DataFrame:
+    """The table of levels from CSV as `table_as_csv` writes it; other columns are passed over.
+
+    Raises:
+        ValueError: a row or column that such a table does not have.
+        csv.Error: quotes that do not end.
+    """
+    head, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    places = {name: head.index(name) for name in LEVEL_COLUMNS}
+    values: dict[str, list[Any]] = {name: [] for name in LEVEL_COLUMNS}
+    if not rows:
+        raise ValueError("it has no concepts")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(head):
+            raise ValueError(f"row {number} has {len(row)} fields, the head {len(head)}")
+        try:
+            for name, place in places.items():
+                values[name].append(_FIELDS[name](row[place]))
+        except ValueError as error:
+            raise ValueError(f"row {number}, {name}: {error}") from error
+    columns = {name: pd.Series(values[name], dtype=LEVEL_COLUMNS[name]) for name in LEVEL_COLUMNS}
+    return pd.DataFrame(columns)
+
+
+def _count(text: str) -> int:
+    number = whole_number(text)
+    if not 1 <= number < 2**63:
+        raise ValueError(f"expected a number from 1 up, found {number}")
+    return number
+
+
+def _wnid(text: str) -> str:
+    if not WNID.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no wnid")
+    return text
+
+
+_FIELDS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(LEVEL_COLUMNS, from_spreadsheet),
+    "wnid": _wnid,
+    "level": _count,
+    "rank": _count,
+    "similarity": finite_number,
+    "images": lambda text: _count(text) if text not in ("", "0") else (0 if text else None),
+}
+
+
 def level_named(text: str) -> int | None:
     """The number of the level that people write as L3, l3 or cog_l3; None for other texts.
 
     >>> level_named("L3"), level_named("cog_l12"), level_named("lion")
     (3, 12, None)
     """
-    named = re.fullmatch(r"(?:cog_)?l([0-9]+)", text.strip().lower())
+    named = re.fullmatch(r"(?:cog_)?l([0-9]{1,9})", text.strip().lower())
     return int(named[1]) if named else None
 
 

@@ -25,10 +25,11 @@ from cog.results.cells import class_file, finished_cells
 from cog.results.columns import KEY, SETTING, dataset_order, shots_order
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
+from cog.results.kinds import NUMBER, PERCENT
 from cog.results.mixing import protocol_in, refuse_mixed, where
 from cog.results.summary import Z95, seen_more, summary, with_ranks
 from cog.results.table import tidy
-from cog.small_files import finite_number, read_lines, whole_number
+from cog.small_files import read_lines, whole_number
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
@@ -166,7 +167,7 @@ def _classes(
         if cell["dataset"] == IN1K:
             continue  # the page shows concepts by their similarity to these
         try:
-            rows = [_class_row(row) for row in csv.DictReader(read_lines(path))]
+            rows = _class_rows(path)
         except FileNotFoundError:
             rows = []
         except (KeyError, TypeError, AttributeError, ValueError, csv.Error, IsADirectoryError):
@@ -188,10 +189,15 @@ def _classes(
     ]
 
 
-def _class_row(row: dict[str, str]) -> tuple[str, int, float]:
-    """The wnid, the number of test images and the top-1 of a class; 0 where it has no images."""
-    n_test = whole_number(row["n_test"])
-    return row["wnid"], n_test, finite_number(row["top1"]) if n_test else 0.0
+def _class_rows(path: StoragePath) -> list[tuple[str, int, float]]:
+    """Wnid, test images and top-1 (NaN where it has none) of a table of classes."""
+    rows = []
+    for row in csv.DictReader(read_lines(path), strict=True):
+        top1 = PERCENT.parse(row["top1"])
+        if row["top1"] and not PERCENT.fits(top1):
+            raise ValueError(f"{top1!r} is not {PERCENT.expected}")
+        rows.append((row["wnid"], whole_number(row["n_test"]), top1 if row["top1"] else np.nan))
+    return rows
 
 
 def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:
@@ -200,7 +206,8 @@ def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:
     for _, cell in cells:
         row = cell["row"]
         for trial in cell.get("trials") or ():
-            if not (isinstance(trial, dict) and {"lr", "wd", "validation_top1"} <= trial.keys()):
+            numbers = ("lr", "wd", "validation_top1")
+            if not (isinstance(trial, dict) and all(NUMBER.fits(trial.get(n)) for n in numbers)):
                 continue
             one = found[row["model"], row["dataset"], row["probe"], row["solver"]]
             one["lr"].append(trial["lr"])

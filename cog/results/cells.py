@@ -7,14 +7,14 @@ and the user reads which and why: no rule could say the right one of two.
 from __future__ import annotations
 
 import json
-import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from cog.errors import CogError
 from cog.progress import Notify
-from cog.results.columns import KEY, columns
+from cog.results.columns import KEY, problem_of
+from cog.small_files import NotReadable, read_json
 from cog.storage import StoragePath, write_text
 
 
@@ -40,11 +40,20 @@ def ranks_file(path: StoragePath) -> StoragePath:
 
 def read_cell(path: StoragePath) -> dict[str, Any] | None:
     """The cell at `path`, or None where there is none that can be read."""
+    return _read(path)[0]
+
+
+def _read(path: StoragePath) -> tuple[dict[str, Any] | None, str]:
+    """The cell at `path` or None, and why it can be no result; empty where it can."""
     try:
-        cell = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError, ValueError):  # not JSON, or not UTF-8
-        return None
-    return cell if isinstance(cell, dict) else None
+        cell = read_json(path)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        return None, f"is no file: {error.strerror}"
+    except NotReadable as error:
+        return None, f"cannot be read: {error}"
+    if not isinstance(cell, dict):
+        return None, "is no cell"
+    return cell, _problem(cell)
 
 
 def finished_cells(
@@ -62,8 +71,9 @@ def finished_cells(
         CogError: no cells there that can be used.
     """
     paths: list[StoragePath] = list(runs.glob("*/cells/*.json"))
-    cells = {path: read_cell(path) for path in sorted(paths, key=str)}
-    problems = {path: _problem(cell) for path, cell in cells.items()}
+    read = {path: _read(path) for path in sorted(paths, key=str)}
+    cells = {path: cell for path, (cell, _) in read.items()}
+    problems = {path: problem for path, (_, problem) in read.items()}
     rows = {path: cell["row"] for path, cell in cells.items() if cell and not problems[path]}
     counts = Counter(row["protocol"] for row in rows.values())
     wanted = protocol or max(counts, key=lambda name: (counts[name], name), default="")
@@ -89,17 +99,9 @@ def finished_cells(
     return kept
 
 
-def _problem(cell: Mapping[str, Any] | None) -> str:
+def _problem(cell: Mapping[str, Any]) -> str:
     """Why a cell cannot be a row of the results; empty where it can."""
-    if cell is None:
-        return "is cut short, or no JSON"
     kinds = {"hashes": dict, "row": dict, "trials": list}
     if any(not isinstance(cell.get(name), kind) for name, kind in kinds.items()):
         return f"is no cell of {', '.join(kinds)}"
-    for column in columns():
-        value = cell["row"].get(column.name)
-        if column.needed and value in (None, ""):
-            return f"has no {column.name}"
-        if value is not None and not column.kind.fits(value):
-            return f"has {reprlib.repr(value)} as {column.name}, not {column.kind.expected}"
-    return ""
+    return problem_of(cell["row"])

@@ -6,14 +6,24 @@ the probes (cog/probes/table.py). Never rename a column: files that were written
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import pandas as pd
-
 from cog.probes.table import hyper_columns
 from cog.recipe import IN1K, level_number
+from cog.results.kinds import (
+    ALL_OR_INTEGER,
+    COUNT,
+    FLAG,
+    INTEGER,
+    NUMBER,
+    PERCENT,
+    SIZE,
+    TEXT,
+    Kind,
+)  # fmt: skip
 
 FIT = ("probe", "solver", "shots")
 """what is fitted; accuracies of two fits are not compared"""
@@ -21,19 +31,6 @@ SETTING = ("model", "dataset", *FIT)
 """what a mean over seeds is of"""
 KEY = (*SETTING, "seed")
 """what one result is of: no two rows of a table have the same"""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What the values of a column are."""
-
-    expected: str  # for messages
-    fits: Callable[[Any], bool]
-    """whether a value of a cell is of this kind; None is asked of no kind"""
-    read: Callable[[pd.Series[Any]], pd.Series[Any]]
-    """values of cells, or of a file, with the dtype of the table"""
-    numeric: bool = False
-    order: Callable[[Any], Any] = lambda value: value  # what values are sorted by
 
 
 @dataclass(frozen=True)
@@ -67,32 +64,8 @@ def shots_order(shots: int | str) -> float:
     return float("inf") if shots == "all" else float(shots)
 
 
-def _texts(raw: pd.Series[Any]) -> pd.Series[Any]:
-    """Text has no missing values: empty means that nobody knows."""
-    return raw.astype("object").fillna("").astype(str)
-
-
-def _shots(raw: pd.Series[Any]) -> pd.Series[Any]:
-    return pd.Series(["all" if shots == "all" else int(shots) for shots in raw], dtype="object")
-
-
-def _flags(raw: pd.Series[Any]) -> pd.Series[Any]:
-    flags = raw.map({True: True, False: False, "True": True, "False": False})
-    return flags.astype("boolean" if flags.isna().any() else "bool")
-
-
-TEXT = Kind("text", lambda value: isinstance(value, str), _texts)
 DATASET = replace(TEXT, order=dataset_order)
-NUMBER = Kind("a number", lambda value: type(value) in (int, float), pd.to_numeric, numeric=True)
-INTEGER = replace(NUMBER, expected="an integer", fits=lambda value: type(value) is int)
-PERCENT = replace(
-    NUMBER, expected="a percentage", fits=lambda value: NUMBER.fits(value) and 0 <= value <= 100
-)
-SHOTS = Kind(
-    "all or an integer", lambda value: value == "all" or type(value) is int, _shots,
-    order=shots_order,
-)  # fmt: skip
-FLAG = Kind("true or false", lambda value: isinstance(value, bool), _flags)
+SHOTS = replace(ALL_OR_INTEGER, order=shots_order)
 
 _BEFORE_HYPER = (
     Column("model", TEXT, needed=True),
@@ -101,7 +74,7 @@ _BEFORE_HYPER = (
     Column("solver", TEXT, needed=True),
     Column("shots", SHOTS, needed=True),
     Column("seed", INTEGER, needed=True),
-    Column("n_classes", NUMBER, cause=2, same_in="a dataset"),
+    Column("n_classes", SIZE, cause=2, same_in="a dataset"),
     Column("complete", FLAG),
     Column("top1", PERCENT, needed=True),
     Column("top5", PERCENT),
@@ -111,20 +84,20 @@ _BEFORE_HYPER = (
     Column("seed_decides", TEXT),
     Column("seen_data", TEXT),
     Column("family", TEXT),
-    Column("parameters", NUMBER),
+    Column("parameters", COUNT),
 )
 _AFTER_HYPER = (
-    Column("trials_per_round", NUMBER, cause=2),
+    Column("trials_per_round", SIZE, cause=2),
     Column("products", TEXT, cause=2),
     Column("shots_validation", TEXT, cause=2, same_in="rows that have it"),
-    Column("n_train", NUMBER, cause=2),
-    Column("n_validation", NUMBER, cause=2),
-    Column("n_test", NUMBER, cause=2, same_in="a dataset"),
-    Column("n_unreadable", NUMBER, cause=2),
-    Column("n_truncated", NUMBER, cause=2),
-    Column("n_short", NUMBER),
-    Column("dim", NUMBER, cause=2),
-    Column("feature_bytes", NUMBER),
+    Column("n_train", COUNT, cause=2),
+    Column("n_validation", COUNT, cause=2),
+    Column("n_test", COUNT, cause=2, same_in="a dataset"),
+    Column("n_unreadable", COUNT, cause=2),
+    Column("n_truncated", COUNT, cause=2),
+    Column("n_short", COUNT),
+    Column("dim", SIZE, cause=2),
+    Column("feature_bytes", COUNT),
     Column("split", TEXT, cause=2),
     Column("protocol", TEXT, needed=True, cause=1, same_in="a table"),
     Column("precision", TEXT, cause=2),
@@ -157,3 +130,18 @@ def columns() -> tuple[Column, ...]:
 def causes() -> tuple[Column, ...]:
     """The columns that say how a number was made; those that sum up many settings come first."""
     return tuple(sorted((c for c in columns() if c.cause), key=lambda column: column.cause))
+
+
+def problem_of(row: Mapping[str, Any]) -> str:
+    """Why a row, of a cell or of a table, is no result; empty where it is one.
+
+    >>> problem_of({"model": "a", "dataset": "in1k", "probe": "knn", "solver": "exact"})
+    'has no shots'
+    """
+    for column in columns():
+        value = row.get(column.name)
+        if column.needed and value in (None, ""):
+            return f"has no {column.name}"
+        if value is not None and not column.kind.fits(value):
+            return f"has {reprlib.repr(value)} as {column.name}, not {column.kind.expected}"
+    return ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from typing import Any
 
 import pandas as pd
 
@@ -12,10 +14,14 @@ from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.progress import Notify
 from cog.results.cells import finished_cells
-from cog.results.columns import columns
+from cog.results.columns import Column, columns, problem_of
 from cog.results.mixing import protocol_in, where
 from cog.results.table import tidy
+from cog.small_files import read_small, read_text
 from cog.storage import StoragePath, write_text
+
+Row = tuple[int, dict[str, Any]]
+"""the number of a row in its file, and its values as a cell has them"""
 
 
 def fold(
@@ -30,7 +36,7 @@ def write_results(
 ) -> StoragePath:
     """Fold the cells below `runs` into `runs/results.csv`; gives its path."""
     path = runs / "results.csv"
-    write_text(path, table_as_csv(fold(runs, protocol, notify)))
+    write_text(path, table_as_csv(fold(runs, protocol, notify), notify))
     return path
 
 
@@ -51,22 +57,26 @@ def read_results(
 
 
 def _read_table(path: StoragePath) -> pd.DataFrame:
+    """The rows of a table, each checked as the rows of cells are.
+
+    Raises:
+        CogError: which row and column are no result, or why the file is no table.
+    """
     if not path.is_file():
         raise CogError(f"no file {path}", "give a folder of runs, or its results.csv")
     try:
-        raw = _READERS[path.suffix](io.BytesIO(path.read_bytes()))
-        known = raw.reindex(columns=[column.name for column in columns()])
-        if raw.empty:
+        rows = dict(_READERS[path.suffix](path))
+        if not rows:
             raise ValueError("it has no rows")
-        needed = [column.name for column in columns() if column.needed]
-        if (known[needed].isna() | (known[needed] == "")).any(axis=None):
-            raise ValueError(f"a row without one of {', '.join(needed)}")
-        return tidy(known)
-    except (ValueError, pd.errors.ParserError) as error:
+        for number, row in rows.items():
+            if problem := problem_of(row):
+                raise ValueError(f"row {number} {problem}")
+    except (ValueError, csv.Error) as error:
         raise CogError(
             f"{path} is no table of results: {error}",
             "give one that `cog results RUNS --out FILE` wrote, or the folder of runs",
         ) from error
+    return tidy(rows.values())
 
 
 def is_table(path: StoragePath) -> bool:
@@ -74,20 +84,67 @@ def is_table(path: StoragePath) -> bool:
     return path.suffix in _READERS
 
 
-def _read_csv(file: io.BytesIO) -> pd.DataFrame:
-    """CSV with text as it stands (a model may be called NA) and every digit of a number."""
-    raw = pd.read_csv(file, dtype=str, keep_default_na=False)
-    for name in (column.name for column in columns() if column.kind.numeric):
-        texts = raw.get(name, ())
-        kind = int if all(text.removeprefix("-").isdecimal() for text in texts) else float
-        if name in raw:
-            raw[name] = [kind(text or "nan") for text in texts]
-    return raw
+def _read_csv(path: StoragePath) -> Iterator[Row]:
+    """The rows by the numbers that a spreadsheet gives them: the head is row 1.
+
+    Text is as it stands (a model may be called NA), and numbers have every digit. Lines may end in
+    any way; columns that are none of results are passed over, and so are empty rows.
+    """
+    lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    head = next(lines, [])
+    _require_columns(head)
+    known = [(at, column) for at, name in enumerate(head) for column in columns()
+             if column.name == name]  # fmt: skip
+    for number, texts in enumerate(lines, start=2):
+        if not any(texts):
+            continue
+        if len(texts) != len(head):
+            raise ValueError(f"row {number} has {len(texts)} fields, the head {len(head)}")
+        yield number, {column.name: _of_text(texts[at], column) for at, column in known}
 
 
-def _read_parquet(file: io.BytesIO) -> pd.DataFrame:
+def _require_columns(head: Sequence[str]) -> None:
+    """Raise ValueError for a head that lacks a column that results need, or has one twice."""
+    separators = [mark for mark in (";", "\t", "|") if len(head) == 1 and mark in head[0]]
+    if separators:
+        raise ValueError(f"it is separated by {separators[0]!r}, not by commas")
+    lacking = [column.name for column in columns() if column.needed and column.name not in head]
+    if lacking:
+        raise ValueError(f"it has no column {', '.join(lacking)}")
+    twice = sorted(column.name for column in columns() if head.count(column.name) > 1)
+    if twice:
+        raise ValueError(f"it has two columns {twice[0]}")
+
+
+def _of_text(text: str, column: Column) -> Any:
+    """The value that a field of a column stands for; None where it is empty."""
+    value = column.kind.parse(text)
+    return None if value == "" else value
+
+
+def _read_parquet(path: StoragePath) -> Iterator[Row]:
+    """The rows by their numbers, from 1."""
     _need_pyarrow()
-    return pd.read_parquet(file, engine="pyarrow")
+    data = read_small(path)
+    try:
+        raw = pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+    except Exception as error:  # of pyarrow, which has many
+        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+    _require_columns(list(map(str, raw.columns)))
+    known = [column for column in columns() if column.name in raw]
+    lists = [[_of_parquet(value, column) for value in raw[column.name]] for column in known]
+    for number, values in enumerate(zip(*lists, strict=True), start=1):
+        yield number, dict(zip((column.name for column in known), values, strict=True))
+
+
+def _of_parquet(value: Any, column: Column) -> Any:
+    """A value of Parquet, of whatever type, as the column has it; None where it is missing."""
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # a number of NumPy
+        value = value.item()
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return None
+    plain = isinstance(value, str | int | float) and not column.kind.fits(value)
+    return column.kind.parse(str(value)) if plain else value
 
 
 def as_parquet(table: pd.DataFrame) -> bytes:

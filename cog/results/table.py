@@ -16,15 +16,14 @@ from cog.errors import CogError
 from cog.results.columns import KEY, columns
 
 
-def tidy(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
-    """Rows of results, with values of any dtype, as a table with all `columns()`, sorted by `KEY`.
+def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of results, without a `problem_of`, as a table with all `columns()`, sorted by `KEY`.
 
     Raises:
         CogError: two rows have one key.
-        ValueError: a value that its column cannot hold.
     """
     names = [column.name for column in columns()]
-    raw = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=names)
+    raw = pd.DataFrame(list(rows), columns=names, dtype="object")
     table = pd.DataFrame({column.name: column.kind.read(raw[column.name]) for column in columns()})
     twice = table[table.duplicated(list(KEY), keep=False)]
     if len(twice):

@@ -88,7 +88,7 @@ VIEWS = {
     ),
 }
 FORMATS: dict[str, Callable[[Shown], str]] = {
-    "csv": lambda shown: table_as_csv(shown.numbers),
+    "csv": lambda shown: table_as_csv(shown.numbers, shown.notify),
     "markdown": lambda shown: to_markdown(shown.view.sheets(shown)),
     "latex": lambda shown: to_latex(shown.view.sheets(shown)),
 }

@@ -79,7 +79,7 @@ def test_a_bad_cell_is_named_and_makes_the_exit_status_1(tmp_path):
     (tmp_path / "model-0" / "cells" / "short.json").write_text('{"row": ')
     done = cog_results(tmp_path, "--wide")
     assert done.exit_code == 1
-    assert "short.json is cut short" in done.stderr
+    assert "short.json cannot be read: it is no JSON" in done.stderr
     assert done.stdout.count("\n") == 3
 
 

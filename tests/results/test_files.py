@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -71,21 +74,104 @@ def test_a_table_that_was_written_and_read_is_the_same(tmp_path_factory, rows):
     pd.testing.assert_frame_equal(read_results(folder / "results.parquet"), table, check_exact=True)
 
 
+CSV = table_as_csv(tidy([one_row()]))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("model,in1k\na,50\n", "without one of model"),
-        ("", "No columns"),
-        ("model,top1\na,1,2,3\nb\n", "no table"),
-        (table_as_csv(tidy([one_row()]))[:-60], "no table|without"),
-        (table_as_csv(tidy([one_row()])).replace(",50.0,", ",fifty,"), "fifty"),
-        (table_as_csv(tidy([one_row()])).replace(",all,", ",many,"), "many"),
+        ("model,in1k\na,50\n", "it has no column dataset, probe, solver"),
+        ("", "it has no column model"),
+        (CSV[:-60], "row 2 has [0-9]+ fields, the head 4"),
+        (CSV.replace(",50.0,", ",fifty,"), "row 2 has 'fifty' as top1, not a percentage"),
+        (CSV.replace(",all,", ",many,"), "row 2 has 'many' as shots, not all or an integer"),
+        (CSV.replace(",", ";"), "it is separated by ';', not by commas"),
+        (CSV.replace(",", "\t"), r"it is separated by '\\t'"),
+        (CSV.replace("model,", "modell,"), "it has no column model"),
+        (CSV.replace("top5,", "top1,"), "it has two columns top1"),
+        (CSV.replace(",50.0,", ',"50,0",'), "row 2 has '50,0' as top1"),
+        (CSV.replace(",50.0,", ",50,0,"), "row 2 has .* fields, the head"),
+        (CSV + 'a,"b\n', "unexpected end of data"),
+        (CSV + '"' + "a" * 200_000 + '"\n', "field larger than field limit"),
+        (CSV + "\0\n", "has a NUL"),
     ],
 )
 def test_a_file_that_is_no_table_of_results_is_refused(tmp_path, text, said):
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(CogError, match=said):
         read_results(tmp_path / "x.csv")
+
+
+BAD_VALUES = [
+    ("top1", "inf"), ("top1", "nan"), ("top1", "101"), ("top1", "-5"), ("top1", "1e400"),
+    ("top1", "1_0"), ("top1", "٥"), ("top1", "50 %"), ("top1", "True"), ("top5", "#N/A"),
+    ("top1", "9" * 400), ("top1", "9" * 10_000), ("seed", "1.5"), ("seed", "-1"), ("seed", "x"),
+    ("seed", "9" * 400), ("shots", "0"), ("shots", "1.5"), ("shots", "9" * 400),
+    ("n_classes", "0"), ("n_train", "-3"), ("n_test", "2.5"), ("parameters", "9" * 30),
+    ("lr", "Infinity"), ("wd", "NaN"), ("complete", "TRUEE"), ("complete", "2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(("name", "text"), BAD_VALUES)
+def test_a_value_that_its_column_cannot_hold_is_named_with_its_row(tmp_path, name, text, ending):
+    """The same check as for cells: nothing is made to fit, and nothing becomes missing."""
+    table = tidy([one_row(seed=22), one_row(seed=37)]).astype("object")
+    table.loc[0, name] = (
+        "0" if name in ("lr", "wd", "n_train", "n_test", "parameters") else table.loc[0, name]
+    )
+    table.loc[1, name] = text
+    path = tmp_path / f"x.{ending}"
+    if ending == "csv":
+        path.write_text(table_as_csv(table))
+    else:
+        pytest.importorskip("pyarrow", reason="pip install 'imagenet-cog[parquet]'")
+        filled = table.dropna(axis="columns", how="all")
+        filled.map(str).to_parquet(path)
+    number = 3 if ending == "csv" else 2
+    with pytest.raises(CogError, match=rf"row {number} has .+ as {name}, not "):
+        read_results(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("True", "TRUE").replace("False", "FALSE"),
+        lambda text: text.replace("True", "true").replace("False", "false"),
+        lambda text: text.replace("True", "1").replace("False", "0"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text + "\n\n" + "," * (text.split("\n")[0].count(",")) + "\n",
+        lambda text: "".join(
+            f"{'' if number == 0 else number - 1},{line}\n"
+            for number, line in enumerate(text.splitlines())
+        ),
+        lambda text: text.replace(",50.0,", ", 50.0 ,"),
+        lambda text: text.replace(",22,", ",22.0,").replace(",37,", ",37.0,"),
+    ],
+    ids=["TRUE", "true", "1", "BOM", "CRLF", "CR", "empty rows", "pandas' index", "spaces", "22.0"],
+)
+def test_what_spreadsheets_and_pandas_make_of_a_table_is_read_as_it_was(tmp_path, change):
+    rows = [one_row(seed=22), one_row(seed=37, complete=False), one_row("b", "in1k", seed=45)]
+    table = tidy(rows)
+    (tmp_path / "x.csv").write_bytes(change(table_as_csv(table)).encode())
+    pd.testing.assert_frame_equal(read_results(tmp_path / "x.csv"), table, check_exact=True)
+
+
+def test_names_like_formulas_are_written_as_text_said_and_read_again(tmp_path):
+    names = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "'=1", "a;=1", "\t=1", "plain"]
+    rows = [one_row(name, seed=5) | {"family": name, "lr": -0.5} for name in names]
+    write_runs(tmp_path, rows)
+    said = []
+    path = write_results(tmp_path, notify=said.append)
+    assert len(said) == 1
+    assert "no spreadsheet" in said[0]
+    for fields in list(csv.reader(path.read_text().splitlines()))[1:]:
+        for field in fields:
+            assert not re.search(r"(^|[;\t])[=+@-]", field) or re.fullmatch(r"-?[\d.e-]+", field)
+    pd.testing.assert_frame_equal(read_results(path), fold(tmp_path), check_exact=True)
+    assert sorted(read_results(path)["model"]) == sorted(names)
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
