@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 import tarfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,15 @@ from cog.datasets.splits import Split, keep_classes
 from cog.errors import CogError
 from cog.images.find import find_images, source_of
 from cog.images.image_list import choose
-from cog.images.listing import Listing
+from cog.images.listing import Listing, reason_in_a_line
+from cog.images.plain_files import open_plain
 from cog.images.sources.folder import list_folder, notes_of
-from cog.small_files import NotReadable, read_lines
+from cog.small_files import NotReadable, read_lines, read_small
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 KAGGLE = "LOC_val_solution.csv"
+DEVKIT_BYTES = 1 << 26  # of the official one, unpacked, 4 million
 
 
 def in1k_lists(
@@ -57,7 +61,9 @@ def _part(root: Path, name: str) -> Path:
     """The folder of a part, or the pattern of its shards: `*train*.tar`, `data/*val*.parquet`."""
     patterns = (f / f"*{name}*{s}" for f in (root, root / "data") for s in (".tar", ".parquet"))
     shards = (pattern for pattern in patterns if any(pattern.parent.glob(pattern.name)))
-    return root / name if (root / name).is_dir() else next(shards, root / name)
+    with suppress(OSError, ValueError):  # a root that cannot be: to list it will say so
+        return root / name if (root / name).is_dir() else next(shards, root / name)
+    return root / name
 
 
 def _find_val(root: Path, wnids: Sequence[str], image_key: str | None) -> Listing:
@@ -110,7 +116,7 @@ def _val_labels(root: Path) -> dict[int, str]:
         return _devkit_labels(*(_devkit_file(root, name) for name in ("meta.mat", GROUND_TRUTH)))
     except Exception as error:  # the readers raise nearly anything for damaged files
         raise CogError(
-            f"cannot read the labels of {DEVKIT} in {root} ({type(error).__name__}: {error})",
+            f"cannot read the labels of {DEVKIT} in {root} ({reason_in_a_line(error)})",
             "download the development kit again",
         ) from error
 
@@ -119,8 +125,12 @@ def _devkit_file(root: Path, name: str) -> bytes:
     """The bytes of one file of the development kit, unpacked or packed."""
     path = f"{DEVKIT}/data/{name}"
     if (root / path).parent.is_dir():
-        return (root / path).read_bytes()
-    with tarfile.open(root / f"{DEVKIT}.tar.gz") as archive:
+        return read_small(root / path, DEVKIT_BYTES)
+    with open_plain(root / f"{DEVKIT}.tar.gz") as packed, gzip.open(packed) as unpacked:
+        data = unpacked.read(DEVKIT_BYTES + 1)
+    if len(data) > DEVKIT_BYTES:
+        raise NotReadable(f"unpacked, it has more than {DEVKIT_BYTES:,} bytes")
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         file = archive.extractfile(path)
         assert file is not None, f"{name} is not a file"
         return file.read()

@@ -30,7 +30,7 @@ def match_listed(listed: Sequence[str], there: Sequence[str]) -> Match:
     row_of = {path: row for row, path in enumerate(there)}
     alike: dict[str, int] | None = None
     rows, absent, renamed = [], [], {}
-    for path in listed:
+    for path in dict.fromkeys(listed):  # an image that is listed twice is one
         row = row_of.get(path)
         if row is None:
             if alike is None:
@@ -51,5 +51,6 @@ def _by_plain_name(paths: set[str], row_of: dict[str, int]) -> dict[str, int]:
 
 
 def _plain(path: str) -> str:
-    """A path without its extension and in small letters."""
-    return path.rpartition(".")[0].lower()
+    """A path without its extension, if it has one, and in small letters."""
+    stem, dot, suffix = path.rpartition(".")
+    return (stem if dot and "/" not in suffix else path).lower()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cog.errors import CogError
 from cog.images.class_names import packed_tars
-from cog.images.listing import Listing, Remark
+from cog.images.listing import Listing, Remark, printable
 from cog.images.samples import ANY
 from cog.images.sources import IMAGE_SOURCES
 
@@ -36,8 +36,9 @@ def find_images(
         CogError: no such root, nothing of these wnids in it, a damaged file, or some classes in
             one form and some in another.
     """
+    name = source_of(root, wnids)
     packed = packed_tars(root)
-    if name := source_of(root, wnids):
+    if name:
         listing = _list(name, root, wnids, skip_damaged, image_key)
         listing = _with_packed(listing, packed)
         if any(listing.paths.values()) and not listing.damaged:
@@ -75,9 +76,9 @@ def source_of(root: Path, wnids: Sequence[str]) -> str:
     Empty if no source has anything at `root`.
 
     Raises:
-        CogError: no such root.
+        CogError: no such root, or one that cannot be looked into.
     """
-    if not root.exists() and not any(root.parent.glob(root.name)):
+    if not _is_there(root):
         if packed := packed_tars(root.parent):
             raise CogError(f"there is no {root}, but {packed[0].name} beside it", _UNPACK)
         raise CogError(
@@ -96,6 +97,17 @@ def source_of(root: Path, wnids: Sequence[str]) -> str:
     return next((name for name in shared if IMAGE_SOURCES[name].claims(root)), "")
 
 
+def _is_there(root: Path) -> bool:
+    """Whether a root is there, or files that it is a pattern of."""
+    try:
+        return root.exists() or any(root.parent.glob(root.name))
+    except OSError as error:  # a name that is too long, say
+        raise _cannot_list(error) from error
+    except ValueError as error:
+        what = f"{printable(str(root))} is neither a path nor a pattern ({error})"
+        raise CogError(what, "give a folder, a file, or a pattern like 'train-*.tar'") from error
+
+
 def count_images(root: Path, wnids: Sequence[str]) -> dict[str, int]:
     """Images of every wnid that is under `root`, as `find_images` would list them.
 
@@ -105,6 +117,7 @@ def count_images(root: Path, wnids: Sequence[str]) -> dict[str, int]:
         CogError: as `find_images` does.
     """
     counts: dict[str, int] = {}
+    source_of(root, wnids)  # or an error
     for name, classes in _classes(root, wnids).items():
         listed = _list(name, root, sorted(classes - counts.keys())).paths
         counts |= {wnid: len(paths) for wnid, paths in listed.items()}

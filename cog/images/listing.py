@@ -118,6 +118,16 @@ def printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
+def reason_in_a_line(error: Exception) -> str:
+    """The text of another library's error as a part of one line, with its kind.
+
+    >>> reason_in_a_line(ValueError("bad:\\n- worse"))
+    'ValueError: bad: - worse'
+    """
+    text = printable(" ".join(str(error).split()))[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def refuse_unlistable(names: Sequence[str], where: str) -> None:
     """Refuse file names that do not fit into a text file with one name a line.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import os
 import tarfile
 from pathlib import Path
 
@@ -128,6 +130,31 @@ def test_in1k_with_a_damaged_devkit_is_refused(tmp_path: Path) -> None:
     (root / "ILSVRC2012_devkit_t12" / "data" / "meta.mat").write_bytes(b"junk" * 100)
     with pytest.raises(CogError, match="cannot read the labels"):
         in1k_lists(root, WNIDS)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+@pytest.mark.parametrize("fault", ["no tar", "cut", "bomb", "FIFO", "FIFO inside", "huge number"])
+def test_a_devkit_of_any_kind_is_read_or_refused_in_two_lines(fault: str, tmp_path: Path) -> None:
+    packed = tmp_path / "ILSVRC2012_devkit_t12.tar.gz"
+    root = make_in1k(tmp_path, "devkit" if fault in ("FIFO inside", "huge number") else "flat")
+    truth = root / "ILSVRC2012_devkit_t12" / "data" / "ILSVRC2012_validation_ground_truth.txt"
+    if fault == "huge number":
+        truth.write_text("9" * 900_000)
+    elif fault == "FIFO inside":
+        truth.unlink()
+        os.mkfifo(truth)
+    elif fault == "FIFO":
+        os.mkfifo(packed)
+    elif fault == "bomb":
+        with gzip.open(packed, "wb", 1) as file:
+            for _ in range(65):
+                file.write(bytes(1 << 20))
+    else:
+        packed.write_bytes(b"no tar" if fault == "no tar" else gzip.compress(b"a" * 4000)[:30])
+    with pytest.raises(CogError) as caught:
+        in1k_lists(root, WNIDS)
+    assert len(str(caught.value).splitlines()) == 2
+    assert "cannot read the labels of" in caught.value.what or fault == "FIFO"
 
 
 def test_in1k_with_missing_classes_is_refused_unless_allowed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cog.datasets.matching import match_listed
 from cog.datasets.splits import Split, split_images, write_split
 from cog.errors import CogError
 from cog.images.image_list import ImageList
@@ -213,3 +214,11 @@ def test_an_equal_split_is_not_written_again(root: Path, tmp_path: Path) -> None
     (tmp_path / "test" / "cog_l1.txt").write_text("old")
     write_split(split, tmp_path, "cog_l1")
     assert (tmp_path / "test" / "cog_l1.txt").read_text().startswith(f"{split.test.paths[0]} 0\n")
+
+
+def test_listed_images_are_found_but_for_case_and_extension_and_each_once() -> None:
+    there = ("n1/A.jpg", "n1/b.JPEG", "n1/c.d.png")
+    found = match_listed(["n1/a", "n1/b.JPEG", "n1/b.JPEG", "n1/c.d.tif", "n1/e"], there)
+    assert found.rows.tolist() == [0, 1, 2]
+    assert found.absent == ["n1/e"]
+    assert found.renamed == {"n1/a": "n1/A.jpg", "n1/c.d.tif": "n1/c.d.png"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cog.datasets.imagenet1k import in1k_lists
 from cog.errors import CogError
 from cog.images.find import count_images, find_images
 from cog.images.image_list import read_bytes
@@ -100,6 +102,19 @@ def test_no_root_and_nothing_in_it_are_errors(tmp_path: Path) -> None:
         find_images(tmp_path / "nowhere", WNIDS)
     with pytest.raises(CogError, match="none of the 3 classes"):
         find_images(tmp_path, WNIDS)
+
+
+@pytest.mark.parametrize(
+    "root", ["a" * 300, "x/" * 3000, "**.tar", "[a", "a\0b", "\udcff", "a/**b"]
+)
+@pytest.mark.parametrize("look", [find_images, count_images, in1k_lists])
+def test_a_root_that_cannot_be_is_refused_in_two_lines(
+    look: Callable[..., object], root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CogError) as caught:
+        look(Path(root), WNIDS)
+    assert len(str(caught.value).splitlines()) == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="such names are only possible on POSIX")

@@ -26,7 +26,7 @@ import numpy as np
 from cog.errors import CogError
 from cog.images.archive_index import Members, read_span
 from cog.images.class_names import image_path, no_class, shard_files
-from cog.images.listing import Listing, Span, is_image, printable, refuse_unlistable
+from cog.images.listing import Listing, Span, is_image, reason_in_a_line, refuse_unlistable
 from cog.images.parquet_columns import check_columns, no_bytes
 from cog.images.plain_files import open_plain
 from cog.images.shards import list_shards
@@ -83,7 +83,9 @@ class _Group:
         except (OSError, CogError):
             raise
         except Exception as error:  # pyarrow raises nearly anything for damaged files
-            raise OSError(0, f"row group {self.number} is damaged: {_reason(error)}") from error
+            raise OSError(
+                0, f"row group {self.number} is damaged: {reason_in_a_line(error)}"
+            ) from error
 
 
 _group = lru_cache(maxsize=GROUPS_KEPT)(_Group)  # of a file, its time of change and a number
@@ -113,13 +115,8 @@ def _open(file: Path) -> Iterator[pq.ParquetFile]:
         if isinstance(error, OSError) and error.errno:
             raise
         raise CogError(
-            f"{file} is not a whole Parquet file ({_reason(error)})", "download it again"
+            f"{file} is not a whole Parquet file ({reason_in_a_line(error)})", "download it again"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The text of an error as a part of one line."""
-    return printable(" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def _bytes_column(opened: pq.ParquetFile, group: int) -> pa.ChunkedArray:

@@ -26,6 +26,7 @@ from cog.images.listing import (
     Remark,
     is_image,
     printable,
+    reason_in_a_line,
     refuse_unlistable,
     skipped_note,
     why_no_image,
@@ -149,9 +150,8 @@ def members_of(
         except (OSError, CogError):
             raise
         except Exception as error:  # tarfile raises nearly anything for damaged headers
-            reason = printable(str(error)) or type(error).__name__
             raise CogError(
-                f"{tar} is not a whole, uncompressed tar ({reason[:200]})",
+                f"{tar} is not a whole, uncompressed tar ({reason_in_a_line(error)})",
                 "unpack it if it is compressed (gunzip), else download it again; or remove it and "
                 "give --allow-missing",
             ) from error
