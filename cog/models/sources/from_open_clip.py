@@ -45,7 +45,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         weights = _published_file(open_clip, architecture, record)
     network = _network(open_clip, architecture, record)
     if weights is not None:
-        load_strictly(network, _tensors(network, weights), str(weights))
+        load_strictly(network, _tensors(network, weights, notify), str(weights))
     if not tag:
         notify(f"without a tag: preprocessing and activation are open_clip's for {architecture}")
     if record.get("quick_gelu") and not open_clip.get_model_config(architecture).get("quick_gelu"):
@@ -137,7 +137,7 @@ def _quiet() -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def _tensors(network: nn.Module, path: Path) -> dict[str, Tensor]:
+def _tensors(network: nn.Module, path: Path, notify: Notify) -> dict[str, Tensor]:
     """The tensors of a file by the names of `network`, from any layout that open_clip reads.
 
     They may be in an entry `state_dict`, have the prefix of parallel training, the older names of
@@ -146,7 +146,8 @@ def _tensors(network: nn.Module, path: Path) -> dict[str, Tensor]:
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
-    tensors: Any = strip_prefix(read_checkpoint(path, "state_dict|"), ("module.", ""))
+    tensors: Any = read_checkpoint(path, "state_dict|", notify=notify)
+    tensors = strip_prefix(tensors, ("module.", ""))
     tensors = convert_state_dict(network, tensors)
     if hasattr(network, "text"):
         tensors = convert_to_custom_text_state_dict(tensors)

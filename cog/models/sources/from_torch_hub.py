@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -33,6 +34,7 @@ from cog.models.sources.from_torchvision import drop_classifier
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.download import fetch, weights_folder
 from cog.models.weights.renames import strip_prefix
+from cog.models.weights.zips import refuse_zip_bomb
 from cog.partial_files import partial_file
 from cog.progress import Notify
 
@@ -56,7 +58,9 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     weights = options.weights
     network = _build(folder, entry, options.pretrained and weights is None, notify)
     if weights is not None:
-        tensors = strip_prefix(read_checkpoint(weights, "state_dict|model|"), ("module.", ""))
+        tensors = strip_prefix(
+            read_checkpoint(weights, "state_dict|model|", notify=notify), ("module.", "")
+        )
         load_strictly(network, tensors, str(weights))
     preprocess = Preprocess()
     notify(
@@ -129,13 +133,14 @@ def _fetch_repository(owner: str, repository: str, commit: str) -> Path:
     url = f"https://github.com/{owner}/{repository}/archive/{commit}.zip"
     archive = fetch([url], f"{name}.zip")
     try:
+        refuse_zip_bomb(archive)
         with zipfile.ZipFile(archive) as file, partial_file(folder) as partial:
             partial.mkdir()
             for member in file.infolist():
                 _, _, member.filename = member.filename.partition("/")  # REPO-COMMIT, around all
                 if member.filename:
                     file.extract(member, partial)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
         raise CogError(f"{archive} is not a zip archive ({error})", f"rm '{archive}'") from error
     return folder
 

@@ -97,7 +97,8 @@ def _network(row: ZooRow, options: LoadOptions, notify: Notify) -> nn.Module:
         drop_head(network, row)
     if options.pretrained:
         path = options.weights or published_file(row, notify)
-        fill_network(network, row, path, row.sha256 if options.trust_checkpoint else "")
+        trusted = row.sha256 if options.trust_checkpoint else ""
+        fill_network(network, row, path, trusted, notify if options.weights else None)
         if options.weights and row.sha256 and not sha256_of(path).startswith(row.sha256):
             notify(f"{path} is not, byte for byte, the published file of {row.name}")
         if row.restricted:
@@ -131,13 +132,15 @@ def drop_head(network: nn.Module, row: ZooRow) -> None:
         network.set_submodule(part, nn.Identity())
 
 
-def fill_network(network: nn.Module, row: ZooRow, path: Path, trusted: str = "") -> None:
-    """Read the published layout and fill the network.
+def fill_network(
+    network: nn.Module, row: ZooRow, path: Path, trusted: str = "", notify: Notify | None = None
+) -> None:
+    """Read the published layout and fill the network; `notify` as `read_checkpoint` has it.
 
     Raises:
         CogError: another layout, or tensors that are missing, unexpected or misshapen, by name.
     """
-    tensors: StateDict = drop_tensors(read_checkpoint(path, row.nested, trusted), row.drop)
+    tensors: StateDict = drop_tensors(read_checkpoint(path, row.nested, trusted, notify), row.drop)
     if row.prefix:
         tensors = strip_prefix(tensors, row.prefix)
     if row.beside:

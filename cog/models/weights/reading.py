@@ -13,7 +13,6 @@ import io
 import re
 import warnings
 import zipfile
-import zlib
 from argparse import Namespace
 from collections import OrderedDict
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 
 from cog.errors import CogError
+from cog.models.weights.zips import refuse_zip_bomb
 
 SUFFIXES = (".pth", ".pth.tar", ".pt", ".ckpt", ".bin", ".pyth", ".safetensors", ".weights")
 
@@ -128,9 +128,10 @@ def _inside_zip(path: Path) -> Path | bytes:
     """The one weights file in an ordinary zip; the path itself if torch wrote the zip.
 
     Raises:
-        CogError: several weights files, none, or one that cannot be unpacked.
+        CogError: several weights files, none, or one that cannot be unpacked, or is a zip bomb.
     """
     try:
+        refuse_zip_bomb(path)
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if any(name.endswith(("/data.pkl", "/constants.pkl")) for name in names):
@@ -144,9 +145,12 @@ def _inside_zip(path: Path) -> Path | bytes:
                 return archive.read(inside[0])
     except zipfile.BadZipFile:
         return path  # damaged: torch says so
-    except (RuntimeError, NotImplementedError, zlib.error, EOFError) as error:
+    except CogError:
+        raise
+    except Exception as error:  # zlib and zipfile raise nearly anything for damaged zips
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CogError(
-            f"{path} is a zip that cannot be unpacked: {error}", "download it again, or unpack it"
+            f"{path} is a zip that cannot be unpacked: {reason}", "download it again, or unpack it"
         ) from error
     raise CogError(
         f"{path} is a zip with {len(inside) or 'no'} weights files{': ' * bool(inside)}"

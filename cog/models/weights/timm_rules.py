@@ -15,9 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from cog.models.weights.checkpoints import MISSHAPEN, fill, misfit_error
+from cog.models.weights.checkpoints import (
+    MISSHAPEN,
+    fill,
+    misfit_error,
+    say_which_is_read,
+    wrong_layout,
+)
 from cog.models.weights.reading import read_safely
 from cog.models.weights.renames import StateDict, renamed
 from cog.progress import Notify
@@ -59,10 +65,18 @@ def load_timm_file(network: nn.Module, path: Path, notify: Notify) -> None:
     """
     from timm.models import clean_state_dict
 
-    content = read_safely(path)
+    content: Any = read_safely(path)
     if isinstance(content, Mapping):
-        content = next((content[key] for key in ENTRIES if content.get(key) is not None), content)
-    misfit = fill(network, rename_as_timm(network, clean_state_dict(content)), str(path))
+        entry = next((key for key in ENTRIES if content.get(key) is not None), None)
+        if entry:
+            say_which_is_read(path, content, entry, notify)
+            content = content[entry]
+    if not isinstance(content, Mapping) or not any(
+        isinstance(value, Tensor) for value in content.values()
+    ):
+        raise wrong_layout(path, "tensors by name", content)
+    tensors: Any = content
+    misfit = fill(network, rename_as_timm(network, clean_state_dict(tensors)), str(path))
     if not misfit:
         return
     state = network.state_dict()
