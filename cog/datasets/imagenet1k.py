@@ -54,7 +54,16 @@ def in1k_lists(
         choose(part, {wnid: np.arange(len(part.paths[wnid])) for wnid in kept}, split)
         for part, split in ((train, "train"), (val, "test"))
     ]
-    return Split(lists[0], lists[1], tuple(sorted(short)), "official", (*train.notes, *val.notes))
+    notes = tuple(f"{name}: {note}" for name, part in parts.items() for note in part.notes)
+    broken = {
+        images.split: _broken(part) for images, part in zip(lists, parts.values(), strict=True)
+    }
+    return Split(lists[0], lists[1], tuple(sorted(short)), "official", notes, broken)
+
+
+def _broken(listing: Listing) -> dict[str, str]:
+    """What is broken of all classes, path → why."""
+    return {path: why for faults in listing.broken.values() for path, why in faults.items()}
 
 
 def _part(root: Path, name: str) -> Path:
@@ -88,7 +97,8 @@ def _find_val(root: Path, wnids: Sequence[str], image_key: str | None) -> Listin
         if (wnid := wnid_of[_key(name)]) in paths:
             paths[wnid].append(name)
     listed = {wnid: tuple(found) for wnid, found in paths.items()}
-    return Listing(str(folder), "folder", listed, notes=notes_of({"val": content}))
+    notes, broken = notes_of({"val": content}), {"": content.broken}
+    return Listing(str(folder), "folder", listed, notes=notes, broken=broken)
 
 
 def _key(name: str) -> int:

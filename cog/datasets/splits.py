@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ class Split:
     left_out: tuple[str, ...]  # wanted wnids without enough images, sorted
     kind: str  # seeded | official-test | official
     notes: tuple[str, ...] = ()  # for the user, one sentence each
+    broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """of the official train and test folders: path → why it is no image that can be read"""
 
 
 def split_images(

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from cog.cli.check_data import check_data as command
 from cog.datasets.check.check import DataCheck, check_data
 from cog.datasets.check.report import HEADER
 from cog.datasets.dataset import DatasetOptions
+from cog.datasets.find import kind_of
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.splits import split_images
 from cog.errors import CogError
@@ -221,6 +223,32 @@ def test_links_that_lead_nowhere_are_damage(
     result = check(root, levels)
     assert result.sound
     assert result.notes == ("1 entries of the folders are not images of a class: 1 .avif",)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX's")
+@pytest.mark.parametrize("flat", [False, True])
+def test_broken_links_of_in1k_are_damage_too(flat: bool, levels: Levels, tmp_path: Path) -> None:
+    wnids = levels.seen[:3]
+    write(tmp_path / "train", {f"{wnid}/{wnid}_1.JPEG": draw(n) for n, wnid in enumerate(wnids)})
+    val = [f"ILSVRC2012_val_{n:08}.JPEG" for n in (1, 2, 3)]
+    if flat:
+        write(tmp_path / "val", {name: draw(n) for n, name in enumerate(val)})
+        rows = [f"{name[:-5]},{wnid} 1" for name, wnid in zip(val, wnids, strict=True)]
+        text = "\n".join(["ImageId,PredictionString", *rows])
+        (tmp_path / "LOC_val_solution.csv").write_text(text)
+    else:
+        names = zip(wnids, val, strict=True)
+        write(tmp_path / "val", {f"{w}/{name}": draw(n) for n, (w, name) in enumerate(names)})
+    gone = "gone.JPEG" if flat else f"{wnids[1]}/gone.JPEG"
+    (tmp_path / "val" / gone).symlink_to("nowhere")
+    options = DatasetOptions(tmp_path, in1k=tmp_path, only=("in1k",))
+    result = check_data(options, replace(levels, seen=wnids), RECIPE)
+    assert [each[:4] for each in result.findings] == [
+        ("in1k-test", "" if flat else wnids[1], gone, "broken")
+    ]
+    assert result.notes[0].startswith("val: 1 entries are broken: ")
+    assert not result.sound
+    assert result.to_fetch() == ({} if flat else {kind_of("in1k").release: (wnids[1],)})
 
 
 def test_listed_images_must_be_there(

@@ -59,7 +59,7 @@ class DataCheck:
         """For each release, the sorted wnids to download to make the copy complete."""
         wanted: dict[str, set[str]] = {}
         for each in self.findings:
-            if each.finding in TO_FETCH:
+            if each.finding in TO_FETCH and each.wnid:
                 wanted.setdefault(kind_of(each.dataset).release, set()).add(each.wnid)
         return {release: tuple(sorted(wnids)) for release, wnids in wanted.items()}
 

@@ -55,10 +55,14 @@ def list_in1k(
     """
     wnids = classes[IN1K]
     split = in1k_lists(root, wnids, allow_missing=True, image_key=options.image_key)
-    findings = (
+    findings = [
         Finding(IN1K, wnid, "", "missing", "none in train, or none in val")
         for wnid in split.left_out
-    )
+    ]
+    for name, faults in split.broken.items():
+        for path, why in faults.items():
+            wnid = path.partition("/")[0] if "/" in path else ""  # of a flat val/
+            findings.append(Finding(f"{IN1K}-{name}", wnid, path, "broken", why))
     lists = split.train, split.test
     parts = (Part(f"{IN1K}-{images.split}", len(wnids), images) for images in lists)
     notes, sizes = split.notes, tuple(map(len, lists))
