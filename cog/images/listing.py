@@ -21,7 +21,7 @@ IMAGE_FORMATS = {
 }  # fmt: skip
 
 # A surrogate says that the file system's bytes were not UTF-8.
-_NOT_IN_A_LINE = re.compile(r"[\n\r\ud800-\udfff]")
+_NOT_IN_A_LINE = re.compile(r"[\0\n\r\ud800-\udfff]")
 
 _REASONS_SHOWN = 6
 
@@ -132,12 +132,12 @@ def refuse_unlistable(names: Sequence[str], where: str) -> None:
     """Refuse file names that do not fit into a text file with one name a line.
 
     Raises:
-        CogError: a line break in a name, or bytes that are not UTF-8.
+        CogError: a line break or a NUL in a name, or bytes that are not UTF-8.
     """
     bad = [name for name in names if _NOT_IN_A_LINE.search(name)]
     if bad:
         raise CogError(
-            f"{len(bad)} file names in {where} have line breaks or are not UTF-8: "
+            f"{len(bad)} file names in {where} have line breaks or NULs, or are not UTF-8: "
             f"{', '.join(map(ascii, bad[:5]))}",
             "rename or remove those files",
         )

@@ -36,6 +36,9 @@ def open_plain(file: Path, *, buffering: int = -1, follow: bool = True) -> Binar
         OSError: it is not there, cannot be read, or is no plain file.
     """
 
+    if "\0" in str(file):
+        raise OSError(errno.EINVAL, "its name has a NUL in it", str(file))
+
     def opener(name: str, flags: int) -> int:
         number = os.open(name, flags | _AT_ONCE | (0 if follow else _OWN))
         if kind := kind_of_file(os.fstat(number).st_mode):

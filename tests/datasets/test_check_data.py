@@ -399,3 +399,22 @@ def test_the_command_reports_and_exits_with_1(
         "cog_l2     3 of 3 classes, 18 images: nothing to report",
         "sound",
     ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX's")
+def test_the_command_says_what_else_lies_in_the_folders(
+    files: dict[str, bytes], levels: Levels, levels_folder: Path, tmp_path: Path
+) -> None:
+    root, wnid = write(tmp_path / "a", files), levels.wnids(1)[0]
+    (root / wnid / "a.heic").touch()
+    options = ("--levels", levels_folder, "--test-per-class", 2, "--min-train", 3, "--only", "L1")
+    result = run(root, *options)
+    assert result.exit_code == 0
+    note = "1 entries of the folders are not images of a class: 1 .heic"
+    assert note in result.output
+    assert note in split_images(root, levels.wnids(1), RECIPE).notes  # evaluate and extract say it
+    (root / wnid / "gone.jpg").symlink_to("nowhere")
+    result = run(root, *options)
+    assert result.exit_code == 1
+    assert f"  broken     {wnid}/gone.jpg: a link that leads nowhere" in result.output
+    assert "1 broken" in result.output

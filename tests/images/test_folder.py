@@ -12,6 +12,7 @@ import cog.images.sources.folder
 from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import read_bytes, size_of
+from cog.images.plain_files import open_plain
 from tests.support.image_files import FILES, WNIDS, everything, make_folder, make_list
 
 FIRST = WNIDS[0]
@@ -139,3 +140,8 @@ def test_an_image_that_becomes_a_fifo_is_not_waited_for(place: str, tmp_path: Pa
     for look in (read_bytes, size_of):
         with pytest.raises(CogError, match="it is a FIFO, and no plain file"):
             look(images, 0)
+
+
+def test_a_name_with_a_nul_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="NUL"):
+        open_plain(tmp_path / "a\0.jpg")

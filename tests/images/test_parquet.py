@@ -198,6 +198,7 @@ REFUSED: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
     ),
     "path: int": (lambda pa: {"path": pa.array([0, 1, 2])}, "image.path is of type int64"),
     "path: binary": (lambda pa: {"path": pa.array([b"a"] * 3)}, "image.path is of type binary"),
+    "path: a NUL": (lambda pa: {"path": pa.array(["a\0.jpg"] * 3)}, "line breaks or NULs"),
     "path: list": (lambda pa: {"path": pa.array([["a"]] * 3)}, "image.path is of type list<"),
 }  # fmt: skip
 

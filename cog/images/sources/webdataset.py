@@ -89,12 +89,15 @@ def _read_through(
 
 
 def _label(content: bytes) -> Any:
-    """The value of a .json or a .cls; its text if that is not JSON."""
+    """The value of a .json or a .cls, of fields the known ones; its text if that is not JSON."""
     text = content.decode("utf-8", "replace").strip()
     try:
-        return parse_json(text, _LABEL_BYTES, lenient=True)
+        value = parse_json(text, _LABEL_BYTES, lenient=True)
     except NotReadable:
         return text
+    if isinstance(value, dict):  # may be large, and there is one a sample
+        return {name: value[name] for name in (*_NAMES, *_CLASSES) if name in value}
+    return value
 
 
 def _named(labels: Sequence[Any]) -> tuple[list[str], list[Any]]:
