@@ -8,7 +8,7 @@ READY = .venv/.ready
 # A worker begins with neighbouring tests, which share fixtures, and takes over others' when it is through.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-long lint check bench
+.PHONY: demo test test-long torture lint check bench
 
 demo: $(READY)
 	$(BIN)/cog demo
@@ -22,6 +22,11 @@ test: $(READY)
 test-long: WORKERS = 1
 test-long: $(READY)
 	$(PYTEST) -m long
+
+# Kills, failing calls, damaged files and images, many processes at once, odd environments: half an hour, or
+# TORTURE_HOURS; the summary goes into docs/reliability.md. TORTURE="--seed 7 --only kills" chooses.
+torture: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --write $(TORTURE)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

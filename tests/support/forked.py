@@ -19,6 +19,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from unittest import mock
 
+from tests.support.failing_calls import library
 from tests.support.runs import HANGS_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,8 @@ def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    with mock.patch.dict(os.environ, {"PYTHONPATH": path}):
+    preload = {"LD_PRELOAD": str(library())} if library() else {}
+    with mock.patch.dict(os.environ, {"PYTHONPATH": path} | preload):
         forkserver.ensure_running()
     return context
 
@@ -56,24 +58,38 @@ class Started:
         self.process.join(HANGS_SECONDS)
         status = self.process.exitcode
         assert status is not None, f"still running: {self.words}"
-        return subprocess.CompletedProcess(
-            self.words, status, *(path.read_text() for path in self.files)
-        )
+        said = (path.read_text() if path.exists() else "" for path in self.files)  # killed early
+        return subprocess.CompletedProcess(self.words, status, *said)
 
 
-def start_cog(*arguments: object, cwd: Path) -> Started:
-    """Start `cog` as a user does, in a process of its own."""
-    files = cwd / ".stdout", cwd / ".stderr"
+def start_cog(
+    *arguments: object,
+    cwd: Path,
+    before: Callable[[], object] = int,
+    number: int = 0,
+    **environment: str,
+) -> Started:
+    """Start `cog` as a user does, in a process of its own, which first calls `before`.
+
+    Of several that run at once in one folder, each has a `number`.
+    """
+    files = cwd / f".stdout-{number}", cwd / f".stderr-{number}"
     words = ["cog", *map(str, arguments)]
-    environment = os.environ | {"COG_HOME": str(cwd / "cog-home")}
-    return Started(start(_call, words, cwd, environment, files), words, files)
+    variables = os.environ | {"COG_HOME": str(cwd / "cog-home")} | environment
+    return Started(start(_call, words, cwd, variables, files, before), words, files)
 
 
-def _call(words: list[str], cwd: Path, environment: dict[str, str], files: tuple[Path, Path]):
+def _call(
+    words: list[str],
+    cwd: Path,
+    environment: dict[str, str],
+    files: tuple[Path, Path],
+    before: Callable[[], object],
+) -> None:
     from cog.cli.main import run
 
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update({name: value for name, value in environment.items() if value})
     os.chdir(cwd)
     for stream, path in zip((sys.stdout, sys.stderr), files, strict=True):
         with path.open("w") as file:
@@ -81,4 +97,5 @@ def _call(words: list[str], cwd: Path, environment: dict[str, str], files: tuple
     # where the tests run in the background of a script, SIGINT is ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = words
+    before()
     run()
