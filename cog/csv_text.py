@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from cog.plain_text import for_file, for_spreadsheet
+from cog.plain_text import for_file, for_spreadsheet, from_spreadsheet
 from cog.progress import Notify
 
 if TYPE_CHECKING:
@@ -29,6 +29,19 @@ def rows_as_csv(rows: Iterable[Iterable[Any]], notify: Notify | None = None) -> 
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([safe(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def rows_from_csv(text: str) -> Iterator[list[str]]:
+    r"""The rows that `rows_as_csv` was given, as text.
+
+    >>> list(rows_from_csv("model\n'=1\n"))
+    [['model'], ['=1']]
+
+    Raises:
+        csv.Error: a field of more than 131,072 characters.
+    """
+    for row in csv.reader(io.StringIO(text, newline="")):
+        yield [from_spreadsheet(field) for field in row]
 
 
 def table_as_csv(table: pd.DataFrame, notify: Notify | None = None) -> str:
@@ -52,8 +65,8 @@ def _made_safe(notify: Notify | None) -> Callable[[Any], Any]:
         written = for_file(for_spreadsheet(value))
         if written != value and notify is not None and not told:
             told.append(value)
-            notify(f"{value!a} is written as {written!a}, so that no spreadsheet takes it for more "
-                   "than text; so are others like it")  # fmt: skip
+            notify(f"{value!a} is written to CSV as {written!a}, so that no program takes it for "
+                   "more than text; so are others like it")  # fmt: skip
         return written
 
     return safe

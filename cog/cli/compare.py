@@ -93,7 +93,7 @@ def compare(
         click.echo(line, err=to_stdout)
     if csv_file is not None:
         text = table_as_csv(found.table(), say)
-        click.echo(text, nl=False) if to_stdout else write_text(csv_file, text)
+        click.echo(text, nl=False, color=True) if to_stdout else write_text(csv_file, text)
     lacking = len(found.missing) > 0 and not allow_missing
     context.exit(1 if len(found.moved(tolerance)) or lacking or left_out else 0)
 

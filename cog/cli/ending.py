@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from cog.errors import CogError, Interrupted
 from cog.interruption import AGAIN, signal_that_came, status_of, word_for
+from cog.plain_text import for_terminal
 
 _MEMORY = (
     "can't allocate memory",
@@ -45,12 +46,27 @@ class OutputEnded(Exception):
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output, which remembers why it could not be written."""
+    """Standard output or error: remembers why it could not be written, and obeys no text.
+
+    People read stderr and terminals: control characters of what is printed there are shown. Rich
+    writes its own; it looks for `rich_proxied_file`, and the texts that it gets have none.
+    """
 
     broken: OSError | None = None
+    for_people: bool = False
+
+    @property
+    def rich_proxied_file(self) -> _AsItIs:
+        """This stream, for Rich."""
+        return _AsItIs(self)
 
     def write(self, text: str) -> int:
-        """Write text."""
+        """Write text; gives how many characters that was."""
+        self.write_as_it_is(for_terminal(text) if self.for_people else text)
+        return len(text)
+
+    def write_as_it_is(self, text: str) -> int:
+        """Write text with its control characters."""
         try:
             return super().write(text)
         except OSError as error:
@@ -64,6 +80,17 @@ class _Output(io.TextIOWrapper):
         except OSError as error:
             self.broken = error
             raise
+
+
+class _AsItIs:
+    """A stream that writes control characters too."""
+
+    def __init__(self, output: _Output) -> None:
+        self._output = output
+        self.write = output.write_as_it_is
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._output, name)
 
 
 def open_streams() -> None:
@@ -81,14 +108,13 @@ def open_streams() -> None:
             raw = io.FileIO(number, "r" if name == "stdin" else "w", closefd=False)
             buffer = io.BufferedReader(raw) if name == "stdin" else io.BufferedWriter(raw)
             setattr(sys, name, io.TextIOWrapper(buffer, encoding="utf-8"))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a test may have put something else there
-            stream.reconfigure(errors="backslashreplace")
-    if type(sys.stdout) is io.TextIOWrapper:
-        encoding, lines = sys.stdout.encoding, sys.stdout.line_buffering
-        sys.stdout = _Output(
-            sys.stdout.detach(), encoding, "backslashreplace", line_buffering=lines
-        )
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if type(stream) is io.TextIOWrapper:  # a test may have put something else there
+            lines, encoding, people = stream.line_buffering, stream.encoding, stream.isatty()
+            output = _Output(stream.detach(), encoding, "backslashreplace", line_buffering=lines)
+            output.for_people = people or name == "stderr"
+            setattr(sys, name, output)
 
 
 def status_after(error: BaseException) -> int:
@@ -167,4 +193,4 @@ def leave(status: int) -> NoReturn:
 
 def _say(text: str) -> None:
     with suppress(OSError):  # no terminal any more
-        print(text, file=sys.stderr, flush=True)
+        print(for_terminal(text), file=sys.stderr, flush=True)

@@ -155,7 +155,7 @@ def show(level: str, folder: str, csv: bool) -> None:
         raise unknown_name("level", level, [f"L{known}" for known in chosen.numbers])
     rows = chosen.rows(number)
     if csv:
-        click.echo(table_as_csv(rows), nl=False)
+        click.echo(table_as_csv(rows, say), nl=False, color=True)
         return
     click.echo(_level_line(chosen, number, ": "))
     for row in rows.itertuples():

@@ -65,11 +65,11 @@ def show(results: pd.DataFrame, console: Console) -> None:
     ordered = sort_rows(numbers, [*FIT, "dataset", "model"])
     for fit, part in ordered.groupby(list(FIT), sort=False):
         marks = {model: f" {signs.more}" if model in more else "" for model in set(part["model"])}
-        for line in _block(f"{fit_title(fit)}: top-1 in %", part, marks, signs, width):
+        for line in _block(f"{printable(fit_title(fit))}: top-1 in %", part, marks, signs, width):
             _say(console, line)
         _say(console, Text())
     if more:
-        seen_by = "; ".join(f"{printable(name)}: {data}" for name, data in more.items())
+        seen_by = "; ".join(f"{printable(name)}: {printable(data)}" for name, data in more.items())
         _say(console, Text(f"{signs.more} has seen other data than ImageNet-1K ({seen_by})"))
     if not numbers["complete"].all():
         _say(console, Text(f"{signs.lacking} lacks classes: an easier task"))
@@ -165,7 +165,7 @@ def _column(dataset: str, rows: Sequence[Any], signs: _Signs, length: int, error
         f" {signs.error} {row.se:.2f}" if errors and row and row.seeds > 1 else "" for row in rows
     ]
     wide_mean, wide_spread = max(map(len, means)), max(map(len, spreads))
-    cells = [Text(dataset)]
+    cells = [Text(printable(dataset))]
     for row, mean, spread in zip(rows, means, spreads, strict=True):
         cell = Text()
         cell.append(mean.rjust(wide_mean), style="bold" if row and row.best else "")

@@ -100,7 +100,7 @@ def _write(content: str | bytes, file: Path | None) -> None:
     from cog.storage import write_bytes
 
     if file is None:
-        click.echo(content, nl=False)
+        click.echo(content, nl=False, color=True)  # or it would take escapes out of names
         return
     write_bytes(file, content.encode() if isinstance(content, str) else content)
     click.echo(file)

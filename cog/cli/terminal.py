@@ -22,6 +22,7 @@ from rich.text import Text
 
 from cog.cli.result_table import bar, is_plain, pad, show
 from cog.errors import CogError
+from cog.plain_text import for_terminal
 from cog.progress import percent_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Terminal:
 
     def notify(self, text: str) -> None:
         """Print one line on stderr."""
-        self.messages.print(text, style="dim", markup=False, soft_wrap=True)
+        self.messages.print(for_terminal(text), style="dim", markup=False, soft_wrap=True)
 
     @contextmanager
     def bar(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
@@ -66,7 +67,7 @@ class Terminal:
         shown = Bars(*columns, console=self.messages, transient=True,
                      redirect_stdout=False, redirect_stderr=False)  # fmt: skip
         with shown as bars:
-            task = bars.add_task(label, total=total)
+            task = bars.add_task(for_terminal(label), total=total)
             yield lambda count: bars.advance(task, count)
 
     def percent(self, label: str) -> Callable[[int, int], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from cog.csv_text import rows_from_csv
 from cog.datasets.dataset import Dataset
 from cog.errors import CogError
 from cog.features.bad_images import UNREADABLE
@@ -48,7 +48,7 @@ class LeftOut:
             text = read_text(self.out / UNREADABLE / f"{self.dataset.name}.csv")
         except (OSError, ValueError):
             return True
-        listed = {tuple(row[1:3]) for row in csv.reader(text.splitlines())}
+        listed = {tuple(row[1:3]) for row in rows_from_csv(text)}
         return any(
             self._is_readable(images, index)
             for images in self.dataset.lists

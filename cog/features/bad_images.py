@@ -37,7 +37,9 @@ def record_bad_images(
             for images, found in zip(lists, reasons, strict=True)
             for row, why in found.items()
         ]
-        write_text(part, rows_as_csv(sorted(rows)))
+        changed: list[str] = []
+        write_text(part, rows_as_csv(sorted(rows), changed.append))
+        yield from changed
         parts: list[StoragePath] = list(out.glob(f"{name}/*.csv"))
         texts = [path.read_text(encoding="utf-8") for path in sorted(parts, key=str)]
         write_text(out / f"{name}.csv", "".join([HEAD, *texts]))

@@ -97,14 +97,14 @@ def check_data(
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
     todo = [unit for unit in units if unit.key not in done]
-    if report is not None:
-        start_report(report, found.findings, done.values())
     progress = progress or Silent()
+    if report is not None:
+        start_report(report, found.findings, done.values(), progress.notify)
     with progress.bar("check", sum(len(unit.rows) for unit in todo), "images") as advance:
         for unit, result in _check_all(todo, workers or usable_cores()):
             done[unit.key] = result
             if report is not None:
-                add_class(report, result)
+                add_class(report, result, progress.notify)
             advance(len(unit.rows))
     of_images = (each for unit in units for each in done[unit.key][:-1])
     return DataCheck(found.parts, (*found.findings, *of_images), found.notes, decode)

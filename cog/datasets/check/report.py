@@ -7,14 +7,14 @@ that continues the report ignores the rows of a class that lacks that row: its c
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from cog.csv_text import rows_as_csv
+from cog.csv_text import rows_as_csv, rows_from_csv
 from cog.errors import CogError
+from cog.progress import Notify
 from cog.small_files import NotReadable, read_small
 from cog.storage import write_text
 
@@ -44,7 +44,7 @@ def read_report(file: Path) -> dict[tuple[str, str], tuple[Finding, ...]]:
     try:
         text = read_small(file).decode("utf-8", "replace")
         whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last row
-        rows = list(csv.reader(io.StringIO(whole)))
+        rows = list(rows_from_csv(whole))
         if text and rows[:1] != [list(HEADER)]:
             raise NotReadable("it has other columns")
     except FileNotFoundError:
@@ -64,13 +64,16 @@ def read_report(file: Path) -> dict[tuple[str, str], tuple[Finding, ...]]:
 
 
 def start_report(
-    file: Path, of_classes: Iterable[Finding], checked: Iterable[tuple[Finding, ...]]
+    file: Path,
+    of_classes: Iterable[Finding],
+    checked: Iterable[tuple[Finding, ...]],
+    notify: Notify | None = None,
 ) -> None:
     """Write the report anew, by rename: findings of the listing, and classes checked before."""
-    write_text(file, rows_as_csv([HEADER, *of_classes, *chain.from_iterable(checked)]))
+    write_text(file, rows_as_csv([HEADER, *of_classes, *chain.from_iterable(checked)], notify))
 
 
-def add_class(file: Path, checked: tuple[Finding, ...]) -> None:
-    """Append a class."""
+def add_class(file: Path, checked: tuple[Finding, ...], notify: Notify | None = None) -> None:
+    """Append a class. `notify` gets a line if texts are changed, so that none is a formula."""
     with file.open("a", encoding="utf-8", newline="") as opened:
-        opened.write(rows_as_csv(checked))
+        opened.write(rows_as_csv(checked, notify))

@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
 
-from cog.csv_text import table_as_csv
+from cog.csv_text import rows_from_csv, table_as_csv
 from cog.errors import CogError
 from cog.evaluation.cells import PROTOCOL
 from cog.evaluation.verify.findings import AGAIN, Finding, Found, why
@@ -106,7 +106,7 @@ def check_bad_images(
             yield Finding(str(file), expected, what, AGAIN)
     for dataset, images in of_stores.items():
         part = f"{which}/{dataset}.csv"
-        rows = csv.reader(io.StringIO(texts.get(part, "")))
+        rows = rows_from_csv(texts.get(part, ""))
         shown = {(row[0], row[1], row[2]) for row in rows if len(row) == 4}
         if shown != images:
             other = sorted(shown ^ images)[0][2]
