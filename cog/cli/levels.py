@@ -78,6 +78,8 @@ def build_levels(out: Path, overwrite: bool, **given: Any) -> None:
             choices[name] = None
     built = build(**choices)
     write_levels(built, out, overwrite)
+    for note in built.notes:
+        say(note)
     report, listed = built.report, "eligible" in choices
     click.echo(f"{report['candidates']:>6} {'on the list' if listed else 'in the universe'}")
     for name, removed in report["removed"].items():

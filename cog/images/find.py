@@ -108,8 +108,8 @@ def _is_there(root: Path) -> bool:
         raise CogError(what, "give a folder, a file, or a pattern like 'train-*.tar'") from error
 
 
-def count_images(root: Path, wnids: Sequence[str]) -> dict[str, int]:
-    """Images of every wnid that is under `root`, as `find_images` would list them.
+def count_images(root: Path, wnids: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Images of every wnid that is under `root`, as `find_images` would list them; and its notes.
 
     A class may have a folder while another has a tar. An empty folder or tar counts 0.
 
@@ -117,14 +117,16 @@ def count_images(root: Path, wnids: Sequence[str]) -> dict[str, int]:
         CogError: as `find_images` does.
     """
     counts: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
     source_of(root, wnids)  # or an error
     for name, classes in _classes(root, wnids).items():
-        listed = _list(name, root, sorted(classes - counts.keys())).paths
-        counts |= {wnid: len(paths) for wnid, paths in listed.items()}
+        listed = _list(name, root, sorted(classes - counts.keys()))
+        counts |= {wnid: len(paths) for wnid, paths in listed.paths.items()}
+        notes += listed.notes
     if counts:
-        return counts
-    listed = find_images(root, wnids, image_key=ANY).paths
-    return {wnid: len(paths) for wnid, paths in listed.items() if paths}
+        return counts, notes
+    listed = find_images(root, wnids, image_key=ANY)
+    return {wnid: len(paths) for wnid, paths in listed.paths.items() if paths}, listed.notes
 
 
 def _classes(root: Path, wnids: Iterable[str]) -> dict[str, set[str]]:

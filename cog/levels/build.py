@@ -109,7 +109,7 @@ def cut_levels(ranking: Ranking, recipe: LevelsRecipe) -> Levels:
         "eligible": len(ranking.concepts),
         "corpus": int(np.isfinite(ranking.ic).sum()),
     }
-    return Levels(table, seen, recipe.as_dict(), report)
+    return Levels(table, seen, recipe.as_dict(), report, ranking.eligibility.notes)
 
 
 def window_starts(n: int, recipe: LevelsRecipe) -> tuple[int, ...]:

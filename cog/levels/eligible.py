@@ -33,22 +33,24 @@ class Eligibility:
     seen: Ints
     universe: Ints
     image_counts: NDArray[np.int64]  # [n], −1 where the number is unknown
+    notes: tuple[str, ...] = ()  # of what was left out where images were counted
 
 
 def choose_eligible(taxonomy: Taxonomy, recipe: LevelsRecipe) -> Eligibility:
     """The eligible concepts of a recipe; raises CogError for lists that cannot be read."""
     seen, universe = _indices(taxonomy, recipe.seen), _indices(taxonomy, recipe.universe)
+    notes: tuple[str, ...] = ()
     if recipe.images is None:
         counts = read_counts(recipe.counts)
     else:
-        counts = count_images(Path(recipe.images), taxonomy.wnids)
+        counts, notes = count_images(Path(recipe.images), taxonomy.wnids)
     image_counts = np.array([counts.get(wnid, -1) for wnid in taxonomy.wnids], np.int64)
     concepts = universe if recipe.eligible is None else _indices(taxonomy, recipe.eligible)
     removed: dict[str, Ints] = {}
     for name, unfit in _filters(taxonomy, recipe, seen, universe, image_counts):
         removed[name] = np.intersect1d(concepts, unfit)
         concepts = np.setdiff1d(concepts, unfit)
-    return Eligibility(concepts, removed, seen, universe, image_counts)
+    return Eligibility(concepts, removed, seen, universe, image_counts, notes)
 
 
 def _filters(

@@ -39,6 +39,7 @@ class Levels:
     seen: tuple[str, ...]  # sorted wnids
     recipe: dict[str, Any]  # the choices, as `read_recipe` takes them
     report: dict[str, Any]  # how many candidates, how many each filter removed, …
+    notes: tuple[str, ...] = ()  # for the user who builds them; not kept
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -71,6 +71,21 @@ def test_own_seen_universe_and_images(tmp_path):
     assert cog("levels", "check", out) == (0, f"{out}: sound\n")
 
 
+def test_what_is_no_image_is_said_where_images_are_counted(tmp_path):
+    for number, wnid in enumerate(SMALL[:4]):
+        (tmp_path / "images" / wnid / "images").mkdir(parents=True)
+        (tmp_path / "images" / wnid / ("1.png" if number else "1.avif")).touch()
+        (tmp_path / "images" / wnid / "images" / "2.png").touch()
+    images = str(tmp_path / "images")
+    words = ["build-levels", "--universe", images, "--images", images, "--min-images", "1",
+             "--n-levels", "1", "--size", "3", "--out", str(tmp_path / "out")]  # fmt: skip
+    done = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "1 entries of the folders are not images of a class: 1 .avif" in done.stderr
+    assert "4 images in 4 sub-folders" in done.stderr
+    assert ".avif" not in (tmp_path / "out" / "levels.json").read_text()
+
+
 def test_other_content_is_kept_without_overwrite(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "mine.txt").write_text("\n".join(SMALL))
