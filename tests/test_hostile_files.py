@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
+import csv
 import io
 import json
 import os
 import re
 import shutil
-import signal
 import tarfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,71 +21,26 @@ import pytest
 from cog.datasets.check.report import read_report
 from cog.datasets.imagenet1k import KAGGLE, in1k_lists
 from cog.datasets.official_lists import read_test_lists
-from cog.errors import CogError
 from cog.features.model_run import plan_model_runs
 from cog.features.store.store import FeatureStore
 from cog.features.store.verify import summarise, verify
 from cog.images.class_names import read_class_list
 from cog.images.find import find_images
+from cog.levels.check import check_levels
+from cog.levels.files import read_levels
+from cog.report.explorer import explorer_data
 from cog.report.page_data import _classes
+from cog.results.cells import finished_cells
 from cog.storage import storage_path, write_text
 from cog.wordnet.concept_lists import read_counts, read_wnids
 from cog.wordnet.files import read_dict_folder
 from cog.wordnet.information_content import load_information
 from cog.wordnet.taxonomy import Taxonomy, load_taxonomy
-from tests.support.result_rows import one_row
+from tests.support.hostile_files import BAD, changed, holds, seconds
+from tests.support.result_rows import made_rows, one_row, write_runs
 from tests.support.stores import FINGERPRINT, fill, make
 
 WNIDS = ("n02084071", "n02121620", "n03467796", "n11508382")
-
-BAD: dict[str, bytes] = {
-    "empty": b"",
-    "NUL": b"\0" * 1000,
-    "a NUL in a line": b"n02084071\nn0212\x001620 1\n",
-    "UTF-16": "n02084071\n".encode("utf-16"),
-    "Latin-1": b"caf\xe9 n02084071\n",
-    "900,000 digits": b"9" * 900_000,
-    "half a million brackets": b"[" * 500_000,
-    "closed brackets": b"[" * 200_000 + b"]" * 200_000,
-    "half a million braces": b'{"a":' * 500_000,
-    "half a character": rb'{"a": "\ud800", "\udfff": 1}',
-    "NaN": b'{"a": NaN}',
-    "Infinity": b"-Infinity",
-    "a number": b"3",
-    "null": b"null",
-    "a list": b"[1, 2]",
-    "quotes": b'"' * 300_000 + b"\n",
-    "a field of a megabyte": b'wnid,images\n"' + b"n" * 1_000_000 + b'",1\n',
-    "commas": b"," * 300_000,
-    "carriage returns": b"\r" * 1000,
-    "escapes": b"\x1b[2J\x1b]0;owned\x07\n",
-}
-
-
-@contextmanager
-def seconds(limit: int) -> Iterator[None]:
-    """Fail where the block takes longer; what hangs in C is killed."""
-    if not hasattr(signal, "alarm"):
-        yield
-        return
-    signal.alarm(limit)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-
-
-def holds(read: Callable[[], Any]) -> str:
-    """Read; the error, if it is one for the user, in one line of a length that can be read."""
-    with seconds(60):
-        try:
-            read()
-        except CogError as error:
-            what = error.what
-        else:
-            what = ""
-    assert len(what) < 1000, what[:2000]
-    return what
 
 
 @pytest.fixture(scope="module")
@@ -169,43 +122,10 @@ def test_labels_of_shards_may_be_anything(tmp_path: Path):
 # JSON of which one value is another
 
 
-VALUES: list[Any] = [
-    None, True, -1, 0, 2**63 - 1, 1.5, "", "x", "\x1b[2J", "n" * 5000, [], [[1]], {}, {"a": {}},
-]  # fmt: skip
-TEXTS = ["NaN", "Infinity", "1e999", "9" * 400, "9" * 5000, r'"\ud800"', "[" * 5000]
-
-
 FIELDS = (
     "", "-1", "nan", "inf", "9" * 400, "1e999", "x", "\x1b[2J", "../..", "1.5", "TRUE", "n02084071",
     str(2**63),
 )  # fmt: skip
-
-
-def changed(document: Any) -> Iterator[str]:
-    """The document as JSON, each time with one value, or one key, that is another."""
-    for place in list(places(document)):
-        for value in [*VALUES, *TEXTS]:
-            new = copy.deepcopy(document)
-            inside = new
-            for step in place[:-1]:
-                inside = inside[step]
-            inside[place[-1]] = "@@" if value in TEXTS else value
-            yield json.dumps(new).replace('"@@"', str(value))
-        new = copy.deepcopy(document)
-        inside = new
-        for step in place[:-1]:
-            inside = inside[step]
-        del inside[place[-1]]
-        yield json.dumps(new)
-
-
-def places(document: Any) -> Iterator[tuple[Any, ...]]:
-    keys = document if isinstance(document, dict) else range(len(document))
-    for key in keys:
-        yield (key,)
-        if isinstance(document[key], dict | list):
-            for below in places(document[key]):
-                yield (key, *below)
 
 
 def test_run_json_with_any_value(tmp_path: Path):
@@ -225,11 +145,13 @@ def test_metadata_of_a_store_with_any_value(tmp_path: Path):
     readable = np.arange(10) != 2
     store = make(tmp_path / "s.zarr", 10)
     fill(store, features, readable)
-    for name in ("zarr.json", "features/zarr.json", "labels/zarr.json", "readable/reasons/0.json"):
+    names = ("zarr.json", "features/zarr.json", "labels/zarr.json", "readable/reasons/0.json")
+    for number, name in enumerate(names):
         file = store.path / name
         before = file.read_text()
         document = json.loads(before)
-        for text in [*changed(document), *(content.decode("latin-1") for content in BAD.values())]:
+        some = list(changed(document))[number::4]  # each change for one of the files
+        for text in [*some, *(content.decode("latin-1") for content in BAD.values())]:
             file.write_text(text)
             for read in (lambda: verify(store.path), lambda: summarise(store.path)):
                 holds(read)
@@ -245,3 +167,49 @@ def test_a_claim_of_a_store_with_any_value():
         write_text(url / "labels" / "claim.json", text)
         what = holds(lambda: make(url, 10))
         assert what
+
+
+@pytest.fixture
+def levels_copy(tmp_path: Path, levels_folder: Path, taxonomy: Taxonomy, monkeypatch) -> Path:
+    """A folder of levels to be changed; the bundled WordNet is read once."""
+    monkeypatch.setattr(
+        "cog.levels.check.load_taxonomy",
+        lambda source: taxonomy if source == "bundled" else load_taxonomy(source),
+    )
+    return shutil.copytree(levels_folder, tmp_path / "levels")
+
+
+def test_levels_json_with_any_value(levels_copy: Path, taxonomy: Taxonomy):
+    document = json.loads((levels_copy / "levels.json").read_text())
+    for key in ("sha256_of_wnids", "versions"):
+        del document[key]  # which nobody reads
+    for number, text in enumerate(changed(document)):
+        (levels_copy / "levels.json").write_text(text)
+        holds(lambda: check_levels(levels_copy))
+        if number % 10 == 0:
+            holds(lambda: explorer_data(read_levels(levels_copy, verify=False), taxonomy))
+
+
+def test_levels_csv_with_any_value(levels_copy: Path, levels_folder: Path, taxonomy: Taxonomy):
+    for name in ("levels.csv", "seen.csv"):
+        rows = list(csv.reader((levels_copy / name).read_text().splitlines()))[:3]
+        for column in range(len(rows[0])):
+            for value in FIELDS:
+                new = [list(row) for row in rows]
+                new[1][column] = value
+                (levels_copy / name).write_text("".join(",".join(row) + "\n" for row in new))
+                holds(lambda: check_levels(levels_copy))
+                holds(lambda: explorer_data(read_levels(levels_copy, verify=False), taxonomy))
+        shutil.copy(levels_folder / name, levels_copy / name)
+
+
+def test_cells_with_any_value(tmp_path: Path):
+    rows = made_rows(["a"], ["cog_l1"], seeds=[22, 37])
+    write_runs(tmp_path, rows)
+    cells = sorted(tmp_path.glob("*/cells/*.json"))
+    document = json.loads(cells[0].read_text())
+    for text in [*changed(document), *(content.decode("latin-1") for content in BAD.values())]:
+        cells[0].write_text(text)
+        said: list[str] = []
+        with seconds(60):
+            assert len(finished_cells(tmp_path, "cog-1", said.append)) in (1, 2)

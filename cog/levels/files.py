@@ -40,7 +40,7 @@ def read_levels(folder: Path | str | None = None, *, verify: bool = True) -> Lev
     try:
         described = parse_json(texts["levels.json"])
         recipe, report = described["recipe"], described["report"]
-        read_recipe(recipe)  # refuses one that is damaged
+        recipe = vars(read_recipe(recipe)) | recipe  # refuses one that is damaged
         recipe = paths_from(recipe, folder)
         if type(report["eligible"]) is not int or report["eligible"] < 0:
             raise ValueError(f"its report has eligible = {shown(repr(report['eligible']))}")

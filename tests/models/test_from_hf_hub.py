@@ -16,6 +16,7 @@ from torch import nn
 from cog.errors import CogError
 from cog.images.preprocess import Preprocess
 from cog.models.load import load_model
+from tests.support.hostile_files import changed, holds
 from tests.support.hub_server import COMMIT, point_to
 from tests.support.small_networks import alike, prepared_images
 
@@ -219,3 +220,12 @@ def test_seen_data_of_a_local_file_needs_a_tag(tmp_path):
     for name, seen in (("test_resnet", ""), ("test_resnet.r160_in1k", "IN-1K")):
         assert load_model(f"timm:{name}", weights=tmp_path / "w.safetensors").seen_data == seen
     assert load_model("timm:test_resnet.r160_in1k", pretrained=False).seen_data == ""
+
+
+def test_a_record_with_any_value_in_any_place_is_read_or_refused(tmp_path):
+    """As a stranger's config.json may have it: each value in turn is something else."""
+    (tmp_path / "m").mkdir()
+    save_file(timm_network().state_dict(), tmp_path / "m" / "model.safetensors")
+    for text in list(changed(RECORD))[::3]:
+        (tmp_path / "m" / "config.json").write_text(text)
+        holds(lambda: load_model(f"hf-hub:{tmp_path / 'm'}", pretrained=False))

@@ -48,6 +48,13 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         spec, find = f"hf-hub:{name}", partial(hub_file, found[1], revision=found[2])
     record = _read_record(find(("config.json",)), f"hf-hub:{name}")
     details = record.get("pretrained_cfg", record)
+    if not isinstance(details, dict) or not all(
+        isinstance(details.get(key) or "", str) for key in ("hf_hub_filename", "tag")
+    ):
+        raise CogError(
+            f"hf-hub:{name}: expected a record of timm as pretrained_cfg in its config.json",
+            "mend its config.json, or download it again",
+        )
     weights, published = options.weights, options.pretrained and options.weights is None
     if published:
         own_name = details.get("hf_hub_filename")

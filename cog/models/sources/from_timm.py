@@ -71,7 +71,7 @@ def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -
         ) from error
     if hasattr(network, "reset_classifier"):
         network.reset_classifier(0)
-    model = Model(network, preprocess=_preprocess(network), name=name)
+    model = Model(network, preprocess=_recorded_preprocess(network, name), name=name)
     _ = model.dim  # a network that does not give one vector an image is refused here
     return model
 
@@ -98,10 +98,24 @@ def _published_file(name: str, record: Any) -> Path:
     return hub_file(repository, (own_name,) if own_name else HUB_WEIGHTS, revision or None)
 
 
+def _recorded_preprocess(network: Any, name: str) -> Preprocess:
+    """The preprocessing in timm's record of a network, which may be a stranger's config.json."""
+    try:
+        return _preprocess(network)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CogError(
+            f"{name}: its record of how images are prepared cannot be used "
+            f"({type(error).__name__}: {str(error)[:200]})",
+            f"mend its config.json, or {OWN_FILE}",
+        ) from error
+
+
 def _preprocess(network: Any) -> Preprocess:
     record: dict[str, Any] = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
     channels, height, width = record["input_size"]
-    mode = record["crop_mode"]
+    mode = str(record["crop_mode"])[:40]
+    if not all(type(side) is int for side in (channels, height, width)):
+        raise TypeError("its input_size are no whole numbers")
     if channels != 3 or (height != width and mode != "squash") or mode not in ("center", "squash"):
         raise CogError(
             f"timm prepares images for it as {channels} × {height} × {width}, crop mode {mode}, "
