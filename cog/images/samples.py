@@ -2,8 +2,9 @@
 
 A member is `KEY.FIELD`. A sample has one image: `KEY.jpg`, `KEY.png`, … with a field of one part;
 `KEY.seg.png` is another field, such as a mask. A key may have dots itself. It ends where the key of
-a label does (`KEY.cls`, `KEY.json`); in a sample without one, before the longest field that other
-samples of the shard have too. A number alone is never the first part of such a field.
+a label does: the longest that has a `KEY.cls`, else the shortest that has a `KEY.json`, as masks
+may have one too. In a sample without a label it ends before the longest field that other samples of
+the shard have too. A number alone is never the first part of such a field.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ ANY = "*"
 """an image key that takes one image of every sample, `KEY.<suffix>` if there is one"""
 
 _FIELDS_SHOWN = 5
+_PARTS = 8  # of a field, at most: a name may have any number of dots
 
 
 class Image(NamedTuple):
@@ -51,13 +53,18 @@ def read_image_key(text: str) -> str:
 
 
 def divide(
-    members: Sequence[tuple[str, tarfile.TarInfo]], labelled: Collection[str]
+    members: Sequence[tuple[str, tarfile.TarInfo]],
+    classed: Collection[str],
+    described: Collection[str],
 ) -> list[Image]:
-    """The images of a shard, each with its key and its field; `labelled`: the keys of labels."""
+    """The images of a shard, each with its key and its field.
+
+    `classed` are the keys that have a .cls; `described` those that have a .json.
+    """
     times = Counter(tail for name, _ in members for tail in _tails(name))
     images = []
     for name, member in members:
-        field = _field(name, labelled, times)
+        field = _field(name, classed, described, times)
         images.append(Image(name[: -len(field) - 1], field.lower(), name, member))
     return images
 
@@ -68,19 +75,23 @@ def _tails(name: str) -> Iterator[str]:
     >>> list(_tails("a.b/img.000.seg.png"))
     ['000.seg.png', 'seg.png', 'png']
     """
-    rest = name.rpartition("/")[2]
-    while "." in rest:
-        rest = rest.partition(".")[2]
-        yield rest
+    parts = name.rpartition("/")[2].split(".")
+    for first in range(max(1, len(parts) - _PARTS), len(parts)):
+        yield ".".join(parts[first:])
 
 
-def _field(name: str, labelled: Collection[str], times: Mapping[str, int]) -> str:
+def _field(
+    name: str, classed: Collection[str], described: Collection[str], times: Mapping[str, int]
+) -> str:
     """The field of a member, as it is written."""
-    tail = ""
-    for tail in _tails(name):
-        if name[: -len(tail) - 1] in labelled:
+    tail, tails = "", list(_tails(name))
+    for tail in reversed(tails):
+        if name[: -len(tail) - 1] in classed:
             return tail
-    for tail in _tails(name):
+    for tail in tails:
+        if name[: -len(tail) - 1] in described:
+            return tail
+    for tail in tails:
         if times[tail] > 1 and not tail.partition(".")[0].isdecimal():
             return tail
     return tail  # the last part alone

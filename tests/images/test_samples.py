@@ -117,9 +117,20 @@ def test_samples_without_the_one_image_are_refused_with_their_fields(
         assert count_images(tmp_path, WNIDS)[0] == {WNIDS[0]: 3, WNIDS[1]: 3}
 
 
-def split_names(given: list[str], labelled: Sequence[str] = ()) -> list[tuple[str, str]]:
+def split_names(
+    given: list[str], classed: Sequence[str] = (), described: Sequence[str] = ()
+) -> list[tuple[str, str]]:
     members = [(name, tarfile.TarInfo(name)) for name in given]
-    return [(image.key, image.field) for image in divide(members, labelled)]
+    return [(image.key, image.field) for image in divide(members, classed, described)]
+
+
+def test_keys_end_where_those_of_labels_do() -> None:
+    names = ["a.png", "a.1.png"]
+    apart, together = [("a", "png"), ("a.1", "png")], [("a", "png"), ("a", "1.png")]
+    assert split_names(names, ["a", "a.1"]) == apart
+    assert split_names(names, ["a"]) == split_names(names, ["a"], ["a.1"]) == together
+    assert split_names(names, [], ["a", "a.1"]) == together  # masks are described too
+    assert split_names(names, [], ["a.1"]) == apart
 
 
 def test_keys_without_labels_end_before_fields_that_recur() -> None:
@@ -133,6 +144,12 @@ def test_keys_without_labels_end_before_fields_that_recur() -> None:
         ("mr.smith", "jpg"), ("ms.jones", "jpg")
     ]  # fmt: skip
     assert split_names(["v1.2/a.0.Seg.PNG"], ["v1.2/a"]) == [("v1.2/a", "0.seg.png")]
+
+
+def test_a_name_may_have_any_number_of_dots(tmp_path: Path) -> None:
+    key = "a" + ".b" * 50_000  # of which each once was the start of a field
+    make_tar(tmp_path / "s-0.tar", [(f"{key}.cls", WNIDS[0].encode()), (f"{key}.png", b"1")])
+    assert find_images(tmp_path, WNIDS).paths[WNIDS[0]] == (f"{WNIDS[0]}/{key}.png",)
 
 
 @pytest.mark.parametrize("text", ["", ".", "cls", "seg.txt", "a/b.png", "../x.png", "a..png", "*"])

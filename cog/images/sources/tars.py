@@ -245,7 +245,9 @@ def in_place(
         elif times[name] > 1:
             bad[name] = "more than once"
     if bad:
-        shown = ", ".join(f"{printable(name)} ({reason})" for name, reason in list(bad.items())[:5])
+        shown = ", ".join(
+            f"{printable(name)[:200]} ({reason})" for name, reason in list(bad.items())[:5]
+        )
         raise CogError(
             f"{len(bad)} members of {tar} cannot be read in place: {shown}",
             "make the tar again from plain files, or unpack it into a folder of the same name",

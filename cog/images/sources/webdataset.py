@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tarfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,13 @@ from cog.images.shards import list_shards
 from cog.images.sources.tars import in_place, members_of, other_tars
 from cog.small_files import NotReadable, parse_json
 
+LABELS = "cls", "json"
 _LABEL_BYTES = 1 << 20  # a larger .cls or .json is no label
 _NAMES = ("filename", "file_name", "path", "__key__")  # of a .json, for the file
 _CLASSES = ("wnid", "synset", "synset_id", "cls", "label", "class", "class_id", "class_name")
 
-Labels = dict[str, list[Any]]
-"""key → the values of its .cls and its .json"""
+Labels = dict[str, dict[str, Any]]
+"""key → the values of its labels, by their suffix: cls, json"""
 
 
 def find_in_shards(root: Path, wnids: Sequence[str], image_key: str = "") -> Listing:
@@ -48,11 +49,12 @@ def _find(tar: Path, known: Sequence[str], folder: Path, image_key: str) -> Memb
     """The images of one shard, as `wnid/file`."""
     skipped: Counter[str] = Counter()
     found, labels = _read_through(tar, skipped)
-    images = choose_images(divide(found, labels.keys()), image_key, str(tar), skipped)
+    classed, described = ({k for k, own in labels.items() if s in own} for s in LABELS)
+    images = choose_images(divide(found, classed, described), image_key, str(tar), skipped)
     members = in_place(tar, [(image.name, image.member) for image in images], skipped)
     paths = []
     for image in images:
-        names, classes = _named(labels.get(image.key, []))
+        names, classes = _named(labels.get(image.key, {}).values())
         path = _path(image, names, classes, known)
         if path and image_key not in ("", ANY):  # no two fields give one name
             path = f"{path.rpartition('.')[0]}.{image.field}"
@@ -75,14 +77,15 @@ def _read_through(
     for member, file in members_of(tar):
         name = member.name.removeprefix("./")
         key, _, suffix = name.rpartition(".")
-        is_label = suffix.lower() in ("cls", "json") and member.isreg()
+        is_label = suffix.lower() in LABELS and member.isreg()
         if member.isdir():
             continue
         if is_image(name):
             images.append((name, member))
         elif is_label and member.size <= _LABEL_BYTES:
             file.seek(member.offset_data)
-            labels.setdefault(key, []).append(_label(file.read(member.size)))
+            value = _label(file.read(member.size))
+            labels.setdefault(key, {}).setdefault(suffix.lower(), value)
         else:
             skipped["too large for a label" if is_label else why_no_image(name)] += 1
     return images, labels
@@ -100,7 +103,7 @@ def _label(content: bytes) -> Any:
     return value
 
 
-def _named(labels: Sequence[Any]) -> tuple[list[str], list[Any]]:
+def _named(labels: Iterable[Any]) -> tuple[list[str], list[Any]]:
     """The file names and the classes that the labels of a sample give."""
     names, classes = [], []
     for label in labels:
