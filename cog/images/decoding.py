@@ -29,8 +29,10 @@ from PIL import Image, UnidentifiedImageError
 from torchvision.io import ImageReadMode
 
 from cog.errors import CogError, unknown_name
-from cog.images.headers import JpegFrame, is_plain, jpeg_frame, webp_size
+from cog.images.headers import JpegFrame, is_plain, jpeg2000_block, jpeg_frame, webp_size
 from cog.images.limits import (
+    OF_BLOCK,
+    OF_JPEG2000,
     OF_JPEG_SCANS,
     OF_PILLOW,
     OF_PLAIN_JPEG,
@@ -189,7 +191,7 @@ def opened(data: bytes, read_truncated: bool) -> Iterator[Image.Image]:
     with ROOM.take(memory_of(*canvas, OF_WEBP) if canvas else 0):
         with _pillow(read_truncated), quiet_pillow():
             image = Image.open(BoundedReads(data), formats=FORMATS)
-        with ROOM.take(_memory_of_opened(image)):
+        with ROOM.take(_memory_of_opened(image, data)):
             yield image
 
 
@@ -215,9 +217,9 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _memory_of_opened(image: Image.Image) -> int:
+def _memory_of_opened(image: Image.Image, data: bytes) -> int:
     """Bytes that an opened image will take; a WebP has them already."""
-    memory = memory_of(image.height, image.width, OF_PILLOW)
+    memory = memory_of(image.height, image.width, _a_pixel(image, data))
     tags = getattr(image, "tag_v2", {})
     length, width = (tags.get(tag) for tag in (TILE_LENGTH, TILE_WIDTH))
     if isinstance(length, int) and isinstance(width, int):  # of a TIFF: one may be larger than it
@@ -226,6 +228,13 @@ def _memory_of_opened(image: Image.Image) -> int:
     if image.format in ("BMP", "DIB") and isinstance(file, BoundedReads):
         file.left += 2 * image.height * image.width  # compressed, each run is a read
     return 0 if image.format == "WEBP" else memory
+
+
+def _a_pixel(image: Image.Image, data: bytes) -> int:
+    """Bytes that a pixel of an opened image takes while it is decoded."""
+    if image.format == "JPEG2000":
+        return OF_JPEG2000 + len(image.getbands()) * OF_BLOCK // jpeg2000_block(data)
+    return OF_PILLOW
 
 
 def _load(image: Image.Image) -> torch.Tensor:

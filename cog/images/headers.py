@@ -1,11 +1,18 @@
-"""Kind and size of JPEG and WebP files by their first bytes, before a decoder is asked."""
+"""Kind and size of JPEG and WebP files, and blocks of JPEG 2000, before a decoder is asked."""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from cog.images.limits import MAX_PARTS, TooCostly
 
+# COD and COC, wherever they stand: length, style of precincts, number of sizes, and both sides of a
+# block as powers of 2 less 2. What looks so by chance, as in one of 100,000 MB, does no harm.
+_BLOCKS = re.compile(
+    rb"\xff(?:\x52\0[\x0c-\x2d](.).{4}|\x53\0[\x09-\x2b].(.))([\0-\x20])([\0-\x08])([\0-\x08])",
+    re.DOTALL,
+)
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)  # kinds of JPEG frames with many scans
 
 
@@ -83,3 +90,22 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     else:
         return None
     return height, width
+
+
+def jpeg2000_block(data: bytes) -> int:
+    """Pixels of the smallest code block that a JPEG 2000 asks for, of a channel.
+
+    A precinct, which is a region of the image at one size, is cut into blocks; it may be smaller.
+    """
+    least = 64 * 64
+    for found in _BLOCKS.finditer(data):
+        style, (sizes, width, height) = (
+            found[1] or found[2],
+            (each[0] for each in found.groups()[2:]),
+        )
+        least = min(least, 1 << width + height + 4)
+        precincts = data[found.end() + 2 : found.end() + 3 + sizes] if style[0] & 1 else b""
+        for index, sides in enumerate(precincts):  # of all sizes but the first, a half counts
+            halved = 2 if index else 0
+            least = min(least, 1 << max(0, (sides & 15) + (sides >> 4) - halved))
+    return least

@@ -27,6 +27,8 @@ OF_PLAIN_JPEG = 3
 OF_JPEG_SCANS = 9  # coefficients are kept from scan to scan
 OF_PILLOW = 16
 OF_WEBP = 24  # two canvases
+OF_JPEG2000 = 24  # waves of 32 bits
+OF_BLOCK = 512  # bytes for each code block of a channel of JPEG 2000, however small the block
 
 
 class Unreadable(Exception):

@@ -67,12 +67,18 @@ def test_a_store_has_the_bytes_of_one_on_disk(bucket, tmp_path):
     for worker in ("1/2", "0/2"):
         fill(local, x, readable, worker)
         fill(FeatureStore.open(remote.path), x, readable, worker)
+    first = local.chunk_slice(0)
+    for store in (local, remote):  # once more, with a truncated image
+        reasons = {row: f"why {row}" for row in range(4) if not readable[row]}
+        cut = {int(np.flatnonzero(readable)[0]): "cut off"}
+        store.write_chunk(0, x[first], readable[first], reasons, cut)
     there = content(remote.path)
     assert there.pop("labels/claim.json")
     assert there == content(local.path)
     for found, expected in zip(remote.read(), local.read(), strict=True):
         np.testing.assert_array_equal(found, expected)
     assert remote.unreadable() == local.unreadable()
+    assert remote.truncated() == local.truncated() != {}
 
 
 def test_listing_missing_chunks_is_one_request(bucket, requests):

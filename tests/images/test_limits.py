@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cog.images.decoding import decode
-from cog.images.headers import jpeg_frame, webp_size
+from cog.images.headers import jpeg2000_block, jpeg_frame, webp_size
 from cog.images.limits import MAX_MEMORY, MAX_PARTS, ROOM, BoundedReads, Room, TooCostly, Unreadable
 
 
@@ -103,6 +103,19 @@ def tiff_tile() -> bytes:
     return tiff(*SIDES, *deflated, *tiles, tail=bytes(64))
 
 
+def jpeg2000(side: int, block: int, precinct: int | None = None) -> bytes:
+    """The header of a large image with the data of a small one; `precinct`: a power of 2."""
+    small = {"codeblock_size": (block, block), "num_resolutions": 3, "no_jp2": True}
+    data = bytearray(encode(flat(64), "JPEG2000", **small))
+    for at in (8, 24):  # the image, and its one tile
+        struct.pack_into(">II", data, at, side, side)
+    style = data.index(b"\xff\x52")
+    if precinct is not None:
+        data[style + 3 : style + 5] = b"\x0f\x01"  # length, and that precincts follow
+        data[style + 14 : style + 14] = bytes([precinct << 4 | precinct]) * 3
+    return bytes(data)
+
+
 COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
     "5,000 scans": (lambda: scans(2000, 5000), "5,0.. scans of 2000 × 2000 pixels"),
     "5,000 scans, CMYK": (lambda: scans(2000, 5000, "CMYK"), "scans of 2000 × 2000"),
@@ -115,6 +128,9 @@ COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
     "a million comments": (lambda: gif_comments(10**6), "too many chunks, blocks"),
     "WebP of 4.3 GB": (lambda: webp(13_300, 13_300), "13300 × 13300 pixels: 4.2 GB to decode"),
     "largest WebP": (lambda: webp(2**24, 2**24), "more than 178,956,970"),
+    "JPEG 2000": (lambda: jpeg2000(13_000, 64), "13000 × 13000 pixels: 4.1 GB to decode"),
+    "small blocks": (lambda: jpeg2000(6000, 4), "6000 × 6000 pixels: 4.3 GB to decode"),
+    "small precincts": (lambda: jpeg2000(4000, 64, 2), "4000 × 4000 pixels: 6.5 GB to decode"),
     "strips": (lambda: tiff_strips(100_000), "tags or strips"),
     "tile of 3.6 GB": (tiff_tile, "60000 × 60000 pixels: more than"),
 }
@@ -222,6 +238,16 @@ def test_headers_tell_the_size_of_every_webp() -> None:
         50,
     )
     assert webp_size(encode(image, "PNG")) is webp_size(b"RIFF") is None
+
+
+@pytest.mark.parametrize(
+    ("block", "precinct", "pixels"),
+    [(64, None, 4096), (16, None, 256), (4, None, 16), (64, 7, 4096), (64, 5, 256), (64, 0, 1)],
+)
+def test_headers_tell_the_blocks_of_jpeg_2000(
+    block: int, precinct: int | None, pixels: int
+) -> None:
+    assert jpeg2000_block(jpeg2000(64, block, precinct)) == pixels
 
 
 def test_one_scan_is_told_from_several() -> None:
