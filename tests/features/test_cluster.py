@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,7 +119,11 @@ def test_tasks_that_are_killed_are_done_again_to_the_same_bytes(folder):
 
 @pytest.mark.long
 @pytest.mark.usefixtures("ray")
-def test_cells_on_a_cluster_are_those_of_a_local_run(folder):
+def test_cells_on_a_cluster_are_those_of_a_local_run(folder, images):
+    (folder / "images").unlink()
+    shutil.copytree(images, folder / "images")
+    cut = sorted((folder / "images").glob("*/*.png"))[3]
+    cut.write_bytes(cut.read_bytes()[:-200])
     model = ("--model", "mortal.py:load", *RUN, "--probe", "ridge,ncm", "--seeds", "22,37")
     succeeded("evaluate", *model, "--out", "there", "--executor", "ray", cwd=folder)
     succeeded("evaluate", *model, "--out", "here", cwd=folder)
@@ -128,6 +133,9 @@ def test_cells_on_a_cluster_are_those_of_a_local_run(folder):
     )  # all but the seconds
     assert len(here) == 1 + 2 * (2 + 1) + 1
     assert there == here
+    listed = (folder / "there/truncated.csv").read_text()
+    assert cut.name in listed
+    assert listed == (folder / "here/truncated.csv").read_text()
 
 
 @pytest.mark.long
