@@ -25,6 +25,8 @@ from cog.storage import safe_name
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip", "cog")
 """libraries whose code is not hashed: results record their versions"""
 
+_GIVE_MORE_RANGE = "give --precision bf16 or fp32; a network that makes float16 itself should not"
+
 
 @dataclass(eq=False)
 class Model:
@@ -223,7 +225,7 @@ def _checked(features: object, rows: int, name: str) -> Tensor:
             "try --precision fp32",
         )
     if given.dtype == torch.float16:  # of autocast, or of the network itself
-        refuse_worn(given.cpu().numpy(), None, name, "give --precision bf16 or fp32")
+        refuse_worn(given.cpu().numpy(), None, name, _GIVE_MORE_RANGE)
     elif given.dtype == torch.float64:
         refuse_worn(given.cpu().numpy(), "float32", name, MULTIPLY)
     return features

@@ -465,6 +465,26 @@ def test_the_remedy_for_features_that_vanish_works_as_it_is_said(options, plug_i
     assert tiny["top1"].tolist() == plain["top1"].tolist()
 
 
+@pytest.mark.parametrize(
+    ("make", "hint"),
+    [
+        (lambda: torch.nn.Conv2d(3, 4, 8, 8).bfloat16(), "network.float()"),
+        (lambda: torch.nn.Conv2d(3, 4, 8, 8).half(), "network.float()"),
+        (lambda: torch.nn.Conv2d(3, 4, 8, 8).double(), "network.float()"),
+        (lambda: torch.nn.LazyConv2d(4, 8, 8), "load them before"),
+        (lambda: torch.nn.Conv2d(3, 4, 8, 8, device="meta"), "load them before"),
+    ],
+    ids=["bf16", "half", "double", "lazy", "meta"],
+)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_network_that_cannot_run_on_float32_images_is_two_lines(options, make, hint, precision):
+    network = torch.nn.Sequential(make(), torch.nn.Flatten())
+    model = cog.Model(network, preprocess=cog.Preprocess(resize=16, crop=16), name="odd")
+    with pytest.raises(CogError) as caught:
+        cog.evaluate(model, **options, precision=precision, device="cpu")
+    assert hint in caught.value.hint
+
+
 def test_classes_with_fewer_images_than_shots_are_told_once_and_recorded(options, plug_in):
     few = options | {"shots": (1, 64), "seeds": (22, 37), "probes": "ncm,ridge"}
     told = []
