@@ -278,7 +278,7 @@ class TestResults:
                 }  # fmt: skip
                 rows.append(new)
         own = pd.DataFrame(rows).drop_duplicates(["model", "dataset", "seed"], ignore_index=True)
-        return tidy(own)
+        return tidy(own.to_dict("records"))
 
     def test_they_have_no_rank_and_no_mean_and_change_none(self):
         table = self.rows(untrained=99.0)
