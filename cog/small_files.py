@@ -69,6 +69,31 @@ def _descriptor(path: Path) -> int:
     return number  # of a folder: `open` raises IsADirectoryError
 
 
+class BoundedFile:
+    """A file of which nobody reads more than it has, whatever it declares."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        """`size`: how many bytes are left of the file."""
+        self.file, self.left = file, size
+
+    def read(self, count: int) -> bytes:
+        """So many bytes.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        if count > self.left:
+            raise EOFError(f"it declares {count:,} bytes, and {self.left:,} are left")
+        self.left -= count
+        return self.file.read(count)
+
+    def readline(self) -> bytes:
+        """A line, or what is left of it."""
+        line = self.file.readline(self.left)
+        self.left -= len(line)
+        return line
+
+
 def read_lines(path: StoragePath, errors: str = "strict") -> list[str]:
     """The lines of a text file in UTF-8, without their ends; `errors` as `bytes.decode` takes it.
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cog.errors import CogError
-from cog.small_files import shown
+from cog.small_files import BoundedFile, shown
 
 MOST_BYTES = 1 << 31  # the official split has 678 MB
 MOST_OBJECTS = 1 << 25  # containers and repeats; at most one for four bytes of the file
@@ -51,31 +51,11 @@ def read_pickle(file: Path) -> Any:
         raise CogError(f"{file} is not a whole pickle of names ({why})", DAMAGED) from error
 
 
-class _Bounded:
-    """A file of which nobody reads more than it has."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self.file, self.left = file, size
-
-    def read(self, count: int) -> bytes:
-        """So many bytes, or EOFError."""
-        if count > self.left:
-            raise EOFError(f"it declares {count:,} bytes, and {self.left:,} are left")
-        self.left -= count
-        return self.file.read(count)
-
-    def readline(self) -> bytes:
-        """A line, or what is left of it."""
-        line = self.file.readline(self.left)
-        self.left -= len(line)
-        return line
-
-
 class _Restricted(pickle._Unpickler):
     """The reader in Python: a hostile number makes the one in C fill all memory."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        super().__init__(_Bounded(file, size), encoding="bytes")  # as Python 2 wrote them
+        super().__init__(BoundedFile(file, size), encoding="bytes")  # as Python 2 wrote them
         self.objects_left = min(FEW_OBJECTS + size // 4, MOST_OBJECTS)
 
     def find_class(self, module: str, name: str) -> Any:

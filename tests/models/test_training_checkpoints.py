@@ -15,6 +15,7 @@ import cog
 from cog.errors import CogError
 from cog.models.weights.checkpoints import load_strictly, read_checkpoint
 from cog.models.weights.reading import read_safely
+from tests.support.hostile_files import holds
 from tests.support.runs import call_cog
 
 NAME = "timm:test_vit"
@@ -143,3 +144,52 @@ def test_a_large_zip_of_large_weights_is_no_bomb(tmp_path: Path):
         archive.write(tmp_path / "a.pth", "a.pth")
     assert (tmp_path / "a.zip").stat().st_size < 100_000
     assert read_safely(tmp_path / "a.zip")["a"].shape == (1_000_000,)
+
+
+# Pickles
+
+
+ENDLESS = b")" + b"".join(b"q%ch%c\x86" % (number, number) for number in range(60))
+BODIES = {
+    "as a key": b"}" + ENDLESS + b"K\x01s.",
+    "as keys": b"}(" + ENDLESS + b"K\x01u.",
+    "in a set": b"cbuiltins\nset\n](" + ENDLESS + b"e\x85R.",
+    "in a counter": b"ccollections\nCounter\n}(" + ENDLESS + b"K\x01u\x85R.",
+    "as a key of a class": b"ccollections\nOrderedDict\n)R(" + ENDLESS + b"K\x01u.",
+}
+
+
+def as_torch_writes(body: bytes, form: str, crc: bool = True) -> bytes:
+    """A file of torch with another pickle inside, in its zip or in its old form."""
+    pickled = b"\x80\x02" + body
+    if form == "old":
+        start = io.BytesIO()
+        torch.save({}, start, _use_new_zipfile_serialization=False)
+        head = start.getvalue()
+        return head[: head.index(b"}q", head.index(b"little")) - 2] + pickled
+    usual, file = io.BytesIO(), io.BytesIO()
+    torch.save({"a": torch.ones(2)}, usual)
+    with zipfile.ZipFile(usual) as given, zipfile.ZipFile(file, "w") as archive:
+        for name in given.namelist():
+            archive.writestr(name, pickled if name.endswith("data.pkl") else given.read(name))
+    data = bytearray(file.getvalue())
+    if not crc:
+        for start_of, at in ((b"PK\1\2", 16), (b"PK\3\4", 14)):
+            struct.pack_into("<I", data, data.index(start_of) + at, 1)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("form", ["zip", "old"])
+@pytest.mark.parametrize("body", BODIES)
+def test_tuples_whose_hash_takes_for_ever_are_refused(tmp_path: Path, body: str, form: str):
+    for crc in (True, False):
+        (tmp_path / "a.pth").write_bytes(as_torch_writes(BODIES[body], form, crc))
+        assert "hold each other so often" in holds(lambda: read_safely(tmp_path / "a.pth"))
+
+
+def test_tuples_of_ordinary_files_are_read(tmp_path: Path):
+    sizes = tuple((number, (number, number)) for number in range(2000))
+    content = {"a": torch.ones(2), "sizes": sizes, (1, (2, 3)): [sizes, sizes]}
+    for new in (True, False):
+        torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=new)
+        assert read_safely(tmp_path / "a.pth")["sizes"] == sizes

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from cog.errors import CogError
+from cog.models.weights.dry_reading import refuse_endless_hashes
 from cog.models.weights.zips import refuse_zip_bomb
 
 SUFFIXES = (".pth", ".pth.tar", ".pt", ".ckpt", ".bin", ".pyth", ".safetensors", ".weights")
@@ -67,6 +68,8 @@ def read_safely(path: Path, trusted: str = "") -> Any:
         start = source[:16]
     try:
         return _read(source, start)
+    except CogError as error:
+        raise CogError(f"{path} is refused: {error.what}", error.hint) from error
     except Exception as error:  # a damaged file makes the readers raise nearly anything
         refusal = _refusal(path, error, start)
         if not trusted or "its code" not in refusal.what:
@@ -89,6 +92,7 @@ def _read(source: Path | bytes, start: bytes) -> Any:
         from safetensors.torch import load, load_file
 
         return load(source) if isinstance(source, bytes) else load_file(source)
+    refuse_endless_hashes(source)
     with warnings.catch_warnings(), torch.serialization.safe_globals(harmless()):
         warnings.simplefilter("ignore")  # torch warns before it refuses TorchScript
         mapped = isinstance(source, Path) and start[:2] == b"PK"  # reads only what is used
