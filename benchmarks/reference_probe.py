@@ -43,6 +43,19 @@ def probe(
     x, y = functional.normalize(train[0].float()), train[1]
     fitted, held = split(y)
     part, validation = (x[fitted], y[fitted]), (x[held], y[held])
+    best = best_pair(part, validation, n_classes, seed, trials)
+    model = fit(x, y, n_classes, best["lr"], best["wd"])
+    return Outcome(top1(model, functional.normalize(test[0].float()), test[1]), **best)
+
+
+def best_pair(
+    part: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    n_classes: int,
+    seed: int,
+    trials: int,
+) -> dict[str, float]:
+    """The learning rate and decay that TPE finds, judged on validation rows."""
 
     def objective(trial: optuna.Trial) -> float:
         lr = trial.suggest_float("lr", *LR, log=True)
@@ -55,9 +68,7 @@ def probe(
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
         study = optuna.create_study(sampler=sampler, direction="maximize")
         study.optimize(objective, n_trials=trials)
-    best = study.best_params
-    model = fit(x, y, n_classes, best["lr"], best["wd"])
-    return Outcome(top1(model, functional.normalize(test[0].float()), test[1]), **best)
+    return study.best_params
 
 
 def split(y: Tensor) -> tuple[Tensor, Tensor]:

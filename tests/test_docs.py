@@ -78,11 +78,24 @@ def test_the_table_of_models_is_made_from_zoo_csv():
     assert f"<summary>{len(read_zoo())} models</summary>" in README
 
 
-def test_the_worked_example_of_the_architecture_runs():
-    document = str(ROOT / "docs" / "architecture.md")
-    done = doctest.testfile(document, module_relative=False)
-    assert done.attempted > 30
+@pytest.mark.parametrize(("name", "examples"), [("architecture.md", 30), ("differences.md", 25)])
+def test_the_examples_of_the_documents_run(name, examples):
+    done = doctest.testfile(str(ROOT / "docs" / name), module_relative=False)
+    assert done.attempted > examples
     assert done.failed == 0
+
+
+def test_the_page_of_differences_has_a_row_for_each_of_them():
+    page = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
+    wanted = (
+        "start and batches, trials, one to four images, fewer than N images, top-5, diverges, ±"
+    )
+    for words in f"{wanted}, features on disk, resizing, truncated".split(", "):
+        assert any(words in row for row in rows), words
+    options = re.findall(r"`(--[a-z-]+)", page)
+    shown = CliRunner().invoke(main, ["evaluate", "--help"]).output
+    assert [option for option in options if option not in shown] == []
 
 
 def test_the_map_of_files_is_made_from_their_docstrings():
