@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+_PAGE_BYTES = 1 << 16  # read at once of a page
 GROUPS_KEPT = 4  # unpacked row groups: of 100 images each, by default, about 10 MB
 
 
@@ -134,7 +135,7 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
     """The images of one file, as `wnid/file`."""
     with _open(file) as opened:
         types = check_columns(file, opened.schema_arrow)
-        if _has_no_bytes(opened):
+        if _has_no_bytes(opened, file):
             raise no_bytes(file)
         wnid_of = _wnids_of_labels(opened)
         where = f"{file} (its labels are of type {types['label']})"
@@ -164,10 +165,10 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
     return Members(paths, np.array(spans, np.int64).reshape(-1, 2), skipped)
 
 
-def _has_no_bytes(opened: pq.ParquetFile) -> bool:
+def _has_no_bytes(opened: pq.ParquetFile, file: Path) -> bool:
     """Whether there are rows, and none has the bytes of its image."""
     for group in range(opened.num_row_groups):
-        kept = _chunk_of_bytes(opened, group).statistics
+        kept = _chunk_of_bytes(opened, file, group).statistics
         count = kept.null_count if kept is not None and kept.has_null_count else None
         if count is None:
             count = _bytes_column(opened, group).null_count
@@ -189,11 +190,18 @@ def _wnids_of_labels(opened: pq.ParquetFile) -> dict[object, str]:
     return {label: match[0] for label, match in matches if match}
 
 
-def _chunk_of_bytes(opened: pq.ParquetFile, group: int) -> pq.ColumnChunkMetaData:
-    """What the file's end says of the encoded images of a row group."""
-    metadata = opened.metadata.row_group(group)
-    columns = (metadata.column(index) for index in range(metadata.num_columns))
-    return next(column for column in columns if column.path_in_schema == "image.bytes")
+def _chunk_of_bytes(opened: pq.ParquetFile, file: Path, group: int) -> pq.ColumnChunkMetaData:
+    """What the file's end says of the encoded images of a row group.
+
+    To ask for that of a damaged file ends the process (pyarrow 26), so that the first page is read
+    before, which raises.
+    """
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file, metadata=opened.metadata, buffer_size=_PAGE_BYTES) as pages:
+        next(pages.iter_batches(1, row_groups=[group], columns=["image.bytes"]), None)
+    paths = [opened.schema.column(index).path for index in range(len(opened.schema))]
+    return opened.metadata.row_group(group).column(paths.index("image.bytes"))
 
 
 def _spans(opened: pq.ParquetFile, file: Path, group: int) -> list[Span]:
@@ -201,7 +209,7 @@ def _spans(opened: pq.ParquetFile, file: Path, group: int) -> list[Span]:
 
     A search for the bytes of each image finds them: the layout of pages need not be known.
     """
-    column = _chunk_of_bytes(opened, group)
+    column = _chunk_of_bytes(opened, file, group)
     if column.compression != "UNCOMPRESSED":
         return []
     first = column.dictionary_page_offset or column.data_page_offset
