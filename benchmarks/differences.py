@@ -1,13 +1,14 @@
 """By how much cog differs from the benchmark's public code: the sizes in docs/differences.md.
 
-    python benchmarks/differences.py --images ROOT [--seeds 20] [--classes 242] [--only NAME,…]
+    python benchmarks/differences.py [--images ROOT] [--seeds 20] [--classes 60] [--only NAME,…]
 
 A JSON line for each measurement, top-1 in percent with standard errors:
 - search: the digits of scikit-learn, odd rows to train on and even ones to test. The plain official
   loop (reference_probe.py), SGD with shared start and batches in rounds of one, and of ten; paired
   differences to the loop over the seeds; how many of the trials diverged.
 - shots: the same for N images a class; the loop draws other N for the final fit.
-- images: features of examples/own_model.py of the images in ROOT/<wnid>/*, whole classes; the
+- images: features of examples/own_model.py of the images in ROOT/<wnid>/* (by default those of
+  COG_IMAGES; without either, images and truncated are left out), whole classes; the
   last image of each class tests, then the last but one, and so on. Features as float32 against
   float16, and torchvision's decoder and resizing against Pillow's, under four probes.
 - truncated: each of the images cut in half, as Pillow reads it with its switch and as cog does.
@@ -19,6 +20,7 @@ import argparse
 import importlib.util
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -216,18 +218,20 @@ def _read_by_pillow(data: bytes) -> NDArray[np.uint8] | None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--images", type=Path, metavar="ROOT")
+    root = os.environ.get("COG_IMAGES")
+    parser.add_argument("--images", type=Path, metavar="ROOT", default=root and Path(root))
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--classes", type=int, default=242)
+    parser.add_argument("--classes", type=int, default=60)
     parser.add_argument("--only", default="search,shots,images,truncated")
     given = parser.parse_args()
+    names = [name for name in given.only.split(",") if given.images or name in ("search", "shots")]
     measurements: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "search": lambda: measure_search(given.seeds),
         "shots": lambda: measure_shots(given.seeds),
         "images": lambda: measure_images(given.images, given.classes),
         "truncated": lambda: measure_truncated(given.images, given.classes),
     }
-    for name in given.only.split(","):
+    for name in names:
         for line in measurements[name]():
             print(json.dumps(line), flush=True)
 
