@@ -10,6 +10,9 @@
 #
 #     sbatch --array=3,7 --export=ALL,WORKERS=16 examples/slurm_array.sh
 #
+# Two minutes before its time is over, Slurm sends SIGUSR1 to cog, which then ends with status 138;
+# the task asks to be started again, and goes on. `scancel` sends SIGTERM: that task stays ended.
+#
 # The array ends with as many evaluations: a worker fits those of its cells whose features are
 # there. Once all tasks have ended, fit what is left and write results.csv:
 #
@@ -19,7 +22,9 @@
 #SBATCH --gpus=1
 #SBATCH --cpus-per-task=16
 #SBATCH --time=12:00:00
+#SBATCH --signal=USR1@120
 #SBATCH --requeue
+#SBATCH --open-mode=append
 #SBATCH --output=cog-%A_%a.log
 
 set -euo pipefail
@@ -35,13 +40,28 @@ OUT=${OUT:-$PWD/runs}              # a folder that all nodes see
 WORKERS=${WORKERS:-$SLURM_ARRAY_TASK_COUNT}
 WORKER=$SLURM_ARRAY_TASK_ID/$WORKERS
 
-options=(--images "$IMAGES" --in1k "$IN1K" --out "$OUT" --worker "$WORKER")
+# Images are decoded by as many threads as this task has cores. `srun` must be told of them too, or
+# it gives the program one.
+CORES=${SLURM_CPUS_PER_TASK:-$(nproc)}
+export SRUN_CPUS_PER_TASK=$CORES
+
+options=(--images "$IMAGES" --in1k "$IN1K" --out "$OUT" --worker "$WORKER" --workers "$CORES")
 for model in $MODELS; do
     options+=(--model "$model")
 done
 
+# Signals go to what `srun` starts, not to this script.
+run() {
+    local status=0
+    srun --ntasks=1 "$@" || status=$?
+    if [ "$status" -eq 138 ]; then  # the time is nearly over
+        scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+    fi
+    return "$status"
+}
+
 # 1. This worker's chunks, of all models in one pass over the images.
-cog extract "${options[@]}"
+run cog extract "${options[@]}"
 
 # 2. This worker's cells, as far as the features are there.
-cog evaluate "${options[@]}"
+run cog evaluate "${options[@]}"

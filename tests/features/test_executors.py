@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from cog.features.executors.share import Share
 from cog.features.settings import Extraction
 from cog.features.store.store import FeatureStore
 from cog.images.preprocess import Preprocess
+from cog.interruption import status_of
 from cog.models.model import Model
 from cog.progress import Silent
 from cog.recipe import Recipe
@@ -261,31 +263,63 @@ def test_the_command_line_takes_workers(options, plug_in, tmp_path, capsys):
         evaluate([*common, "--worker", "0/2", "--discard-features"], standalone_mode=False)
 
 
-def test_the_example_for_slurm(tmp_path):
-    subprocess.run(["bash", "-n", SCRIPT], check=True)
-    fake = tmp_path / "cog"
-    fake.write_text('#!/bin/bash\necho "$@" >> "$LOG"\n')
-    fake.chmod(0o755)
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Runs the example with scripts for cog, srun and scontrol; gets that of cog."""
+    programs = {
+        "srun": 'echo "srun $1 $SRUN_CPUS_PER_TASK" >> "$LOG"; shift; exec "$@"',
+        "scontrol": 'echo "scontrol $@" >> "$LOG"',
+    }
     environment = os.environ | {
         "PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": str(tmp_path / "log"),
-        "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "MODELS": "dino swav",
-        "OUT": "/shared/runs",
+        "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "SLURM_ARRAY_JOB_ID": "77",
+        "SLURM_CPUS_PER_TASK": "16", "MODELS": "dino swav", "OUT": "/shared/runs",
     }  # fmt: skip
-    subprocess.run(["bash", SCRIPT], check=True, env=environment, cwd=tmp_path)
+
+    def run(body: str) -> subprocess.CompletedProcess[str]:
+        for name, text in (programs | {"cog": body}).items():
+            (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+        (tmp_path / "log").write_text("")
+        return subprocess.run(
+            ["bash", SCRIPT], env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
+
+    return run
+
+
+def test_the_example_for_slurm(slurm, tmp_path):
+    done = slurm('echo "$@" >> "$LOG"')
+    assert (done.returncode, done.stderr) == (0, "")
     common = (
         "--images /data/imagenet21k --in1k /data/imagenet --out /shared/runs "
-        "--worker 3/16 --model dino --model swav"
+        "--worker 3/16 --workers 16 --model dino --model swav"
     )
     said = (tmp_path / "log").read_text().splitlines()
-    assert said == [f"extract {common}", f"evaluate {common}"]
-    for line in said:  # the options are there
+    srun = "srun --ntasks=1 16"
+    assert said == [srun, f"extract {common}", srun, f"evaluate {common}"]
+    for line in said[1::2]:  # the options are there
         command, *arguments = line.split()
         context = {"extract": extract, "evaluate": evaluate}[command].make_context(
             command, arguments
         )
         assert context.params["worker"] == "3/16"
-    fake.write_text("#!/bin/bash\nexit 2\n")
-    assert subprocess.run(["bash", SCRIPT], env=environment, cwd=tmp_path).returncode == 2
+        assert context.params["workers"] == 16
+
+
+@pytest.mark.parametrize(
+    ("status", "asks"), [(138, ["scontrol requeue 77_3"]), (143, []), (2, [])], ids=str
+)
+def test_the_example_for_slurm_goes_on_when_its_time_is_over(slurm, tmp_path, status, asks):
+    """SIGUSR1 is the warning, status 138; SIGTERM comes from `scancel`."""
+    assert slurm(f"exit {status}").returncode == status
+    assert (tmp_path / "log").read_text().splitlines()[1:] == asks
+
+
+def test_the_example_asks_slurm_for_the_warning():
+    lines = SCRIPT.read_text().splitlines()
+    assert "#SBATCH --signal=USR1@120" in lines
+    assert status_of(signal.SIGUSR1) == 138
 
 
 def count_chunks(out: Path) -> int:
