@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import socket
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
 
 import cog
+from cog import object_storage
 from cog.errors import CogError
+from cog.features.store import arrays
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
-from cog.object_storage import Url, create_object
+from cog.object_storage import Url, create_object, remove_objects
+from cog.progress import Silent
 from cog.storage import files_below, storage_path, write_text
 from tests.support.runs import call_cog
 from tests.support.stores import content, fill, flip, make, run
@@ -145,8 +152,189 @@ def test_the_commands_take_urls(bucket):
 def test_a_bucket_that_is_not_there_is_an_error(bucket):
     path = storage_path(f"s3://{uuid.uuid4().hex}/a.zarr")
     assert not is_there(path)
-    with pytest.raises(FileNotFoundError, match="bucket does not exist"):
+    with pytest.raises(CogError, match="bucket does not exist") as error:
         make(path, 4)
+    assert error.value.hint == "make that bucket, or give another URL"
+
+
+class Answer(BaseHTTPRequestHandler):
+    """A server that refuses every request: with a status and a code of S3, or half an answer."""
+
+    protocol_version = "HTTP/1.1"
+    status, code = 403, "AccessDenied"
+
+    def refuse(self):
+        """Answer as the class says."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = f"<Error><Code>{self.code}</Code><Message>no</Message></Error>".encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body) + 1000 * (self.code == "half")))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+        self.close_connection = True
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = refuse
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@contextmanager
+def refusing(status: int, code: str) -> Iterator[str]:
+    """The address of a server that refuses everything."""
+    kind = type("Own", (Answer,), {"status": status, "code": code})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as served:
+        Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+TOUCH = {
+    "exists": lambda url: url.exists(),
+    "is_file": lambda url: url.is_file(),
+    "is_dir": lambda url: url.is_dir(),
+    "read": lambda url: url.read_bytes(),
+    "list": lambda url: files_below(url),
+    "glob": lambda url: list(url.glob("*.json")),
+    "write": lambda url: write_text(url, "a"),
+    "create": lambda url: create_object(url, b"a"),
+    "remove": lambda url: url.unlink(),
+    "remove all": lambda url: remove_objects(url),
+    "open a store": lambda url: FeatureStore.open(url),
+    "make a store": lambda url: make(url, 4),
+}
+
+
+def connect_anew(monkeypatch) -> None:
+    """A connection of its own, as the environment now says, which tries each request once."""
+    own = {"retries": {"total_max_attempts": 1}, "user_agent_extra": uuid.uuid4().hex}
+    for module in (object_storage, arrays):
+        monkeypatch.setattr(
+            module, "storage_options", lambda _: {"use_listings_cache": False, "config_kwargs": own}
+        )
+
+
+@pytest.fixture
+def few_attempts(bucket, monkeypatch) -> None:
+    """Retries take seconds."""
+    connect_anew(monkeypatch)
+
+
+def refusals(url: Url, names=tuple(TOUCH)) -> dict[str, CogError]:
+    """The error of every kind of request."""
+    found = {}
+    for name in names:
+        with pytest.raises(CogError, match="cannot be reached") as error:
+            TOUCH[name](url)
+        found[name] = error.value
+    return found
+
+
+def test_a_server_that_is_not_there_is_an_error(bucket, few_attempts, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for error in refusals(bucket / "a").values():
+        assert "Could not connect" in error.what
+        assert "AWS_ENDPOINT_URL" in error.hint
+        assert "goes on" in error.hint
+
+
+def test_a_bucket_that_is_forbidden_is_an_error(bucket, few_attempts, monkeypatch):
+    with refusing(403, "AccessDenied") as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        for error in refusals(bucket / "a").values():
+            assert "AWS_PROFILE" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "names"),
+    [
+        (500, "InternalError", ("read", "list", "write", "open a store")),
+        (200, "half", ("read", "open a store")),
+    ],
+)
+def test_a_server_that_fails_is_an_error(status, code, names, bucket, few_attempts, monkeypatch):
+    with refusing(status, code) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        refusals(bucket / "a", names)
+
+
+def test_credentials_that_are_not_there_are_an_error(bucket, few_attempts, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for error in refusals(bucket / "a", ("exists", "write", "make a store")).values():
+        assert "credentials" in error.what
+        assert "AWS_ACCESS_KEY_ID" in error.hint
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    connect_anew(monkeypatch)
+    for error in refusals(bucket / "a", ("exists", "write", "make a store")).values():
+        assert "nobody" in error.what
+        assert error.hint == "check AWS_PROFILE, or unset it"
+
+
+class Stopping(Silent):
+    """Stops the server when so many images or cells are done."""
+
+    def __init__(self, server, images: int, cells: int = 1000):
+        self.server, self.images, self.cells = server, images, cells
+
+    @contextmanager
+    def bar(self, label, total, unit):
+        """Count images."""
+
+        def advance(count: int) -> None:
+            self.images -= count if unit == "images" else 0
+            if self.images < 0:
+                self.stop()
+
+        yield advance
+
+    def result(self, row):
+        """Count cells."""
+        self.cells -= 1
+        if self.cells < 1:
+            self.stop()
+
+    def stop(self):
+        """Stop the server, once."""
+        if self.server:
+            self.server.stop()
+        self.server = None
+
+
+def test_a_server_that_is_stopped_in_a_run_loses_nothing(
+    bucket, few_attempts, images, levels_folder, plug_in, tmp_path, monkeypatch
+):
+    """Stopped among the features, then when a dataset is done, and each time started again."""
+    options = {
+        "images": images, "levels": levels_folder, "test_per_class": 4, "min_train": 4,
+        "probes": ("ncm",), "seeds": (22,), "batch_size": 2, "chunk_rows": 4,
+    }  # fmt: skip
+    own = moto_server.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    own.start()
+    port = own.get_host_and_port()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    out = bucket / "runs"
+    counts = []
+    for limits in ({"images": 10}, {"images": 1000, "cells": 1}):
+        with pytest.raises(CogError, match="cannot be reached") as error:
+            cog.evaluate(
+                f"{plug_in}:load", **options, out=str(out), progress=Stopping(own, **limits)
+            )
+        assert "goes on" in error.value.hint
+        own = moto_server.ThreadedMotoServer("127.0.0.1", port=port, verbose=False)
+        own.start()
+        counts.append(sum("/features/c/" in name for name in files_below(out)))
+    assert 0 < counts[0] < counts[1]
+    table = cog.evaluate(f"{plug_in}:load", **options, out=str(out))
+    own.stop()
+    alone = cog.evaluate(f"{plug_in}:load", **options, out=tmp_path / "runs")
+    assert list(table["top1"]) == list(alone["top1"])
 
 
 def test_a_whole_run_lives_at_a_url(bucket, images, levels_folder, plug_in, tmp_path):

@@ -6,7 +6,7 @@ In: storage paths. Out: open groups and arrays, new arrays.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -17,7 +17,7 @@ from zarr.codecs import Crc32cCodec
 from zarr.errors import ContainsArrayError
 from zarr.storage import FsspecStore, LocalStore
 
-from cog.object_storage import Url
+from cog.object_storage import Url, bound, reaching, storage_options
 from cog.storage import StoragePath, write_bytes
 
 Array = zarr.Array[Any]
@@ -41,6 +41,33 @@ class WholeFiles(LocalStore):
         if self.read_only:
             raise ValueError(f"{self.root} was opened to be read")
         write_bytes(self.root / key, value.as_numpy_array().data)
+
+
+class Objects(FsspecStore):
+    """Zarr's store of objects, but what the storage refuses becomes a CogError."""
+
+    async def get(self, key: str, *arguments: Any, **options: Any) -> Buffer | None:
+        """Read one object."""
+        with self._reaching(key):
+            return await super().get(key, *arguments, **options)
+
+    async def set(self, key: str, *arguments: Any, **options: Any) -> None:
+        """Write one object."""
+        with self._reaching(key, writing=True):
+            await super().set(key, *arguments, **options)
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+        with self._reaching(key):
+            return await super().exists(key)
+
+    async def delete(self, key: str) -> None:
+        """Remove one object."""
+        with self._reaching(key):
+            await super().delete(key)
+
+    def _reaching(self, key: str, writing: bool = False) -> AbstractContextManager[None]:
+        return reaching(Url(f"{self.fs.unstrip_protocol(self.path)}/{key}"), writing)
 
 
 def open_group(path: StoragePath, mode: Literal["r", "r+"] = "r") -> zarr.Group:
@@ -85,5 +112,8 @@ def fill_array(path: StoragePath, values: Any) -> None:
 
 def _zarr_store(path: StoragePath) -> Store:
     if isinstance(path, Url):
-        return FsspecStore.from_url(str(path), storage_options={"use_listings_cache": False})
+        with reaching(path):
+            store = Objects.from_url(str(path), storage_options=storage_options(path))
+        bound(store.fs)
+        return store
     return WholeFiles(path)
