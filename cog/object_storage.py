@@ -30,9 +30,13 @@ _AGAIN = (
 )
 
 
+class NotReached(CogError):
+    """The storage refused, or the way there ended: this says nothing about what lies there."""
+
+
 @contextmanager
 def reaching(url: Url, writing: bool = False) -> Iterator[None]:
-    """Within it, what the storage or the way there refuses becomes a CogError.
+    """Within it, what the storage or the way there refuses becomes a NotReached.
 
     FileNotFoundError stays what it is; where something is written, it means that there is no
     bucket.
@@ -49,13 +53,13 @@ def reaching(url: Url, writing: bool = False) -> Iterator[None]:
         raise _unreached(url, error) from error
 
 
-def _unreached(url: Url, error: Exception) -> CogError:
+def _unreached(url: Url, error: Exception) -> NotReached:
     reason = " ".join(str(error).split()) or type(error).__name__
     words = f"{type(error).__name__} {reason}".lower()
     if isinstance(error, PermissionError):
         words += " forbidden"
     hint = next((hint for part, hint in _HINTS.items() if part in words), _AGAIN)
-    return CogError(f"{url} cannot be reached: {reason}", hint)
+    return NotReached(f"{url} cannot be reached: {reason}", hint)
 
 
 @dataclass(frozen=True, order=True)

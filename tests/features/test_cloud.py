@@ -19,7 +19,7 @@ from cog.errors import CogError
 from cog.features.store import arrays
 from cog.features.store.files import is_there, remove_store
 from cog.features.store.store import FeatureStore
-from cog.object_storage import Url, create_object, remove_objects
+from cog.object_storage import Url, create_object, reaching, remove_objects
 from cog.progress import Silent
 from cog.storage import files_below, storage_path, write_text
 from tests.support.runs import call_cog
@@ -275,6 +275,26 @@ def test_credentials_that_are_not_there_are_an_error(bucket, few_attempts, monke
     for error in refusals(bucket / "a", ("exists", "write", "make a store")).values():
         assert "nobody" in error.what
         assert error.hint == "check AWS_PROFILE, or unset it"
+
+
+def test_a_chunk_that_is_not_reached_is_not_a_bad_chunk(bucket, monkeypatch):
+    """Else `--repair` would remove what is right."""
+    path = bucket / "a.zarr"
+    fill(make(path, 10), np.ones((10, 3), np.float32))
+    before = content(path)
+    reading = arrays.Objects.get
+
+    async def cut(self, key, *rest, **options):
+        if "c/1" in key or key.startswith("c"):
+            with reaching(path):
+                raise ConnectionResetError("the connection ended")
+        return await reading(self, key, *rest, **options)
+
+    monkeypatch.setattr(arrays.Objects, "get", cut)
+    with pytest.raises(CogError, match="cannot be reached: the connection ended"):
+        run("verify", "--repair", path)
+    monkeypatch.setattr(arrays.Objects, "get", reading)
+    assert content(path) == before
 
 
 class Stopping(Silent):

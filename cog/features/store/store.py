@@ -214,7 +214,7 @@ class FeatureStore:
             same &= features.chunks[0] == self.chunk_rows
         except (FileNotFoundError, KeyError):
             same = False
-        except Exception as error:  # Zarr raises many things for damaged metadata
+        except DAMAGED as error:
             raise self._damaged(f"metadata: {error}", by="rm") from error
         if not same:
             raise CogError(
@@ -261,11 +261,11 @@ class FeatureStore:
         """All of an array."""
         try:
             (array,) = self.arrays(name)
-        except Exception as error:  # Zarr raises many things for damaged metadata
+        except DAMAGED as error:
             raise self._damaged(f"metadata of {name}: {error}", by="rm") from error
         try:
             return np.asarray(array[:])
-        except Exception as error:  # ValueError for a wrong checksum; others for a short file
+        except DAMAGED as error:  # ValueError for a wrong checksum; others for a short file
             by = "rm" if name == "labels" else "verify --repair"
             raise self._damaged(f"{name}: {error}", by) from error
 

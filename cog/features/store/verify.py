@@ -17,6 +17,7 @@ from cog.features.store.arrays import Array
 from cog.features.store.files import LAYOUT, is_store
 from cog.features.store.reasons import TRUNCATED, UNREADABLE, read_reasons
 from cog.features.store.store import FORMAT, FeatureStore
+from cog.object_storage import NotReached
 from cog.partial_files import sweep
 from cog.small_files import NotReadable, read_json
 from cog.storage import StoragePath, files_below
@@ -115,10 +116,8 @@ def verify(path: StoragePath, advance: Callable[[int], None] | None = None) -> V
     try:
         store = FeatureStore.open(path)
         features, readable, labels = store.arrays("features", "readable", "labels")
-    except CogError as error:
-        return Verdict(path, faults=(error.what,))
     except Exception as error:  # damaged metadata make Zarr raise many things
-        return Verdict(path, faults=(f"cannot be read: {error}",))
+        return Verdict(path, faults=(_fault_of(error),))
     done = store.done_chunks()
     bad = {}
     for chunk in done:
@@ -140,6 +139,16 @@ def repair(verdict: Verdict) -> None:
         store.forget_chunk(chunk)
 
 
+def _fault_of(error: Exception) -> str:
+    """The fault that an error tells of.
+
+    That the storage is not reached is none, and raised: else `--repair` would remove what is right.
+    """
+    if isinstance(error, NotReached):
+        raise error
+    return error.what if isinstance(error, CogError) else f"cannot be read: {error}"
+
+
 def _chunk_fault(store: FeatureStore, chunk: int, features: Array, marks: Array) -> str | None:
     """The fault of one chunk, if it has one."""
     rows = store.chunk_slice(chunk)
@@ -147,10 +156,8 @@ def _chunk_fault(store: FeatureStore, chunk: int, features: Array, marks: Array)
         x, readable = np.asarray(features[rows]), np.asarray(marks[rows])
         reasons = set(read_reasons(store.path, UNREADABLE, chunk))
         truncated = set(read_reasons(store.path, TRUNCATED, chunk))
-    except CogError as error:
-        return error.what
     except Exception as error:  # ValueError for a wrong checksum; others for a short file
-        return f"cannot be read: {error}"
+        return _fault_of(error)
     if len(x) != len(readable):
         return f"{len(x):,} rows of features, but {len(readable):,} marks"
     unreadable = {rows.start + row for row in np.flatnonzero(~readable).tolist()}
@@ -172,7 +179,7 @@ def _label_faults(store: FeatureStore, labels: Array, readable: Array) -> list[s
     try:
         y = np.asarray(labels[:])
     except Exception as error:  # as for chunks
-        return [f"labels cannot be read: {error}"]
+        return [f"labels {_fault_of(error)}"]
     faults = []
     for name, shape in (("labels", y.shape), ("readable", readable.shape)):
         if shape != (store.rows,):
