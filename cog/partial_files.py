@@ -117,4 +117,6 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except OSError as error:  # a process of another user raises PermissionError
         return not isinstance(error, ProcessLookupError)
+    except OverflowError:  # no process has such a number
+        return False
     return True

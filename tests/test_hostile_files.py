@@ -21,6 +21,7 @@ import pytest
 from cog.datasets.check.report import read_report
 from cog.datasets.imagenet1k import KAGGLE, in1k_lists
 from cog.datasets.official_lists import read_test_lists
+from cog.features.bad_images import record_bad_images
 from cog.features.model_run import plan_model_runs
 from cog.features.store.store import FeatureStore
 from cog.features.store.verify import summarise, verify
@@ -28,6 +29,7 @@ from cog.images.class_names import read_class_list
 from cog.images.find import find_images
 from cog.levels.check import check_levels
 from cog.levels.files import read_levels
+from cog.partial_files import partial_name, sweep
 from cog.report.explorer import explorer_data
 from cog.report.page_data import _classes
 from cog.results.cells import finished_cells
@@ -213,3 +215,23 @@ def test_cells_with_any_value(tmp_path: Path):
         said: list[str] = []
         with seconds(60):
             assert len(finished_cells(tmp_path, "cog-1", said.append)) in (1, 2)
+
+
+def test_a_partial_file_of_a_process_that_cannot_be(tmp_path: Path):
+    """Its number is in its name: it may have any digits."""
+    own = partial_name(tmp_path / "a.csv")
+    machine, digits = own.name.split(".")[-4:-2]
+    for number in ("9" * 12, "9" * 100):
+        (tmp_path / own.name.replace(f".{machine}.{digits}.", f".{machine}.{number}.")).touch()
+    assert sweep(tmp_path) == 2
+
+
+def test_a_damaged_list_of_unreadable_images_names_itself(tmp_path: Path):
+    store = make(tmp_path / "s.zarr", 4)
+    fill(store, np.ones((4, 3), np.float32), np.arange(4) != 2)
+    images = SimpleNamespace(split="test", paths=[f"n0/{number}.jpg" for number in range(4)])
+    (tmp_path / "out" / "unreadable").mkdir(parents=True)
+    for content in (b"\xff\n", b"\0" * 10):
+        (tmp_path / "out" / "unreadable" / "other.csv").write_bytes(content)
+        what = holds(lambda: list(record_bad_images(tmp_path / "out", "l1", [images], [store])))
+        assert "other.csv is damaged" in what

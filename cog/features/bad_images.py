@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cog.csv_text import rows_as_csv
+from cog.errors import CogError
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
+from cog.small_files import NotReadable, read_text
 from cog.storage import StoragePath, write_text
 
 UNREADABLE, TRUNCATED = LISTS = ("unreadable", "truncated")
@@ -41,10 +43,21 @@ def record_bad_images(
         write_text(part, rows_as_csv(sorted(rows), changed.append))
         yield from changed
         parts: list[StoragePath] = list(out.glob(f"{name}/*.csv"))
-        texts = [path.read_text(encoding="utf-8") for path in sorted(parts, key=str)]
+        texts = [_text(path) for path in sorted(parts, key=str)]
         write_text(out / f"{name}.csv", "".join([HEAD, *texts]))
         if count:
             yield f"{dataset}: {count} {name}, listed in {out / f'{name}.csv'}"
+
+
+def _text(part: StoragePath) -> str:
+    """The list of one dataset, which another run may have written."""
+    try:
+        return read_text(part)
+    except NotReadable as error:
+        raise CogError(
+            f"{part} is damaged: {error}",
+            "remove it: `cog evaluate` on that dataset writes it again",
+        ) from error
 
 
 def bad_images(store: FeatureStore, name: str) -> dict[int, str]:

@@ -94,8 +94,9 @@ def test_pickles_of_both_numpys_are_read(module: str, tmp_path: Path) -> None:
     assert len(read_split_file(tmp_path / "a.pkl", WNIDS)[WNIDS[0]][0]) == 4
 
 
-def test_the_pickle_is_the_split(root: Path, tmp_path: Path) -> None:
-    file = dump(tmp_path / SPLIT_FILE, table())
+@pytest.mark.parametrize("form", ["unicode", "leading slash", "tuple"])
+def test_the_pickle_is_the_split(root: Path, tmp_path: Path, form: str) -> None:
+    file = dump(tmp_path / SPLIT_FILE, table(FORMS[form]))
     split = split_images(root, WNIDS, RECIPE, tests=file)
     assert split.kind == "official"
     for wnid in WNIDS:
