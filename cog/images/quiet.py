@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import logging
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,11 @@ _READ, _WRITE = 1, 2  # of mprotect
 
 @functools.cache
 def silence_decoders() -> None:
-    """Silence libjpeg of torchvision and libtiff of Pillow, where they are found."""
+    """Silence libjpeg of torchvision and libtiff of Pillow, where they are found; Pillow's log too.
+
+    What Pillow logs goes on to the handlers that a user has, and to stderr no more without them.
+    """
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     for library in _loaded("libtiff", beside="/pillow.libs/"):
         ctypes.CDLL(library).TIFFSetErrorHandler(None)
     for library in _loaded("libjpeg", beside="/torchvision.libs/"):

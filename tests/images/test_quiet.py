@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import logging
 import os
 import sys
 
@@ -37,6 +38,14 @@ def broken_tiff() -> bytes:
     return bytes(data)
 
 
+def many_samples() -> bytes:
+    """Pillow logs an error."""
+    data = encode("TIFF")
+    samples = data.index(b"\x15\x01\x03\0\1\0\0\0")
+    data[samples + 8] = 49
+    return bytes(data)
+
+
 def odd_exif() -> bytes:
     """Pillow warns of its EXIF."""
     return bytes(encode("JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0" * 9))
@@ -49,7 +58,7 @@ def cut_pages() -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="about the loaded libraries of Linux")
-@pytest.mark.parametrize("draw", [broken_jpeg, broken_tiff, odd_exif, cut_pages])
+@pytest.mark.parametrize("draw", [broken_jpeg, broken_tiff, many_samples, odd_exif, cut_pages])
 @pytest.mark.filterwarnings("error")
 def test_damaged_images_print_nothing(draw, capfd: pytest.CaptureFixture[str]) -> None:
     check_image("a.jpg", draw())
@@ -66,3 +75,9 @@ def test_what_others_print_on_stderr_is_seen(capfd: pytest.CaptureFixture[str]) 
     print("of Python", file=sys.__stderr__, flush=True)
     os.write(2, b"of the process\n")
     assert {"of C", "of the process"} <= set(capfd.readouterr().err.splitlines())
+
+
+def test_without_handlers_the_log_of_pillow_goes_nowhere() -> None:
+    handlers = logging.getLogger("PIL").handlers
+    assert any(isinstance(handler, logging.NullHandler) for handler in handlers)
+    assert logging.getLogger("PIL").propagate
