@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import subprocess
@@ -9,6 +10,7 @@ import sys
 
 import pytest
 
+from cog.cli.ending import status_after
 from tests.support.result_rows import made_rows, write_runs
 from tests.support.runs import call_cog, run_cog
 
@@ -105,3 +107,32 @@ def test_names_that_a_terminal_cannot_show_are_escaped(encoding, tmp_path):
     assert done.returncode == 0, done.stderr
     assert ("größe-模型" in done.stdout) == (encoding != "iso2022_kr")  # click takes no ascii
     assert ("gr\\xf6" in done.stdout) == (encoding == "iso2022_kr")
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "hint"),
+    [
+        (MemoryError(), "memory is short", "--batch-size"),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            "memory is short: libtorch_cpu.so", "ulimit -v",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+            "memory is short: DefaultCPUAllocator", "--batch-size",
+        ),
+        (RuntimeError("can't start new thread"), "can't start new thread", "ulimit -u"),
+        (OSError(errno.EMFILE, "Too many open files", "a.tar"), "files: a.tar", "ulimit -n"),
+    ],
+)  # fmt: skip
+def test_what_the_system_refuses_is_two_lines(error, what, hint, capsys):
+    assert status_after(error) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("error: ")
+    assert what in lines[0]
+    assert hint in lines[1]
+
+
+def test_a_mistake_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        status_after(ZeroDivisionError())
