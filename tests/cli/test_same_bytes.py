@@ -53,11 +53,8 @@ def test_the_same_command_elsewhere_writes_the_same_bytes(command, places):
     assert written[0]
     assert written[0].keys() == written[1].keys()
     assert [name for name in written[0] if written[0][name] != written[1][name]] == []
-    words = [
-        platform.node(),
-        *map(str, places),
-        f".{os.getpid()}.",
-        os.environ.get("HOME", "/nowhere"),
-    ]
+    words = [*map(str, places), f".{os.getpid()}."]
     for name, data in written[0].items():
-        assert [word for word in words if len(word) > 3 and word.encode() in data] == [], name
+        page = name.endswith(".html")  # its scripts may have any such word
+        more = [] if page else ["partial", f".{platform.node()}"]
+        assert [word for word in [*words, *more] if word.encode() in data] == [], name
