@@ -40,10 +40,18 @@ IGNORED = {  # columns of results.csv, and keys of JSON, whose values may differ
     "versions": "the same in run.json and levels.json",
     "command": "in run.json: begins with the path of the checkout",
 }
+ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and what they are
+    "n_short": "not in 0.1: classes with fewer than N images",
+    "n_truncated": "not in 0.1: images that end too early",
+    "truncated": "not in 0.1: how run.json names that choice",
+    "image_key": "not in 0.1: how run.json names the field of a sample",
+    "controls": "not in 0.1: how run.json names that choice",
+}
 NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "cache": "of cog: indices of tars",
     "features.pth": "torch.save writes a random name into it; `cog probe` reads what it holds",
     "complete": "the mark of this tool",
+    "ranks": "not in 0.1: kept for cog verify",
     "ranks": "of cells: earlier versions kept none",
 }
 NOT_OF_PAGE = {"charts": "how the page draws, titles and all, is not data"}
@@ -227,10 +235,10 @@ def differences(old: Files, new: Files) -> Iterator[tuple[str, str]]:
 
 
 def compared(name: str, content: bytes) -> bytes:
-    """What of a file's content is compared: of a page its data, without `IGNORED`."""
+    """What of a file's content is compared: of a page its data, without what may differ."""
     if name.endswith("results.csv"):
         rows = list(csv.reader(content.decode().split("\n")))[:-1]  # it ends in a newline
-        kept = [place for place, column in enumerate(rows[0]) if column not in IGNORED]
+        kept = [place for place, column in enumerate(rows[0]) if column not in IGNORED | ADDED]
         return "\n".join(",".join(row[place] for place in kept) for row in rows).encode()
     if name.endswith(".html"):
         pattern = rb'<script type="application/json" id="([^"]+)">(.*?)</script>'
@@ -239,6 +247,7 @@ def compared(name: str, content: bytes) -> bytes:
         content = re.sub(rb'("\w+":)', rb"\n\1", b"\n".join(data))  # a line a field
     if name.endswith((".json", ".html")):
         value = r'(?:"(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^\[\]]*\]|[^,\s}\]]+)'
+        content = re.sub(rf',\s*"(?:{"|".join(ADDED)})":\s*{value}'.encode(), b"", content)
         return re.sub(rf'("(?:{"|".join(IGNORED)})":\s*){value}'.encode(), rb"\1null", content)
     return content
 
