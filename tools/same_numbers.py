@@ -51,7 +51,6 @@ NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "cache": "of cog: indices of tars",
     "features.pth": "torch.save writes a random name into it; `cog probe` reads what it holds",
     "complete": "the mark of this tool",
-    "ranks": "not in 0.1: kept for cog verify",
     "ranks": "of cells: earlier versions kept none",
 }
 NOT_OF_PAGE = {"charts": "how the page draws, titles and all, is not data"}
