@@ -2,7 +2,7 @@
 
    Counts the calls of each kind on the files of one folder (paths below it, and relative paths).
    The n-th call of the chosen kinds fails with an errno (once, or from then on), or the process is
-   killed before or after it. Until `cog_arm` is called, everything is as without this library. */
+   killed before or after it, or gets a signal before it. Until `cog_arm` is called, everything is as without this library. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum kind { OPEN, READ, WRITE, MKDIR, RENAME, UNLINK, LIST, SEND, KINDS };
-enum action { FAIL, FAIL_ON, KILL_BEFORE, KILL_AFTER };
+enum action { FAIL, FAIL_ON, KILL_BEFORE, KILL_AFTER, SIGNAL };
 enum { FILES = 65536 };
 
 static atomic_int armed, total, counts[KINDS], fired;
@@ -59,7 +59,8 @@ static int strikes(enum kind kind, const char *path) {
     if (!atomic_exchange(&fired, 1) && report >= 0)
         dprintf(report, "%d %s\n", kind, path ? path : "an open file");
     if (action == KILL_BEFORE) kill(getpid(), SIGKILL);
-    if (action == KILL_AFTER) return 0;
+    if (action == SIGNAL) kill(getpid(), error);
+    if (action == KILL_AFTER || action == SIGNAL) return 0;
     errno = error;
     return 1;
 }

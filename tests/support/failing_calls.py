@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("failing_calls.c")
 KINDS = ("open", "read", "write", "mkdir", "rename", "unlink", "list", "send")
-ACTIONS = ("fail", "fail from then on", "kill before", "kill after")
+ACTIONS = ("fail", "fail from then on", "kill before", "kill after", "signal")
 STRUCK, COUNTED = ".struck", ".counted"  # what was struck; how many calls of each kind there were
 
 
@@ -38,7 +39,10 @@ def library() -> Path | None:
 
 @dataclass(frozen=True)
 class Strike:
-    """What happens to one call: the `number`-th of these `kinds` (from 1; 0: none)."""
+    """What happens to one call: the `number`-th of these `kinds` (from 1; 0: none).
+
+    `error`: the name of the error with which it fails, or of the signal that comes.
+    """
 
     kinds: tuple[str, ...] = ()
     number: int = 0
@@ -47,7 +51,7 @@ class Strike:
 
     def __str__(self) -> str:
         """In words."""
-        what = f"{self.action} {self.error}" if "fail" in self.action else self.action
+        what = self.action if "kill" in self.action else f"{self.action} {self.error}"
         return f"{what}: {' or '.join(self.kinds)} number {self.number}"
 
     def arm(self, folder: Path) -> None:
@@ -56,7 +60,8 @@ class Strike:
         kinds = sum(1 << KINDS.index(kind) for kind in self.kinds)
         log = os.open(folder / STRUCK, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         counted = os.open(folder / COUNTED, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-        action, error = ACTIONS.index(self.action), getattr(errno, self.error)
+        names = signal if self.action == "signal" else errno
+        action, error = ACTIONS.index(self.action), int(getattr(names, self.error))
         calls.cog_arm(os.fsencode(folder), kinds, self.number, action, error, log)
 
         def count() -> None:

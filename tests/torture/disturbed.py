@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,10 +57,10 @@ def struck(plan: Undisturbed, strike: Strike, folder: Path) -> str:
     done = call(plan.job.command, folder, partial(strike.arm, folder))
     where = f"{plan.job.name}, {strike} ({struck_call(folder) or 'not reached'})"
     try:
-        check_answer(done)
+        check_answer(done, (130, 143) if strike.action == "signal" else ())
         if done.returncode == 0:
             check_end(plan, folder, done, allow_partial=True)
-        check_nothing_lost(plan, folder, killed=done.returncode < 0)
+        check_nothing_lost(plan, folder, killed=done.returncode in (-9, 130, 143))
         again = call(plan.job.command, folder)
         if again.returncode:
             raise Fault(f"the same command again gives {again.returncode}: {again.stderr}")
@@ -69,15 +70,21 @@ def struck(plan: Undisturbed, strike: Strike, folder: Path) -> str:
         raise Fault(f"{where}: {fault}{said}") from fault
     if not struck_call(folder):
         return "not reached"
-    return "killed" if done.returncode < 0 else f"status {done.returncode}"
+    return "killed" if done.returncode == -9 else f"status {done.returncode}"
 
 
-def check_answer(done: subprocess.CompletedProcess[str]) -> None:
-    """A result, or two lines and status 2, or findings and status 1, or the end by SIGKILL."""
+def check_answer(done: subprocess.CompletedProcess[str], also: Sequence[int] = ()) -> None:
+    """A result, or two lines and status 2, or findings and status 1, or the end by SIGKILL.
+
+    `also`: statuses of signals, which are told in a line.
+    """
     if "Traceback" in done.stderr:
         raise Fault(f"a traceback: {done.stderr.strip().splitlines()[-1]}")
-    if done.returncode not in (0, 1, 2, -9):
+    if done.returncode not in (0, 1, 2, -9, *also):
         raise Fault(f"status {done.returncode}")
+    word = {130: "interrupted: ", 143: "terminated: "}.get(done.returncode, "")
+    if word not in done.stderr:
+        raise Fault(f"status {done.returncode} without a word")
     if done.returncode == 2:
         lines = done.stderr.rstrip("\n").splitlines()[-2:]
         if len(lines) < 2 or not lines[0].startswith("error: ") or not lines[1].startswith(" hint"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,12 +33,14 @@ class Environment:
         variables: are set; an empty one is removed.
         fresh: only a process that starts anew sees them.
         silent: what it says on stderr cannot be read.
+        redirected: what a shell does to its streams; only a fresh process sees that too.
     """
 
     before: Callable[[], object] = int
     variables: dict[str, str] = field(default_factory=dict)
     fresh: bool = False
     silent: bool = False
+    redirected: str = ""
 
 
 def _limit(kind: int, most: int) -> None:
@@ -80,10 +83,10 @@ ENVIRONMENTS: dict[str, Environment] = {
        for n in (1, 16, 64, 256, 1024)},
     **{f"ulimit -f {n} bytes": Environment(partial(_limit, resource.RLIMIT_FSIZE, n))
        for n in (100, 1000, 4000, 100_000)},
-    "stdin closed": Environment(partial(os.close, 0)),
-    "stdout closed": Environment(partial(os.close, 1)),
-    "stderr closed": Environment(partial(os.close, 2), silent=True),
-    "all closed": Environment(partial(os.closerange, 0, 3), silent=True),
+    "stdin closed": Environment(fresh=True, redirected="<&-"),
+    "stdout closed": Environment(fresh=True, redirected=">&-"),
+    "stderr closed": Environment(fresh=True, redirected="2>&-", silent=True),
+    "all closed": Environment(fresh=True, redirected="<&- >&- 2>&-", silent=True),
     "stdout full": Environment(partial(_output_to, "/dev/full", (1,))),
     "stderr full": Environment(partial(_output_to, "/dev/full", (2,)), silent=True),
     "both full": Environment(partial(_output_to, "/dev/full", (1, 2)), silent=True),
@@ -160,8 +163,9 @@ def _run(job: Job, environment: Environment, where: Path) -> subprocess.Complete
         return call(job.command, where, environment.before, **environment.variables)
     variables = os.environ | {"COG_HOME": str(where / "cog-home"), "PYTHONPATH": str(ROOT)}
     variables = {k: v for k, v in (variables | environment.variables).items() if v}
+    words = shlex.join([sys.executable, "-m", "cog", *job.command.split()])
     return subprocess.run(
-        [sys.executable, "-m", "cog", *job.command.split()], cwd=where, env=variables,
+        ["sh", "-c", f"exec {words} {environment.redirected}"], cwd=where, env=variables,
         capture_output=True, text=True, errors="replace", timeout=600,
     )  # fmt: skip
 

@@ -179,7 +179,7 @@ def _store(folder: Path) -> list[Any]:
         summarise(path).lines()
         store = FeatureStore.open(path)
         x, y = store.read()
-        read.append((str(path), store.fingerprint, x.tobytes(), y.tobytes(), store.unreadable()))
+        read.append((str(path), str(x.dtype), x.tobytes(), y.tobytes()))
     return read
 
 
@@ -236,7 +236,7 @@ READERS: dict[str, Reader] = {
                           text=True),
     "results.parquet": Reader("results.parquet", partial(_results, "results.parquet")),
     "levels": Reader("levels/*", _levels, "levels explore levels --out explorer.html", text=True),
-    "stores": Reader("done/*/features/*/**/*", _store, "store verify done"),
+    "stores": Reader("done/*/features/*/**/*", _store, "store verify done", same=True),
     "lists of concepts": Reader("eligible.txt", _concepts, text=True),
     "image counts": Reader("counts.csv", _counts, text=True),
     "run.json": Reader("done/*/run.json", nothing,

@@ -44,8 +44,16 @@ def failing_calls(calls: dict[str, int]) -> Iterator[Strike]:
                 yield Strike((kind,), number, "fail from then on", error)
 
 
+def _at_any_call(rng: np.random.Generator, calls: dict[str, int]) -> Strike:
+    """SIGKILL, SIGINT or SIGTERM at any call on a file."""
+    at = int(rng.integers(1, sum(calls[kind] for kind in ON_DISK) + 1))
+    if rng.random() < 0.3:
+        return Strike(ON_DISK, at, "kill before")
+    return Strike(ON_DISK, at, "signal", str(rng.choice(["SIGINT", "SIGTERM"])))
+
+
 class Strikes:
-    """All strikes on all jobs, in an order drawn by the seed; then kills at any call."""
+    """All strikes on all jobs in a fixed order; between kills and in the end, at any call."""
 
     def __init__(self, folder: Path, strikes_of, jobs: tuple[Job, ...]) -> None:
         if library() is None:
@@ -69,11 +77,10 @@ class Strikes:
         plan = self.plan(self.jobs[index], folder)
         strikes = list(self.strikes_of(plan.calls))
         order = np.random.default_rng(index).permutation(len(strikes))
-        if turn < len(strikes):
+        if turn < len(strikes) and not (self.strikes_of is kills_at_renames and turn % 4 == 3):
             strike = strikes[order[turn]]
         else:
-            at = int(rng.integers(1, sum(plan.calls[kind] for kind in ON_DISK) + 1))
-            strike = Strike(ON_DISK, at, "kill before")
+            strike = _at_any_call(rng, plan.calls)
         return f"{plan.job.name}: {struck(plan, strike, folder)}"
 
 
@@ -85,8 +92,9 @@ def _prepare_failing(folder: Path) -> Attempt:
     return Strikes(folder, failing_calls, tuple(JOBS.values())).attempt
 
 
-KILLS = Attack("kills", "SIGKILL before and after every rename, mkdir and unlink, then at any call "
-               "on a file, in every command", 4, _prepare_kills)  # fmt: skip
+KILLS = Attack("kills", "SIGKILL before and after every rename, mkdir and unlink; SIGKILL, SIGINT "
+               "and SIGTERM at any call on a file; in every command", 4,
+               _prepare_kills)  # fmt: skip
 FAILING = Attack("failing calls", "the n-th open, read, write, mkdir, rename, unlink or listing "
                  "fails with EIO, ENOSPC, EACCES or EROFS, in every command", 5,
                  _prepare_failing)  # fmt: skip
