@@ -16,7 +16,7 @@ from tests.torture.harness import Attack, Attempt, Fault
 from tests.torture.jobs import make_benchmark
 from tests.torture.mutations import mutated
 from tests.torture.readers import READERS, Reader, make_inputs, nothing
-from tests.torture.watched import MEGABYTE, Limits, watch
+from tests.torture.watched import MEGABYTE, Limits, input_name, watch
 
 BATCH = 10
 LIMITS = Limits(seconds=20, memory=1024 * MEGABYTE)
@@ -53,6 +53,7 @@ def _check(name: str, seed: int, number: int, folder: Path) -> str:
     whole = file.read_bytes()
     before = reader.read(inputs) if reader.same or number == 0 else None
     file.write_bytes(mutated(rng, whole, others, reader.text))
+    shutil.copy(file, folder / input_name(number))
     came = "read"
     try:
         try:
@@ -66,9 +67,6 @@ def _check(name: str, seed: int, number: int, folder: Path) -> str:
                 raise Fault("what is read is not what was kept")
         if reader.command and (reader.read is nothing or rng.random() < BY_COMMAND):
             _by_command(reader, inputs)
-    except BaseException:
-        shutil.copy(file, folder / f"input-{number}-{file.name}")
-        raise
     finally:
         file.write_bytes(whole)
     return came

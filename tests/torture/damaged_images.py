@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from cog.images.limits import MAX_MEMORY
+from tests.torture.costly_images import costly_image
 from tests.torture.harness import Attack, Attempt, Fault
 from tests.torture.image_seeds import image_seeds
 from tests.torture.mutations import mutated
-from tests.torture.watched import MEGABYTE, Limits, watch
+from tests.torture.watched import Limits, input_name, watch
 
 BATCH = 50
-LIMITS = Limits(seconds=10, memory=1536 * MEGABYTE)
+COSTLY = 0.2  # of the images ask for much
+LIMITS = Limits(seconds=10, memory=MAX_MEMORY)
 _seeds = cache(image_seeds)
 
 
@@ -37,9 +40,9 @@ def _check(kind: str, seed: int, number: int, folder: Path) -> str:
     rng = np.random.default_rng([seed, number])
     own = _seeds()[kind]
     others = own if rng.random() < 0.8 else [*_seeds().values()][int(rng.integers(len(_seeds())))]
-    data = mutated(rng, own[int(rng.integers(len(own)))], others)
-    file = folder / f"input-{number}"
-    file.write_bytes(data)
+    data = own[int(rng.integers(len(own)))]
+    data = costly_image(rng, kind, data) if rng.random() < COSTLY else mutated(rng, data, others)
+    (folder / input_name(number)).write_bytes(data)
     try:
         pixels = decode(data, ("torchvision", "pillow")[int(rng.integers(2))])
         if pixels.ndim != 3 or pixels.shape[0] != 3 or str(pixels.dtype) != "torch.uint8":
@@ -50,10 +53,9 @@ def _check(kind: str, seed: int, number: int, folder: Path) -> str:
             raise Fault(f"the reason {str(error)!r} cannot be shown") from error
         came = "unreadable"
     check_image("a.jpg", data)
-    file.unlink()
     return came
 
 
 DAMAGED_IMAGES = Attack("damaged images", "images of nine formats with flipped bits, cuts, spliced "
-                        "and repeated pieces and other declared sizes, through both decoders and "
-                        "check-data", 2, _prepare)  # fmt: skip
+                        "and repeated pieces, and small files that declare much, through both "
+                        "decoders and check-data", 2, _prepare)  # fmt: skip

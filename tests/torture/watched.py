@@ -24,6 +24,13 @@ from tests.torture.harness import Fault
 Check = Callable[[int, Path], str]
 """number of an input, a folder → how it came out; anything but a Fault that it raises is a fault"""
 MEGABYTE = 1 << 20
+
+
+def input_name(number: int) -> str:
+    """The file in which a check keeps its input; it stays where something does not hold."""
+    return f"input-{number}"
+
+
 _AT = struct.Struct("q")
 
 
@@ -103,7 +110,7 @@ def _processor_seconds(pid: int) -> float:
 
 def _work(check: Check, numbers: range, folder: Path, limits: Limits) -> None:
     """Check inputs one by one in this process."""
-    most = 4 * limits.memory + (4 << 30)
+    most = 2 * limits.memory + (2 << 30)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(folder)
@@ -121,6 +128,7 @@ def _work(check: Check, numbers: range, folder: Path, limits: Limits) -> None:
                 log.write(f"fault\tinput {number}: {why}".replace("\n", "\\n") + "\n")
             else:
                 log.write(f"{came}\n")
+                (folder / input_name(number)).unlink(missing_ok=True)
 
 
 def _traced(error: BaseException) -> str:
