@@ -108,13 +108,14 @@ def open_streams() -> None:
             raw = io.FileIO(number, "r" if name == "stdin" else "w", closefd=False)
             buffer = io.BufferedReader(raw) if name == "stdin" else io.BufferedWriter(raw)
             setattr(sys, name, io.TextIOWrapper(buffer, encoding="utf-8"))
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
+    for stream in dict.fromkeys((sys.stdout, sys.stderr)):  # which may be one object
         if type(stream) is io.TextIOWrapper:  # a test may have put something else there
+            names = [name for name in ("stdout", "stderr") if getattr(sys, name) is stream]
             lines, encoding, people = stream.line_buffering, stream.encoding, stream.isatty()
             output = _Output(stream.detach(), encoding, "backslashreplace", line_buffering=lines)
-            output.for_people = people or name == "stderr"
-            setattr(sys, name, output)
+            output.for_people = people or "stdout" not in names
+            for name in names:
+                setattr(sys, name, output)
 
 
 def status_after(error: BaseException) -> int:
