@@ -7,7 +7,8 @@ plan, and `controlled`, where features become the data of a probe.
 
 - shuffled-labels: the model's features, the training labels permuted. Chance; more is a leak.
 - random-features: noise of the model's dimension in place of its features. Chance; more is a leak.
-- untrained: the same architecture with fresh random weights, and the model's preprocessing.
+- untrained: the same architecture with fresh random weights, and the model's preprocessing. Its
+  features are multiplied by a power of two: those of some networks would vanish in float16.
 - raw-pixels: 32 × 32 pixels. One for all models, under the name images+raw-pixels.
 
 A model that is not above the last two has learnt nothing that a probe can use.
@@ -16,6 +17,7 @@ A model that is not above the last two has learnt nothing that a probe can use.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -25,9 +27,10 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.evaluation.models import ModelLike, ModelOptions
-from cog.features.model_run import ModelRun, plan_model_runs
+from cog.features.forward import embed
+from cog.features.model_run import ModelRun, plan_model_runs, refuse_another
 from cog.images.preprocess import Preprocess
-from cog.models.check import check_model
+from cog.models.check import BATCH, check_model
 from cog.models.initialisation import reinitialise
 from cog.models.load import load
 from cog.models.model import Model
@@ -42,35 +45,51 @@ _BLOCK = 65_536  # rows of noise that are drawn at once
 
 
 def with_controls(
-    model_runs: Sequence[ModelRun], options: ModelOptions, out: StoragePath, notify: Notify
+    model_runs: Sequence[ModelRun],
+    options: ModelOptions,
+    precision: str,
+    out: StoragePath,
+    notify: Notify,
 ) -> tuple[ModelRun, ...]:
     """Each model run with its controls behind it, and raw pixels at the end.
 
-    `options` has made the model runs. `notify` takes why a control cannot be made.
+    Args:
+        model_runs: those of the models.
+        options: what the model runs were made from.
+        precision: in which the networks run.
+        out: where the model runs are.
+        notify: takes why a control cannot be made.
+
+    Raises:
+        CogError: the folder of a control holds one of another model.
     """
     found: list[ModelRun] = []
     for model_run, given in zip(model_runs, options.models, strict=True):
         found.append(model_run)
         found += [_on_features(model_run, control, out) for control in CHANGES]
-        fresh = _untrained(model_run, given, options, notify)
+        fresh = _untrained(model_run, given, options, precision, notify)
         if fresh is not None:
             found += _runs([fresh], "untrained", out)
     found += _runs([_raw_pixels(model_runs[0].model)], "raw-pixels", out)
     return tuple(found)
 
 
-def controlled(data: ProbeData, model_run: ModelRun) -> ProbeData:
-    """The data of a probe: those of the model, changed where the model run is a control of them."""
+def controlled(data: ProbeData, model_run: ModelRun, dataset: str) -> ProbeData:
+    """The data of a probe: those of the model, changed where the model run is a control of them.
+
+    Each `dataset` has a draw of its own, so that its chance is its own too.
+    """
     change = CHANGES.get(model_run.control)
-    return data if change is None else change(data)
+    return (
+        data if change is None else change(data, np.random.default_rng([SEED, *dataset.encode()]))
+    )
 
 
-def _shuffled(data: ProbeData) -> ProbeData:
-    return replace(data, train_y=np.random.default_rng(SEED).permutation(data.train_y))
+def _shuffled(data: ProbeData, rng: np.random.Generator) -> ProbeData:
+    return replace(data, train_y=rng.permutation(data.train_y))
 
 
-def _noise(data: ProbeData) -> ProbeData:
-    rng = np.random.default_rng(SEED)
+def _noise(data: ProbeData, rng: np.random.Generator) -> ProbeData:
     return replace(data, train_x=_like(data.train_x, rng), test_x=_like(data.test_x, rng))
 
 
@@ -83,7 +102,7 @@ def _like(x: Features, rng: np.random.Generator) -> Features:
     return noise
 
 
-CHANGES: dict[str, Callable[[ProbeData], ProbeData]] = {
+CHANGES: dict[str, Callable[[ProbeData, np.random.Generator], ProbeData]] = {
     "shuffled-labels": _shuffled,
     "random-features": _noise,
 }
@@ -93,9 +112,11 @@ CHANGES: dict[str, Callable[[ProbeData], ProbeData]] = {
 def _on_features(model_run: ModelRun, control: str, out: StoragePath) -> ModelRun:
     """A control with the features of a model."""
     model = _named(model_run.model, control_name(model_run.model.name, control))
-    return ModelRun(
+    own = ModelRun(
         out / model.name, model, model_run.fingerprint, control=control, source=model_run
     )
+    refuse_another(own)
+    return own
 
 
 def _runs(models: Sequence[Model], control: str, out: StoragePath) -> Iterator[ModelRun]:
@@ -119,15 +140,20 @@ def _raw_pixels(beside: Model) -> Model:
 
 
 def _untrained(
-    model_run: ModelRun, given: ModelLike, options: ModelOptions, notify: Notify
+    model_run: ModelRun,
+    given: ModelLike,
+    options: ModelOptions,
+    precision: str,
+    notify: Notify,
 ) -> Model | None:
     """The model with fresh random weights; None, and a message, where that cannot be made."""
     name = model_run.model.name
     try:
         fresh = _with_fresh_weights(model_run.model, given, options, notify)
-        why = "nothing in the network was drawn anew"
+        why = "drawing its weights anew changes nothing: it has none, or is untrained itself"
         if fresh.fingerprint == model_run.fingerprint:
             raise CogError(why, why)
+        fresh = _of_ordinary_size(fresh, precision)
         failed = [check for check in check_model(fresh) if not check.passed]
         if failed:
             why = f"with fresh weights it fails the check {failed[0].name!r} ({failed[0].found})"
@@ -136,6 +162,34 @@ def _untrained(
         notify(f"{name}: no control `untrained`: {error.what}")
         return None
     return _named(fresh, control_name(name, "untrained"))
+
+
+class _Multiplied(torch.nn.Module):
+    """A network whose features are multiplied by a number."""
+
+    def __init__(self, network: torch.nn.Module, factor: float) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("factor", torch.tensor(factor))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features [b, d] of images."""
+        features: torch.Tensor = self.network(x) * self.factor
+        return features
+
+
+def _of_ordinary_size(model: Model, precision: str) -> Model:
+    """The model, its features multiplied by the power of two that makes the largest about 1.
+
+    Probes look at their direction alone, which stays the same to the bit. The features of an
+    untrained EfficientNet are of 10⁻⁸ or less, which float16 cannot keep.
+    """
+    shape = (BATCH, *model.preprocess.shape)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+    largest = float(np.abs(embed(model, pixels, precision)).max())
+    factor = 2.0 ** -math.frexp(largest)[1]
+    return replace(model, network=_Multiplied(model.network, factor).to(model.device))
 
 
 def _with_fresh_weights(

@@ -130,7 +130,8 @@ def make_plan(
     """
     model_runs = plan_model_runs(load_models(models, extraction, notify), out)
     if controls:
-        model_runs = with_controls(model_runs, models, out, notify or (lambda _: None))
+        tell = notify or (lambda _: None)
+        model_runs = with_controls(model_runs, models, extraction.precision, out, tell)
     found = find_datasets(datasets, levels, recipe)
     for dataset in found:
         refuse_another_split(dataset.split, out / "splits", dataset.name)

@@ -127,7 +127,7 @@ def probe_cells(
     """
     train, test = stores
     stored = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
-    data = controlled(stored, plan.model_runs[0])
+    data = controlled(stored, plan.model_runs[0], dataset.name)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
     n_truncated = len(train.truncated()) + len(test.truncated())
     where, tell = str(device.device), _each_once(device.progress.notify)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cog.errors import CogError
-from cog.features.bad_images import NAMES
+from cog.features.bad_images import LISTS, NAMES
 from cog.models.model import Model
 from cog.partial_files import sweep
 from cog.provenance import command, versions
@@ -53,12 +53,16 @@ def plan_model_runs(models: Sequence[Model], out: StoragePath) -> tuple[ModelRun
                 f"two models are called {model.name}", "give each its own --name, or drop one"
             )
         model_runs[model.name] = ModelRun(out / model.name, model, model.fingerprint)
-        _refuse_another(model_runs[model.name])
+        refuse_another(model_runs[model.name])
     return tuple(model_runs.values())
 
 
-def _refuse_another(model_run: ModelRun) -> None:
-    """Refuse a folder of another model, or of this one with another preprocessing."""
+def refuse_another(model_run: ModelRun) -> None:
+    """Refuse a folder of another model, or of this one with another preprocessing.
+
+    Raises:
+        CogError: what differs; or run.json is damaged.
+    """
     path = model_run.folder / "run.json"
     try:
         document = read_json(path)
@@ -87,7 +91,8 @@ def sweep_runs(out: StoragePath, model_runs: Iterable[ModelRun]) -> None:
     if isinstance(out, Path):
         own = ("", "cells", "classes", "ranks", "features")
         runs = [out / run.folder.name / name for run in model_runs for name in own]
-        for folder in (out, out / "unreadable", *out.glob("splits/*"), *runs):
+        lists = [out / name for name in LISTS]
+        for folder in (out, *lists, *out.glob("splits/*"), *runs):
             sweep(folder)
 
 

@@ -6,7 +6,7 @@ alone; a sentence for each leak and for each model that is no better than its co
 - A leak: shuffled labels or random features far above chance. Chance is 100 / c in the mean over
   the c classes. Far is four standard deviations: of m test images for noise; for shuffled labels of
   c draws, as all images of a class may fall to one wrong label together.
-- No better: top-1 not above that of a control by more than the noise of both at 95 %.
+- No better: top-1 is not above that of a control by more than the noise of both at 95 %.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def _no_better(cells: pd.DataFrame) -> Iterator[str]:
         [
             models.merge(controls[["of", *columns]], on=["of", *by], suffixes=("", "_control")),
             models.merge(shared[columns], on=by, suffixes=("", "_control")),
-        ]
+        ],
+        ignore_index=True,
     )
     noise = Z95 * joined_error(pairs["error"], pairs["error_control"]).fillna(0)
     beaten = pairs[pairs["top1"] - pairs["top1_control"] <= noise]
@@ -90,4 +91,4 @@ def _no_better(cells: pd.DataFrame) -> Iterator[str]:
             f"{row['top1_control']:.2f} %)"
             for row in rows.to_dict("records")
         )
-        yield f"no better than a control: {model}, {fit_title(fit)}: {where}"
+        yield f"not above a control by more than noise: {model}, {fit_title(fit)}: {where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import cog.evaluation.estimate
 import cog.features.batches
 from cog.evaluation.controls import CHANGES, controlled
 from cog.features.model_run import ModelRun
+from cog.features.store.store import FeatureStore
 from cog.probes.data import ProbeData, ProbeSettings
 from cog.probes.table import PROBES
 from cog.recipe import CONTROL_FAMILY, CONTROLS, Recipe, control_name, control_of
@@ -113,8 +115,6 @@ def test_they_are_taken_over_and_proved(runs, options, plug_in):
 
 
 def test_a_run_without_them_gets_them_later(plain, options, plug_in, tmp_path):
-    import shutil
-
     out = shutil.copytree(plain, tmp_path / "runs")
     table = cog.evaluate(f"{plug_in}:load", out=out, controls=True, **options)
     assert set(table["model"]) == {"colours", *OF_COLOURS, RAW}
@@ -160,21 +160,41 @@ class Alone(torch.nn.Linear):
         return super().forward(x.mean(2).flatten(1))
 
 
-class Vanishing(torch.nn.Linear):
-    """A network whose fresh features vanish."""
+class Unsteady(torch.nn.Linear):
+    """A network that gives other features each time."""
 
     def forward(self, x):
-        return 1e-12 * super().forward(x.mean(2).flatten(1))
+        return super().forward(x.mean(2).flatten(1)) + torch.rand(1)
+
+
+class Vanishing(torch.nn.Linear):
+    """A network whose fresh features vanish in float16, or are too large for it."""
+
+    size = 1e-12
+
+    def reset_parameters(self):
+        super().reset_parameters()
+        if hasattr(self, "trained"):
+            self.weight.mul_(self.size)
+            self.bias.mul_(self.size)
+        self.trained = True
+
+    def forward(self, x):
+        return super().forward(x.mean(2).flatten(1))
+
+
+class Exploding(Vanishing):
+    size = 1e12
 
 
 @pytest.mark.parametrize(
     ("network", "why"),
     [
-        (Fixed(), "nothing in the network was drawn anew"),
+        (Fixed(), "drawing its weights anew changes nothing"),
         (Alone(48, 3), "its network cannot be copied (RuntimeError: no copies)"),
-        (Vanishing(48, 3), "with fresh weights it fails the check 'kept by float16'"),
+        (Unsteady(48, 3), "with fresh weights it fails the check 'determinism'"),
     ],
-    ids=["no weights", "no copy", "vanishing"],
+    ids=["no weights", "no copy", "not the same twice"],
 )  # fmt: skip
 def test_where_no_untrained_network_can_be_made_it_is_said(network, why, options, tmp_path):
     from cog.evaluation.plan import plan_from
@@ -187,6 +207,27 @@ def test_where_no_untrained_network_can_be_made_it_is_said(network, why, options
     assert set(names) == {"mine", "mine+shuffled-labels", "mine+random-features", RAW}
     (line,) = [line for line in said if "no control `untrained`" in line]
     assert why in line
+
+
+@pytest.mark.parametrize("network", [Vanishing, Exploding])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_fresh_features_of_any_size_are_kept(network, dtype, options, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = cog.Model(network(48, 3), preprocess=cog.Preprocess(resize=16, crop=16), name="m")
+    table = cog.evaluate(model, out=tmp_path, controls=True, dtype=dtype, **options)
+    store = FeatureStore.open(tmp_path / "m+untrained" / "features" / "cog_l1-train.zarr")
+    x, _ = store.read()
+    assert 0.01 < float(np.abs(x).max()) < 100
+    assert "m+untrained" in set(table["model"])
+
+
+def test_the_folder_of_a_control_of_another_model_is_refused(runs, options, plug_in, tmp_path):
+    out = shutil.copytree(runs, tmp_path / "runs")
+    shutil.rmtree(out / "colours")
+    shutil.rmtree(out / OF_COLOURS[2])
+    with pytest.raises(cog.CogError, match=r"colours\+shuffled-labels holds another model"):
+        cog.evaluate(f"{plug_in}:other", out=out, name="colours", controls=True, **options)
 
 
 def test_an_untrained_model_is_its_own_control(options, plug_in, tmp_path):
@@ -211,11 +252,12 @@ def test_a_network_by_name_is_made_anew_with_its_preprocessing(given, tmp_path, 
             parameter.mul_(1.5)
     run = ModelRun(tmp_path, trained, trained.fingerprint)
     loading = ModelOptions((given,), LoadOptions(weights=tmp_path / "none.pth"))
-    fresh = _untrained(run, given, loading, pytest.fail)
+    fresh = _untrained(run, given, loading, "fp32", pytest.fail)
     assert fresh.name == control_name(trained.name, "untrained")
     assert fresh.preprocess == trained.preprocess
     assert fresh.seen_data == ""
-    assert fresh.fingerprint == cog.load_model(given, pretrained=False).fingerprint
+    untrained, x = cog.load_model(given, pretrained=False), torch.rand(1, 3, 64, 64)
+    assert torch.equal(fresh.embed(x), untrained.embed(x) * fresh.network.factor)
 
 
 def clusters(n_classes: int, per_class: int, dim: int = 8) -> ProbeData:
@@ -229,20 +271,29 @@ def clusters(n_classes: int, per_class: int, dim: int = 8) -> ProbeData:
 @pytest.mark.parametrize("control", CHANGES)
 def test_they_give_chance_where_the_features_say_all(control):
     data = clusters(n_classes=100, per_class=20)
-    changed = controlled(data, ModelRun(Path(), None, "", control=control))
+    changed = controlled(data, ModelRun(Path(), None, "", control=control), "cog_l1")
     settings = ProbeSettings("exact", None, 22, Recipe(), "cpu")
     top1 = [PROBES["ncm"].fit(each, settings, lambda *_: None).top1 for each in (data, changed)]
     assert top1[0] > 95
     assert top1[1] < 1 + 4 * np.sqrt(99 / 100)  # chance is 1 %: 100 clusters, each right or wrong
-    again = controlled(data, ModelRun(Path(), None, "", control=control))
+    again = controlled(data, ModelRun(Path(), None, "", control=control), "cog_l1")
     assert np.array_equal(again.train_x, changed.train_x)
     assert np.array_equal(again.train_y, changed.train_y)
+
+
+@pytest.mark.parametrize("control", CHANGES)
+def test_each_dataset_has_a_draw_of_its_own(control):
+    data, run = clusters(5, 10), ModelRun(Path(), None, "", control=control)
+    one, other = (controlled(data, run, dataset) for dataset in ("cog_l1", "cog_l2"))
+    changed = [name for name in ("train_x", "train_y", "test_x") if np.any(
+        getattr(one, name) != getattr(other, name))]  # fmt: skip
+    assert changed == (["train_y"] if control == "shuffled-labels" else ["train_x", "test_x"])
 
 
 def test_labels_are_permuted_and_noise_has_the_shape_and_type_of_features():
     data = clusters(5, 10)
     shuffled, noise = (
-        controlled(data, ModelRun(Path(), None, "", control=name)) for name in CHANGES
+        controlled(data, ModelRun(Path(), None, "", control=name), "cog_l1") for name in CHANGES
     )
     assert shuffled.train_x is data.train_x
     assert not np.array_equal(shuffled.train_y, data.train_y)
@@ -251,7 +302,7 @@ def test_labels_are_permuted_and_noise_has_the_shape_and_type_of_features():
     assert noise.train_x.shape == data.train_x.shape
     assert noise.test_x.dtype == data.test_x.dtype
     assert abs(float(noise.train_x.std()) - 1) < 0.2
-    assert controlled(data, ModelRun(Path(), None, "")) is data
+    assert controlled(data, ModelRun(Path(), None, ""), "cog_l1") is data
 
 
 def test_no_model_can_have_the_name_of_a_control():
@@ -326,8 +377,19 @@ class TestResults:
     def test_a_dead_model_is_said_in_one_line_with_its_best_control(self):
         found = findings_of_controls(self.rows(**{"untrained": 9.0, "raw-pixels": 99.5}))
         assert len(found) == 2
-        assert found[0].startswith("no better than a control: a, logreg-sgd, all images: in1k ")
+        start = "not above a control by more than noise: a, logreg-sgd, all images: in1k "
+        assert found[0].startswith(start)
         assert found[0].count("raw-pixels 99.50 %") == 3
+        assert [found[0].count(name) for name in ("in1k", "cog_l1", "cog_l2")] == [1, 1, 1]
+
+    def test_each_dataset_is_named_once_whichever_control_is_best(self):
+        table = self.rows(**{"untrained": 99.0, "raw-pixels": 0.2})
+        raw = table["model"] == RAW
+        table.loc[raw & (table["dataset"] == "cog_l2"), ["top1", "top1_low", "top1_high"]] = 99.9
+        found = findings_of_controls(table)
+        for line in found:
+            counts = [line.count(name) for name in ("in1k", "cog_l1", "cog_l2", "raw-pixels")]
+            assert counts == [1, 1, 1, 1]
 
     def test_few_classes_raise_no_false_alarm(self):
         """All images of one of three classes may be right by chance under shuffled labels."""
