@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,8 +39,10 @@ def _prepare(folder: Path) -> Attempt:
         again = call(job.command, where)
         if again.returncode:
             raise Fault(f"then, on this machine, it gives {again.returncode}: {again.stderr}")
-        shutil.rmtree(where / "cog-home", ignore_errors=True)
-        check_end(plans[0], where, again)
+        run_json = "out/colours/run.json"  # names the cluster, if all was done there
+        (where / run_json).unlink()
+        after = {name: data for name, data in plans[0].after.items() if name != run_json}
+        check_end(replace(plans[0], after=after), where, again)
         return came
 
     return attempt
@@ -60,7 +63,7 @@ def _killed(rng: np.random.Generator, command: str, where: Path) -> str:
                 raise Fault(f"`{' '.join(words)}` wrote nothing in {LONGEST} s")
             time.sleep(0.05)
         time.sleep(float(rng.uniform(0, 6)))
-        workers = [pid for pid in _session(run.pid) if _name(pid).startswith("ray::")]
+        workers = [pid for pid in _session(run.pid) if _is_worker(_name(pid))]
         target = "driver" if rng.random() < 0.5 or not workers else "worker"
         os.kill(run.pid if target == "driver" else int(rng.choice(workers)), signal.SIGKILL)
         stderr = run.communicate(timeout=LONGEST)[1]
@@ -85,6 +88,11 @@ def _session(leader: int) -> list[int]:
         if int(fields[3]) == leader and fields[0] != "Z":
             found.append(int(entry.name))
     return found
+
+
+def _is_worker(name: str) -> bool:
+    """Whether a process runs tasks; without the agents, whose end is the end of their node."""
+    return name.startswith("ray::") and "Agent" not in name
 
 
 def _name(pid: int) -> str:

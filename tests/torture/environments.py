@@ -63,6 +63,7 @@ def _closed_pipe() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     os.dup2(writer, 1)
+    sys.stdout = open(1, "w", closefd=False)  # the old one takes it for a file  # noqa: SIM115
 
 
 def _without_cwd() -> None:
