@@ -35,8 +35,9 @@ def signalled(module: str, number: int, *words: str, **options) -> subprocess.Co
 
 
 def heeding() -> None:
-    """In a child: SIGINT is not ignored, as it is where tests run in the background of a script."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """In a child: no signal is ignored, as some are in the background of a script or by nohup."""
+    for name in WORDS:
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("name", WORDS)

@@ -64,7 +64,7 @@ def killed_at(name: str, words: list[str], cwd: Path) -> None:
     Path.replace = replace_or_end  # this process is of no further use
     os.chdir(cwd)
     os.environ["COG_HOME"] = str(cwd / "cog-home")
-    sys.stdout = sys.stderr = (cwd / ".said").open("w")
+    sys.stdout, sys.stderr = ((cwd / ".said").open("a") for _ in range(2))
     sys.argv = words
     run()
 
