@@ -236,8 +236,8 @@ def finite_number(text: str) -> float:
 def shown(text: str, most: int = 40) -> str:
     """A text as an error shows it: printable, and its start alone if it is long.
 
-    >>> shown("n0208\n"), shown("9" * 5000, 4)
-    ("'n0208\\n'", "'9999'… (5,000 characters)")
+    >>> shown("n0208\\t"), shown("9" * 5000, 4)
+    ("'n0208\\\\t'", "'9999'… (5,000 characters)")
     """
     start = f"{text[:most]!a}"
     return start if len(text) <= most else f"{start}… ({len(text):,} characters)"
