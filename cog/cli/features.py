@@ -24,7 +24,7 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
     """Fit probes on the features of --train and score them on --test.
 
     Features are a store (runs/NAME/features/NAME.zarr), the official X_Y.pth ({X, Y, name}), or an
-    .npz with X and Y. Labels may be any whole numbers from 0; those with gaps are renumbered.
+    .npz with X and Y. Labels may be any whole numbers from 0; they are renumbered if need be.
 
     \b
     Example:

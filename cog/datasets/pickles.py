@@ -44,8 +44,10 @@ def read_pickle(file: Path) -> Any:
     try:
         with file.open("rb") as opened:
             return _Restricted(opened, size).load()
-    except (CogError, OSError):
+    except OSError:
         raise
+    except CogError as error:
+        raise CogError(f"{file}: {error.what}", error.hint) from error
     except Exception as error:  # the reader raises nearly anything for damaged pickles
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise CogError(f"{file} is not a whole pickle of names ({why})", DAMAGED) from error
@@ -104,7 +106,9 @@ def _bytearray(reader: Any) -> None:
 
 
 def _set(_: Any) -> None:
-    raise ValueError("it holds a set, where names are a list or an array")
+    raise CogError(
+        "the pickle holds a set, whose order is not kept", "save the names as a list of text"
+    )
 
 
 _OF_CONTAINERS = (

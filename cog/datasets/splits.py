@@ -65,7 +65,9 @@ def split_images(
     listed, to_train = read_lists(tests, wnids)
     listing = find_images(root, wnids, image_key=image_key)
     short = _short_classes(listing, listed, recipe)
-    kept = keep_classes(wnids, short, listing.remarks, allow_missing=allow_missing)
+    kept = keep_classes(
+        wnids, short, listing.remarks, allow_missing=allow_missing, notes=listing.notes
+    )
     notes: list[str] = []
     test = rest = {wnid: np.arange(len(listing.paths[wnid])) for wnid in kept}
     if listed is None:
@@ -116,10 +118,12 @@ def keep_classes(
     remarks: Mapping[str, Remark],
     *,
     allow_missing: bool,
+    notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The wnids that are not `short` (wnid → what it has and needs).
 
-    The hint has the advice of the `remarks` about those that are.
+    The hint has the advice of the `remarks` about those that are; where there is none, the error
+    has the `notes` of the listing, which say what it left out.
 
     Raises:
         CogError: some are short and `allow_missing` is false, or fewer than two are left.
@@ -129,6 +133,7 @@ def keep_classes(
     what = f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}"
     fewer = "ask for fewer images: --test-per-class, --min-train"
     more = ", ".join(dict.fromkeys(remarks[wnid].advice for wnid in sorted(short.keys() & remarks)))
+    what += "" if more else "".join(f"; {note}" for note in notes)
     more = more or "add images"
     if short and not allow_missing:
         hint = f"{more}, give --allow-missing to leave these classes out, or {fewer}"

@@ -175,8 +175,8 @@ def in_common_classes(
     notes = []
     if len(labels) and labels[-1] != len(labels) - 1:
         notes.append(
-            f"the {len(labels):,} labels lie between {labels[0]} and {labels[-1]}, with gaps: "
-            f"renumbered 0…{len(labels) - 1}, in their order"
+            f"the {len(labels):,} labels lie between {labels[0]} and {labels[-1]}: renumbered "
+            f"0…{len(labels) - 1}, in their order"
         )
     alone = np.setdiff1d(tested, learnt)
     if len(alone) and len(alone) == len(tested):

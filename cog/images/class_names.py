@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cog.errors import CogError
@@ -135,10 +136,13 @@ def shard_files(root: Path, suffix: str) -> list[Path]:
 
 
 def packed_tars(root: Path) -> list[Path]:
-    """The packed tars in a folder, or in its `data/`: none of them is read."""
-    if not root.is_dir():
-        return []
-    files = [*root.glob("*.t*"), *(root / "data").glob("*.t*")]
+    """The packed tars in a folder or its `data/`, or of a pattern: none of them is read."""
+    if root.is_dir():
+        files = [*root.glob("*.t*"), *(root / "data").glob("*.t*")]
+    else:
+        files = []
+        with suppress(OSError, ValueError):  # a root that cannot be
+            files = [] if root.exists() else list(root.parent.glob(root.name))
     return sorted(file for file in files if file.name.endswith(_PACKED) and file.is_file())
 
 

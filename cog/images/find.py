@@ -37,6 +37,7 @@ def find_images(
             one form and some in another.
     """
     name = source_of(root, wnids)
+    notes: tuple[str, ...] = ()
     packed = packed_tars(root)
     if name:
         listing = _list(name, root, wnids, skip_damaged, image_key)
@@ -46,13 +47,15 @@ def find_images(
             return listing
         if listing.damaged or IMAGE_SOURCES[name].by_class:
             return listing  # perhaps of empty folders: the caller says what is short
+        notes = listing.notes
     if packed:
         what = f"{root} holds {len(packed):,} packed tars, such as {packed[0].name}"
         raise CogError(f"{what}: images are read in place, from plain tars", _UNPACK)
     example = wnids[0] if wnids else "<wnid>"
+    found = "".join(f"; {note}" for note in notes)
     raise CogError(
-        f"none of the {len(wnids):,} classes is in {root}: "
-        f"expected folders like {example}/, tars like {example}.tar, or shards that name them",
+        f"none of the {len(wnids):,} classes is in {root}: expected folders like {example}/, "
+        f"tars like {example}.tar, or shards that name them{found}",
         "give the folder that holds them",
     )
 

@@ -38,10 +38,12 @@ def require_loaded(network: nn.Module, name: str) -> None:
 def failure(network: nn.Module, what: str, error: BaseException, hint: str) -> CogError:
     """The error for a network that raised `error`; `what`: whose and on what, "dino fails on …".
 
-    The hint is another one where the network is not float32, as its images are.
+    The hint is another one where the network is not float32, as its images are; buffers count where
+    the error is about types.
     """
     said = textwrap.shorten(str(error), LONGEST, placeholder=" …")
-    floats = {part.dtype for part in network.parameters() if part.is_floating_point()}
+    tensors = [*network.parameters(), *(network.buffers() if "type" in said else ())]
+    floats = {part.dtype for part in tensors if part.is_floating_point()}
     others = sorted(str(dtype).removeprefix("torch.") for dtype in floats - {torch.float32})
     if others:
         hint = (

@@ -216,6 +216,11 @@ def _checked(features: object, rows: int, name: str) -> Tensor:
             "end the network's forward with one vector per image: x.mean((2, 3)) of a map, "
             "x[:, 0] or x.mean(1) of tokens",
         )
+    if features.is_complex():  # a part of each number would be lost
+        raise CogError(
+            f"{name}: expected features float32[{rows}, d], found {_describe(features)}",
+            "end the network's forward with real numbers: torch.view_as_real(x).flatten(1)",
+        )
     given, features = features, features.float()
     broken = rows - int(features.isfinite().all(1).sum())
     if broken:

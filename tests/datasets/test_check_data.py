@@ -168,7 +168,8 @@ def test_a_folder_in_capitals_is_reported(
     (root / wnid).rename(root / wnid.upper())
     result = check(root, levels)
     assert result.notes == (f"{wnid} is there as {wnid.upper()}: rename it to {wnid}",)
-    assert found(result) == {("missing", wnid)}
+    assert found(result) == {("misplaced", wnid)}
+    assert result.to_fetch() == {}  # it is there
 
 
 def test_images_one_level_down_are_named_and_no_name_is_changed_to_itself(

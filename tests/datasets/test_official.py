@@ -220,6 +220,13 @@ def test_an_array_of_two_dimensions_is_said_to_be_one(tmp_path: Path) -> None:
         assert "ravel" in caught.value.hint
 
 
+def test_what_is_whole_but_no_list_is_not_to_be_downloaded_again(tmp_path: Path) -> None:
+    value = {"n00000005": {"train": {"a.JPEG"}, "test": ["b.JPEG"]}}
+    with pytest.raises(CogError, match=r"a\.pkl: the pickle holds a set") as caught:
+        read_split_file(dump(tmp_path / "a.pkl", value), ("n00000005",))
+    assert caught.value.hint == "save the names as a list of text"
+
+
 def test_names_of_python_2_are_read(tmp_path: Path) -> None:
     """Its text is bytes to Python 3: keys, names, and what describes an array."""
     text = pickle.dumps({"n00000005": {"train": ["a.JPEG", "b.JPEG"], "test": ["c.JPEG"]}}, 2)

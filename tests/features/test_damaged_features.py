@@ -169,8 +169,7 @@ def test_labels_with_gaps_are_renumbered_and_said(labels: list[int]) -> None:
     assert found == right
     assert found[0]["n_classes"] == 4
     assert notes == [
-        f"the 4 labels lie between {labels[0]} and {labels[-1]}, with gaps: "
-        "renumbered 0…3, in their order"
+        f"the 4 labels lie between {labels[0]} and {labels[-1]}: renumbered 0…3, in their order"
     ]
 
 
@@ -211,5 +210,5 @@ def test_the_command_line_says_what_it_renumbers(tmp_path: Path) -> None:
         words = ("--train", "train.npz", "--test", "test.npz", "--probe", "ridge", "--seeds", "22")
         done = call_cog("probe", *words, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert f"between 0 and {label}, with gaps: renumbered 0…3" in done.stderr
+        assert f"between 0 and {label}: renumbered 0…3" in done.stderr
         assert json.loads(done.stdout)[0]["n_classes"] == 4

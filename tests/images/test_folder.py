@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -145,3 +146,25 @@ def test_an_image_that_becomes_a_fifo_is_not_waited_for(place: str, tmp_path: Pa
 def test_a_name_with_a_nul_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="NUL"):
         open_plain(tmp_path / "a\0.jpg")
+
+
+def test_a_file_in_the_place_of_a_class_folder_is_damaged(tmp_path: Path) -> None:
+    """Also behind a link, which leads somewhere."""
+    root = make_folder(tmp_path)
+    (root / "other").write_bytes(b"")
+    for make in (Path.touch, lambda path: path.symlink_to(root / "other")):
+        shutil.rmtree(root / FIRST, ignore_errors=True)
+        (root / FIRST).unlink(missing_ok=True)
+        make(root / FIRST)
+        listing = find_images(root, WNIDS, skip_damaged=True)
+        assert "is no folder" in listing.damaged[FIRST].what
+
+
+def test_images_two_levels_down_are_looked_for_in_their_folders(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    shutil.move(root / FIRST, root / "moved")
+    (root / FIRST / "a").mkdir(parents=True)
+    shutil.move(root / "moved", root / FIRST / "a" / "b")
+    remark = find_images(root, WNIDS).remarks[FIRST]
+    assert remark.found.endswith("no images, but 1 sub-folders without images right in them")
+    assert remark.advice == "give the images right in the folder of the class"

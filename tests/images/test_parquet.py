@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from cog.datasets.splits import split_images
 from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import read_bytes
+from cog.recipe import Recipe
 from tests.support.image_files import (
     FILES,
     WNIDS,
@@ -73,6 +75,12 @@ def test_parquet_rows_without_path_label_or_bytes(tmp_path: Path) -> None:
     assert find_images(tmp_path, WNIDS).notes == (
         "1 entries of the parquet files are not images of a class: 1 with a label below 0",
     )
+    write_rows(tmp_path / "a.parquet", rows[2:])
+    with pytest.raises(CogError, match=r"none of the .* classes .*; 1 entries .* label below 0"):
+        find_images(tmp_path, WNIDS)  # all that is there was left out
+    write_rows(tmp_path / "a.parquet", rows)
+    with pytest.raises(CogError, match=r"are missing or short .*; 1 entries .* label below 0"):
+        split_images(tmp_path, WNIDS, Recipe())
 
 
 def test_other_columns_damage_and_a_missing_pyarrow_are_refused(

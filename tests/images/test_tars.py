@@ -58,7 +58,10 @@ def test_double_and_linked_members_are_refused(tmp_path: Path) -> None:
         find_images(tmp_path, WNIDS)
 
 
-@pytest.mark.parametrize("damage", ["cut data", "cut between", "bad header", "packed", "garbage"])
+@pytest.mark.parametrize(
+    "damage",
+    ["cut data", "cut between", "bad header", "packed", "garbage", "zeros between", "two in one"],
+)
 def test_damaged_tars_are_refused(damage: str, tmp_path: Path) -> None:
     path = tmp_path / f"{WNIDS[0]}.tar"
     make_tar(
@@ -71,6 +74,8 @@ def test_damaged_tars_are_refused(damage: str, tmp_path: Path) -> None:
         "cut between": data[:second],
         "bad header": data[:second] + b"?" * 512 + data[second + 512 :],
         "garbage": b"garbage" * 200,
+        "zeros between": data[:second] + bytes(1024) + data[second:],
+        "two in one": data * 2,
     }
     path.write_bytes(changed.get(damage, data))
     with pytest.raises(CogError, match="not a whole, uncompressed tar"):

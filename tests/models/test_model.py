@@ -62,6 +62,14 @@ def test_an_output_without_one_vector_per_image_is_refused(function, found):
     assert "mean" in caught.value.hint
 
 
+def test_complex_features_are_refused_as_half_of_them_would_be_lost():
+    with pytest.raises(CogError, match=r"found complex64\[4, 3\]") as caught:
+        Model(Returns(lambda x: torch.fft.fft(x.mean((2, 3)))), preprocess=SMALL).embed(
+            prepared_images()
+        )
+    assert "real numbers" in caught.value.hint
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_features_that_are_not_finite_are_refused_and_counted(value):
     def forward(x):
@@ -191,6 +199,17 @@ def half_on_meta():
     return network
 
 
+class HalfBuffer(nn.Module):
+    """Float32 but for a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("turn", torch.eye(3, dtype=torch.float16))
+
+    def forward(self, x):
+        return x.mean((2, 3)) @ self.turn
+
+
 def raising(error):
     def forward(x):
         raise error
@@ -202,6 +221,7 @@ FAILING = {
     "bfloat16": (lambda: Net().bfloat16(), "weights are bfloat16", "give network.float(), and"),
     "half": (lambda: Net().half(), "weights are float16", "give network.float(), and"),
     "double": (lambda: Net().double(), "weights are float64", "give network.float(), and"),
+    "a buffer in half": (HalfBuffer, "weights are float16", "give network.float(), and"),
     "lazy": (lazy, "never loaded: 2 of its tensors", "network.load_state_dict"),
     "meta": (on_meta, "never loaded: .* such as", "network.load_state_dict"),
     "a buffer on meta": (half_on_meta, "never loaded: 1 of .* mask", "network.load_state_dict"),

@@ -103,8 +103,11 @@ def list_levels(
                 findings.append(Finding(name, wnid, path, "broken", fault))
         findings += _of_lists(name, wnids, listing, options.split)
     missing = {each.wnid for each in findings if each.finding == "missing"}
-    notes = (*listing.notes, *_in_capitals(root, missing))
-    return Listed(tuple(parts), tuple(findings), notes)
+    capitals = _in_capitals(root, missing)
+    findings = [
+        each._replace(finding="misplaced") if each.wnid in capitals else each for each in findings
+    ]
+    return Listed(tuple(parts), tuple(findings), (*listing.notes, *capitals.values()))
 
 
 def _of_lists(
@@ -120,9 +123,11 @@ def _of_lists(
                 yield Finding(dataset, wnid, path, "renamed", f"is there as {own}")
 
 
-def _in_capitals(root: Path, missing: set[str]) -> Iterator[str]:
+def _in_capitals(root: Path, missing: set[str]) -> dict[str, str]:
     """A note for each missing class that is there in capitals, or as .TAR."""
+    notes = {}
     for name in sorted(path.name for path in root.glob("*")):
         wnid = name.lower().removesuffix(".tar")
         if wnid in missing and name != name.lower():
-            yield f"{wnid} is there as {name}: rename it to {name.lower()}"
+            notes[wnid] = f"{wnid} is there as {name}: rename it to {name.lower()}"
+    return notes

@@ -98,10 +98,13 @@ def list_folder(folder: Path) -> Content:
                 except OSError:  # a link in a circle
                     pass
                 _add_other(content, entry)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         if folder.is_symlink():
             what = f"{folder} is {_NOWHERE[errno.ENOENT]}"
             raise CogError(what, "bring back what it leads to, or remove the link") from None
+    except NotADirectoryError as error:
+        what = f"{folder} is no folder: expected one with the images of the class"
+        raise CogError(what, "put the folder there, or remove what is there") from error
     except OSError as error:
         what = f"the folder {folder} cannot be listed ({error.strerror or error})"
         raise CogError(what, "make it readable, or remove it and give --allow-missing") from error
@@ -159,6 +162,9 @@ def _remark(content: Content) -> Remark | None:
         rest = sum(content.below.values()) - count
         found.append(f"{count:,} in {name}/" + (f" and {rest:,} in {others} others" * bool(others)))
         advice.append("give them one level up")
+    elif not content.images and (empty := content.skipped["sub-folders"]):
+        found.append(f"{empty:,} sub-folders without images right in them")
+        advice.append("give the images right in the folder of the class")
     if content.broken:
         found.append(f"{len(content.broken):,} broken entries")
         advice.append("mend what is broken")

@@ -35,6 +35,8 @@ from cog.images.plain_files import open_plain
 from cog.recipe import WNID
 
 IN_FOLDERS = "in sub-folders"
+_BLOCK = tarfile.BLOCKSIZE
+_READ_BYTES = 1 << 20
 _HEADER_BYTES = 1 << 18  # of one member: long names and attributes take less
 
 
@@ -143,10 +145,7 @@ def members_of(
                     yield member, file
                     headers.left = _HEADER_BYTES
                     archive.members = []  # type: ignore[attr-defined] # else it keeps every member
-                # tarfile takes a damaged header for the end, but a block of zeros ends a whole tar
-                zeros = bytes(tarfile.BLOCKSIZE)
-                if archive.offset >= end or headers.block(archive.offset) != zeros:
-                    raise tarfile.ReadError(f"damaged or cut off at byte {archive.offset:,}")
+                headers.refuse_another_end(archive.offset, end)
         except (OSError, CogError):
             raise
         except Exception as error:  # tarfile raises nearly anything for damaged headers
@@ -185,10 +184,19 @@ class _Headers:
         """The byte that is read next."""
         return self._file.tell()
 
-    def block(self, offset: int) -> bytes:
-        """A whole block."""
+    def refuse_another_end(self, offset: int, end: int) -> None:
+        """Raise tarfile.ReadError unless the tar ends where tarfile says, before byte `end`.
+
+        tarfile takes a damaged header for the end, but a block of zeros ends a whole tar. It takes
+        zeros for the end too, but where data were lost, or tars joined, members come after them.
+        """
         self.seek(offset)
-        return self._file.read(tarfile.BLOCKSIZE)
+        if offset >= end or self._file.read(_BLOCK) != bytes(_BLOCK):
+            raise tarfile.ReadError(f"damaged or cut off at byte {offset:,}")
+        while rest := self._file.read(min(_READ_BYTES, end - self._file.tell())):
+            for at in range(0, len(rest), _BLOCK):
+                if rest[at + 257 : at + 262] == b"ustar":  # of every header of our days
+                    raise tarfile.ReadError(f"more members after its end at byte {offset:,}")
 
 
 def _find(tar: Path, wnid: str, offset: int = 0, size: int | None = None) -> Members:
