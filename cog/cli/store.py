@@ -116,7 +116,9 @@ def _lines(verdict: Verdict, mended: bool) -> list[str]:
     lines += [f"  chunk {chunk}: {fault}" for chunk, fault in verdict.bad.items()]
     lines += [f"  {fault}" for fault in (*verdict.beside, *verdict.faults)]
     if mended:
-        lines.append("  bad chunks removed: run the command that made them again")
+        lines.append(
+            "  bad chunks removed: `cog extract` with the options of the run makes them again"
+        )
     elif verdict.bad:
         lines.append(f"  to remove the bad chunks: cog store verify --repair {verdict.path}")
     if verdict.faults:

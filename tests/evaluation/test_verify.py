@@ -12,34 +12,16 @@ import numpy as np
 import pytest
 
 import cog
-import cog.features.extract
 from cog.errors import CogError
 from cog.evaluation.cells import short_hash
 from cog.results.ranks import ranks_text, read_ranks, sha256
-from tests.support.runs import WNIDS, call_cog, draw_images
+from tests.support.runs import call_cog
 from tests.support.stores import change_attributes, content, flip
 
 CELL = "colours/cells/cog_l1--knn-exact--all--22.json"
 CLASSES = "colours/classes/cog_l1--knn-exact--all--22.csv"
 RANKS = "colours/ranks/cog_l1--knn-exact--all--22.json"
 STORE = "colours/features/cog_l1-train.zarr"
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory, levels_folder, plug_in) -> Path:
-    """Results of two models on two levels, with an unreadable image, and their levels beside."""
-    folder = tmp_path_factory.mktemp("verify")
-    images = draw_images(folder / "images", WNIDS, 12)
-    (images / WNIDS[0] / f"{WNIDS[0]}_0.png").write_bytes(b"")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cog.features.extract, "UNREADABLE_SHARE", 0.1)
-        cog.evaluate(
-            [f"{plug_in}:load", f"{plug_in}:another"], images=images, levels=levels_folder,
-            out=folder / "runs", test_per_class=4, min_train=4, probes="knn,ncm", seeds="22",
-            shots="all,2", device="cpu", chunk_rows=8,
-        )  # fmt: skip
-    shutil.copytree(levels_folder, folder / "runs" / "levels")
-    return folder / "runs"
 
 
 @pytest.fixture

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from cog.evaluation.cells import cell_name
 from cog.evaluation.probing import class_rows
-from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
+from cog.evaluation.verify.findings import (
+    EVALUATE,
+    RESTORE_CELL,
+    BrokenError,
+    Finding,
+    renamed,
+    why,
+)
 from cog.evaluation.verify.splits import KeptSplit
 from cog.probes.metrics import METRICS
 from cog.results.cells import class_file, ranks_file
@@ -56,7 +63,7 @@ def check_cell(
     row = cell["row"]
     yield from _names(path, cell)
     try:
-        table = read_classes(class_file(path))
+        table = read_classes(path)
         ranks = kept_ranks(path, len(table.labels))
     except BrokenError as broken:
         yield broken.finding
@@ -80,15 +87,21 @@ def kept_ranks(path: StoragePath, n_test: int) -> KeptRanks | None:
         return None
     except (OSError, NotReadable) as error:
         expected = f"the ranks of {n_test:,} test images"
-        raise BrokenError(Finding(str(file), expected, why(error), RESTORE)) from error
+        raise BrokenError(Finding(str(file), expected, why(error), _beside(path))) from error
 
 
-def read_classes(file: StoragePath) -> ClassTable:
-    """The accuracies by class of a cell.
+def _beside(path: StoragePath) -> str:
+    """What to do about a file beside the cell at `path`: both are written by one fit."""
+    return f"put it back as it was, or remove the cell {path} and run {EVALUATE}"
+
+
+def read_classes(path: StoragePath) -> ClassTable:
+    """The accuracies by class of the cell at `path`.
 
     Raises:
         BrokenError: the file is missing or damaged.
     """
+    file = class_file(path)
     try:
         content = read_small(file)
         rows = list(csv.reader(io.StringIO(content.decode())))
@@ -100,7 +113,7 @@ def read_classes(file: StoragePath) -> ClassTable:
             raise NotReadable(f"it has {sum(numbers)} test images")
     except (OSError, ValueError, csv.Error) as error:
         raise BrokenError(
-            Finding(str(file), "wnid, n_test and top1", why(error), RESTORE)
+            Finding(str(file), "wnid, n_test and top1", why(error), _beside(path))
         ) from error
     return ClassTable(content, wnids, numbers, shown)
 
@@ -111,12 +124,15 @@ def _names(path: StoragePath, cell: Mapping[str, Any]) -> Iterator[Finding]:
     name = cell_name(row["dataset"], row["probe"], row["solver"], row["shots"], row["seed"])
     folder = path.parent.parent.name
     if name != path.stem:
-        yield Finding(str(path), f"the result {path.stem}", name, RESTORE)
+        yield Finding(str(path), f"the result {path.stem}", name, RESTORE_CELL)
     if row["model"] != folder:
-        yield Finding(str(path), f"a result of {folder}, its folder", str(row["model"]), RESTORE)
+        model = str(row["model"])
+        yield Finding(str(path), f"a result of {folder}, its folder", model, renamed(model))
     for key, value in cell["hashes"].items():
         if row.get(key) != value:
-            yield Finding(str(path), f"{key} {value}, as in its hashes", str(row.get(key)), RESTORE)
+            yield Finding(
+                str(path), f"{key} {value}, as in its hashes", str(row.get(key)), RESTORE_CELL
+            )
 
 
 def _sizes(
@@ -126,15 +142,17 @@ def _sizes(
     for column, value in (("n_classes", len(table.counts)), ("n_test", len(table.labels))):
         if row.get(column) != value:
             expected = f"{column} {value}, as {class_file(path)} has them"
-            yield Finding(str(path), expected, str(row.get(column)), RESTORE)
+            yield Finding(str(path), expected, str(row.get(column)), RESTORE_CELL)
     if split is None:
         return
     if table.wnids != split.train.wnids:
-        yield Finding(str(class_file(path)), "the classes of its split", "other ones", RESTORE)
+        yield Finding(
+            str(class_file(path)), "the classes of its split", "other ones", _beside(path)
+        )
     left_out = len(split.test) - len(table.labels)
     if not 0 <= left_out <= (row.get("n_unreadable") or 0):
         expected = f"{len(split.test):,} test images less the {row.get('n_unreadable')} unreadable"
-        yield Finding(str(class_file(path)), expected, f"{len(table.labels):,}", RESTORE)
+        yield Finding(str(class_file(path)), expected, f"{len(table.labels):,}", _beside(path))
 
 
 def _seals(path: StoragePath, ranks: KeptRanks, table: ClassTable) -> Iterator[Finding]:
@@ -144,7 +162,7 @@ def _seals(path: StoragePath, ranks: KeptRanks, table: ClassTable) -> Iterator[F
         found = sha256(content)
         if found != expected:
             wanted = f"sha256 {expected[:16]}, as {ranks_file(path)} has it"
-            yield Finding(str(file), wanted, found[:16], RESTORE)
+            yield Finding(str(file), wanted, found[:16], _beside(path))
 
 
 def _accuracies(
@@ -158,14 +176,14 @@ def _accuracies(
     for wnid, now, before in zip(table.wnids, shown, table.shown, strict=True):
         if now != before:
             expected = f"top1 {now or 'empty'} of {wnid}, as {source} gives it"
-            yield Finding(str(class_file(path)), expected, before or "nothing", RESTORE)
+            yield Finding(str(class_file(path)), expected, before or "nothing", _beside(path))
     for name, metric in METRICS.items():
         if name not in row or row[name] is None or (ranks is None and name == "top5"):
             continue
         value = metric(own, labels, n_classes)
         if not math.isclose(value, row[name], rel_tol=1e-12, abs_tol=1e-12):
             expected = f"{name} {value}, as {source} gives it"
-            yield Finding(str(path), expected, str(row[name]), RESTORE)
+            yield Finding(str(path), expected, str(row[name]), RESTORE_CELL)
 
 
 def _ranks_of(table: ClassTable) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from cog.errors import CogError
-from cog.evaluation.verify.findings import RESTORE, Finding, Found
+from cog.evaluation.verify.findings import EXTRACT, MAKE, RESTORE, Finding, Found
 from cog.evaluation.verify.splits import KeptSplit, split_file
 from cog.features.bad_images import bad_images
 from cog.features.store.store import FeatureStore
@@ -37,20 +37,22 @@ def check_store(
     label = f"{path.parent.parent.name} {path.name}"
     with progress.bar(label, total, "chunks") as advance:
         verdict = verify(path, advance)
-    hint = f"remove the bad chunks: cog store verify --repair {path}; then run the command again"
+    hint = f"remove the bad chunks: cog store verify --repair {path}; then run {EXTRACT}"
     for chunk, fault in verdict.bad.items():
         yield Finding(f"{path} (chunk {chunk})", "what its checksum says", fault, hint)
     for fault in verdict.faults:
-        hint = f"put the store back as it was, or remove it: cog store rm {path}"
+        hint = (
+            "put back what was changed, the store or run.json; or remove the store "
+            f"(cog store rm {path}) and run {EXTRACT}"
+        )
         yield Finding(str(path), "a store that is whole and of this run", fault, hint)
     for fault in verdict.beside:
-        hint = "do that, and run the command again"
+        hint = f"do that, and run {EXTRACT}"
         yield Finding(str(path), "files of this run alone", fault, hint)
     if verdict.missing and verdict.right:
         lacking = f"{verdict.missing} of {verdict.n_chunks} chunks missing"
         if used:
-            hint = "run the command again: it makes them"
-            yield Finding(str(path), "all chunks, as cells were made of them", lacking, hint)
+            yield Finding(str(path), "all chunks, as cells were made of them", lacking, MAKE)
         else:
             yield f"{path}: {lacking}, and no cell needs them yet"
     dataset, split = dataset_and_split(path)
@@ -82,7 +84,7 @@ def _against_split(
         return
     (labels,) = store.arrays("labels")
     if not np.array_equal(np.asarray(labels[:]), images.labels):
-        hint = f"remove the store: cog store rm {path}; then run the command again"
+        hint = f"remove the store: cog store rm {path}; then run {EXTRACT}"
         yield Finding(str(path), "the labels of its split", "other labels", hint)
 
 

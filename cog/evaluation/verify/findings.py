@@ -10,8 +10,11 @@ from typing import Any
 from cog.small_files import NotReadable, read_json
 from cog.storage import StoragePath
 
-AGAIN = "run the command that made it again: it makes what is missing"
-RESTORE = "put back the file as it was, or remove it and run the command that made it again"
+EXTRACT = "`cog extract` with the options of the run"
+EVALUATE = "`cog evaluate` with the options of the run"
+MAKE = f"run {EXTRACT}: it makes what is missing, and leaves the rest"
+RESTORE = f"put it back as it was, or remove it and run {EXTRACT}: it writes it again"
+RESTORE_CELL = f"put it back as it was, or remove it and run {EVALUATE}"
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ def why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else "") or f"that {error}"
 
 
+def renamed(model: str) -> str:
+    """What to do about the folder of a model run that has another name than its model."""
+    return f"call the folder {model} again; or remove it, if {model} has one too"
+
+
 def some(names: Sequence[object]) -> str:
     """The first three of several names, and how many more there are."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
@@ -128,4 +136,4 @@ def differing(
         claim = f"{column} {shown}, as all its {len(rows)} cells have it"
         return [Finding(str(source), claim, wanted, RESTORE)]
     names = some(list(others))
-    return [Finding(names, f"{column} {wanted}, as {source} has it", shown, RESTORE)]
+    return [Finding(names, f"{column} {wanted}, as {source} has it", shown, RESTORE_CELL)]

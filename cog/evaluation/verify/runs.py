@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from cog.evaluation.cells import short_hash
-from cog.evaluation.verify.findings import RESTORE, Finding, Found, differing
+from cog.evaluation.verify.findings import RESTORE, Finding, Found, differing, renamed
 from cog.evaluation.verify.splits import KeptSplit, split_file
 from cog.features.run_stores import made_from
 from cog.images.decoding import DECODERS
@@ -24,8 +24,9 @@ LATER = "run.json keeps those of the last run alone, so that these cannot be com
 def check_run(folder: StoragePath, run: Mapping[str, Any], rows: Rows) -> Iterator[Found]:
     """Whether the cells of one model are of the model, recipe and levels that run.json has."""
     path = folder / "run.json"
-    if run.get("model") != folder.name:
-        yield Finding(str(path), f"the model {folder.name}", str(run.get("model")), RESTORE)
+    model = str(run.get("model"))
+    if model != folder.name:
+        yield Finding(str(path), f"the model {folder.name}", model, renamed(model))
     wrong = [name for name in ("model_fingerprint", "levels") if not _is_hash(run.get(name))]
     for name in wrong:
         yield Finding(str(path), f"a sha256 as {name}", str(run.get(name))[:80], RESTORE)

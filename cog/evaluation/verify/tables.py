@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from cog.csv_text import rows_from_csv, table_as_csv
 from cog.errors import CogError
 from cog.evaluation.cells import PROTOCOL
-from cog.evaluation.verify.findings import AGAIN, Finding, Found, why
+from cog.evaluation.verify.findings import MAKE, Finding, Found, why
 from cog.features.bad_images import HEAD
 from cog.results.columns import KEY
 from cog.results.files import fold
@@ -103,7 +103,7 @@ def check_bad_images(
         if found != "".join([HEAD, *texts.values()]).encode():
             what = "none" if found is None else "something else"
             expected = f"a head and the rows of {len(parts)} parts"
-            yield Finding(str(file), expected, what, AGAIN)
+            yield Finding(str(file), expected, what, MAKE)
     for dataset, images in of_stores.items():
         part = f"{which}/{dataset}.csv"
         rows = rows_from_csv(texts.get(part, ""))
@@ -112,4 +112,4 @@ def check_bad_images(
             other = sorted(shown ^ images)[0][2]
             what = f"{len(shown)}; {other} is in one of the two alone"
             expected = f"the {len(images)} images that its stores mark"
-            yield Finding(str(runs / part), expected, what, AGAIN)
+            yield Finding(str(runs / part), expected, what, MAKE)

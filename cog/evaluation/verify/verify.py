@@ -23,8 +23,10 @@ from cog.evaluation.cells import PROTOCOL
 from cog.evaluation.verify.cells import check_cell
 from cog.evaluation.verify.features import check_store, dataset_and_split, listed_images
 from cog.evaluation.verify.findings import (
-    AGAIN,
+    EVALUATE,
+    MAKE,
     RESTORE,
+    RESTORE_CELL,
     BrokenError,
     Finding,
     Found,
@@ -96,16 +98,15 @@ def _counts(folder: Folder) -> dict[str, int]:
 
 def _read_cells(folder: Folder) -> Iterator[Found]:
     """Read all cells; those that cannot be used are faults, as everywhere else."""
-    files = [name for name in folder.names if name.split("/")[1:-1] == ["cells"]]
     left_out: list[str] = []
     try:
         folder.cells = finished_cells(folder.runs, PROTOCOL, left_out.append)
     except CogError:
         yield f"{folder.runs} has no finished cell that can be used"
     for text in left_out:
-        name = next((name for name in files if text.startswith(f"{folder.runs / name} ")), "")
-        why = text.removeprefix(f"{folder.runs / name} ").removesuffix(": left out")
-        yield Finding(str(folder.runs / name), "a finished cell", f"one that {why}", RESTORE)
+        file, suffix, why = text.removesuffix(": left out").partition(".json ")
+        hint = "keep one of the two" if "same result" in why else RESTORE_CELL
+        yield Finding(f"{file}{suffix.rstrip()}", "a finished cell", f"one that {why}", hint)
 
 
 def _check_splits(folder: Folder) -> Iterator[Found]:
@@ -150,7 +151,7 @@ def _check_stores(folder: Folder) -> Iterator[Found]:
         yield from check_store(path, folder.runs, folder.splits, used, folder.progress)
         other = path.parent / f"{dataset}-{'test' if split == 'train' else 'train'}.zarr"
         if used and str(other) not in there:
-            yield Finding(str(other), f"a store, as {path.name} is kept", "none", AGAIN)
+            yield Finding(str(other), f"a store, as {path.name} is kept", "none", MAKE)
     if not there:
         yield "no features are kept: their checksums could not be checked"
 
@@ -169,11 +170,12 @@ def _check_cells(folder: Folder) -> Iterator[Found]:
             f"so their top-5 is not proved: {names}"
         )
     files = (name for name in folder.names if name.split("/")[1:-1] in (["classes"], ["ranks"]))
+    hint = f"run {EVALUATE}: it makes what is missing"
     for name in sorted(files):
         model, _, file = name.split("/")
         missing = f"{model}/cells/{Path(file).stem}.json"
         if missing not in folder.names and not name.endswith(".partial"):
-            yield Finding(str(folder.runs / missing), f"a cell, as {name} is there", "none", AGAIN)
+            yield Finding(str(folder.runs / missing), f"a cell, as {name} is there", "none", hint)
 
 
 def _check_runs(folder: Folder) -> Iterator[Found]:
@@ -182,7 +184,7 @@ def _check_runs(folder: Folder) -> Iterator[Found]:
         own = folder.runs / name
         rows = folder.rows(model=name)
         try:
-            run: Mapping[str, Any] = read_document(own / "run.json", AGAIN)
+            run: Mapping[str, Any] = read_document(own / "run.json", RESTORE)
         except BrokenError as broken:
             yield broken.finding
             continue

@@ -244,7 +244,7 @@ class FeatureStore:
         if missing:
             raise CogError(
                 f"{self.path} lacks {missing} of {self.n_chunks} chunks",
-                "run the command that made it again: it goes on where it stopped",
+                "run `cog extract` with the options of the run: it makes them",
             )
         readable, x, y = (self._whole(name) for name in ("readable", "features", "labels"))
         if len({len(readable), len(x), len(y)}) > 1 or readable.dtype != bool:
@@ -273,7 +273,7 @@ class FeatureStore:
         """The refusal of a damaged store; `by`: what mends it."""
         return CogError(
             f"{self.path} is damaged: {' '.join(why.split())[:300]}",
-            f"type cog store {by} {self.path}, and run the command that made it again",
+            f"type cog store {by} {self.path}, and run `cog extract` with the options of the run",
         )
 
     def arrays(self, *names: str) -> list[Array]:

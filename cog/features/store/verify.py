@@ -213,8 +213,8 @@ def _run_faults(store: FeatureStore) -> tuple[list[str], list[str]]:
         return faults, []
     except NotReadable:
         run = None
-    if not isinstance(run, dict):
-        return faults, ["run.json is damaged, remove that file: extraction makes it again"]
+    if not isinstance(run, dict) or not isinstance(run.get("model_fingerprint"), str):
+        return faults, ["run.json is damaged, remove that file: `cog extract` writes it again"]
     pairs = {
         "model": (store.fingerprint.get("model"), run.get("model_fingerprint")),
         "preprocess": (store.fingerprint.get("preprocess"), run.get("preprocess")),
