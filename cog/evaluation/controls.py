@@ -207,8 +207,8 @@ def _with_fresh_weights(
         return load(str(given), untrained, device=model.device, notify=lambda _: None)
     try:
         network = copy.deepcopy(model.network)
-        reinitialise(network)
     except Exception as error:  # a network may raise anything
         what = f"its network cannot be copied ({type(error).__name__}: {error})"
         raise CogError(what, "give the model by name") from error
+    reinitialise(network)
     return replace(model, network=network, seen_data="")

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from cog.errors import CogError
+
 SEED = 0
 BARE_STD = 0.02  # usual for a transformer's positions and class token before training
 
@@ -31,15 +33,30 @@ def reinitialise(network: nn.Module, seed: int = SEED) -> None:
     - The parameters of all other parts (class tokens, positions, scales) are drawn from a normal
       distribution of mean 0 and standard deviation 0.02.
     - Their buffers `running_mean` and `running_var` become 0 and 1.
+
+    Raises:
+        CogError: a part that cannot be drawn anew.
     """
     with seeded(seed), torch.no_grad():
-        for part in network.modules():
-            reset: Any = getattr(part, "reset_parameters", None)
-            if callable(reset):
-                reset()
-            else:
-                for parameter in part.parameters(recurse=False):
-                    parameter.normal_(std=BARE_STD)
-                for name, buffer in part.named_buffers(recurse=False):
-                    if name in ("running_mean", "running_var"):
-                        buffer.fill_(name == "running_var")
+        for name, part in network.named_modules():
+            try:
+                _draw_anew(part)
+            except Exception as error:  # the part is not ours
+                raise CogError(
+                    f"{name or 'the network'}, a {type(part).__name__}, cannot be drawn anew: "
+                    f"{type(error).__name__}: {error}",
+                    "give it a reset_parameters() without arguments, or leave it trained",
+                ) from error
+
+
+def _draw_anew(part: nn.Module) -> None:
+    """Put one part, without those inside it, in its untrained state."""
+    reset: Any = getattr(part, "reset_parameters", None)
+    if callable(reset):
+        reset()
+        return
+    for parameter in part.parameters(recurse=False):
+        parameter.normal_(std=BARE_STD)
+    for name, buffer in part.named_buffers(recurse=False):
+        if name in ("running_mean", "running_var"):
+            buffer.fill_(name == "running_var")

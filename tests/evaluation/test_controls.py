@@ -160,6 +160,20 @@ class Alone(torch.nn.Linear):
         return super().forward(x.mean(2).flatten(1))
 
 
+class Stubborn(torch.nn.Module):
+    """A network that cannot be drawn anew."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(48, 3))
+
+    def reset_parameters(self, how):
+        raise AssertionError
+
+    def forward(self, x):
+        return x.mean(2).flatten(1) @ self.weight
+
+
 class Unsteady(torch.nn.Linear):
     """A network that gives other features each time."""
 
@@ -192,9 +206,10 @@ class Exploding(Vanishing):
     [
         (Fixed(), "drawing its weights anew changes nothing"),
         (Alone(48, 3), "its network cannot be copied (RuntimeError: no copies)"),
+        (Stubborn(), "the network, a Stubborn, cannot be drawn anew: TypeError: "),
         (Unsteady(48, 3), "with fresh weights it fails the check 'determinism'"),
     ],
-    ids=["no weights", "no copy", "not the same twice"],
+    ids=["no weights", "no copy", "no reset", "not the same twice"],
 )  # fmt: skip
 def test_where_no_untrained_network_can_be_made_it_is_said(network, why, options, tmp_path):
     from cog.evaluation.plan import plan_from

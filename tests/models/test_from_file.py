@@ -84,3 +84,20 @@ def test_an_untrained_plug_in_forgets_all_that_it_learned(tmp_path):
     assert 0 < model.network.scale.abs().max() < 0.1
     loaded, made = load_model(spec).network.state_dict(), Net(2).state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in made.items())
+
+
+def test_an_untrained_plug_in_that_cannot_be_drawn_anew_is_refused(tmp_path):
+    code = """
+def load():
+    network = Net()
+    network.norm.reset_parameters = lambda how: None
+    return cog.Model(network, preprocess=P)
+"""
+    with pytest.raises(CogError, match=r"norm, a BatchNorm\S+, cannot be drawn anew: TypeError"):
+        load_model(plugin(tmp_path, code), pretrained=False)
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.exit(3)", "def load(): raise SystemExit(3)"])
+def test_a_plug_in_that_ends_the_program_is_refused(tmp_path, code):
+    with pytest.raises(CogError, match="failed: SystemExit: 3"):
+        load_model(plugin(tmp_path, code))

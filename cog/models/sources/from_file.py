@@ -103,7 +103,7 @@ def _call(function: Callable[[], Any], what: str) -> Any:
         return function()
     except CogError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise CogError(
             f"{what} failed: {type(error).__name__}: {error}",
