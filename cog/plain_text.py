@@ -50,6 +50,15 @@ def for_terminal(text: str) -> str:
     return _CONTROL.sub(_shown, text)
 
 
+def printable(name: str) -> str:
+    r"""A name in one line: what would move or colour the text around it is shown.
+
+    >>> printable("größe"), printable("a\n\x1b[31mb")
+    ('größe', 'a\\n\\x1b[31mb')
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
+
+
 def for_file(text: str) -> str:
     r"""Text that can be written: halves of characters, of undecodable names, are shown.
 

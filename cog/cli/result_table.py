@@ -15,6 +15,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from cog.plain_text import printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -93,15 +95,6 @@ def bar(percent: float, length: int) -> str:
     """
     full, rest = divmod(round(percent / 100 * 8 * length), 8)
     return ("█" * full + _EIGHTHS[rest]).ljust(length)[:length]
-
-
-def printable(name: str) -> str:
-    """A name in which what would move or colour a terminal's text is escaped.
-
-    >>> printable("größe"), printable("a\\n\\x1b[31mb")
-    ('größe', 'a\\\\n\\\\x1b[31mb')
-    """
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
 
 
 def pad(text: str, length: int) -> str:

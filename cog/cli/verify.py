@@ -46,7 +46,7 @@ def verify(context: click.Context, runs: str, levels: str | None, as_json: bool)
 
 def _lines(proof: Proof) -> Iterator[str]:
     """A proof for people: the faults with what to do, the notes, and counts."""
-    from cog.cli.result_table import printable
+    from cog.plain_text import printable
 
     for fault in proof.faults:
         yield printable(fault.line)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from cog.errors import CogError
 from cog.images.class_names import packed_tars
-from cog.images.listing import Listing, Remark, printable
+from cog.images.listing import Listing, Remark
 from cog.images.samples import ANY
 from cog.images.sources import IMAGE_SOURCES
+from cog.plain_text import printable
 
 _UNPACK = "unpack them (gunzip, unzstd, …), and keep the .tar"
 

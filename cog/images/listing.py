@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
+from cog.plain_text import printable
 
 # Suffixes of images and the formats that Pillow finds in such files; others are no images.
 IMAGE_FORMATS = {
@@ -107,15 +108,6 @@ def skipped_note(skipped: Iterable[Mapping[str, int]], what: str) -> tuple[str, 
     return (
         f"{total.total():,} entries of the {what} are not images of a class: {', '.join(shown)}",
     )
-
-
-def printable(name: str) -> str:
-    """A file's name as messages and tables can show it; what they cannot is written as in Python.
-
-    >>> printable("é.jpg"), printable("a\\n.jpg")
-    ('é.jpg', 'a\\\\n.jpg')
-    """
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def reason_in_a_line(error: Exception) -> str:

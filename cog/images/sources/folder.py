@@ -20,12 +20,12 @@ from cog.images.listing import (
     Remark,
     Span,
     is_image,
-    printable,
     refuse_unlistable,
     skipped_note,
     why_no_image,
 )
 from cog.images.plain_files import kind_of_file, open_plain
+from cog.plain_text import printable
 from cog.recipe import WNID
 
 _NOWHERE = {

@@ -25,13 +25,13 @@ from cog.images.listing import (
     Listing,
     Remark,
     is_image,
-    printable,
     reason_in_a_line,
     refuse_unlistable,
     skipped_note,
     why_no_image,
 )
 from cog.images.plain_files import open_plain
+from cog.plain_text import printable
 from cog.recipe import WNID
 
 IN_FOLDERS = "in sub-folders"
