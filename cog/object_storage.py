@@ -7,6 +7,7 @@ do: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID, …
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _HINTS = {  # what errors say, in small letters: what to do
     "profile": "check AWS_PROFILE, or unset it",
     "bucket does not exist": "make that bucket, or give another URL",
     "nosuchbucket": "make that bucket, or give another URL",
+    "endpoint:": "give AWS_ENDPOINT_URL as http://HOST:PORT or https://HOST, or unset it",
+    "bucket name": "give s3://BUCKET/FOLDER",
     "credentials": "give AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "forbidden": "check the credentials and their rights: AWS_PROFILE, AWS_ACCESS_KEY_ID, …",
     "denied": "check the credentials and their rights: AWS_PROFILE, AWS_ACCESS_KEY_ID, …",
@@ -48,9 +51,16 @@ def reaching(url: Url, writing: bool = False) -> Iterator[None]:
     except Exception as error:
         absent = isinstance(error, FileNotFoundError)
         library = type(error).__module__.partition(".")[0] in _LIBRARIES
+        library = library or (isinstance(error, ValueError) and _raised_in(error) in _LIBRARIES)
         if (absent and not writing) or not (library or isinstance(error, OSError)):
             raise
         raise _unreached(url, error) from error
+
+
+def _raised_in(error: Exception) -> str:
+    """The package that raised an error: settings that cannot be are a plain ValueError."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _unreached(url: Url, error: Exception) -> NotReached:
@@ -187,10 +197,13 @@ def _filesystem(url: Url) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
         files, path = url_to_fs(str(url), **storage_options(url))
-    except (ImportError, ValueError) as error:
-        raise CogError(
-            f"{url} cannot be reached: {error}", "install it: pip install 'imagenet-cog[cloud]'"
-        ) from error
+    except ImportError as error:
+        own = url.text.startswith(("s3:", "s3a:"))
+        hint = "install it: pip install 'imagenet-cog[cloud]'" if own else "install that package"
+        raise CogError(f"{url} cannot be reached: {error}", hint) from error
+    except ValueError as error:
+        what = f"{url} cannot be reached: {error}"
+        raise CogError(what, "give s3://BUCKET/FOLDER, or a folder on this machine") from error
     bound(files)
     return files, path
 

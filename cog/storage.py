@@ -23,7 +23,10 @@ StoragePath = Path | Url
 
 
 def storage_path(text: str | StoragePath) -> StoragePath:
-    """A path, or a URL where the text has a scheme.
+    """A path, or a URL where the text has a scheme; file:// is a path.
+
+    Raises:
+        CogError: a URL without a bucket.
 
     >>> storage_path("s3://bucket/runs/") / "dino"
     Url(text='s3://bucket/runs/dino')
@@ -31,6 +34,11 @@ def storage_path(text: str | StoragePath) -> StoragePath:
     True
     """
     if isinstance(text, str) and "://" in text:
+        scheme, _, place = text.partition("://")
+        if scheme == "file":
+            return Path(place)
+        if not place or place.startswith("/"):
+            raise CogError(f"{text} names no bucket", "give s3://BUCKET/FOLDER, or a folder")
         return Url(text.rstrip("/"))
     return Path(text) if isinstance(text, str) else text
 

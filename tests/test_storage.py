@@ -109,15 +109,18 @@ def test_a_partial_folder_is_renamed_when_it_is_whole(tmp_path):
     assert list(folder.parent.iterdir()) == [folder]
 
 
-@pytest.mark.parametrize("text", ["nosuch://bucket/a", "s3://bucket/a"])
-def test_a_missing_package_is_named(text, monkeypatch):
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("nosuch://bucket/a", "give s3://BUCKET/FOLDER"), ("s3://bucket/a", "imagenet-cog[cloud]")],
+)
+def test_a_missing_package_or_an_unknown_scheme_is_named(text, hint, monkeypatch):
     pytest.importorskip("fsspec", reason="pip install 'imagenet-cog[cloud]'")
     monkeypatch.setitem(sys.modules, "s3fs", None)
     for kind in ("s3", "nosuch"):  # another test may have registered it
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, kind, raising=False)
     with pytest.raises(CogError, match="cannot be reached") as error:
         storage_path(text).exists()
-    assert "imagenet-cog[cloud]" in error.value.hint
+    assert hint in error.value.hint
 
 
 def test_a_pipe_or_a_device_is_written_to_and_stays(tmp_path):
@@ -134,3 +137,13 @@ def test_a_pipe_or_a_device_is_written_to_and_stays(tmp_path):
     assert link.is_char_device()
     assert fifo.is_fifo()
     assert sorted(tmp_path.iterdir()) == [fifo, link]
+
+
+@pytest.mark.parametrize("text", ["s3://", "s3:///runs"])
+def test_a_url_without_a_bucket_is_refused(text):
+    with pytest.raises(CogError, match="names no bucket"):
+        storage_path(text)
+
+
+def test_a_file_url_is_a_path(tmp_path):
+    assert storage_path(f"file://{tmp_path}/runs") == tmp_path / "runs"

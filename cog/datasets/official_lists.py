@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cog.datasets.official_pickles import SPLIT_FILE, read_split_file
+from cog.datasets.official_pickles import OUTER, SPLIT_FILE, read_split_file
 from cog.errors import CogError
+from cog.images.shards import WNID_LENGTH
 from cog.small_files import NotReadable, read_lines, shown
 
 Lists = dict[str, tuple[str, ...]]
@@ -36,8 +37,9 @@ def read_lists(tests: Path | None, wnids: Sequence[str]) -> tuple[Lists | None, 
 def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The images of each wnid that the lists of a folder (`*.txt`) name, sorted.
 
-    A line is `n01322508/n01322508_2514.JPEG 0`; the label is the index of the wnid in the sorted
-    `wnids`. Lines of other wnids belong to other levels and are ignored.
+    A line is `n01322508/n01322508_2514.JPEG 0`, with slashes or backslashes as in the pickle; the
+    label is the index of the wnid in the sorted `wnids`. Lines of other wnids belong to other
+    levels and are ignored.
 
     Raises:
         CogError: no list there, or a line whose label is not that of `wnids`.
@@ -56,8 +58,9 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
             hint = "give --split a folder with lists of images alone"
             raise CogError(f"{file} is no list of images: {error}", hint) from error
         for number, line in enumerate(map(str.strip, lines), start=1):
-            wnid = line.partition("/")[0]
-            if wnid not in label_of:
+            line = line.lstrip(OUTER)
+            wnid = line[:WNID_LENGTH]
+            if wnid not in label_of or line[WNID_LENGTH : WNID_LENGTH + 1] not in OUTER:
                 continue
             path, *label = line.rsplit(maxsplit=1)
             if label != [str(label_of[wnid])]:
@@ -66,5 +69,5 @@ def read_test_lists(folder: Path, wnids: Sequence[str]) -> dict[str, tuple[str, 
                     f"index of {wnid} in its {len(wnids):,} classes; found {shown(line, 200)}",
                     "give --split and --levels that belong together",
                 )
-            listed[wnid].add(path)
+            listed[wnid].add(f"{wnid}/{path[WNID_LENGTH:].strip(OUTER)}")
     return {wnid: tuple(sorted(paths)) for wnid, paths in listed.items()}

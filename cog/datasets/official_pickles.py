@@ -36,7 +36,7 @@ _OTHER = (
     "give a dict: wnid → {'train': names, 'test': names}, names as a list or an array of text "
     "such as n01322508_2514.JPEG"
 )
-_OUTER = "/\\"
+OUTER = "/\\"  # what names may begin and end with
 _NO_NAME = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]|/|^\.*$")
 
 
@@ -85,7 +85,7 @@ def _text(value: Any) -> Any:
 def _paths(names: Any, wnid: str, file: Path, most: int) -> tuple[str, ...]:
     """File names of a class as sorted paths; they come as `n1_2.JPEG` or `n1/n1_2.JPEG`."""
     texts = _names(names, f"{file}: the names of {wnid}", most)
-    bare = {re.sub(rf"^{wnid}[/\\]", "", text.strip(_OUTER)) for text in texts}
+    bare = {re.sub(rf"^{wnid}[/\\]", "", text.strip(OUTER)) for text in texts}
     strange = next((name for name in bare if _NO_NAME.search(name)), None)
     if strange is not None:
         raise CogError(

@@ -19,6 +19,7 @@ from cog.images.listing import Listing, Remark
 from cog.recipe import Recipe
 from cog.storage import StoragePath, write_text
 
+_UNLISTED = "in no test list"
 TEST_DRAW, TRAIN_DRAW = 0, 1  # each class has one random stream for each draw
 
 
@@ -108,7 +109,7 @@ def _short_classes(
             short[wnid] = f"{len(paths)}/{n_test + recipe.min_train}"
             short[wnid] += f" ({remark.found})" if remark else ""
         elif not n_test:
-            short[wnid] = "in no test list"
+            short[wnid] = _UNLISTED
     return short
 
 
@@ -134,7 +135,8 @@ def keep_classes(
     fewer = "ask for fewer images: --test-per-class, --min-train"
     more = ", ".join(dict.fromkeys(remarks[wnid].advice for wnid in sorted(short.keys() & remarks)))
     what += "" if more else "".join(f"; {note}" for note in notes)
-    more = more or "add images"
+    listed = set(short.values()) != {_UNLISTED}
+    more = more or ("add images" if listed else "give --split lists that name images of them")
     if short and not allow_missing:
         hint = f"{more}, give --allow-missing to leave these classes out, or {fewer}"
         raise CogError(what, hint)

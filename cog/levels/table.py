@@ -72,6 +72,8 @@ def read_table(text: str) -> pd.DataFrame:
         csv.Error: quotes that do not end.
     """
     head, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    if missing := [name for name in LEVEL_COLUMNS if name not in head]:
+        raise ValueError(f"it has no column {', '.join(missing)}")
     places = {name: head.index(name) for name in LEVEL_COLUMNS}
     values: dict[str, list[Any]] = {name: [] for name in LEVEL_COLUMNS}
     if not rows:

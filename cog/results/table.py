@@ -28,7 +28,7 @@ def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     twice = table[table.duplicated(list(KEY), keep=False)]
     if len(twice):
         raise CogError(
-            f"two results for {tuple(twice.iloc[0][list(KEY)])}",
+            f"two results for {', '.join(map(str, twice.iloc[0][list(KEY)]))}",
             "remove one of the two rows, or of the cells/*.json files that they come from",
         )
     return sort_rows(table, KEY)

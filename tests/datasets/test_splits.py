@@ -182,6 +182,24 @@ def test_classes_without_test_list_are_short(root: Path, tmp_path: Path) -> None
     assert split.left_out == (WNIDS[1],)
 
 
+@pytest.mark.parametrize("form", ["/{}", "\\{}", "//{}", "{}"])
+def test_lines_may_have_slashes_as_names_of_the_pickle_may(
+    form: str, root: Path, tmp_path: Path
+) -> None:
+    plain = lists(tmp_path / "plain", {"L1.txt": official(WNIDS)})
+    lines = [form.format(line.replace("/", "\\")) for line in official(WNIDS)]
+    tests = lists(tmp_path / "lists", {"L1.txt": lines})
+    found, wanted = (split_images(root, WNIDS, RECIPE, tests=each).test for each in (tests, plain))
+    assert found.paths == wanted.paths
+
+
+def test_lists_that_name_no_class_are_not_mended_by_more_images(root: Path, tmp_path: Path) -> None:
+    tests = lists(tmp_path / "lists", {"L1.txt": [f"x/{line}" for line in official(WNIDS)]})
+    with pytest.raises(CogError, match="in no test list") as caught:
+        split_images(root, WNIDS, RECIPE, tests=tests)
+    assert caught.value.hint.startswith("give --split lists that name images of them")
+
+
 def test_a_folder_without_lists_says_where_they_are(root: Path, tmp_path: Path) -> None:
     write_split(split_images(root, WNIDS, RECIPE), tmp_path, "cog_l1")
     with pytest.raises(CogError, match="no test lists") as caught:

@@ -242,6 +242,14 @@ def test_a_server_that_is_not_there_is_an_error(bucket, few_attempts, monkeypatc
         assert "goes on" in error.hint
 
 
+def test_an_address_that_cannot_be_is_no_damaged_file(bucket, few_attempts, monkeypatch):
+    """Botocore's ValueError was taken for one of the file that was to be read."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    connect_anew(monkeypatch)
+    for error in refusals(bucket / "a", ("read", "exists", "write")).values():
+        assert "http://HOST:PORT" in error.hint
+
+
 def test_a_bucket_that_is_forbidden_is_an_error(bucket, few_attempts, monkeypatch):
     with refusing(403, "AccessDenied") as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)

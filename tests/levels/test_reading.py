@@ -59,7 +59,7 @@ def test_a_field_that_is_no_number_is_named_with_its_row(tmp_path, levels_folder
     ("csv", "said"),
     [
         (lambda text: text.splitlines()[0] + "\n", "it has no concepts"),
-        (lambda text: text.replace(",", ";"), "'wnid' is not in list"),
+        (lambda text: text.replace(",", ";"), "it has no column wnid, name"),
         (lambda text: text + "a,b\n", "row 8 has 2 fields, the head 10"),
         (lambda text: text + '"a\n', "unexpected end of data"),
         (lambda text: text + "\0\n", "line 8 has a NUL"),
