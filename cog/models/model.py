@@ -210,7 +210,12 @@ def _describe(value: object) -> str:
 
 
 def _checked(features: object, rows: int, name: str) -> Tensor:
-    if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != rows:
+    if (
+        not isinstance(features, Tensor)
+        or features.ndim != 2
+        or len(features) != rows
+        or not features.shape[1]
+    ):
         raise CogError(
             f"{name}: expected features float32[{rows}, d], found {_describe(features)}",
             "end the network's forward with one vector per image: x.mean((2, 3)) of a map, "

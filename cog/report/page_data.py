@@ -197,6 +197,8 @@ def _class_rows(path: StoragePath) -> list[tuple[str, int, float]]:
         if row["top1"] and not PERCENT.fits(top1):
             raise ValueError(f"{top1!r} is not {PERCENT.expected}")
         rows.append((row["wnid"], whole_number(row["n_test"]), top1 if row["top1"] else np.nan))
+    if not rows:
+        raise ValueError("no classes")
     return rows
 
 

@@ -51,6 +51,8 @@ def test_the_size_of_a_feature_is_measured_once():
     [
         (lambda x: x, r"float32\[4, 3, 8, 8\]"),
         (lambda x: x.flatten(2), r"float32\[4, 3, 64\]"),
+        (lambda x: x.mean((2, 3))[:, :0], r"float32\[4, 0\]"),
+        (lambda x: x.mean(), r"float32\[\]"),
         (lambda x: {"features": x}, "a dict"),
         (lambda x: (x, x), "a tuple"),
         (lambda x: x.mean((0, 2, 3))[None], r"float32\[1, 3\]"),

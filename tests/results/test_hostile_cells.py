@@ -57,9 +57,9 @@ def test_no_command_ends_in_a_traceback(runs, command):
     [
         "wnid,n_test,top1\nn1,1,inf\n", "wnid,n_test,top1\nn1," + "9" * 5000 + ",1\n",
         "wnid,n_test\nn1,1\n", "\0", 'wnid,n_test,top1\nn1,1,"', "wnid,n_test,top1\nn1,1,101\n",
-        "wnid,n_test,top1\n" + "n" * 200_000 + ",1,1\n",
+        "wnid,n_test,top1\n" + "n" * 200_000 + ",1,1\n", "",
     ],
-    ids=["inf", "digits", "no top1", "NUL", "open quote", "101", "long"],
+    ids=["inf", "digits", "no top1", "NUL", "open quote", "101", "long", "empty"],
 )  # fmt: skip
 def test_a_table_of_classes_that_is_none_is_left_out_of_the_report(tmp_path, text):
     levels = read_levels("official")
