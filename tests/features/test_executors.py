@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -320,33 +319,3 @@ def test_the_example_asks_slurm_for_the_warning():
     lines = SCRIPT.read_text().splitlines()
     assert "#SBATCH --signal=USR1@120" in lines
     assert status_of(signal.SIGUSR1) == 138
-
-
-def count_chunks(out: Path) -> int:
-    return len(list(out.glob("*/features/*/features/c/*/0")))
-
-
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(options, plug_in, tmp_path, kills):
-    """The moments: some chunks on from the start, and there any time within two chunks."""
-    models = [f"{plug_in}:load", f"{plug_in}:another"]
-    options |= {"chunk_rows": 2, "batch_size": 1}
-    expected = alone(options, models, tmp_path / "one")
-    total = count_chunks(tmp_path / "one")
-    rng = np.random.default_rng(kills)
-    killed, out = 0, tmp_path / "0"
-    while True:
-        process = start(work, models, options, out, "0/1")
-        if killed < kills:
-            wanted = count_chunks(out) + int(rng.integers(0, total // 4))
-            while process.is_alive() and count_chunks(out) < wanted:
-                time.sleep(0.001)
-            time.sleep(float(rng.uniform(0, 0.02)))
-            process.kill()
-        process.join(HANGS_SECONDS)
-        killed += process.exitcode == -signal.SIGKILL
-        if process.exitcode == 0:
-            assert chunk_files(out) == expected
-            if killed == kills:
-                break
-            out = tmp_path / str(killed)

@@ -23,7 +23,6 @@ from cog.features.store.verify import verify
 from cog.object_storage import Url
 from cog.partial_files import ABANDONED_SECONDS, partial_name
 from cog.storage import StoragePath, write_bytes
-from tests.support.runs import HANGS_SECONDS
 from tests.support.stores import FINGERPRINT, change_attributes, content, fill, make
 
 OTHER = FINGERPRINT | {"model": "xyz"}
@@ -385,60 +384,6 @@ def test_partial_files_of_ended_processes_are_removed_and_those_of_running_ones_
     assert set(chunk.parent.iterdir()) == {of_zarr_now, now}
     assert list(tmp_path.iterdir()) == [store.path]
     assert store.missing_chunks() == [0, 1, 2]
-
-
-FILLED_AND_KILLED = """
-import os, signal, sys, time
-from pathlib import Path
-import numpy as np
-from cog.features.store.store import FeatureStore
-
-whole, path = map(Path, sys.argv[1:])
-x = np.fromfile(whole / "x", np.float32).reshape(400, 2000)
-readable = np.fromfile(whole / "readable", bool)
-
-def go_on():
-    store = FeatureStore.create(path, np.arange(400), dim=2000, dtype="float16", chunk_rows=2,
-                                fingerprint={"format": 1, "model": "abc", "images": "def"})
-    store.clear_partial()
-    for chunk in store.missing_chunks():
-        rows = store.chunk_slice(chunk)
-        why = {int(row): f"why {row}" for row in rows.start + np.flatnonzero(~readable[rows])}
-        store.write_chunk(chunk, x[rows], readable[rows], why)
-
-killed = 0
-for seconds in np.random.default_rng(2).uniform(0.0, 0.05, size=40):
-    child = os.fork()
-    if not child:
-        go_on()
-        os._exit(0)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-print(killed)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked workers")
-def test_a_store_filled_by_forty_killed_workers_has_the_bytes_of_one(tmp_path):
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(400, 2_000)).astype(np.float32)
-    readable = rng.random(400) > 0.1
-    data, whole, path = tmp_path / "data", tmp_path / "whole.zarr", tmp_path / "killed.zarr"
-    data.mkdir()
-    x.tofile(data / "x")
-    readable.tofile(data / "readable")
-    fill(make(whole, 400, 2_000, 2, "float16"), x, readable)
-    command = [sys.executable, "-c", FILLED_AND_KILLED, str(data), str(path)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=HANGS_SECONDS
-    )
-    assert int(done.stdout) >= 5, "most workers were done before they were killed"
-    store = make(path, 400, 2_000, 2, "float16")
-    store.clear_partial()
-    fill(store, x, readable)
-    assert content(path) == content(whole)
-    assert sorted(tmp_path.iterdir()) == [data, path, whole]
 
 
 # --- stores of other versions ------------------------------------------------------------------

@@ -14,7 +14,7 @@ A_PART = {
     "failing calls": [*range(9), 19, 38],
     "damaged files": [i for i, name in enumerate(READERS) if name != "results.parquet"],
     "damaged images": range(9),
-    "together": [0, 6],
+    "together": [2, 6],
     "environments": [1, 10, 26, 33],
     "store machine": [0],
     "object storage": [1],
