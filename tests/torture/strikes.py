@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tests.support.failing_calls import Strike, library
 from tests.torture.disturbed import Undisturbed, struck, undisturbed
-from tests.torture.harness import Attack, Attempt, Unable
-from tests.torture.jobs import JOBS, Job, make_benchmark
+from tests.torture.harness import Attack, Unable
+from tests.torture.jobs import JOBS, make_benchmark
 
 ERRORS = {
     "open": ("EIO", "EACCES", "EROFS", "ENOSPC"),
@@ -25,26 +24,44 @@ ERRORS = {
 }
 LASTING = ("ENOSPC", "EROFS")  # a full or read-only disk stays so
 ON_DISK = tuple(ERRORS)
+CHANGES = ("write", "mkdir", "rename", "unlink")
 
 
-def kills_at_renames(calls: dict[str, int]) -> Iterator[Strike]:
-    """Before and after every rename, and then every folder that is made or file removed."""
-    for kind in ("rename", "mkdir", "unlink"):
-        for number in range(1, calls[kind] + 1):
-            yield Strike((kind,), number, "kill before")
-            yield Strike((kind,), number, "kill after")
+def kills(calls: dict[str, int]) -> Iterator[list[Strike]]:
+    """Before every rename; then after it; then around every folder made and file removed."""
+    for kinds, action in (
+        (("rename",), "kill before"),
+        (("rename",), "kill after"),
+        (("mkdir", "unlink"), "kill before"),
+        (("mkdir", "unlink"), "kill after"),
+    ):
+        yield [Strike((kind,), number, action) for kind, number in _places(kinds, calls)]
 
 
-def failing_calls(calls: dict[str, int]) -> Iterator[Strike]:
-    """Every call of every kind with each of its errors, once and, where that is so, for good."""
-    for kind, errors in ERRORS.items():
-        for number, error in itertools.product(range(1, calls[kind] + 1), errors):
-            yield Strike((kind,), number, "fail", error)
-            if error in LASTING:
-                yield Strike((kind,), number, "fail from then on", error)
+def failing_calls(calls: dict[str, int]) -> Iterator[list[Strike]]:
+    """Every call of every kind with each of its errors, once and, where that is so, for good.
+
+    First calls that change something, each with one error in turn.
+    """
+    every = [
+        [Strike((kind,), number, action, error) for error in ERRORS[kind]
+         for action in ("fail", "fail from then on")[: 1 + (error in LASTING)]]
+        for kind, number in _places(ON_DISK, calls)
+    ]  # fmt: skip
+    first = [
+        strikes[at % len(strikes)] for at, strikes in enumerate(every)
+        if strikes[0].kinds[0] in CHANGES
+    ]  # fmt: skip
+    yield first
+    yield [strike for strikes in every for strike in strikes if strike not in first]
 
 
-def _at_any_call(rng: np.random.Generator, calls: dict[str, int]) -> Strike:
+def _places(kinds: Iterable[str], calls: dict[str, int]) -> Iterator[tuple[str, int]]:
+    """Each call of these kinds: its kind and number."""
+    return ((kind, number) for kind in kinds for number in range(1, calls[kind] + 1))
+
+
+def at_any_call(rng: np.random.Generator, calls: dict[str, int]) -> Strike:
     """SIGKILL, SIGINT or SIGTERM at any call on a file."""
     at = int(rng.integers(1, sum(calls[kind] for kind in ON_DISK) + 1))
     if rng.random() < 0.3:
@@ -53,48 +70,52 @@ def _at_any_call(rng: np.random.Generator, calls: dict[str, int]) -> Strike:
 
 
 class Strikes:
-    """All strikes on all jobs in a fixed order; between kills and in the end, at any call."""
+    """Strikes on all jobs: stage by stage all that there are, each stage in a random order.
 
-    def __init__(self, folder: Path, strikes_of, jobs: tuple[Job, ...]) -> None:
+    `stages` gives those of a job, of which the calls are known. Every `rarely`-th attempt, and all
+    when the last stage is done, strike at any call.
+    """
+
+    def __init__(self, folder: Path, stages: Stages, rarely: int) -> None:
         if library() is None:
             raise Unable("it needs Linux and a C compiler")
-        self.folder, self.strikes_of, self.jobs = folder, strikes_of, jobs
-        self.benchmark = make_benchmark(folder / "benchmark")
-        self.plans: dict[str, Undisturbed] = {}
-
-    def plan(self, job: Job, folder: Path) -> Undisturbed:
-        """The job undisturbed; made when it is first needed."""
-        if job.name not in self.plans:
-            kept = self.folder / job.name
-            self.plans[job.name] = undisturbed(job, self.benchmark, kept, folder)
-            shutil.rmtree(folder)
-            folder.mkdir()
-        return self.plans[job.name]
+        benchmark, where = make_benchmark(folder / "benchmark"), folder.with_name("attempt")
+        self.plans: list[Undisturbed] = []
+        for job in JOBS.values():
+            where.mkdir()
+            self.plans.append(undisturbed(job, benchmark, folder / job.name, where))
+            shutil.rmtree(where)
+        by_job = ([(plan, stage) for stage in stages(plan.calls)] for plan in self.plans)
+        self.rarely, self.todo = rarely, []
+        for stage in zip(*by_job, strict=True):
+            pairs = [(plan, strike) for plan, strikes in stage for strike in strikes]
+            order = np.random.default_rng(0).permutation(len(pairs))
+            self.todo += [pairs[index] for index in order]
 
     def attempt(self, rng: np.random.Generator, number: int, folder: Path) -> str:
-        """The jobs take turns; each takes its strikes in an order of its own."""
-        turn, index = divmod(number, len(self.jobs))
-        plan = self.plan(self.jobs[index], folder)
-        strikes = list(self.strikes_of(plan.calls))
-        order = np.random.default_rng(index).permutation(len(strikes))
-        if turn < len(strikes) and not (self.strikes_of is kills_at_renames and turn % 4 == 3):
-            strike = strikes[order[turn]]
+        """The next strike; every so often one at any call."""
+        turns, rest = divmod(number, self.rarely)
+        index = turns * (self.rarely - 1) + rest
+        if rest < self.rarely - 1 and index < len(self.todo):
+            plan, strike = self.todo[index]
         else:
-            strike = _at_any_call(rng, plan.calls)
+            plan = self.plans[int(rng.integers(len(self.plans)))]
+            strike = at_any_call(rng, plan.calls)
         return f"{plan.job.name}: {struck(plan, strike, folder)}"
 
 
-def _prepare_kills(folder: Path) -> Attempt:
-    return Strikes(folder, kills_at_renames, tuple(JOBS.values())).attempt
-
-
-def _prepare_failing(folder: Path) -> Attempt:
-    return Strikes(folder, failing_calls, tuple(JOBS.values())).attempt
-
-
-KILLS = Attack("kills", "SIGKILL before and after every rename, mkdir and unlink; SIGKILL, SIGINT "
-               "and SIGTERM at any call on a file; in every command", 4,
-               _prepare_kills)  # fmt: skip
-FAILING = Attack("failing calls", "the n-th open, read, write, mkdir, rename, unlink or listing "
-                 "fails with EIO, ENOSPC, EACCES or EROFS, in every command", 5,
-                 _prepare_failing)  # fmt: skip
+Stages = Callable[[dict[str, int]], Iterator[list[Strike]]]
+KILLS = Attack(
+    "kills",
+    "SIGKILL before and after every rename, then every mkdir and unlink; SIGKILL, SIGINT and "
+    "SIGTERM at any call on a file; in every command",
+    4,
+    lambda folder: Strikes(folder, kills, rarely=4).attempt,
+)
+FAILING = Attack(
+    "failing calls",
+    "the n-th open, read, write, mkdir, rename, unlink or listing fails with EIO, ENOSPC, EACCES "
+    "or EROFS, in every command",
+    5,
+    lambda folder: Strikes(folder, failing_calls, rarely=50).attempt,
+)
