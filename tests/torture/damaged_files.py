@@ -18,7 +18,7 @@ from tests.torture.mutations import mutated
 from tests.torture.readers import READERS, Reader, make_inputs, nothing
 from tests.torture.watched import MEGABYTE, Limits, input_name, watch
 
-BATCH = 10
+BATCH, FIRST = 200, 10  # inputs of an attempt; the first of each reader is short
 LIMITS = Limits(seconds=20, memory=1024 * MEGABYTE)
 BY_COMMAND = 0.04  # of the inputs go through the command line too
 
@@ -35,7 +35,8 @@ def _prepare(folder: Path) -> Attempt:
         name, seed = names[number % len(names)], int(rng.integers(2**62))
         inputs = folder / "inputs"
         shutil.copytree(benchmark, inputs, symlinks=True)
-        counts = watch(partial(_check, name, seed), BATCH, folder, LIMITS)
+        count = FIRST if number < len(names) else BATCH
+        counts = watch(partial(_check, name, seed), count, folder, LIMITS)
         shutil.rmtree(inputs)
         return Counter({f"{name}: {came}": n for came, n in counts.items()})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from tests.support.image_files import make_nested, make_parquet, make_shards
 from tests.torture.jobs import CLASSES
@@ -138,11 +140,13 @@ def _weights(folder: Path) -> None:
 
 
 def _results(name: str, folder: Path) -> None:
-    """Read them, and show them in every view and format."""
+    """Read them, and show one table of eight in every view and format."""
     from cog.results.files import read_results
     from cog.results.views import FORMATS, VIEWS, Shown
 
     found = read_results(folder / name, (), lambda _: None)
+    if zlib.crc32(table_as_csv(found).encode()) % 8:
+        return
     for view in VIEWS.values():
         shown = Shown(view, found, str(found["model"][0]), lambda _: None)
         for form in FORMATS.values():
