@@ -23,7 +23,10 @@ from tests.support.failing_calls import library
 from tests.support.runs import HANGS_SECONDS
 
 ROOT = Path(__file__).parents[2]
-PRELOADED = ["cog.cli.main", "cog.evaluation.evaluate", "cog.models.load", "tests.support.runs"]
+PRELOADED = [
+    "cog.cli.main", "cog.cli.terminal", "cog.evaluation.evaluate", "cog.models.load", "optuna",
+    "pyarrow.parquet", "scipy.stats", "tests.support.runs",
+]  # fmt: skip
 
 
 @cache
