@@ -15,7 +15,7 @@ from tests.torture.image_seeds import image_seeds
 from tests.torture.mutations import mutated
 from tests.torture.watched import Limits, input_name, watch
 
-BATCH = 50
+BATCH, FIRST = 50, 20  # images of an attempt; the first of each format is short
 COSTLY = 0.2  # of the images ask for much
 LIMITS = Limits(seconds=10, memory=MAX_MEMORY)
 _seeds = cache(image_seeds)
@@ -26,7 +26,8 @@ def _prepare(folder: Path) -> Attempt:
 
     def attempt(rng: np.random.Generator, number: int, folder: Path) -> Counter[str]:
         kind, seed = formats[number % len(formats)], int(rng.integers(2**62))
-        counts = watch(partial(_check, kind, seed), BATCH, folder, LIMITS)
+        count = FIRST if number < len(formats) else BATCH
+        counts = watch(partial(_check, kind, seed), count, folder, LIMITS)
         return Counter({f"{kind}: {came}": n for came, n in counts.items()})
 
     return attempt

@@ -40,13 +40,14 @@ class Attack:
         name: in one word.
         about: what is tried, for the summary.
         share: of the time, relative to the others.
-        prepare: takes a folder that stays as long as the attack, and gives its `Attempt`.
+        prepare: takes a folder that stays as long as the attack, and gives its `Attempt`. Some take
+            the names of jobs too: those that they attack, in place of all.
     """
 
     name: str
     about: str
     share: float
-    prepare: Callable[[Path], Attempt]
+    prepare: Callable[..., Attempt]
 
 
 @dataclass

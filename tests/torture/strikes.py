@@ -72,18 +72,20 @@ def at_any_call(rng: np.random.Generator, calls: dict[str, int]) -> Strike:
 class Strikes:
     """Strikes on all jobs: stage by stage all that there are, each stage in a random order.
 
-    `stages` gives those of a job, of which the calls are known. Every `rarely`-th attempt, and all
-    when the last stage is done, strike at any call.
+    `stages` gives those of a job, of which the calls are known; `jobs` names the jobs. Every
+    `rarely`-th attempt, and all when the last stage is done, strike at any call.
     """
 
-    def __init__(self, folder: Path, stages: Stages, rarely: int) -> None:
+    def __init__(
+        self, folder: Path, stages: Stages, rarely: int, jobs: Iterable[str] = JOBS
+    ) -> None:
         if library() is None:
             raise Unable("it needs Linux and a C compiler")
         benchmark, where = make_benchmark(folder / "benchmark"), folder.with_name("attempt")
         self.plans: list[Undisturbed] = []
-        for job in JOBS.values():
+        for name in jobs:
             where.mkdir()
-            self.plans.append(undisturbed(job, benchmark, folder / job.name, where))
+            self.plans.append(undisturbed(JOBS[name], benchmark, folder / name, where))
             shutil.rmtree(where)
         by_job = ([(plan, stage) for stage in stages(plan.calls)] for plan in self.plans)
         self.rarely, self.todo = rarely, []
@@ -110,12 +112,12 @@ KILLS = Attack(
     "SIGKILL before and after every rename, then every mkdir and unlink; SIGKILL, SIGINT and "
     "SIGTERM at any call on a file; in every command",
     4,
-    lambda folder: Strikes(folder, kills, rarely=4).attempt,
+    lambda folder, *jobs: Strikes(folder, kills, 4, *jobs).attempt,
 )
 FAILING = Attack(
     "failing calls",
     "the n-th open, read, write, mkdir, rename, unlink or listing fails with EIO, ENOSPC, EACCES "
     "or EROFS, in every command",
     5,
-    lambda folder: Strikes(folder, failing_calls, rarely=50).attempt,
+    lambda folder, *jobs: Strikes(folder, failing_calls, 50, *jobs).attempt,
 )
