@@ -398,3 +398,18 @@ def test_another_layout_is_refused(path):
     change_attributes(path, layout=None)
     with pytest.raises(CogError, match="not a feature store"):
         FeatureStore.open(path)
+
+
+def test_a_store_that_is_removed_while_a_chunk_is_written_leaves_nothing(tmp_path, monkeypatch):
+    store = make(tmp_path / "a.zarr", 10)
+    writing = store._arrays_to_write
+
+    def removed_then() -> object:
+        arrays = writing()
+        remove_store(store.path)
+        return arrays
+
+    monkeypatch.setattr(FeatureStore, "_arrays_to_write", lambda _: removed_then())
+    with pytest.raises(CogError, match="was removed or replaced"):
+        store.write_chunk(0, np.ones((4, 3), np.float32), np.ones(4, bool))
+    assert list(tmp_path.iterdir()) == []

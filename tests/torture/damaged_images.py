@@ -16,7 +16,7 @@ from tests.torture.mutations import mutated
 from tests.torture.watched import Limits, input_name, watch
 
 BATCH, FIRST = 50, 20  # images of an attempt; the first of each format is short
-COSTLY = 0.2  # of the images ask for much
+COSTLY = 0.1  # of the images ask for much
 LIMITS = Limits(seconds=10, memory=MAX_MEMORY)
 _seeds = cache(image_seeds)
 
@@ -59,4 +59,4 @@ def _check(kind: str, seed: int, number: int, folder: Path) -> str:
 
 DAMAGED_IMAGES = Attack("damaged images", "images of nine formats with flipped bits, cuts, spliced "
                         "and repeated pieces, and small files that declare much, through both "
-                        "decoders and check-data", 2, _prepare)  # fmt: skip
+                        "decoders and check-data", 3, _prepare)  # fmt: skip

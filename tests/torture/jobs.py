@@ -71,6 +71,8 @@ JOBS = {
                              f"{_FIT} --out out"),
         Job("evaluate another", f"evaluate --model nets.py:another {_RUN} {_FIT} --out out",
             first=f"evaluate --model nets.py:load {_RUN} {_FIT} --out out"),
+        Job("evaluate, controls", f"evaluate --model nets.py:load {_RUN} --probe ncm --controls "
+                                  "--out out"),
         Job("evaluate again", f"evaluate --model nets.py:load {_RUN} {_FIT} --out done"),
         Job("evaluate, discard", f"evaluate --model nets.py:load {_RUN} {_FIT} --out out "
                                  "--discard-features", discards=True),

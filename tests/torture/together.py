@@ -26,7 +26,7 @@ COMPANIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "two models": ("evaluate another", (_EVALUATE, _ANOTHER)),
     "results meanwhile": ("evaluate", (_EVALUATE, "results out", "results out --wide")),
     "store verify meanwhile": ("evaluate", (_EVALUATE, "store verify out", "store show out")),
-    "store rm meanwhile": ("evaluate", (_EVALUATE, "store rm --yes out")),
+    "store rm meanwhile": ("extract", (_EXTRACT, "store rm --yes out", "store rm --yes out")),
     "two of tars": ("evaluate tars", (JOBS["evaluate tars"].command,) * 2),
     "two build-levels": ("build-levels", (JOBS["build-levels"].command,) * 2),
     "two check-data": ("check-data", (JOBS["check-data"].command,) * 2),

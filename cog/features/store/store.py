@@ -198,6 +198,9 @@ class FeatureStore:
         write_reasons(self.path, TRUNCATED, chunk, truncated)
         marks[rows] = readable
         numbers[rows] = values
+        if not isinstance(self.path, Url) and not (self.path / "zarr.json").exists():
+            remove_store(self.path)  # what was written of it since it was removed
+            raise self._gone()
 
     def forget_chunk(self, chunk: int) -> None:
         """Make a chunk missing again, with the reasons of its unreadable and truncated images."""
@@ -217,11 +220,14 @@ class FeatureStore:
         except DAMAGED as error:
             raise self._damaged(f"metadata: {error}", by="rm") from error
         if not same:
-            raise CogError(
-                f"{self.path} was removed or replaced while it was being filled",
-                "run the same command to go on",
-            )
+            raise self._gone()
         return readable, features
+
+    def _gone(self) -> CogError:
+        return CogError(
+            f"{self.path} was removed or replaced while it was being filled",
+            "run the same command to go on",
+        )
 
     def _checked(
         self, features: NDArray[np.float32], readable: NDArray[np.bool_]
