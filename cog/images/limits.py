@@ -48,7 +48,7 @@ def memory_of(height: int, width: int, a_pixel: int) -> int:
     if height * width > MAX_PIXELS:
         raise TooCostly(f"{width} × {height} pixels: more than {MAX_PIXELS:,}")
     if max(height, width) > MAX_ASPECT * min(height, width):
-        raise TooCostly(f"{width} × {height} pixels: {MAX_ASPECT:,} times as long as wide")
+        raise TooCostly(f"{width} × {height} pixels: over {MAX_ASPECT:,} times as long as wide")
     memory = height * width * a_pixel
     if memory > MAX_MEMORY:
         raise TooCostly(

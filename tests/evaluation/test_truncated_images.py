@@ -115,7 +115,7 @@ def test_its_features_are_those_of_the_pixels_that_pillow_fills(options, plug_in
 def test_refused_they_are_unreadable_and_other_features(options, plug_in, wnids):
     lenient = options | {"probes": ("knn",)}
     cog.evaluate(f"{plug_in}:load", **lenient)
-    with pytest.raises(CogError, match="truncated: asked refuse, found None"):
+    with pytest.raises(CogError, match="truncated: asked refuse, found none given"):
         cog.evaluate(f"{plug_in}:load", **lenient, truncated="refuse")
     other = lenient | {"out": options["out"].parent / "refused"}
     with pytest.raises(CogError, match="1 of 72 images of cog_l1 cannot be read") as caught:

@@ -115,7 +115,7 @@ def test_a_racing_worker_takes_the_chunks_of_the_first(bucket):
     path = bucket / "a.zarr"
     assert create_object(path / "labels" / "claim.json", b'{"chunk_rows": 5, "fingerprint": {}}')
     assert not is_there(path)
-    with pytest.raises(CogError, match="format: asked 1, found None"):
+    with pytest.raises(CogError, match="format: asked 1, found none given"):
         make(path, 10)
     remove_store(path)
     make(path, 10, chunk_rows=5)

@@ -121,9 +121,9 @@ class FeatureStore:
         asked, found = fingerprint, self.fingerprint
         if asked != found:
             fields = [key for key in sorted({*asked, *found}) if asked.get(key) != found.get(key)]
-            shown = "; ".join(
-                f"{key}: asked {asked.get(key)}, found {found.get(key)}" for key in fields
-            )
+            absent = "none given"
+            both = ((key, asked.get(key, absent), found.get(key, absent)) for key in fields)
+            shown = "; ".join(f"{key}: asked {new}, found {old}" for key, new, old in both)
             raise CogError(
                 f"{self.path} holds features of something else ({shown})",
                 "give another --name or --out, or remove that folder",
