@@ -26,7 +26,7 @@ def test_pretrained_is_far_ahead_on_every_level(tmp_path):
         "build-levels", "--eligible", IMAGES, "--size", 40, "--out", "levels", cwd=tmp_path
     )
     assert made.returncode == 0, made.stderr
-    for more in ((), ("--no-pretrained", "--name", "untrained")):
+    for more in ((), ("--no-pretrained", "--name", "untrained", "--dtype", "float32")):
         done = run_cog(
             "evaluate", "--model", f"{EXAMPLE}:load", "--images", IMAGES, "--levels", "levels",
             "--test-per-class", 1, "--min-train", 3, "--solver", "lbfgs", "--seeds", 22, *more,

@@ -61,7 +61,7 @@ class Started:
         self.process.join(HANGS_SECONDS)
         status = self.process.exitcode
         assert status is not None, f"still running: {self.words}"
-        said = (path.read_text() if path.exists() else "" for path in self.files)  # killed early
+        said = (path.read_text(errors="replace") if path.exists() else "" for path in self.files)  # killed early
         return subprocess.CompletedProcess(self.words, status, *said)
 
 
