@@ -61,7 +61,10 @@ class Started:
         self.process.join(HANGS_SECONDS)
         status = self.process.exitcode
         assert status is not None, f"still running: {self.words}"
-        said = (path.read_text(errors="replace") if path.exists() else "" for path in self.files)  # killed early
+        said = (
+            path.read_text(errors="replace") if path.exists() else ""  # killed early
+            for path in self.files
+        )
         return subprocess.CompletedProcess(self.words, status, *said)
 
 
