@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.torture.disturbed import check_end, undisturbed
+from tests.torture.disturbed import check_end, planner
 from tests.torture.harness import Attack, Attempt, Fault, Unable
 from tests.torture.jobs import JOBS, call, make_benchmark
 
@@ -27,13 +27,10 @@ def _prepare(folder: Path) -> Attempt:
         raise Unable("it needs Ray: pip install 'imagenet-cog[ray]'")
     benchmark = make_benchmark(folder / "benchmark")
     job = JOBS["evaluate"]
-    plans = []
+    plan = planner(benchmark, folder)
 
     def attempt(rng: np.random.Generator, number: int, where: Path) -> str:
-        if not plans:
-            plans.append(undisturbed(job, benchmark, folder / "start", where))
-            shutil.rmtree(where)
-            where.mkdir()
+        expected = plan(job, where)
         shutil.copytree(benchmark, where, symlinks=True, dirs_exist_ok=True)
         came = _killed(rng, f"{job.command} --executor ray", where)
         again = call(job.command, where)
@@ -41,8 +38,8 @@ def _prepare(folder: Path) -> Attempt:
             raise Fault(f"then, on this machine, it gives {again.returncode}: {again.stderr}")
         run_json = "out/colours/run.json"  # names the cluster, if all was done there
         (where / run_json).unlink()
-        after = {name: data for name, data in plans[0].after.items() if name != run_json}
-        check_end(replace(plans[0], after=after), where, again)
+        after = {name: data for name, data in expected.after.items() if name != run_json}
+        check_end(replace(expected, after=after), where, again)
         return came
 
     return attempt

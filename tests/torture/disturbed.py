@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,10 @@ class Undisturbed:
 
 
 def undisturbed(job: Job, benchmark: Path, kept: Path, folder: Path) -> Undisturbed:
-    """Run a job in an empty `folder`, on a copy of the benchmark; `kept` is where it can start."""
+    """Run a job in `folder`, on a copy of the benchmark; `kept` is where it can start.
+
+    The folder is empty before and after.
+    """
     shutil.copytree(benchmark, folder, symlinks=True, dirs_exist_ok=True)
     if job.first:
         _done_well(call(job.first, folder))
@@ -44,7 +47,22 @@ def undisturbed(job: Job, benchmark: Path, kept: Path, folder: Path) -> Undistur
     shutil.copytree(folder, kept, symlinks=True, dirs_exist_ok=True)
     before = snapshot(folder)
     done = _done_well(call(job.command, folder, partial(Strike().arm, folder)))
-    return Undisturbed(job, kept, before, snapshot(folder), done.stdout, counted_calls(folder))
+    found = Undisturbed(job, kept, before, snapshot(folder), done.stdout, counted_calls(folder))
+    shutil.rmtree(folder)
+    folder.mkdir()
+    return found
+
+
+def planner(benchmark: Path, kept: Path) -> Callable[[Job, Path], Undisturbed]:
+    """A function that gives the `undisturbed` job, which it runs when it is first asked for."""
+    plans: dict[str, Undisturbed] = {}
+
+    def plan(job: Job, folder: Path) -> Undisturbed:
+        if job.name not in plans:
+            plans[job.name] = undisturbed(job, benchmark, kept / job.name, folder)
+        return plans[job.name]
+
+    return plan
 
 
 def _done_well(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
@@ -63,10 +81,7 @@ def struck(plan: Undisturbed, strike: Strike, folder: Path) -> str:
         if done.returncode == 0:
             check_end(plan, folder, done, allow_partial=True)
         check_nothing_lost(plan, folder, killed=done.returncode in (-9, 130, 143))
-        again = call(plan.job.command, folder)
-        if again.returncode:
-            raise Fault(f"the same command again gives {again.returncode}: {again.stderr}")
-        check_end(plan, folder, again)
+        check_again(plan, folder)
     except Fault as fault:
         said = f"\nstatus {done.returncode}, stderr: {done.stderr[-2000:]}"
         raise Fault(f"{where}: {fault}{said}") from fault
@@ -108,6 +123,14 @@ def check_nothing_lost(plan: Undisturbed, folder: Path, killed: bool) -> None:
         growing = re.search(r"results\.csv$|out/c\.csv$", name) if killed else GROWING.search(name)
         if there[name] != plan.after.get(name) and not growing and not PARTIAL.search(name):
             raise Fault(f"{name} is not what an undisturbed run writes")
+
+
+def check_again(plan: Undisturbed, folder: Path) -> None:
+    """The job once more, undisturbed, ends well and as it should."""
+    again = call(plan.job.command, folder)
+    if again.returncode:
+        raise Fault(f"the same command again gives {again.returncode}: {again.stderr}")
+    check_end(plan, folder, again)
 
 
 def check_end(

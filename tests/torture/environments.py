@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.torture.disturbed import Undisturbed, check_answer, check_end, undisturbed
+from tests.torture.disturbed import check_again, check_answer, check_end, planner
 from tests.torture.harness import Attack, Attempt, Fault
 from tests.torture.jobs import JOBS, Job, call, make_benchmark
 
@@ -127,15 +127,7 @@ IN_THEM = tuple(JOBS[name] for name in (
 
 def _prepare(folder: Path) -> Attempt:
     benchmark = make_benchmark(folder / "benchmark")
-    plans: dict[str, Undisturbed] = {}
-    names = [*ENVIRONMENTS]
-
-    def plan(job: Job, where: Path) -> Undisturbed:
-        if job.name not in plans:
-            plans[job.name] = undisturbed(job, benchmark, folder / job.name, where)
-            shutil.rmtree(where)
-            where.mkdir()
-        return plans[job.name]
+    plan, names = planner(benchmark, folder), [*ENVIRONMENTS]
 
     def attempt(rng: np.random.Generator, number: int, where: Path) -> str:
         turn, index = divmod(number, len(names))
@@ -149,10 +141,7 @@ def _prepare(folder: Path) -> Attempt:
                 own_bytes = any(word in name for word in ("ASCII", "Latin-1", "no UTF-8"))
                 said = done.stdout if own_bytes else expected.said
                 check_end(replace(expected, said=said), where, done)
-            again = call(job.command, where)
-            if again.returncode:
-                raise Fault(f"then, undisturbed, it gives {again.returncode}: {again.stderr}")
-            check_end(expected, where, again)
+            check_again(expected, where)
         except Fault as fault:
             said = f"status {done.returncode}, stderr: {done.stderr[-1500:]}"
             raise Fault(f"{name}, {job.name}: {fault}\n{said}") from fault

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -83,10 +82,10 @@ class Strikes:
             raise Unable("it needs Linux and a C compiler")
         benchmark, where = make_benchmark(folder / "benchmark"), folder.with_name("attempt")
         self.plans: list[Undisturbed] = []
+        where.mkdir()
         for name in jobs:
-            where.mkdir()
             self.plans.append(undisturbed(JOBS[name], benchmark, folder / name, where))
-            shutil.rmtree(where)
+        where.rmdir()
         by_job = ([(plan, stage) for stage in stages(plan.calls)] for plan in self.plans)
         self.rarely, self.todo = rarely, []
         for stage in zip(*by_job, strict=True):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.forked import Started
-from tests.torture.disturbed import Undisturbed, check_answer, check_end, undisturbed
+from tests.torture.disturbed import check_again, check_answer, planner
 from tests.torture.harness import Attack, Attempt, Fault
-from tests.torture.jobs import JOBS, Job, begin, call, ended, make_benchmark
+from tests.torture.jobs import JOBS, begin, call, ended, make_benchmark
 
 _EVALUATE, _EXTRACT = JOBS["evaluate"].command, JOBS["extract"].command
 _ANOTHER = JOBS["evaluate another"].command
@@ -37,15 +37,7 @@ COMPANIES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def _prepare(folder: Path) -> Attempt:
     benchmark = make_benchmark(folder / "benchmark")
-    plans: dict[str, Undisturbed] = {}
-    names = [*COMPANIES]
-
-    def plan(job: Job, where: Path) -> Undisturbed:
-        if job.name not in plans:
-            plans[job.name] = undisturbed(job, benchmark, folder / job.name, where)
-            shutil.rmtree(where)
-            where.mkdir()
-        return plans[job.name]
+    plan, names = planner(benchmark, folder), [*COMPANIES]
 
     def attempt(rng: np.random.Generator, number: int, where: Path) -> str:
         name = names[number % len(names)]
@@ -54,11 +46,9 @@ def _prepare(folder: Path) -> Attempt:
         shutil.copytree(benchmark, where, symlinks=True, dirs_exist_ok=True)
         said = _run_together(rng, commands, where)
         try:
-            again = call(expected.job.first, where) if expected.job.first else None
-            again = call(expected.job.command, where)
-            if again.returncode:
-                raise Fault(f"alone again it gives {again.returncode}: {again.stderr}")
-            check_end(expected, where, again)
+            if expected.job.first:
+                call(expected.job.first, where)
+            check_again(expected, where)
         except Fault as fault:
             raise Fault(f"{name}: {fault}\n{said}") from fault
         return name

@@ -64,10 +64,10 @@ def verify(
     Raises:
         CogError: there are no runs; or `levels` cannot be read.
     """
-    place = storage_path(runs)
-    folder = Folder(place, frozenset(files_below(place)), progress or Silent())
+    root = storage_path(runs)
+    folder = Folder(root, frozenset(files_below(root)), progress or Silent())
     if not folder.folders:
-        raise CogError(f"no runs in {place}", "give the folder of `cog evaluate --out`")
+        raise CogError(f"no runs in {root}", "give the folder of `cog evaluate --out`")
     checks: tuple[Callable[[], Iterable[Found]], ...] = (
         lambda: _read_cells(folder),
         lambda: _check_splits(folder),
@@ -81,7 +81,7 @@ def verify(
     found = [each for check in checks for each in check()]
     faults = dict.fromkeys(each for each in found if isinstance(each, Finding))
     notes = dict.fromkeys(each for each in found if isinstance(each, str))
-    return Proof(str(place), tuple(faults), tuple(notes), _counts(folder))
+    return Proof(str(root), tuple(faults), tuple(notes), _counts(folder))
 
 
 def _counts(folder: Folder) -> dict[str, int]:
