@@ -73,7 +73,8 @@ def test_each_field_is_named_alone_with_both_its_values(field):
         with pytest.raises(CogError, match="features of something else") as caught:
             FeatureStore(Path("a.zarr"), found, 4, 3, 4, "float16").require(asked)
         assert named(caught.value) == {field}
-        assert f"asked {asked.get(field)}, found {found.get(field)}" in caught.value.what
+        new, old = (side.get(field, "none given") for side in (asked, found))
+        assert f"asked {new}, found {old}" in caught.value.what
 
 
 def test_fields_that_differ_are_named_together():
