@@ -45,7 +45,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision import transforms
 
-from cog.features.batches import cut, decoded
+from cog.cores import usable_cores
+from cog.features.feeder.batch import cut
+from cog.features.feeder.feed import feed
+from cog.features.feeder.feeding import Feeding
 from cog.features.forward import embed
 from cog.images.image_list import ImageList
 from cog.images.preprocess import Preprocess
@@ -251,7 +254,11 @@ def factor(models: Sequence[Model], images: Sequence[bytes], repeats: int) -> di
     with tempfile.TemporaryDirectory() as folder:
         images = write_images(Path(folder), images)
         slices = list(cut(slice(0, len(images)), BATCH))
-        ready = [dict(batch.pixels) for batch in decoded(images, slices, preprocesses)]
+        feeding = Feeding(usable_cores())
+        ready = [
+            {preprocess: pixels.clone() for preprocess, pixels in batch.pixels.items()}
+            for batch in feed(images, slices, preprocesses, feeding)
+        ]
 
         def forward() -> None:
             for model in models:
@@ -259,7 +266,7 @@ def factor(models: Sequence[Model], images: Sequence[bytes], repeats: int) -> di
                     embed(model, pixels[model.preprocess])
 
         def together() -> None:
-            for batch in decoded(images, slices, preprocesses):
+            for batch in feed(images, slices, preprocesses, feeding):
                 for model in models:
                     embed(model, batch.pixels[model.preprocess])
 

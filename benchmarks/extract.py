@@ -39,9 +39,12 @@ import torchvision
 from decode import PREPROCESS, draw_jpeg, encode, network, over, spread, turns, write_images
 from PIL import Image
 
-from cog.features.batches import cut, decoded
+from cog.cores import usable_cores
 from cog.features.executors.devices import Devices
 from cog.features.extract import extract
+from cog.features.feeder.batch import cut
+from cog.features.feeder.feed import feed
+from cog.features.feeder.feeding import Feeding
 from cog.features.forward import embed
 from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction
@@ -87,8 +90,9 @@ def against_forward(
     settings = Extraction(device="cpu", batch_size=BATCH, chunk_rows=2 * BATCH)
     with tempfile.TemporaryDirectory() as folder:
         images = write_images(Path(folder), images)
-        batches = decoded(images, list(cut(slice(0, len(images)), BATCH)), [PREPROCESS])
-        ready = [batch.pixels[PREPROCESS] for batch in batches]
+        slices = list(cut(slice(0, len(images)), BATCH))
+        batches = feed(images, slices, [PREPROCESS], Feeding(usable_cores()))
+        ready = [batch.pixels[PREPROCESS].clone() for batch in batches]
 
         def forward(count: int) -> None:
             for model in models[:count]:

@@ -21,11 +21,12 @@ import numpy as np
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
-from cog.features.batches import decoded
 from cog.features.chunks import seconds_an_image
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor
 from cog.features.executors.share import ALL, Share
+from cog.features.feeder.feed import feed
+from cog.features.feeder.feeding import Feeding
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import store_path
 from cog.features.store.files import is_there
@@ -169,7 +170,8 @@ def _decode_costs(plan: Plan, images: ImageList, threads: int) -> tuple[float, f
     size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
     begun = time.perf_counter()
     how = plan.extraction
-    for _ in decoded(images, slices, preprocesses, threads, how.decoder, how.truncated):
+    feeding = Feeding(threads, decoder=how.decoder, truncated=how.truncated)
+    for _ in feed(images, slices, preprocesses, feeding):
         pass
     count = sum(rows.stop - rows.start for rows in slices)
     return (time.perf_counter() - begun) / count, float(size)

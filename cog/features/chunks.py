@@ -17,8 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cog.features.batches import Batch, cut, decoded
 from cog.features.executors.device import Device
+from cog.features.feeder.batch import Batch, cut
+from cog.features.feeder.feed import feed
+from cog.features.feeder.feeding import Feeding
 from cog.features.forward import Forward
 from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction, batch_size
@@ -83,9 +85,8 @@ def _batches(
     preprocesses = {forward.model.preprocess for forward in forwards}
     held: list[Batch] = []
     features: list[list[NDArray[np.float32]]] = [[] for _ in gaps.of]
-    for batch in decoded(
-        gaps.images, slices, preprocesses, threads, gaps.settings.decoder, gaps.settings.truncated
-    ):
+    feeding = Feeding(threads, decoder=gaps.settings.decoder, truncated=gaps.settings.truncated)
+    for batch in feed(gaps.images, slices, preprocesses, feeding):
         chunk = batch.rows.start // grid.chunk_rows
         held.append(batch)
         for gap, forward, parts in zip(gaps.of, forwards, features, strict=True):

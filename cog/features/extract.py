@@ -14,11 +14,11 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
 from cog.errors import CogError
-from cog.features.batches import Batch
 from cog.features.chunks import Gap, Gaps, make_chunks, seconds_an_image
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor
 from cog.features.executors.share import ALL, Share
+from cog.features.feeder.batch import Batch
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import open_stores
 from cog.features.settings import Extraction, batch_size

@@ -16,7 +16,7 @@ from PIL import Image
 
 import cog
 from cog.errors import CogError
-from cog.features import batches
+from cog.features.feeder import feed as feeder
 from cog.features.store.store import FeatureStore
 from cog.images.decoding import decode_for
 from cog.progress import Notifying
@@ -155,7 +155,7 @@ def as_before(out: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[], obje
         return decode_for(use, data, decoder, "refuse")
 
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "decode_for", strict)
+        patch.setattr(feeder, "decode_for", strict)
         patch.setattr("cog.features.extract.UNREADABLE_SHARE", 0.1)
         run()
     for path in out.glob("*/cells/*.json"):

@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 
 from cog.errors import CogError
-from cog.features import batches
-from cog.features.batches import decoded
+from cog.features.feeder import feed as feeder
+from cog.features.feeder.feed import feed
+from cog.features.feeder.feeding import Feeding
 from cog.images import decoding
 from cog.images.decoding import DECODERS, DEFAULT_DECODER, check_decoder, decode, decode_for
 from cog.images.image_list import ImageList
@@ -67,7 +68,7 @@ def test_models_that_differ_in_mean_and_std_share_all_else(
         return pixels(self, image, decoder)
 
     pixels = Preprocess.pixels
-    monkeypatch.setattr(batches, "decode_for", counted_decode)
+    monkeypatch.setattr(feeder, "decode_for", counted_decode)
     monkeypatch.setattr(Preprocess, "pixels", counted_pixels)
     wanted = [
         Preprocess(40, 32),
@@ -77,7 +78,7 @@ def test_models_that_differ_in_mean_and_std_share_all_else(
         Preprocess((40, 40), 32, interpolation="bilinear"),
         Preprocess((40, 40), 32, interpolation="bilinear", **HALVES),
     ]
-    found = list(decoded(images, [slice(0, 4), slice(4, 7)], wanted))
+    found = list(feed(images, [slice(0, 4), slice(4, 7)], wanted, Feeding(2)))
     assert calls == {
         "decode": 7,
         "resize 40 32 bicubic": 6,
@@ -94,7 +95,7 @@ def test_shared_preprocessing_equals_that_of_each_model_alone(
     images: ImageList, decoder: str
 ) -> None:
     wanted = [Preprocess(40, 32), Preprocess(40, 32, **HALVES), Preprocess((30, 36), None)]
-    (batch,) = decoded(images, [slice(0, 7)], wanted, decoder=decoder)
+    (batch,) = feed(images, [slice(0, 7)], wanted, Feeding(2, decoder=decoder))
     assert batch.readable.tolist() == [row != 3 for row in range(7)]
     assert set(batch.reasons) == {3}
     for preprocess in wanted:
@@ -109,7 +110,7 @@ def test_the_decoders_differ(images: ImageList) -> None:
     """Else nothing above would tell whether the name arrives."""
     preprocess = Preprocess((41, 43), None)
     ours, theirs = (
-        next(decoded(images, [slice(0, 7)], [preprocess], decoder=name)).pixels[preprocess]
+        next(feed(images, [slice(0, 7)], [preprocess], Feeding(2, decoder=name))).pixels[preprocess]
         for name in ("torchvision", "pillow")
     )
     difference = (ours.int() - theirs.int()).abs()
@@ -119,13 +120,13 @@ def test_the_decoders_differ(images: ImageList) -> None:
 def test_unknown_decoders_are_refused_before_anything_is_read(images: ImageList) -> None:
     assert DEFAULT_DECODER in DECODERS
     with pytest.raises(CogError, match="pilow"):
-        next(decoded(images, [slice(0, 7)], [Preprocess()], decoder="pilow"))
+        next(feed(images, [slice(0, 7)], [Preprocess()], Feeding(2, decoder="pilow")))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without CUDA")
 def test_nvjpeg_without_cuda_is_refused(images: ImageList) -> None:
     with pytest.raises(CogError, match="nvjpeg needs CUDA") as caught:
-        next(decoded(images, [slice(0, 7)], [Preprocess()], decoder="nvjpeg"))
+        next(feed(images, [slice(0, 7)], [Preprocess()], Feeding(2, decoder="nvjpeg")))
     assert caught.value.hint == "give --decoder torchvision"
     assert "\n" not in str(caught.value.what)
 
@@ -164,8 +165,8 @@ def test_nvjpeg_is_close_to_the_others() -> None:
 
 def test_batches_come_in_order_and_no_thread_is_left(images: ImageList) -> None:
     slices = [slice(0, 2), slice(2, 3), slice(3, 7)]
-    assert [b.rows for b in decoded(images, slices, [Preprocess(40, 32)], workers=2)] == slices
-    unfinished = decoded(images, slices, [Preprocess(40, 32)], workers=os.cpu_count())
+    assert [b.rows for b in feed(images, slices, [Preprocess(40, 32)], Feeding(2))] == slices
+    unfinished = feed(images, slices, [Preprocess(40, 32)], Feeding(os.cpu_count()))
     next(unfinished)
     unfinished.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]

@@ -13,30 +13,13 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from cog.cores import usable_cores
-from cog.images.decoding import DEFAULT_DECODER, check_decoder, decode_for
+from cog.features.feeder.batch import Batch
+from cog.features.feeder.feeding import Feeding
+from cog.images.decoding import check_decoder, decode_for
 from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
 from cog.images.preprocess import Preprocess
-from cog.images.truncated import READ
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Decoded images: uint8 [b, 3, h, w] for every preprocessing, black where unreadable.
-
-    Preprocessings that differ only in mean and std share a tensor: do not change it.
-    """
-
-    rows: slice
-    pixels: dict[Preprocess, torch.Tensor]
-    readable: NDArray[np.bool_]
-    reasons: dict[int, str]
-    """why, for each row of the image list that is not readable"""
-    truncated: dict[int, str]
-    """why, for each row whose image is cut off or broken, and read as far as it goes"""
 
 
 @dataclass(frozen=True)
@@ -47,13 +30,11 @@ class _Loaded:
     why: str = ""
 
 
-def decoded(
+def feed(
     images: ImageList,
     slices: Sequence[slice],
     preprocesses: Iterable[Preprocess],
-    workers: int | None = None,
-    decoder: str = DEFAULT_DECODER,
-    truncated: str = READ,
+    feeding: Feeding,
 ) -> Iterator[Batch]:
     """Read and decode the images of `slices` ahead of their use, on a pool of threads.
 
@@ -62,12 +43,12 @@ def decoded(
     Raises:
         CogError: the decoder is unknown or not installed.
     """
-    check_decoder(decoder)
+    check_decoder(feeding.decoder)
     wanted = set(preprocesses)
     geometries = sorted({preprocess.geometry for preprocess in wanted}, key=str)
-    pool = ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(feeding.workers, thread_name_prefix="decode")
     ahead: deque[tuple[slice, list[Future[_Loaded]]]] = deque()
-    load = partial(_load, images, geometries, decoder, truncated)
+    load = partial(_load, images, geometries, feeding.decoder, feeding.truncated)
     try:
         for rows in slices:
             ahead.append((rows, [pool.submit(load, row) for row in range(rows.start, rows.stop)]))
@@ -115,9 +96,3 @@ def _collect(
         reasons={row: found.why for row, found in wrong.items() if found.pixels is None},
         truncated={row: found.why for row, found in wrong.items() if found.pixels is not None},
     )
-
-
-def cut(rows: slice, size: int) -> Iterator[slice]:
-    """A slice in pieces of `size` rows from its own start, so that a chunk's batches never vary."""
-    for start in range(rows.start, rows.stop, size):
-        yield slice(start, min(start + size, rows.stop))
