@@ -3,7 +3,8 @@
 In: a plan, an executor, a worker's share. Out: counts, bytes and seconds.
 
 - One device, of the cluster if there is one, times each model's forward pass and the decoding of
-  the plan's own images. The other devices are assumed to be as fast.
+  the plan's own images, by the functions of cog/features/rates.py, as `cog doctor` does. The other
+  devices are assumed to be as fast.
 - On a CPU, decoding and forward passes share the cores: their times add up. On a GPU the slower of
   the two decides.
 """
@@ -21,13 +22,11 @@ import numpy as np
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
 from cog.evaluation.plan import Plan
-from cog.features.chunks import seconds_an_image
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor
 from cog.features.executors.share import ALL, Share
-from cog.features.feeder.feed import feed
-from cog.features.feeder.feeding import Feeding
 from cog.features.model_run import ModelRun
+from cog.features.rates import feed_rate, seconds_an_image
 from cog.features.run_stores import store_path
 from cog.features.store.files import is_there
 from cog.features.store.store import FeatureStore
@@ -39,7 +38,7 @@ from cog.probes.table import PROBES
 from cog.storage import StoragePath
 
 SECONDS = 10.0  # of measurements, for all models together
-PARTS, IMAGES = 16, 8  # parts of a list that are decoded, and images in each
+PARTS, IMAGES = 64, 32  # parts of a list that are decoded, and images in each, at most
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _measure(plan: Plan, _: Sequence[None], device: Device) -> Generator[Measure
     """Time decoding, the forward pass of every model, and a few steps of the probes to come."""
     models = [device.forward(model_run.model).model for model_run in plan.extracted]
     begun = time.perf_counter()
-    decode, size = _decode_costs(plan, plan.datasets[0].split.train, device.threads)
+    decode, size = _decode_costs(plan, plan.datasets[0].split.train, device)
     left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(models)
     forward = tuple(seconds_an_image(model, plan.extraction, left) for model in models)
     probes = sum(_probe_seconds(plan, each, plan.todo(each.name)) for each in plan.datasets)
@@ -162,19 +161,14 @@ def _still_to_make(
     return decodes, rows
 
 
-def _decode_costs(plan: Plan, images: ImageList, threads: int) -> tuple[float, float]:
-    """Seconds per image to read and decode, on all threads together, and bytes to read."""
+def _decode_costs(plan: Plan, images: ImageList, device: Device) -> tuple[float, float]:
+    """Seconds per image to read and decode, on all workers together, and bytes to read."""
     starts = np.linspace(0, max(0, len(images) - IMAGES), PARTS).astype(int)
     slices = [slice(start, min(start + IMAGES, len(images))) for start in np.unique(starts)]
     preprocesses = {model_run.model.preprocess for model_run in plan.extracted}
     size = np.mean([len(read_bytes(images, rows.start)) for rows in slices])
-    begun = time.perf_counter()
-    how = plan.extraction
-    feeding = Feeding(threads, decoder=how.decoder, truncated=how.truncated)
-    for _ in feed(images, slices, preprocesses, feeding):
-        pass
-    count = sum(rows.stop - rows.start for rows in slices)
-    return (time.perf_counter() - begun) / count, float(size)
+    rate = feed_rate(images, slices, preprocesses, plan.extraction, device, SECONDS / 4)
+    return 1 / rate, float(size)
 
 
 def _free_bytes(out: StoragePath) -> int | None:

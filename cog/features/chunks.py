@@ -9,12 +9,10 @@ In: models, stores with equal chunks, the indices of the chunks. Out: those chun
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cog.features.executors.device import Device
@@ -26,7 +24,6 @@ from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction, batch_size
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
-from cog.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -45,25 +42,6 @@ class Gaps:
     of: tuple[Gap, ...]
     images: ImageList
     settings: Extraction
-
-
-def seconds_an_image(model: Model, settings: Extraction, seconds: float = 0.0) -> float:
-    """Seconds of forward pass an image costs: the quickest of small batches after a first.
-
-    Measures one batch, or as many as begin within `seconds`.
-    """
-    kind = model.device.type
-    rows = min(batch_size(kind, settings), 8 if kind == "cpu" else 64)
-    grey = torch.full((rows, *model.preprocess.shape), 128, dtype=torch.uint8)
-    forward = Forward(model, settings.precision)
-    begun = time.perf_counter()
-    forward(grey)
-    best = float("inf")
-    while best == float("inf") or time.perf_counter() - begun < seconds:
-        start = time.perf_counter()
-        forward(grey)
-        best = min(best, time.perf_counter() - start)
-    return best / rows
 
 
 def make_chunks(gaps: Gaps, chunks: Sequence[int], device: Device) -> Generator[Batch, None, None]:

@@ -14,12 +14,13 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
 from cog.errors import CogError
-from cog.features.chunks import Gap, Gaps, make_chunks, seconds_an_image
+from cog.features.chunks import Gap, Gaps, make_chunks
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor
 from cog.features.executors.share import ALL, Share
 from cog.features.feeder.batch import Batch
 from cog.features.model_run import ModelRun
+from cog.features.rates import seconds_an_image
 from cog.features.run_stores import open_stores
 from cog.features.settings import Extraction, batch_size
 from cog.features.store.store import FeatureStore
