@@ -13,6 +13,7 @@ _BLOCKS = re.compile(
     rb"\xff(?:\x52\0[\x0c-\x2d](.).{4}|\x53\0[\x09-\x2b].(.))([\0-\x20])([\0-\x08])([\0-\x08])",
     re.DOTALL,
 )
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the markers SOF
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)  # kinds of JPEG frames with many scans
 
 
@@ -44,20 +45,20 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
     """
     if not data.startswith(b"\xff\xd8\xff"):
         return None
-    frame, at = None, 2
+    frame, at, last = None, 2, len(data) - 10
     for _ in range(MAX_PARTS):
-        if at + 10 > len(data) or data[at] != 0xFF:
+        if at > last or data[at] != 0xFF:
             return frame
         kind = data[at + 1]
         if kind == 0xFF:  # a fill byte
             at += 1
             continue
         if kind == 0xDA:
-            return frame and frame._replace(first_scan=data[at + 4])
-        if frame is None and 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[at + i : at + i + 2]) for i in (5, 7))
+            return frame and JpegFrame(*frame[:5], data[at + 4])
+        if kind in FRAMES and frame is None:
+            height, width = (data[at + i] << 8 | data[at + i + 1] for i in (5, 7))
             frame = JpegFrame(kind, data[at + 4], height, width, data[at + 9])
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+        at += 2 + (data[at + 2] << 8 | data[at + 3])
     raise TooCostly(f"more than {MAX_PARTS:,} segments before the first scan")
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 MAX_PIXELS = 178_956_970  # Pillow refuses more as a decompression bomb
@@ -102,20 +101,47 @@ class Room:
         """`most`: bytes of all threads together."""
         self.most = most
         self.used = 0
+        self._waiting = 0
         self._changed = threading.Condition()
 
-    @contextmanager
-    def take(self, memory: int) -> Iterator[None]:
+    def take(self, memory: int) -> Taken:
         """A context with `memory` bytes; more than there is only while no other thread has any."""
+        return Taken(self, memory)
+
+    def fetch(self, memory: int) -> None:
+        """Take `memory` bytes, once there is room for them."""
         with self._changed:
-            self._changed.wait_for(lambda: not self.used or self.used + memory <= self.most)
+            self._waiting += 1
+            while self.used and self.used + memory > self.most:
+                self._changed.wait()
+            self._waiting -= 1
             self.used += memory
-        try:
-            yield
-        finally:
-            with self._changed:
-                self.used -= memory
+
+    def give_back(self, memory: int) -> None:
+        """Give `memory` bytes back, and wake the threads that wait for room."""
+        with self._changed:
+            self.used -= memory
+            if self._waiting:
                 self._changed.notify_all()
+
+
+class Taken:
+    """A context in which a thread has memory of a room. A class: it is entered for every image."""
+
+    __slots__ = ("memory", "room")
+
+    def __init__(self, room: Room, memory: int) -> None:
+        """`memory`: bytes."""
+        self.room = room
+        self.memory = memory
+
+    def __enter__(self) -> None:
+        """Take the memory, once there is room."""
+        self.room.fetch(self.memory)
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back, whatever happened."""
+        self.room.give_back(self.memory)
 
 
 def _machine_memory() -> int:

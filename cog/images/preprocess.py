@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import interpolate
-from torchvision.transforms.functional import center_crop
 
 from cog.errors import CogError, unknown_name
 from cog.images.decoding import DEFAULT_DECODER, decode
@@ -82,26 +82,33 @@ class Preprocess:
         """
         return replace(self, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
-    def pixels(self, image: torch.Tensor, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
+    def pixels(
+        self,
+        image: torch.Tensor,
+        decoder: str = DEFAULT_DECODER,
+        out: NDArray[np.uint8] | None = None,
+    ) -> torch.Tensor:
         """Resize and crop uint8 [3, h, w] to uint8 [3, H, W]; Pillow resizes for its own decoder.
 
-        Black fills a crop that is larger than the image, as in torchvision.
+        Black fills a crop that is larger than the image, as in torchvision. The result lies in
+        `out` if that is given: an array uint8 [3, H, W].
         """
+        if out is None:
+            out = np.empty(self.shape, np.uint8)
         height, width = self._resized(image.shape[1], image.shape[2])
         if image.shape[1:] != (height, width):
             if decoder == "pillow":
                 whole = Image.fromarray(image.permute(1, 2, 0).numpy())
                 mode = Image.Resampling[self.interpolation.upper()]
-                resized = np.array(whole.resize((width, height), mode))
-                image = torch.from_numpy(resized).permute(2, 0, 1)
+                resized = np.array(whole.resize((width, height), mode)).transpose(2, 0, 1)
             else:
-                image = interpolate(
+                resized = interpolate(
                     image[None], (height, width), mode=self.interpolation, antialias=True
-                )[0]
-        if self.crop is not None:
-            image = center_crop(image, [self.crop, self.crop])
-        # numpy copies: torch would start a team of threads in every decoding thread.
-        return torch.from_numpy(np.ascontiguousarray(image.numpy()))
+                )[0].numpy()
+        else:
+            resized = image.numpy()
+        _put_centre(resized, out)  # numpy copies: torch would start threads in each that decodes
+        return torch.from_numpy(out)
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after resizing; the long side is rounded down, as in torchvision."""
@@ -137,6 +144,27 @@ class Preprocess:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
+
+
+def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Copy the centre of [3, h, w] to [3, H, W], on black where it is smaller.
+
+    Offsets are rounded as by torchvision's CenterCrop: half to even, and down beside black.
+    """
+    if image.shape != out.shape:
+        (top, above), (left, before) = map(_offsets, image.shape[1:], out.shape[1:])
+        if above or before:
+            out.fill(0)
+        _, height, width = out.shape
+        image = image[:, top : top + height, left : left + width]
+        _, height, width = image.shape
+        out = out[:, above : above + height, before : before + width]
+    np.copyto(out, image)
+
+
+def _offsets(side: int, crop: int) -> tuple[int, int]:
+    """Where a crop begins in an image's side, and where the image begins in the crop."""
+    return (round((side - crop) / 2), 0) if side > crop else (0, (crop - side) // 2)
 
 
 def _is_side(value: object) -> bool:
