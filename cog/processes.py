@@ -1,0 +1,96 @@
+"""Python processes beside the program: each calls one function, and ends when the program does.
+
+In: the name of a function, open pipes. Out: a process.
+
+- The user's script is not run again in them, as `multiprocessing` would: it needs no
+  `if __name__ == "__main__"`. Nothing is forked, so threads and CUDA do no harm.
+- A signal that ends the program is blocked in them, Ctrl-C of the terminal too: the program ends
+  them, and then itself. They end by themselves when the program is gone, even by SIGKILL.
+- They may start processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from _thread import interrupt_main
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from multiprocessing.connection import wait
+
+from cog.interruption import WORDS
+
+GRACE_SECONDS = 3.0  # in which a process that is to end may close its files
+_LOOK_SECONDS = 1.0  # between two looks whether the program is still there
+Process = subprocess.Popen[bytes]
+
+
+def start(target: str, *descriptors: int) -> Process:
+    """Start a process that calls `target`, "package.module:function", with open descriptors.
+
+    It has the modules' paths, the folder and the environment of this one. Its standard input is a
+    pipe from here: to close that, `process.stdin.close()`, asks it to end.
+    """
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    code = (
+        f"import sys; sys.path[:] = {[str(path) for path in sys.path]!r}; "
+        f"from cog.processes import run; run({target!r}, {descriptors!r})"
+    )
+    with _signals_blocked():
+        return subprocess.Popen(
+            [sys.executable, *flags, "-c", code], stdin=subprocess.PIPE, pass_fds=descriptors
+        )
+
+
+def run(target: str, descriptors: Sequence[int]) -> None:
+    """In the process: call the function."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    module, _, function = target.partition(":")
+    with suppress(KeyboardInterrupt):
+        getattr(import_module(module), function)(*descriptors)
+
+
+def end(processes: Sequence[Process]) -> None:
+    """End processes, all at once: in order within `GRACE_SECONDS`, else by SIGKILL."""
+    try:
+        for process in processes:
+            if process.stdin:
+                process.stdin.close()
+        deadline = time.monotonic() + GRACE_SECONDS + _LOOK_SECONDS
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+    finally:
+        for process in processes:
+            process.kill()  # does nothing to one that has ended
+        for process in processes:
+            process.wait()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when it is asked to, or when its parent is gone."""
+    while not wait([sys.stdin.fileno()], _LOOK_SECONDS) and os.getppid() == parent:
+        pass
+    interrupt_main()  # KeyboardInterrupt: files are closed
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Within it this thread gets none of the signals that end the program; a process starts so."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    numbers = {getattr(signal, name) for name in WORDS if hasattr(signal, name)}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
