@@ -11,12 +11,11 @@
 - An image that would take far too much time or memory is unreadable (cog/images/limits.py).
 
 Two other decoders can be chosen for plain JPEGs: `pillow`, and `nvjpeg` on the GPU, whose pixels
-differ a little.
+differ a little. nvJPEG decodes whole batches (cog/images/nvjpeg.py); here it is the default.
 """
 
 from __future__ import annotations
 
-import io
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torchvision.io import ImageReadMode
 
-from cog.errors import CogError, unknown_name
+from cog.errors import unknown_name
 from cog.images.headers import JpegFrame, is_plain, jpeg2000_block, jpeg_frame, webp_size
 from cog.images.limits import (
     OF_BLOCK,
@@ -44,10 +43,11 @@ from cog.images.limits import (
     memory_of,
     refuse_scans,
 )
+from cog.images.nvjpeg import NVJPEG, check_nvjpeg
 from cog.images.quiet import silence_decoders
 from cog.images.truncated import READ, REFUSE, pillow_reads_truncated
 
-DECODERS = ("torchvision", "pillow", "nvjpeg")
+DECODERS = ("torchvision", "pillow", NVJPEG)
 DEFAULT_DECODER = "torchvision"
 
 # Pillow opens more, some of it by starting other programs: EPS would run Ghostscript.
@@ -64,17 +64,8 @@ def check_decoder(name: str) -> None:
     """Refuse, by a CogError, a decoder that is unknown or that cannot work on this machine."""
     if name not in DECODERS:
         raise unknown_name("decoder", name, DECODERS)
-    if name == "nvjpeg":
-        file = io.BytesIO()
-        Image.new("RGB", (16, 16)).save(file, "JPEG")
-        try:
-            _decode_with_nvjpeg(file.getvalue())
-        except (RuntimeError, AttributeError, AssertionError) as error:
-            reason = str(error).partition("\n")[0]
-            raise CogError(
-                f"the decoder nvjpeg needs CUDA and a torchvision built with nvJPEG: {reason}",
-                f"give --decoder {DEFAULT_DECODER}",
-            ) from error
+    if name == NVJPEG:
+        check_nvjpeg()
 
 
 def decode(data: bytes, decoder: str = DEFAULT_DECODER, truncated: str = READ) -> torch.Tensor:
@@ -108,7 +99,7 @@ def decode_for(
     if frame is not None:
         _refuse_scans(frame, data)
         if decoder != "pillow" and is_plain(frame):
-            found = _use_plain(use, data, frame, decoder)
+            found = _use_plain(use, data, frame)
             if found is not None:
                 return found
     try:
@@ -124,12 +115,12 @@ def decode_for(
 
 
 def _use_plain(
-    use: Callable[[torch.Tensor], T], data: bytes, frame: JpegFrame, decoder: str
+    use: Callable[[torch.Tensor], T], data: bytes, frame: JpegFrame
 ) -> tuple[T, str] | None:
     """What `use` makes of a plain JPEG; None if that is damaged."""
     a_pixel = OF_PLAIN_JPEG if frame.one_scan else OF_JPEG_SCANS
     with ROOM.take(memory_of(frame.height, frame.width, a_pixel)):
-        pixels = _decode_quickly(data, decoder)
+        pixels = _decode_quickly(data)
         return None if pixels is None else (use(pixels), "")
 
 
@@ -141,16 +132,12 @@ def _refuse_scans(frame: JpegFrame, data: bytes) -> None:
         refuse_scans(int(scans), frame.height, frame.width)
 
 
-def _decode_quickly(data: bytes, decoder: str) -> torch.Tensor | None:
+def _decode_quickly(data: bytes) -> torch.Tensor | None:
     """Pixels of a plain JPEG; None if it is damaged, or torchvision lacks its decoder."""
     try:
-        if decoder != "nvjpeg":
-            return _decode_with_torchvision(data)
-        if data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda"):  # nvJPEG may fill what is missing
-            return _decode_with_nvjpeg(data)
+        return _decode_with_torchvision(data)
     except (RuntimeError, AttributeError):
-        pass
-    return None
+        return None
 
 
 def _decode_with_torchvision(data: bytes) -> torch.Tensor:
@@ -158,15 +145,6 @@ def _decode_with_torchvision(data: bytes) -> torch.Tensor:
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # a tensor of bytes would warn
     pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, False)
     return pixels
-
-
-def _decode_with_nvjpeg(data: bytes) -> torch.Tensor:
-    """Pixels of a plain JPEG, decoded on the current GPU and fetched back to be resized."""
-    buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    found: list[torch.Tensor] = torch.ops.image.decode_jpegs_cuda(
-        [buffer], ImageReadMode.RGB.value, torch.device("cuda")
-    )
-    return found[0].cpu()
 
 
 def _decode_with_pillow(

@@ -95,7 +95,7 @@ class Preprocess:
         """
         if out is None:
             out = np.empty(self.shape, np.uint8)
-        height, width = self._resized(image.shape[1], image.shape[2])
+        height, width = self.resized(image.shape[1], image.shape[2])
         if image.shape[1:] != (height, width):
             if decoder == "pillow":
                 whole = Image.fromarray(image.permute(1, 2, 0).numpy())
@@ -110,7 +110,7 @@ class Preprocess:
         _put_centre(resized, out)  # numpy copies: torch would start threads in each that decodes
         return torch.from_numpy(out)
 
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after resizing; the long side is rounded down, as in torchvision."""
         if isinstance(self.resize, tuple):
             return self.resize
