@@ -62,12 +62,14 @@ class Packed:
 
     Args:
         slot: uint8 [slot_bytes] on the CPU, as its parts left it.
-        rows: of the batch.
+        capacity: rows of the largest batch that the slot may hold.
+        rows: of this batch.
         geometries: that the parts were packed for, in their order.
         truncated: what is done with truncated images.
     """
 
     slot: torch.Tensor
+    capacity: int
     rows: int
     geometries: Sequence[Preprocess]
     truncated: str
@@ -78,7 +80,7 @@ class Packed:
         The slot may be used again when the device has done what is enqueued. Call it where float32
         products are exact.
         """
-        table = table_in(self.slot.numpy(), self.rows)
+        table = table_in(self.slot.numpy(), self.capacity)[: self.rows]
         pages = self._sent_pages(table, send)
         found = Unpacked({})
         decoded = _buckets(table, pages, send)
@@ -101,7 +103,7 @@ class Packed:
 
     def _sent_pages(self, table: NDArray[np.int32], send: Send) -> _Pages:
         """The pages in use, on the device."""
-        all_pages = self.slot[table_bytes(self.rows) :].view(-1, PAGE)
+        all_pages = self.slot[table_bytes(self.capacity) :].view(-1, PAGE)
         used = np.zeros(len(all_pages), bool)
         here = np.isin(table[:, KIND], (DECODED, RESIZED))
         counts = _counts(table, self.geometries)
@@ -117,7 +119,7 @@ class Packed:
     ) -> Iterator[tuple[NDArray[np.intp], Bucket]]:
         """The images that came encoded, decoded and in buckets; notes in `found` what is wrong."""
         rows = np.flatnonzero(table[:, KIND] == ENCODED)
-        pages = self.slot[table_bytes(self.rows) :]
+        pages = self.slot[table_bytes(self.capacity) :]
         encoded = [
             pages[first * PAGE : first * PAGE + count]
             for first, count in table[rows][:, (FIRST, BYTES)].astype(int).tolist()

@@ -1,10 +1,10 @@
 """Decoded images in one piece of memory, from which a device takes them and resizes them there.
 
-A slot holds a batch: a table int32 [rows, 5], then pages of 3 × 128 × 128 bytes. An image with both
-sides rounded up to multiples of 128 takes a whole number of pages in a row, and images of one such
-size become one tensor by choosing pages. Each part of a batch has its own rows of the table and its
-own pages, so that parts are packed by any thread or process at once; what is never used of a slot
-is never touched.
+A slot holds a batch: a table int32 [capacity, 5], then pages of 3 × 128 × 128 bytes. An image whose
+sides are rounded up to multiples of 128 takes a whole number of neighbouring pages, and images of
+one such size become one tensor by choosing pages. Each part of a batch has its own rows of the
+table and its own pages, so that parts are packed by any thread or process at once; what is never
+used of a slot is never touched.
 
 An image that has no room, or that is larger than `MOST_PAGES`, is resized when it is packed. That
 depends on its part of the batch alone.
@@ -61,23 +61,23 @@ def pages_a_row(geometries: Sequence[Preprocess]) -> int:
     return max(PAGES_A_ROW, sum(map(pages_resized, geometries)))
 
 
-def table_bytes(rows: int) -> int:
-    """Bytes of the table of a slot, before its pages."""
-    return -(-rows * 20 // 4096) * 4096
+def table_bytes(capacity: int) -> int:
+    """Bytes of the table of a slot for so many rows, before its pages."""
+    return -(-capacity * 20 // 4096) * 4096
 
 
-def slot_bytes(rows: int, geometries: Sequence[Preprocess]) -> int:
-    """Bytes of the slot of a batch; what images do not use is not touched.
+def slot_bytes(capacity: int, geometries: Sequence[Preprocess]) -> int:
+    """Bytes of a slot for batches of at most `capacity` rows; what they do not use is not touched.
 
     >>> round(slot_bytes(256, [Preprocess()]) / 1e6)
     201
     """
-    return table_bytes(rows) + rows * pages_a_row(geometries) * PAGE
+    return table_bytes(capacity) + capacity * pages_a_row(geometries) * PAGE
 
 
-def table_in(slot: NDArray[np.uint8], rows: int) -> NDArray[np.int32]:
-    """The table int32 [rows, 5] in the memory of a slot."""
-    return slot[: rows * 20].view(np.int32).reshape(rows, 5)
+def table_in(slot: NDArray[np.uint8], capacity: int) -> NDArray[np.int32]:
+    """The table int32 [capacity, 5] in the memory of a slot."""
+    return slot[: capacity * 20].view(np.int32).reshape(capacity, 5)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Part:
 
     Args:
         slot: uint8 [slot_bytes], the memory of the batch.
-        rows: of the batch.
+        capacity: rows that the slot has room for.
         part: rows of the batch that this part has.
         geometries: that images will be resized to.
         decoder: one of `decoding.DECODERS`.
@@ -94,7 +94,7 @@ class Part:
     """
 
     slot: NDArray[np.uint8]
-    rows: int
+    capacity: int
     part: slice
     geometries: Sequence[Preprocess]
     decoder: str
@@ -104,8 +104,8 @@ class Part:
 
     def __post_init__(self) -> None:
         """Make all rows black."""
-        self._table = table_in(self.slot, self.rows)
-        self._pages = self.slot[table_bytes(self.rows) :].reshape(-1, PAGE)
+        self._table = table_in(self.slot, self.capacity)
+        self._pages = self.slot[table_bytes(self.capacity) :].reshape(-1, PAGE)
         self._table[self.part] = 0
         self._left = self.part.stop - self.part.start
         self._next = self.part.start * pages_a_row(self.geometries)

@@ -22,10 +22,8 @@ from cog.errors import CogError
 from cog.features.feeder import feed as feeder
 from cog.features.feeder.feed import feed
 from cog.features.feeder.feeding import Feeding
-from cog.images import decoding
-from cog.images.decoding import DECODERS, DEFAULT_DECODER, check_decoder, decode, decode_for
+from cog.images.decoding import DECODERS, DEFAULT_DECODER, decode_for
 from cog.images.image_list import ImageList
-from cog.images.limits import Unreadable
 from cog.images.preprocess import Preprocess
 
 WNID = "n00000001"
@@ -121,46 +119,6 @@ def test_unknown_decoders_are_refused_before_anything_is_read(images: ImageList)
     assert DEFAULT_DECODER in DECODERS
     with pytest.raises(CogError, match="pilow"):
         next(feed(images, [slice(0, 7)], [Preprocess()], Feeding(2, decoder="pilow")))
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without CUDA")
-def test_nvjpeg_without_cuda_is_refused(images: ImageList) -> None:
-    with pytest.raises(CogError, match="nvjpeg needs CUDA") as caught:
-        next(feed(images, [slice(0, 7)], [Preprocess()], Feeding(2, decoder="nvjpeg")))
-    assert caught.value.hint == "give --decoder torchvision"
-    assert "\n" not in str(caught.value.what)
-
-
-def test_nvjpeg_takes_plain_jpegs_and_pillow_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bytes] = []
-
-    def stand_in(data: bytes) -> torch.Tensor:
-        asked.append(data)
-        if data == damaged:
-            raise RuntimeError("no")
-        assert data != cut
-        return torch.zeros(3, 61, 85, dtype=torch.uint8)
-
-    monkeypatch.setattr(decoding, "_decode_with_nvjpeg", stand_in)
-    plain, damaged, cut = jpeg(1), jpeg(2)[:-400] + b"\xff\xd9", jpeg(2)[:-400]
-    file = io.BytesIO()
-    Image.new("RGB", (9, 9), (1, 2, 3)).save(file, "PNG")
-    check_decoder("nvjpeg")
-    asked.clear()
-    assert not decode(plain, "nvjpeg").any()
-    assert decode(file.getvalue(), "nvjpeg")[:, 0, 0].tolist() == [1, 2, 3]
-    for data in (damaged, cut):  # which it might fill in a way of its own
-        assert torch.equal(decode(data, "nvjpeg"), decode(data))
-    with pytest.raises(Unreadable):
-        decode(cut, "nvjpeg", "refuse")
-    assert asked == [plain, damaged]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_nvjpeg_is_close_to_the_others() -> None:
-    check_decoder("nvjpeg")
-    difference = (decode(jpeg(1), "nvjpeg").int() - decode(jpeg(1)).int()).abs()
-    assert difference.float().mean() < 2
 
 
 def test_batches_come_in_order_and_no_thread_is_left(images: ImageList) -> None:
