@@ -19,6 +19,8 @@ from cog.evaluation.options import pick, read_options
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
 from cog.features.settings import Extraction
+from cog.images.decoding import decoder_note
+from cog.images.jpeg_library import decoding_libraries
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
 from cog.models.model import Model
@@ -51,6 +53,7 @@ class Plan:
             "levels": self.levels.fingerprint,
             "recipe": asdict(self.recipe),
             "extraction": asdict(self.extraction),
+            "decoded_by": decoding_libraries(),
             **key,
         }
 
@@ -138,6 +141,8 @@ def make_plan(
         refuse_other_features(model_runs, dataset.name, dataset.lists, extraction)
     if notify:
         _notify_of_models(model_runs, notify)
+        if note := decoder_note(extraction.decoder):
+            notify(note)
         for dataset in found:
             for note in dataset.split.notes:
                 notify(f"{dataset.name}: {note}")

@@ -16,6 +16,7 @@ from cog.features.store.store import FORMAT, FeatureStore
 from cog.images.decoding import DEFAULT_DECODER, decode_for
 from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
+from cog.images.pillow_simd import decoder_of_pixels
 from cog.images.truncated import READ
 from cog.storage import StoragePath
 
@@ -25,7 +26,8 @@ def feature_fingerprint(
 ) -> dict[str, Any]:
     """Everything that the numbers of a store depend on, ready for JSON."""
     preprocess = model_run.model.preprocess.describe()
-    how = settings.precision, settings.dtype, settings.decoder, settings.truncated
+    decoder = decoder_of_pixels(settings.decoder)
+    how = settings.precision, settings.dtype, decoder, settings.truncated
     return made_from(model_run.fingerprint, preprocess, images, *how)
 
 

@@ -1,9 +1,8 @@
 """Encoded images to pixels: exactly what Pillow's `convert("RGB")` gives, and mostly faster.
 
-- torchvision decodes a plain JPEG, which nearly every image is. It uses the same library as Pillow,
-  gives the same bits, and does not hold the interpreter's lock. If it fails, Pillow tries too.
-- Pillow decodes all else: 16-bit, CMYK, BMP, TIFF and the like because torchvision cannot read them
-  or reads them differently, PNG because a damaged one ends the process in torchvision (0.29).
+- A plain JPEG, which nearly every image is, is decoded by a library that gives the same bits as
+  Pillow in less time (cog/images/jpeg_library.py). If it fails, Pillow tries too.
+- Pillow decodes all else: CMYK, PNG, BMP, TIFF and the like.
 - An image is truncated if Pillow reads it with its switch LOAD_TRUNCATED_IMAGES alone: cut off, or
   broken inside. Then its pixels are those that Pillow gives with the switch, as in the official
   code: what is missing is grey, black, or as in the row above, as the format has it.
@@ -11,7 +10,9 @@
 - An image that would take far too much time or memory is unreadable (cog/images/limits.py).
 
 Two other decoders can be chosen for plain JPEGs: `pillow`, and `nvjpeg` on the GPU, whose pixels
-differ a little. nvJPEG decodes whole batches (cog/images/nvjpeg.py); here it is the default.
+differ a little. nvJPEG decodes whole batches (cog/images/nvjpeg.py); here it is the default. That
+is called `torchvision`, for its pixels are those of torchvision's decoder and of its resizing of
+tensors, whichever library decodes.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from torchvision.io import ImageReadMode
 
 from cog.errors import unknown_name
 from cog.images.headers import JpegFrame, is_plain, jpeg2000_block, jpeg_frame, webp_size
+from cog.images.jpeg_library import jpeg_library, library_note
 from cog.images.limits import (
     OF_BLOCK,
     OF_JPEG2000,
@@ -44,7 +45,8 @@ from cog.images.limits import (
     refuse_scans,
 )
 from cog.images.nvjpeg import NVJPEG, check_nvjpeg
-from cog.images.quiet import silence_decoders
+from cog.images.pillow_simd import simd_note
+from cog.images.quiet import silence_pillow
 from cog.images.truncated import READ, REFUSE, pillow_reads_truncated
 
 DECODERS = ("torchvision", "pillow", NVJPEG)
@@ -57,7 +59,7 @@ TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 _QUIET = threading.Lock()  # warning filters belong to the process, not to a thread
 T = TypeVar("T")
 
-silence_decoders()
+silence_pillow()
 
 
 def check_decoder(name: str) -> None:
@@ -66,6 +68,11 @@ def check_decoder(name: str) -> None:
         raise unknown_name("decoder", name, DECODERS)
     if name == NVJPEG:
         check_nvjpeg()
+
+
+def decoder_note(name: str) -> str:
+    """What the user should know of a decoder on this machine; mostly nothing, which is empty."""
+    return simd_note() if name == "pillow" else library_note()
 
 
 def decode(data: bytes, decoder: str = DEFAULT_DECODER, truncated: str = READ) -> torch.Tensor:
@@ -133,18 +140,12 @@ def _refuse_scans(frame: JpegFrame, data: bytes) -> None:
 
 
 def _decode_quickly(data: bytes) -> torch.Tensor | None:
-    """Pixels of a plain JPEG; None if it is damaged, or torchvision lacks its decoder."""
+    """Pixels of a plain JPEG; None if it is damaged, or no library is there but Pillow."""
+    library = jpeg_library()
     try:
-        return _decode_with_torchvision(data)
-    except (RuntimeError, AttributeError):
+        return library.decode(data) if library.decode else None
+    except (RuntimeError, ValueError):
         return None
-
-
-def _decode_with_torchvision(data: bytes) -> torch.Tensor:
-    """Pixels of a plain JPEG, by the operator: torchvision.io.decode_jpeg of 0.29 always warns."""
-    buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)  # a tensor of bytes would warn
-    pixels: torch.Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, False)
-    return pixels
 
 
 def _decode_with_pillow(

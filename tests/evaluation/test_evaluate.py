@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +21,9 @@ from PIL import Image
 import cog
 import cog.evaluation.estimate
 from cog.errors import CogError
+from cog.evaluation.plan import plan_from
 from cog.evaluation.verify.verify import verify
+from cog.images.jpeg_library import jpeg_library
 from cog.progress import Notifying
 from cog.recipe import Recipe
 from cog.results.cells import read_cell
@@ -74,7 +78,26 @@ def test_evaluate_gives_a_row_per_dataset_and_learns_the_colours(options, plug_i
     on_disk = pd.read_csv(options["out"] / "results.csv")
     assert list(on_disk["top1"]) == list(table["top1"])
     assert (options["out"] / "splits" / "test" / "cog_l1.txt").read_text().count("\n") == 12
-    assert (options["out"] / "colours" / "run.json").exists()
+    run = json.loads((options["out"] / "colours" / "run.json").read_text())
+    library = jpeg_library()
+    assert run["decoded_by"]["plain JPEGs"] == f"{library.name} {library.version}"
+    assert run["decoded_by"]["others"].startswith(f"pillow {PIL.__version__}")
+
+
+@pytest.mark.parametrize("gone", [("simplejpeg",), ("simplejpeg", "torchvision")])
+def test_a_run_without_the_usual_decoder_says_once_what_decodes(
+    gone, options, plug_in, monkeypatch
+):
+    said: list[str] = []
+    jpeg_library.cache_clear()
+    with monkeypatch.context() as patch:
+        for name in gone:
+            patch.setitem(sys.modules, name, None)
+        plan_from({"model": f"{plug_in}:load", **options}, said.append)
+    jpeg_library.cache_clear()
+    (line,) = [line for line in said if "decodes JPEGs" in line]
+    assert line.startswith(f"without a decoder of {' and '.join(gone)}, ")
+    assert ("pillow" in line and "times as slowly" in line) is (len(gone) == 2)
 
 
 def test_k_nn_and_the_nearest_mean_come_with_it(options, plug_in, wnids):

@@ -24,6 +24,7 @@ from cog.images import decoding
 from cog.images import preprocess as transforms
 from cog.images.decoding import decode
 from cog.images.headers import is_plain, jpeg_frame
+from cog.images.jpeg_library import JpegLibrary
 from cog.images.limits import MAX_PIXELS, Unreadable
 from cog.images.preprocess import Preprocess
 
@@ -218,11 +219,11 @@ def test_damage_gives_pixels_or_unreadable_and_nothing_else(kind: str, seed: int
         assert decode(bytes(data)).shape[0] == 3
 
 
-def test_what_torchvision_refuses_pillow_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_library_refuses_pillow_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(decoding, "_decode_with_torchvision", refuse)
+    monkeypatch.setattr(decoding, "jpeg_library", lambda: JpegLibrary("none", "0", refuse))
     np.testing.assert_array_equal(decode(LOSSY["baseline"]).numpy(), as_pillow(LOSSY["baseline"]))
 
 
@@ -295,8 +296,8 @@ def test_the_decoder_pillow_is_torchvisions_transforms_to_the_bit(
         assert pixels.is_contiguous()
 
 
-def test_the_decoder_pillow_does_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_decode_with_torchvision", None)
+def test_the_decoder_pillow_does_without_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "jpeg_library", None)
     monkeypatch.setattr(transforms, "interpolate", None)
     for data in LOSSY.values():
         np.testing.assert_array_equal(decode(data, "pillow").numpy(), as_pillow(data))

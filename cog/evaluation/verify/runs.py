@@ -11,6 +11,7 @@ from cog.evaluation.verify.findings import RESTORE, Finding, Found, differing, r
 from cog.evaluation.verify.splits import KeptSplit, split_file
 from cog.features.run_stores import made_from
 from cog.images.decoding import DECODERS
+from cog.images.pillow_simd import PILLOW_SIMD
 from cog.images.truncated import TRUNCATED
 from cog.levels.table import Levels
 from cog.recipe import IN1K, level_number
@@ -66,7 +67,7 @@ def check_features_hash(
         how = str(row.get("precision")), str(row.get("dtype"))
         made = [
             [made_from(model, preprocess, images, *how, *each) for images in kept.lists]
-            for each in product(DECODERS, TRUNCATED)
+            for each in product((*DECODERS, PILLOW_SIMD), TRUNCATED)
         ]
         hashes, source = [short_hash(each) for each in made], str(folder / "run.json")
     if any(row.get("features_hash") not in hashes for row in rows.values()):
