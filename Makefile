@@ -8,7 +8,7 @@ READY = .venv/.ready
 # A worker begins with neighbouring tests, which share fixtures, and takes over others' when it is through.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-long torture lint check bench
+.PHONY: demo test test-long test-gpu torture lint check bench
 
 demo: $(READY)
 	$(BIN)/cog demo
@@ -16,12 +16,17 @@ demo: $(READY)
 	mkdir -p examples/demo && cp cog-demo/figures/accuracy.svg cog-demo/figures/concepts.svg examples/demo
 
 test: $(READY)
-	$(PYTEST) -m "not long" $(COVERAGE)
+	$(PYTEST) -m "not long and not gpu" $(COVERAGE)
 
 # One worker: the largest network of the table alone takes 12 GB.
 test-long: WORKERS = 1
 test-long: $(READY)
-	$(PYTEST) -m long
+	$(PYTEST) -m "long and not gpu"
+
+# The GPU against the CPU: decoding, features, probes, graphs, memory. Without a GPU all of them skip and say so.
+# A warning of another version of a library is shown there, and fails nothing.
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -m gpu -W default tests/gpu
 
 # Kills, failing calls, damaged files and images, many processes at once, odd environments: half an hour, or
 # TORTURE_HOURS; the summary goes into docs/reliability.md. TORTURE="--seed 7 --only kills" chooses.

@@ -1,13 +1,15 @@
-"""How many processor cores this process may use, which may be fewer than the machine has."""
+"""How many processor cores and how much memory this process may use; a machine may have more."""
 
 from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+NO_LIMIT = 2**60  # bytes of memory: version 1 writes a number like that for none
 
 
 def usable_cores() -> int:
@@ -19,6 +21,11 @@ def usable_cores() -> int:
     quota = cgroup_quota()
     cores = _cores_to_run_on()
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def cores_there() -> tuple[int, int]:
+    """The cores of the machine, and those of them that this process may run on."""
+    return os.cpu_count() or 1, _cores_to_run_on()
 
 
 def _cores_to_run_on() -> int:
@@ -39,8 +46,14 @@ def cgroup_quota() -> float | None:
     return min(quotas, default=None)
 
 
-def _cgroups() -> list[Path]:
-    """The control groups of this process that may have a quota, of version 2 and of version 1."""
+def cgroup_memory() -> int | None:
+    """Bytes of memory that the process's control groups may use, None if all there is."""
+    limits = [limit for folder in _cgroups("memory") if (limit := _memory_of(folder)) is not None]
+    return min(limits, default=None)
+
+
+def _cgroups(controller: str = "cpu") -> list[Path]:
+    """The control groups of this process that may limit it, of version 2 and of version 1."""
     found: list[Path] = []
     try:
         lines = OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
@@ -50,8 +63,8 @@ def _cgroups() -> list[Path]:
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         roots = [CGROUPS] if not controllers else []
-        if "cpu" in controllers.split(","):
-            roots = [CGROUPS / "cpu", CGROUPS / controllers]
+        if controller in controllers.split(","):
+            roots = [CGROUPS / controller, CGROUPS / controllers]
         for root in roots:
             own = root / path.lstrip("/")  # a container may see its own group as the root
             found += [own, *(each for each in own.parents if each.is_relative_to(root))]
@@ -70,3 +83,12 @@ def _quota_of(folder: Path) -> float | None:
         return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
     except (OSError, ValueError):  # no such file; "max"
         return None
+
+
+def _memory_of(folder: Path) -> int | None:
+    """The bytes that one group may use; None if it has no limit."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # no such file; "max"
+            limit = int((folder / name).read_text(encoding="ascii"))
+            return limit if limit < NO_LIMIT else None
+    return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cog import cores
-from cog.cores import cgroup_quota, usable_cores
+from cog.cores import cgroup_memory, cgroup_quota, usable_cores
 
 
 @pytest.fixture
@@ -25,9 +25,8 @@ def write(groups: Path, own: str, **files: str) -> None:
     for name, text in files.items():
         path = groups / "fs" / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(path.name.replace("_max", ".max").replace("cpu_cfs", "cpu.cfs")).write_text(
-            text
-        )
+        name = path.name.replace("_max", ".max").replace("cpu_cfs", "cpu.cfs")
+        path.with_name(name.replace("memory_limit", "memory.limit")).write_text(text)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +60,26 @@ def test_a_quota_of_a_container_holds_where_it_is_less(groups, own, files, quota
     assert usable_cores() == usable
 
 
+@pytest.mark.parametrize(
+    ("own", "files", "limit"),
+    [
+        ("0::/\n", {"memory_max": "max\n"}, None),
+        ("0::/a/b\n", {"a__b__memory_max": "max\n", "a__memory_max": "8000\n"}, 8000),
+        ("0::/a/b\n", {"a__b__memory_max": "7000\n", "a__memory_max": "8000\n"}, 7000),
+        ("4:memory:/job\n", {"memory__job__memory_limit_in_bytes": "9000\n"}, 9000),
+        ("4:memory:/\n", {"memory__memory_limit_in_bytes": "9223372036854771712\n"}, None),
+        ("4:cpu:/\n", {"cpu__memory_limit_in_bytes": "9000\n"}, None),
+        ("0::/\n", {"memory_max": "nonsense"}, None),
+    ],
+)
+def test_a_limit_of_memory_is_that_of_the_smallest_group(groups, own, files, limit):
+    write(groups, own, **files)
+    assert cgroup_memory() == limit
+
+
 def test_without_control_groups_there_is_no_quota(groups):
     assert cgroup_quota() is None
+    assert cgroup_memory() is None
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has such sets")

@@ -10,6 +10,7 @@ import click
 from cog.cli.check_data import check_data
 from cog.cli.compare import compare
 from cog.cli.demo import demo
+from cog.cli.doctor import doctor
 from cog.cli.ending import OutputEnded, leave, open_streams, status_after, stdout_error
 from cog.cli.evaluate import evaluate, extract
 from cog.cli.features import export, probe
@@ -58,7 +59,7 @@ def main() -> None:
 
 for command in (
     demo, build_levels, levels, similarity, check_data, evaluate, extract, probe, export, store,
-    models, results, report, compare, verify,
+    models, results, report, compare, verify, doctor,
 ):  # fmt: skip
     main.add_command(command)
 

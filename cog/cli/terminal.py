@@ -159,17 +159,17 @@ class _Rate(ProgressColumn):
 def estimate_lines(estimate: Estimate) -> list[str]:
     """The lines of an estimate: counts, bytes, rates and times."""
     models = len(estimate.names)
-    free = "" if estimate.free_bytes is None else f" ({_bytes(estimate.free_bytes)} free)"
+    free = "" if estimate.free_bytes is None else f" ({bytes_of(estimate.free_bytes)} free)"
     rates = ", ".join(
         f"{name} {1 / seconds:,.1f}/s"
         for name, seconds in zip(estimate.names, estimate.measured.forward, strict=True)
     )
     lines = [
         f"images: {estimate.to_decode:,} to decode, "
-        f"{_bytes(estimate.to_decode * estimate.measured.bytes)} to read; decoded once for "
+        f"{bytes_of(estimate.to_decode * estimate.measured.bytes)} to read; decoded once for "
         f"{models} {_plural(models, 'model')} ({estimate.preprocessings} "
         f"{_plural(estimate.preprocessings, 'resize')}): {estimate.decodes_saved:,} decodes saved",
-        f"features: {_bytes(estimate.feature_bytes)} to write{free}",
+        f"features: {bytes_of(estimate.feature_bytes)} to write{free}",
         f"measured on one {estimate.kind}: decoding {1 / estimate.measured.decode:,.0f}/s; {rates}",
         f"features: about {_time(estimate.extract_seconds)} on {estimate.at_once} "
         f"{_plural(estimate.at_once, 'device')} ({estimate.kind}), each "
@@ -198,10 +198,10 @@ def _time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _bytes(count: float) -> str:
+def bytes_of(count: float) -> str:
     """Bytes in the unit that suits.
 
-    >>> _bytes(999), _bytes(3e6)
+    >>> bytes_of(999), bytes_of(3e6)
     ('999 bytes', '3.0 MB')
     """
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -59,10 +59,10 @@ def fit_sgd(
     rate = torch.empty_like(rates[0])
     device = layers.device
     with _matrix_products(recipe.products):
-        full = step = _make_step(layers, velocity, rate, wds, features, recipe)
+        full = step = make_step(layers, velocity, rate, wds, features, recipe)
         if device.type == "cuda" and len(features) >= recipe.batch_size:
             first = torch.arange(recipe.batch_size, device=device)
-            full = _recorded(step, first, (layers, velocity))
+            full = recorded(step, first, (layers, velocity))
         for epoch, now in enumerate(rates):
             rate.copy_(now)
             for batch in batches(len(features), recipe.batch_size, seed, epoch, device):
@@ -129,7 +129,7 @@ def _generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state) >> 1)  # torch takes signed seeds
 
 
-def _make_step(
+def make_step(
     layers: Tensor,
     velocity: Tensor,
     rate: Tensor,
@@ -177,7 +177,7 @@ def _matrix_products(products: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _recorded(step: Step, batch: Tensor, state: Sequence[Tensor]) -> Step:
+def recorded(step: Step, batch: Tensor, state: Sequence[Tensor]) -> Step:
     """The step as a CUDA graph for batches of this size; the step itself if it cannot be recorded.
 
     The trial step before the recording changes the tensors in `state`; they are put back.

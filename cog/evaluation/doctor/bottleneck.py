@@ -1,0 +1,108 @@
+"""Which step bounds the features of this machine, and what would be faster: a sentence.
+
+In: measured rates. Out: words. Nothing is proposed that was not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+WORTH = 1.05  # times as fast: less is not worth an option
+LOST = 0.85  # of what the steps alone promise: less is told
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Images a second of each step alone and of all together."""
+
+    kind: str
+    """of the device: cpu, cuda or mps"""
+    cores: int
+    decode: float
+    """decoded, resized and cropped by one core"""
+    feed: Mapping[str, float]
+    """options → read, decoded and resized on all cores; those of "" are the defaults"""
+    copy: float | None
+    """to the device; None where nothing is copied"""
+    forward: Mapping[str, float]
+    """options → the network alone, the default first"""
+    together: Mapping[str, float]
+    """options → from files to features on disk, the default first"""
+
+
+def bottleneck(speeds: Speeds) -> str:
+    """What bounds this machine, and which measured options would be faster.
+
+    >>> speeds = Speeds("cuda", 16, 610, {"": 9100}, None, {"fp32": 7900, "bf16": 12000}, {})
+    >>> for part in bottleneck(speeds).split(": ", 1): print(part)
+    decoding on 16 cores gives 9,100 images/s, the network takes 7,900 (fp32)
+    bound by the network; bf16 would give 9,100, bound by decoding
+    """
+    option, network = next(iter(speeds.forward.items()))
+    feed = speeds.feed[""]
+    cores = f"{speeds.cores} core{'s' if speeds.cores != 1 else ''}"
+    words = (
+        f"decoding on {cores} gives {shown(feed)} images/s, "
+        f"the network takes {shown(network)} ({option}): {_bound(speeds, feed, network)}"
+    )
+    return "; ".join([words, *_faster(speeds, feed, network), *_lost(speeds, feed, network)])
+
+
+def shown(rate: float) -> str:
+    """A rate for people.
+
+    >>> shown(9123.4), shown(9.87)
+    ('9,123', '9.9')
+    """
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:,.1f}"
+
+
+def promised(speeds: Speeds, feed: float, network: float) -> float:
+    """Images a second of all steps together, of what each gives alone.
+
+    On a CPU they share the cores: the seconds of an image add up. On a GPU the slowest decides.
+    """
+    if speeds.kind == "cpu":
+        return 1 / (1 / feed + 1 / network)
+    return min(feed, network, speeds.copy or network)
+
+
+def _bound(speeds: Speeds, feed: float, network: float) -> str:
+    if speeds.kind == "cpu":
+        share = promised(speeds, feed, network) / network
+        step = "the network" if share >= 0.5 else "decoding"
+        return f"bound by {step}, as both share the cores (the network has {share:.0%} of the time)"
+    return f"bound by {_slowest(speeds, feed, network)}"
+
+
+def _slowest(speeds: Speeds, feed: float, network: float) -> str:
+    rates = {"the network": network, "decoding": feed, "the copy": speeds.copy or network}
+    return min(rates, key=rates.__getitem__)
+
+
+def _faster(speeds: Speeds, feed: float, network: float) -> list[str]:
+    """The measured option of each step that promises most, if it is worth it."""
+    now = promised(speeds, feed, network)
+    found: dict[str, tuple[float, str]] = {}
+    for option, rate in list(speeds.forward.items())[1:]:
+        found[option] = promised(speeds, feed, rate), _slowest(speeds, feed, rate)
+    for option, rate in speeds.feed.items():
+        if option:
+            found[option] = promised(speeds, rate, network), _slowest(speeds, rate, network)
+    best = max(found, key=lambda option: found[option][0], default="")
+    if not best or found[best][0] < WORTH * now:
+        return []
+    bound = "" if speeds.kind == "cpu" else f", bound by {found[best][1]}"
+    return [f"{best} would give {shown(found[best][0])}{bound}"]
+
+
+def _lost(speeds: Speeds, feed: float, network: float) -> list[str]:
+    """A line where all together are much slower than the steps alone promise."""
+    if not speeds.together:
+        return []
+    together = next(iter(speeds.together.values()))
+    now = promised(speeds, feed, network)
+    if together >= LOST * now:
+        return []
+    return [f"all together reach {shown(together)}, {together / now:.0%} of that"]

@@ -1,0 +1,137 @@
+"""The rates of a machine: decoding, feeding, copying, the forward pass, and all of them together.
+
+In: a model on its device, images. Out: `Speeds`. All is measured by cog/features/rates.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from cog.errors import CogError
+from cog.evaluation.doctor.bottleneck import Speeds
+from cog.features import rates
+from cog.features.feeder.batch import cut
+from cog.features.forward import PRECISIONS
+from cog.features.settings import Extraction, batch_size
+from cog.images.drawn import again_and_again
+from cog.images.image_list import ImageList, read_bytes
+from cog.models.model import Model
+from cog.progress import Notify
+
+OF_DEVICE = {  # the precisions worth measuring; fp16 takes a CPU a second an image
+    "cpu": ("fp32", "bf16"),
+    "cuda": ("fp32", "tf32", "bf16", "fp16"),
+    "mps": ("fp32", "fp16"),
+}
+CPU_BATCH = 16  # images: a CPU is as fast as with more, and several batches fit into the seconds
+MOST_A_CORE = 2_500  # images a second: lists are long enough for that
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured: a model on its device, images, cores, and for how long."""
+
+    model: Model
+    images: ImageList
+    workers: int
+    seconds: float
+    """of each measurement"""
+    folder: Path
+    """where features go, and are removed"""
+    notify: Notify
+    refused: list[str] = field(default_factory=list)
+    """what could not be measured, and why, a line each"""
+
+    @property
+    def kind(self) -> str:
+        """Of the device: cpu, cuda or mps."""
+        return self.model.device.type
+
+    def extraction(self, precision: str = "fp32") -> Extraction:
+        """How features are made for the measurements."""
+        return Extraction(
+            device=str(self.model.device),
+            precision=precision,
+            dtype="float32",  # which keeps any model's features, however small
+            batch_size=CPU_BATCH if self.kind == "cpu" else None,
+            workers=self.workers,
+        )
+
+    def long_list(self) -> ImageList:
+        """The images again and again, enough for the seconds."""
+        size = batch_size(self.kind, self.extraction())
+        rows = int(self.workers * MOST_A_CORE * max(self.seconds, 1))
+        return again_and_again(self.images, max(rows, 8 * size))
+
+    def tried(self, option: str, measure: Callable[[], float]) -> Mapping[str, float]:
+        """A rate under the name of its option; nothing where that is refused here."""
+        self.notify(f"measuring {option}")
+        try:
+            return {option: measure()}
+        except CogError as error:
+            self.refused.append(f"{option}: {error.what}")
+            return {}
+
+
+def precisions(kind: str) -> list[str]:
+    """The precisions that are measured on a kind of device."""
+    return [precision for precision in OF_DEVICE[kind] if precision in PRECISIONS]
+
+
+def measure(setting: Setting) -> Speeds:
+    """Every step alone, and all together with the default precision and with the fastest."""
+    model = setting.model
+    plain = setting.extraction()
+    images = setting.long_list()
+    setting.notify("measuring decoding and feeding")
+    files = [read_bytes(images, row) for row in range(min(32, len(setting.images)))]
+    decode = rates.decode_rate(files, model.preprocess, plain, setting.seconds / 2)
+    feed = {"": feed_rate(setting, images, plain)}
+    copy = None
+    rows = batch_size(setting.kind, plain)
+    if setting.kind == "cuda":
+        copy = rates.copy_rate(model.preprocess, rows, model.device, setting.seconds / 4)
+    forward: dict[str, float] = {}
+    for precision in precisions(setting.kind):
+        forward |= setting.tried(
+            f"--precision {precision}", partial(network_rate, setting, precision)
+        )
+    together = together_rates(setting, images, forward)
+    return Speeds(setting.kind, setting.workers, decode, feed, copy, forward, together)
+
+
+def feed_rate(setting: Setting, images: ImageList, how: Extraction) -> float:
+    """Images a second of the feeder alone."""
+    slices = list(cut(slice(0, len(images)), batch_size(setting.kind, how)))
+    preprocesses = (setting.model.preprocess,)
+    device = rates.own_device(setting.model.device, how.precision, setting.workers)
+    return rates.feed_rate(images, slices, preprocesses, how, device, setting.seconds)
+
+
+def network_rate(setting: Setting, precision: str) -> float:
+    """Images a second of the network alone."""
+    how = setting.extraction(precision)
+    rows = batch_size(setting.kind, how)
+    return 1 / rates.seconds_an_image(setting.model, how, setting.seconds, rows)
+
+
+def together_rates(
+    setting: Setting, images: ImageList, forward: Mapping[str, float]
+) -> dict[str, float]:
+    """From files to features on disk: as by default, and with the fastest precision."""
+    found: dict[str, float] = {}
+    fastest = max(forward, key=lambda option: forward[option], default=None)
+    for option in dict.fromkeys([*list(forward)[:1], *([fastest] if fastest else [])]):
+        found |= setting.tried(option, partial(together_rate, setting, images, option.split()[-1]))
+    return found
+
+
+def together_rate(setting: Setting, images: ImageList, precision: str) -> float:
+    """From files to features on disk, in a precision."""
+    how = setting.extraction(precision)
+    device = rates.own_device(setting.model.device, precision, setting.workers)
+    folder = setting.folder / precision
+    return rates.together_rate(setting.model, images, how, device, folder, 1.5 * setting.seconds)
