@@ -30,16 +30,17 @@ _LOOK_SECONDS = 1.0  # between two looks whether the program is still there
 Process = subprocess.Popen[bytes]
 
 
-def start(target: str, *descriptors: int) -> Process:
+def start(target: str, *descriptors: int, watched: bool = True) -> Process:
     """Start a process that calls `target`, "package.module:function", with open descriptors.
 
     It has the modules' paths, the folder and the environment of this one. Its standard input is a
-    pipe from here: to close that, `process.stdin.close()`, asks it to end.
+    pipe from here: to close that, `process.stdin.close()`, asks it to end. If it is not `watched`,
+    the function itself sees to its end, and no thread is started.
     """
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     code = (
         f"import sys; sys.path[:] = {[str(path) for path in sys.path]!r}; "
-        f"from cog.processes import run; run({target!r}, {descriptors!r})"
+        f"from cog.processes import run; run({target!r}, {descriptors!r}, {watched})"
     )
     with _signals_blocked():
         return subprocess.Popen(
@@ -47,10 +48,11 @@ def start(target: str, *descriptors: int) -> Process:
         )
 
 
-def run(target: str, descriptors: Sequence[int]) -> None:
+def run(target: str, descriptors: Sequence[int], watched: bool) -> None:
     """In the process: call the function."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if watched:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     module, _, function = target.partition(":")
     with suppress(KeyboardInterrupt):
         getattr(import_module(module), function)(*descriptors)

@@ -150,7 +150,10 @@ run_options = together(
                 help="Of JPEGs: torchvision, pillow (resizes too, to the bit) or nvjpeg (GPU)."),
     of_features("--truncated", default="read", metavar="NAME", help=TRUNCATED_HELP),
     of_features("--workers", type=_COUNT, metavar="N",
-                help="Decoding threads.  [default: one per core]"),
+                help="Threads or processes that decode.  [default: one per core]"),
+    of_features("--feed", default="auto", metavar="KIND",
+                help="What decodes: threads, or processes, which a fast GPU needs. auto: "
+                     "processes for many images on a GPU with four cores or more."),
     of_features("--chunk-rows", type=_COUNT, metavar="N",
                 help="Images in a chunk of features.  [default: about a minute of work]"),
     of_features("--executor", default="here",

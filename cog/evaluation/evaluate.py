@@ -74,6 +74,7 @@ def evaluate(
     decoder: str = "torchvision",
     truncated: str = "read",
     workers: int | None = None,
+    feed: str = "auto",
     chunk_rows: int | None = None,
     executor: str = "here",
     probes: str | Sequence[str] = ("logreg", "knn", "ncm"),
@@ -123,7 +124,8 @@ def evaluate(
         decoder: of JPEGs: "torchvision", "pillow" or "nvjpeg".
         truncated: images that are cut off or broken: "read" as far as they go, as in the official
             code, or "refuse" them as unreadable.
-        workers: decoding threads. By default one per core.
+        workers: threads or processes that decode. By default one per core.
+        feed: what they are: "threads", "processes" or "auto": processes for many images on a GPU.
         chunk_rows: images in a chunk of features. By default about a minute of work.
         executor: "here", or "ray" for a Ray cluster.
         probes: probes to fit; see `cog evaluate --help`.

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from cog.features.executors.device import Device
 from cog.features.feeder.batch import Batch, cut
 from cog.features.feeder.feed import feed
-from cog.features.feeder.feeding import Feeding
 from cog.features.forward import Forward
 from cog.features.model_run import ModelRun
-from cog.features.settings import Extraction, batch_size
+from cog.features.settings import Extraction, batch_size, feeding_for
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
 
@@ -63,7 +62,7 @@ def _batches(
     preprocesses = {forward.model.preprocess for forward in forwards}
     held: list[Batch] = []
     features: list[list[NDArray[np.float32]]] = [[] for _ in gaps.of]
-    feeding = Feeding(threads, decoder=gaps.settings.decoder, truncated=gaps.settings.truncated)
+    feeding = feeding_for(gaps.settings, forwards[0].model.device, threads)
     for batch in feed(gaps.images, slices, preprocesses, feeding):
         chunk = batch.rows.start // grid.chunk_rows
         held.append(batch)

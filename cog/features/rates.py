@@ -22,10 +22,9 @@ from cog.features.chunks import Gap, Gaps, make_chunks
 from cog.features.executors.device import Device, stay
 from cog.features.feeder.batch import Batch
 from cog.features.feeder.feed import feed
-from cog.features.feeder.feeding import Feeding
 from cog.features.forward import Forward
 from cog.features.model_run import ModelRun
-from cog.features.settings import Extraction, batch_size
+from cog.features.settings import Extraction, batch_size, feeding_for
 from cog.features.store.store import FeatureStore
 from cog.images.decoding import decode_for
 from cog.images.image_list import ImageList
@@ -85,7 +84,7 @@ def feed_rate(
 
     Stops after `seconds`, or with the last of the slices.
     """
-    feeding = Feeding(device.threads, decoder=settings.decoder, truncated=settings.truncated)
+    feeding = feeding_for(settings, device.device, device.threads)
     return flow(feed(images, slices, preprocesses, feeding), seconds)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from cog.errors import CogError, unknown_name
+from cog.features.feeder.feeding import FEEDS, Feeding
 from cog.features.forward import PRECISIONS
 from cog.images.decoding import DEFAULT_DECODER, check_decoder
 from cog.images.truncated import READ, TRUNCATED
@@ -20,7 +23,8 @@ class Extraction:
     precision: str = "fp32"  # fp32 | bf16 | fp16: of the network's arithmetic
     dtype: str = "float16"  # float16 | float32: of the features on disk
     batch_size: int | None = None  # images; by default 64 on a CPU, 256 on a GPU
-    workers: int | None = None  # decoding threads; by default one a core
+    workers: int | None = None  # that decode; by default one a core
+    feed: str = "auto"  # auto | threads | processes: what the workers are
     chunk_rows: int | None = None  # by default about a minute of work
     decoder: str = DEFAULT_DECODER  # torchvision | pillow | nvjpeg
     truncated: str = READ  # read | refuse: images that are cut off or broken
@@ -35,6 +39,8 @@ class Extraction:
         check_decoder(self.decoder)
         if self.truncated not in TRUNCATED:
             raise unknown_name("truncated", self.truncated, TRUNCATED)
+        if self.feed not in FEEDS:
+            raise unknown_name("feed", self.feed, FEEDS)
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
         for name in ("batch_size", "workers", "chunk_rows"):
@@ -54,3 +60,8 @@ class Extraction:
 def batch_size(kind: str, settings: Extraction) -> int:
     """Images in a forward pass on a kind of device: cpu, cuda or mps."""
     return settings.batch_size or (64 if kind == "cpu" else 256)
+
+
+def feeding_for(settings: Extraction, device: torch.device, workers: int) -> Feeding:
+    """How `workers` of this machine feed a device."""
+    return Feeding(workers, settings.feed, settings.decoder, settings.truncated, device=device)

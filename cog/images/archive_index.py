@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,17 +136,27 @@ def read_span(file: Path, span: Span) -> bytes:
     Raises:
         OSError: the file is no plain file, cannot be read, or ends before the span does.
     """
-    offset, size = span
     with open_plain(file, buffering=0) as opened:  # reads no more than the span
-        if offset < 0 or not 0 <= size <= os.fstat(opened.fileno()).st_size - offset:
-            raise OSError(0, f"{file.name} ends before byte {offset + size:,}")
-        opened.seek(offset)
-        data = opened.read(size)
-        while len(data) < size and (more := opened.read(size - len(data))):
+        return read_span_of(opened, span)
+
+
+def read_span_of(opened: BinaryIO, span: Span) -> bytes:
+    """The bytes of a span of a file that `open_plain` opened, wherever it stands.
+
+    Raises:
+        OSError: the file cannot be read, or ends before the span does.
+    """
+    offset, size = span
+    data = b""
+    if offset >= 0 and 0 <= size <= os.fstat(opened.fileno()).st_size - offset:
+        data = os.pread(opened.fileno(), size, offset)
+        while len(data) < size and (
+            more := os.pread(opened.fileno(), size - len(data), offset + len(data))
+        ):
             data += more
-    if len(data) < size:
-        raise OSError(0, f"{file.name} ends before byte {offset + size:,}")
-    return data
+        if len(data) == size:
+            return data
+    raise OSError(0, f"{Path(opened.name).name} ends before byte {offset + size:,}")
 
 
 def size_of_span(_: Path, span: Span) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,10 +83,17 @@ def _at(images: ImageList, index: int, read: Callable[[Path, Span], T]) -> T:
     if images.spans is not None:
         container, first, second = images.spans[index].tolist()
         file = images.containers[container]
-    try:
+    with reading(images.root, images.paths[index]):
         return read(Path(images.root, file), (first, second))
+
+
+@contextmanager
+def reading(root: str, path: str) -> Iterator[None]:
+    """A context in which an error of the disk becomes a CogError that names the image."""
+    try:
+        yield
     except OSError as error:
         raise CogError(
-            f"cannot read {images.paths[index]} in {images.root} ({error.strerror or error})",
+            f"cannot read {path} in {root} ({error.strerror or error})",
             "check the disk and the file, and run the same command again to continue",
         ) from error

@@ -3,7 +3,8 @@
 - Pixels, and pixels times scans, bound the time; parts (segments, chunks, strips) bound what is
   read one by one.
 - The memory of all threads together stays within a quarter of the machine's: an image waits until
-  others are done.
+  others are done. Of several processes each has a share of half of that, and only one at a time has
+  an image beyond its share.
 """
 
 from __future__ import annotations
@@ -103,13 +104,25 @@ class Room:
         self.used = 0
         self._waiting = 0
         self._changed = threading.Condition()
+        self._lock: int | None = None
 
     def take(self, memory: int) -> Taken:
         """A context with `memory` bytes; more than there is only while no other thread has any."""
         return Taken(self, memory)
 
+    def divide(self, most: int, processes: int, lock: int) -> None:
+        """Be one of several processes that share `most` bytes; each has an equal part of half.
+
+        An image beyond the share waits until no other process has such a one: then it takes what
+        it needs. `lock`: the descriptor of a file that all of them have open to write.
+        """
+        self.most = most // (2 * processes)
+        self._lock = lock
+
     def fetch(self, memory: int) -> None:
         """Take `memory` bytes, once there is room for them."""
+        if self._lock is not None and memory > self.most:
+            _lock_file(self._lock, True)
         with self._changed:
             self._waiting += 1
             while self.used and self.used + memory > self.most:
@@ -123,6 +136,8 @@ class Room:
             self.used -= memory
             if self._waiting:
                 self._changed.notify_all()
+        if self._lock is not None and memory > self.most:
+            _lock_file(self._lock, False)
 
 
 class Taken:
@@ -142,6 +157,13 @@ class Taken:
     def __exit__(self, *_: object) -> None:
         """Give it back, whatever happened."""
         self.room.give_back(self.memory)
+
+
+def _lock_file(file: int, lock: bool) -> None:
+    """Lock a file for this process, or let it go; a process that dies lets it go too."""
+    import fcntl  # processes of workers are only where it is
+
+    fcntl.lockf(file, fcntl.LOCK_EX if lock else fcntl.LOCK_UN)
 
 
 def _machine_memory() -> int:

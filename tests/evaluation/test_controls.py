@@ -13,7 +13,7 @@ import torch
 
 import cog
 import cog.evaluation.estimate
-import cog.features.feeder.feed
+import cog.features.feeder.part
 from cog.evaluation.controls import CHANGES, controlled
 from cog.features.model_run import ModelRun
 from cog.features.store.store import FeatureStore
@@ -56,10 +56,10 @@ def runs(options, plug_in, tmp_path_factory) -> Path:
     """Results with controls; every image is decoded once."""
     out = tmp_path_factory.mktemp("controlled") / "runs"
     decoded = []
-    original = cog.features.feeder.feed.decode_for
+    original = cog.features.feeder.part.decode_for
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            cog.features.feeder.feed, "decode_for",
+            cog.features.feeder.part, "decode_for",
             lambda *arguments: decoded.append(1) or original(*arguments),
         )  # fmt: skip
         cog.evaluate(f"{plug_in}:load", out=out, controls=True, **options)

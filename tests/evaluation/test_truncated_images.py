@@ -16,7 +16,7 @@ from PIL import Image
 
 import cog
 from cog.errors import CogError
-from cog.features.feeder import feed as feeder
+from cog.features.feeder import part as feeder
 from cog.features.store.store import FeatureStore
 from cog.images.decoding import decode_for
 from cog.progress import Notifying

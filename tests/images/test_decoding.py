@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from cog.errors import CogError
-from cog.features.feeder import feed as feeder
+from cog.features.feeder import part as feeder
 from cog.features.feeder.feed import feed
 from cog.features.feeder.feeding import Feeding
 from cog.images.decoding import DECODERS, DEFAULT_DECODER, decode_for
@@ -61,9 +61,9 @@ def test_models_that_differ_in_mean_and_std_share_all_else(
         count("decode")
         return decode_for(use, *how)
 
-    def counted_pixels(self: Preprocess, image: torch.Tensor, decoder: str) -> torch.Tensor:
+    def counted_pixels(self: Preprocess, *how: Any, **out: Any) -> torch.Tensor:
         count(f"resize {self.resize} {self.crop} {self.interpolation}")
-        return pixels(self, image, decoder)
+        return pixels(self, *how, **out)
 
     pixels = Preprocess.pixels
     monkeypatch.setattr(feeder, "decode_for", counted_decode)

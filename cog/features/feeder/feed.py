@@ -1,33 +1,29 @@
 """Batches of images, decoded ahead of their use, once for all preprocessings.
 
-In: an image list, slices of its rows, preprocessings. Out: a batch for each slice.
+In: an image list, slices of its rows, preprocessings, how images are fed. Out: a batch a slice.
+
+- A batch is divided into parts (part.py). Workers, threads or processes, load parts into slots of
+  memory (slots.py), ahead of the batch that is due. Only rows that are not whole come in words.
+- The bytes of a batch do not depend on workers, their kind or their number.
+- The last two batches that were given stay as they are; the slot of the one before is free.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 
 from cog.features.feeder.batch import Batch
+from cog.features.feeder.crew import Crew, Done, Task, Threads
 from cog.features.feeder.feeding import Feeding
-from cog.images.decoding import check_decoder, decode_for
-from cog.images.image_list import ImageList, read_bytes
-from cog.images.limits import Unreadable
+from cog.features.feeder.part import PART, Odd
+from cog.features.feeder.slots import HELD, Layout, slots_for
+from cog.images.decoding import check_decoder
+from cog.images.image_list import ImageList
+from cog.images.neighbours import locate
 from cog.images.preprocess import Preprocess
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """One image's pixels for each geometry, None if it cannot be read; and what is wrong."""
-
-    pixels: Sequence[torch.Tensor] | None
-    why: str = ""
 
 
 def feed(
@@ -35,64 +31,99 @@ def feed(
     slices: Sequence[slice],
     preprocesses: Iterable[Preprocess],
     feeding: Feeding,
+    part: int = PART,
 ) -> Iterator[Batch]:
-    """Read and decode the images of `slices` ahead of their use, on a pool of threads.
+    """Read and decode the images of `slices` ahead of their use; `part`: rows that a worker takes.
 
-    The decoder releases the interpreter's lock, so threads do. Holds at most three batches.
+    Memory: slots.py counts it; beside that, each worker has one image and what it read at once.
 
     Raises:
-        CogError: the decoder is unknown or not installed.
+        CogError: the decoder is unknown or not installed, an image cannot be read from its disk, or
+            a worker was killed.
     """
     check_decoder(feeding.decoder)
     wanted = set(preprocesses)
-    geometries = sorted({preprocess.geometry for preprocess in wanted}, key=str)
-    pool = ThreadPoolExecutor(feeding.workers, thread_name_prefix="decode")
-    ahead: deque[tuple[slice, list[Future[_Loaded]]]] = deque()
-    load = partial(_load, images, geometries, feeding.decoder, feeding.truncated)
-    try:
-        for rows in slices:
-            ahead.append((rows, [pool.submit(load, row) for row in range(rows.start, rows.stop)]))
-            if len(ahead) == 3:
-                yield _collect(*ahead.popleft(), geometries, wanted)
-        while ahead:
-            yield _collect(*ahead.popleft(), geometries, wanted)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    geometries = tuple(sorted({preprocess.geometry for preprocess in wanted}, key=str))
+    most = max((rows.stop - rows.start for rows in slices), default=0)
+    if not most:
+        return
+    layout = Layout(geometries, most, slots_for(feeding.workers, part, most))
+    with _crew(feeding, layout, len(images)) as crew:
+        loading = _Loading(images, slices, part, layout, crew)
+        views = [layout.views(crew.memory, slot) for slot in range(layout.slots)]
+        for number, rows in enumerate(slices):
+            odd = loading.wait_for(number)
+            pixels = {
+                geometry: torch.from_numpy(view[: rows.stop - rows.start])
+                for geometry, view in zip(geometries, views[number % layout.slots], strict=True)
+            }
+            loading.give_out(due=number + 1)
+            yield _batch(rows, {each: pixels[each.geometry] for each in wanted}, odd)
 
 
-def _load(
-    images: ImageList, geometries: Sequence[Preprocess], decoder: str, truncated: str, row: int
-) -> _Loaded:
-    """One image, decoded once."""
+def _crew(feeding: Feeding, layout: Layout, images: int) -> Crew:
+    if feeding.kind_for(images) == "threads":
+        return Threads(feeding, layout)
+    from cog.features.feeder.processes import Processes  # not on every system
 
-    def resized(image: torch.Tensor) -> list[torch.Tensor]:
-        return [geometry.pixels(image, decoder) for geometry in geometries]
-
-    try:
-        return _Loaded(*decode_for(resized, read_bytes(images, row), decoder, truncated))
-    except Unreadable as error:
-        return _Loaded(None, str(error))
+    return Processes(feeding, layout)
 
 
-def _collect(
-    rows: slice,
-    futures: Sequence[Future[_Loaded]],
-    geometries: Sequence[Preprocess],
-    wanted: Iterable[Preprocess],
-) -> Batch:
-    """Stack the images of one batch."""
-    loaded = [future.result() for future in futures]
-    wrong = {rows.start + index: found for index, found in enumerate(loaded) if found.why}
-    stacked = {}
-    for index, geometry in enumerate(geometries):
-        black = torch.zeros(geometry.shape, dtype=torch.uint8)
-        stacked[geometry] = torch.stack(
-            [black if found.pixels is None else found.pixels[index] for found in loaded]
-        )
+class _Loading:
+    """Which parts of which batches are given out, done, or still to come."""
+
+    def __init__(
+        self, images: ImageList, slices: Sequence[slice], part: int, layout: Layout, crew: Crew
+    ) -> None:
+        self._crew, self._slots = crew, layout.slots
+        self._left = [-(-(rows.stop - rows.start) // part) for rows in slices]  # parts to come
+        self._done: dict[int, list[Done]] = {number: [] for number in range(len(slices))}
+        self._tasks = self._all_tasks(images, slices, part)
+        self._next = next(self._tasks, None)
+
+    def _all_tasks(self, images: ImageList, slices: Sequence[slice], part: int) -> Iterator[Task]:
+        for number, rows in enumerate(slices):
+            for first in range(0, rows.stop - rows.start, part):
+                own = slice(rows.start + first, min(rows.start + first + part, rows.stop))
+                yield Task(number, first, number % self._slots, locate(images, own))
+
+    def give_out(self, due: int) -> None:
+        """Give out parts while the crew has room, of batches whose slot is free.
+
+        `due`: the batch that is given next; the `HELD` before it stay as they are.
+        """
+        last = due + self._slots - HELD - 1
+        while self._next is not None and self._next.batch <= last and self._crew.has_room():
+            self._crew.give(self._next)
+            self._next = next(self._tasks, None)
+
+    def wait_for(self, number: int) -> list[Odd]:
+        """Wait until a batch is loaded; gives its rows that are not whole.
+
+        Raises:
+            CogError: that of its first part that has one.
+        """
+        while True:
+            self.give_out(number)
+            if not self._left[number]:
+                break
+            for done in self._crew.done():
+                self._left[done.batch] -= 1
+                self._done[done.batch].append(done)
+        parts = sorted(self._done.pop(number), key=lambda done: done.first)
+        for done in parts:
+            if done.error is not None:
+                raise done.error
+        return [odd for done in parts for odd in done.odd]
+
+
+def _batch(rows: slice, pixels: dict[Preprocess, torch.Tensor], odd: Sequence[Odd]) -> Batch:
+    readable = np.ones(rows.stop - rows.start, np.bool_)
+    readable[[each.row for each in odd if not each.readable]] = False
     return Batch(
         rows,
-        pixels={preprocess: stacked[preprocess.geometry] for preprocess in wanted},
-        readable=np.array([found.pixels is not None for found in loaded]),
-        reasons={row: found.why for row, found in wrong.items() if found.pixels is None},
-        truncated={row: found.why for row, found in wrong.items() if found.pixels is not None},
+        pixels,
+        readable,
+        reasons={rows.start + each.row: each.why for each in odd if not each.readable},
+        truncated={rows.start + each.row: each.why for each in odd if each.readable},
     )

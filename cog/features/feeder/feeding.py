@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from dataclasses import dataclass
 
+import torch
+
+from cog.cores import usable_cores
 from cog.images.decoding import DEFAULT_DECODER
+from cog.images.limits import MAX_MEMORY, ROOM
 from cog.images.truncated import READ
 
 FEEDS = ("auto", "threads", "processes")
 RESIZED_ON = ("cpu", "device")
 
+LEAST_CORES = 4  # for processes: with fewer, threads keep them busy
+LEAST_IMAGES = 4_000  # for processes, which take seconds to start
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Feeding:
-    """How images are read, decoded and resized."""
+    """How images are read, decoded and resized.
 
-    workers: int  # threads or processes
-    kind: str = "auto"  # auto | threads | processes
+    Args:
+        workers: threads or processes.
+        kind: threads, processes, or auto: processes for many images on a GPU, where there are
+            cores for them; else threads, which share the cores with a network on a CPU.
+        decoder: one of `decoding.DECODERS`.
+        truncated: read or refuse.
+        resize_on: cpu, or device: there the batches come `packed`.
+        device: where batches go; the memory that they lie in is prepared for copies to it.
+    """
+
+    workers: int
+    kind: str = "auto"
     decoder: str = DEFAULT_DECODER
     truncated: str = READ
-    resize_on: str = "cpu"  # cpu | device: there the pixels come `packed`
+    resize_on: str = "cpu"
+    device: torch.device = CPU
+
+    def kind_for(self, images: int) -> str:
+        """Threads or processes, for so many images."""
+        if self.kind != "auto":
+            return self.kind
+        wanted = (
+            self.device.type != "cpu"
+            and min(usable_cores(), self.workers) >= LEAST_CORES
+            and images >= LEAST_IMAGES
+        )
+        return "processes" if wanted and _can_start() else "threads"
+
+
+def _can_start() -> bool:
+    """Whether processes can be started here, and their shares of memory keep to the bound."""
+    return bool(sys.executable) and hasattr(socket, "AF_UNIX") and ROOM.most >= 2 * MAX_MEMORY

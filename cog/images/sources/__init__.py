@@ -32,6 +32,7 @@ class ImageSource:
         size_of: their number; without reading them where the span tells it.
         by_class: each folder or file that it claims holds one class, and its name is the wnid.
         has_fields: an image is a field of a sample, of which there may be several.
+        in_place: a span from 0 up is the offset and the size of the image in its file.
     """
 
     claims: Callable[[Path], list[Path]]
@@ -40,17 +41,26 @@ class ImageSource:
     size_of: Callable[[Path, Span], int]
     by_class: bool = False
     has_fields: bool = False
+    in_place: bool = False
 
 
 IMAGE_SOURCES: dict[str, ImageSource] = {
     "folder": ImageSource(class_folders, find_in_folders, read_file, size_of_file, by_class=True),
-    "tar": ImageSource(class_tars, find_in_tars, read_span, size_of_span, by_class=True),
+    "tar": ImageSource(
+        class_tars, find_in_tars, read_span, size_of_span, by_class=True, in_place=True
+    ),
     "list": ImageSource(list_files, find_listed, read_file, size_of_file),
     "parquet": ImageSource(
-        partial(shard_files, suffix=".parquet"), find_in_parquet, read_from_parquet, size_in_parquet
+        partial(shard_files, suffix=".parquet"),
+        find_in_parquet,
+        read_from_parquet,
+        size_in_parquet,
+        in_place=True,
     ),
     "nested": ImageSource(
-        partial(other_tars, nested=True), find_in_nested, read_span, size_of_span
+        partial(other_tars, nested=True), find_in_nested, read_span, size_of_span, in_place=True
     ),
-    "webdataset": ImageSource(other_tars, find_in_shards, read_span, size_of_span, has_fields=True),
+    "webdataset": ImageSource(
+        other_tars, find_in_shards, read_span, size_of_span, has_fields=True, in_place=True
+    ),
 }

@@ -1,0 +1,70 @@
+"""The start of worker processes: each on its own, or all forked by one that has imported torch.
+
+What a new process calls (cog/processes.py), with open descriptors: a pipe to tell how workers
+ended, a file that they lock, and a connection for each worker. Its standard input ends with the
+driver.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import NoReturn
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def spawn(_: int, lock: int, connection: int) -> NoReturn:
+    """Be a worker."""
+    _prepare()
+    from cog.features.feeder.worker import work
+
+    work(connection, lock)
+
+
+def fork(status: int, lock: int, *connections: int) -> NoReturn:
+    """Fork the workers, and tell how each of them ended: a line with its number and its status."""
+    _prepare()
+    from cog.features.feeder.worker import LOOK_S, work
+
+    numbers: dict[int, int] = {}
+    for number, own in enumerate(connections):
+        child = os.fork()
+        if not child:
+            for other in connections:
+                if other != own:
+                    os.close(other)
+            work(own, lock)
+        numbers[child] = number
+    for connection in connections:
+        os.close(connection)
+    threading.Thread(target=_end_with, args=(os.getppid(), LOOK_S), daemon=True).start()
+    while numbers:  # until the last has ended, so that none stays a zombie
+        child, ended = os.wait()
+        line = f"{numbers.pop(child)} {os.waitstatus_to_exitcode(ended)}\n"
+        try:
+            os.write(status, line.encode())
+        except OSError:  # the driver is gone
+            continue
+    os._exit(0)
+
+
+def _prepare() -> None:
+    """One thread of computation, before torch is imported; and a closed stream leads nowhere.
+
+    Else the next file that is opened would become that stream.
+    """
+    os.environ.update(_ONE_THREAD)
+    for number in (1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY)
+
+
+def _end_with(parent: int, look_s: float) -> None:
+    """End this process when its parent is another; its workers then do too."""
+    while os.getppid() == parent:
+        time.sleep(look_s)
+    os._exit(0)

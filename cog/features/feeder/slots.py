@@ -1,0 +1,87 @@
+"""Slots: the memory that batches lie in, one after another, and that is used again.
+
+A slot holds one batch: uint8 [b, 3, H, W] for each geometry, each from the start of a page on, so
+that a driver of a device may register them. All slots are one file without a name, in memory, that
+each worker maps; it does not lie in /dev/shm, which is small in containers.
+
+Memory: slots × rows of a batch × the sum of 3·H·W over geometries, which `Layout` counts.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.images.preprocess import Preprocess
+
+HELD = 2  # batches that were given last: they stay as they are
+
+
+def slots_for(workers: int, part: int, batch: int) -> int:
+    """How many batches are in memory: those held, one that is due, and what workers do ahead.
+
+    >>> slots_for(workers=2, part=32, batch=64), slots_for(16, 32, 256)
+    (4, 5)
+    """
+    return HELD + 1 + -(-workers * part // batch)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the pixels of each geometry lie in slots for batches of at most `rows`."""
+
+    geometries: tuple[Preprocess, ...]
+    rows: int
+    slots: int
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of each geometry's pixels in a slot, up to the end of a page."""
+        page = mmap.PAGESIZE
+        sizes = [self.rows * int(np.prod(geometry.shape)) for geometry in self.geometries]
+        return [-(-size // page) * page for size in sizes]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all slots."""
+        return self.slots * sum(self.sizes)
+
+    def views(self, memory: NDArray[np.uint8], slot: int) -> list[NDArray[np.uint8]]:
+        """The pixels uint8 [rows, 3, H, W] of each geometry in a slot of the memory."""
+        start, sizes = slot * sum(self.sizes), self.sizes
+        found = []
+        for geometry, at in zip(self.geometries, accumulate([start, *sizes[:-1]]), strict=True):
+            shape = (self.rows, *geometry.shape)
+            found.append(memory[at : at + int(np.prod(shape))].reshape(shape))
+        return found
+
+
+def memory_file(size: int) -> int:
+    """A new file without a name, of `size` bytes that are zero; gives its descriptor.
+
+    It takes memory only where it is written. Where the system has no files in memory, it lies in
+    the folder for temporary files.
+    """
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("cog-feeder", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            number = os.dup(file.fileno())
+    os.ftruncate(number, max(size, 1))
+    return number
+
+
+def mapped(number: int, size: int) -> NDArray[np.uint8]:
+    """The bytes of a file as a flat array; they stay while the array is used, and no longer."""
+    return np.frombuffer(mmap.mmap(number, max(size, 1)), np.uint8, size)
+
+
+def own_memory(size: int) -> NDArray[np.uint8]:
+    """The same for threads: memory of this process alone."""
+    return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size)
