@@ -49,3 +49,13 @@ def test_an_array_that_was_opened_to_be_read_cannot_be_written_to(tmp_path):
     with pytest.raises(ValueError, match="read"):
         features[:4] = 1.0
     assert store.done_chunks() == []
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_a_store_that_is_gone_is_not_made_again_by_opening_it(tmp_path, mode):
+    """As when another process removes it just before a chunk is written."""
+    (tmp_path / "file.zarr").touch()
+    for name in ("gone.zarr", "file.zarr"):
+        with pytest.raises((FileNotFoundError, NotADirectoryError)):
+            open_group(tmp_path / name, mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["file.zarr"]

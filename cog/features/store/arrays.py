@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager, suppress
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import zarr
@@ -30,7 +29,13 @@ DAMAGED = (
 
 
 class WholeFiles(LocalStore):
-    """Zarr's store of files, but the names of partial files say which process writes them."""
+    """Zarr's store of files, but the names of partial files say which process writes them.
+
+    To open it makes no folder: one that another process removed at that moment stays away.
+    """
+
+    async def _open(self, *, mode: Any = None) -> None:
+        await Store._open(self)
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write one file."""
@@ -72,8 +77,6 @@ class Objects(FsspecStore):
 
 def open_group(path: StoragePath, mode: Literal["r", "r+"] = "r") -> zarr.Group:
     """The Zarr group of a feature store; FileNotFoundError where there is none."""
-    if isinstance(path, Path) and not path.is_dir():  # Zarr would make a folder to write to
-        raise FileNotFoundError(path)
     return zarr.open_group(_zarr_store(path), mode=mode, zarr_format=3)
 
 
