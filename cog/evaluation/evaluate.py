@@ -36,7 +36,7 @@ from cog.features.bad_images import record_bad_images
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor, executor_for
 from cog.features.executors.share import ALL, Share
-from cog.features.extract import Stores, extract
+from cog.features.extract import Stores, describe_devices, extract
 from cog.features.model_run import ModelRun, sweep_runs, write_model_run
 from cog.features.run_stores import store_path
 from cog.features.store.files import remove_store
@@ -69,6 +69,7 @@ def evaluate(
     max_train: int | None = None,
     device: str = "auto",
     precision: str = "fp32",
+    compile: bool = False,
     dtype: str = "float16",
     batch_size: int | None = None,
     decoder: str = "torchvision",
@@ -118,7 +119,9 @@ def evaluate(
         min_train: training images that a class needs. By default the recipe's, 732.
         max_train: training images used of a class, at most. By default the recipe's, 1300.
         device: "auto", "cpu", "mps", "cuda", "cuda:1", or several with commas between them.
-        precision: of the network: "fp32", "bf16" or "fp16".
+        precision: of the network: "fp32", "tf32" (a GPU from Ampere on), "bf16" or "fp16".
+        compile: compile the network by torch.compile; it takes longer to start. The network given
+            is not changed.
         dtype: of the features on disk: "float16" or "float32".
         batch_size: images in a forward pass. By default 64 on a CPU, 256 on a GPU.
         decoder: of JPEGs: "torchvision", "pillow" or "nvjpeg".
@@ -284,9 +287,9 @@ def _make_features(
     share: Share = ALL,
 ) -> list[Stores]:
     """Make the features of one dataset; writes run.json, the split, and lists of bad images."""
+    devices = describe_devices(model_runs, executor)
     for model_run in (run for run in plan.model_runs if run.of_features in model_runs):
-        device = executor.kind(model_run.model)
-        write_model_run(model_run, {"device": device, **plan.settings})
+        write_model_run(model_run, {**devices[model_run.of_features], **plan.settings})
     write_split(dataset.split, plan.out / "splits", dataset.name)
     stores = extract(
         model_runs, dataset.name, dataset.lists, plan.extraction, executor, progress, share

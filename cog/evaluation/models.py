@@ -9,6 +9,7 @@ import torch
 
 from cog.errors import CogError
 from cog.features.forward import pick_devices
+from cog.features.precision import require_precision
 from cog.features.settings import Extraction
 from cog.models.load import load
 from cog.models.model import Model
@@ -47,6 +48,9 @@ def load_models(
 
     With the device `auto`, a loaded network stays where its training script put it. For a cluster
     the models stay on the CPU: its nodes move them to their own devices.
+
+    Raises:
+        CogError: a model cannot be loaded, or its device lacks the precision.
     """
     on_cluster = extraction.on_cluster
     device = torch.device("cpu") if on_cluster else pick_devices(extraction.device)[0]
@@ -59,6 +63,9 @@ def load_models(
             loaded.append(model.to(given.device if keep else device))
         else:
             loaded.append(load(str(given), options.load, name=name, device=device, notify=notify))
+    if not on_cluster:
+        for model in loaded:
+            require_precision(extraction.precision, model.device)
     return loaded
 
 

@@ -134,3 +134,23 @@ def _measure(
     settings, model_runs = bundle
     for model_run in model_runs:
         yield seconds_an_image(device.forward(model_run.model).model, settings)
+
+
+def describe_devices(
+    model_runs: Sequence[ModelRun], executor: Executor
+) -> dict[ModelRun, dict[str, str]]:
+    """What run.json says of the device: its kind, and on a GPU how a batch lies in its memory."""
+    kind = executor.kind(model_runs[0].model)
+    described = [{"device": kind} for _ in model_runs]
+    if kind == "cuda":
+        formats = executor.each(_memory_formats, [(tuple(model_runs), (None,))])
+        described = [{"device": kind, "memory_format": each} for each in formats]
+    return dict(zip(model_runs, described, strict=True))
+
+
+def _memory_formats(
+    model_runs: Sequence[ModelRun], _: Sequence[None], device: Device
+) -> Generator[str, None, None]:
+    """The order of the images of each model on a device."""
+    for model_run in model_runs:
+        yield str(device.forward(model_run.model).memory_format).removeprefix("torch.")

@@ -22,7 +22,7 @@ from cog.features.chunks import Gap, Gaps, make_chunks
 from cog.features.executors.device import Device, stay
 from cog.features.feeder.batch import Batch
 from cog.features.feeder.feed import feed
-from cog.features.forward import Forward
+from cog.features.forward import forward_of
 from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction, batch_size, feeding_for
 from cog.features.store.store import FeatureStore
@@ -102,11 +102,15 @@ def copy_rate(preprocess: Preprocess, rows: int, device: torch.device, seconds: 
 def seconds_an_image(
     model: Model, settings: Extraction, seconds: float = 0.0, rows: int | None = None
 ) -> float:
-    """Seconds of forward pass that an image costs, in batches of `rows`, by default small ones."""
+    """Seconds of forward pass that an image costs, in batches of `rows`, by default small ones.
+
+    A compiled network takes batches of one size alone, the settings'.
+    """
     kind = model.device.type
-    rows = rows or min(batch_size(kind, settings), 8 if kind == "cpu" else 64)
+    whole = batch_size(kind, settings)
+    rows = whole if settings.compile else rows or min(whole, 8 if kind == "cpu" else 64)
     grey = torch.full((rows, *model.preprocess.shape), 128, dtype=torch.uint8)
-    forward = Forward(model, settings.precision)
+    forward = forward_of(model, settings, lambda _: None)
     return median_seconds(lambda: forward(grey), seconds) / rows
 
 
@@ -167,6 +171,6 @@ def rate_of(begun: float, told: Sequence[tuple[float, int]], filling: float) -> 
     return sum(count for _, count in flows[1:]) / max(passed, 1e-9)
 
 
-def own_device(device: torch.device, precision: str, threads: int) -> Device:
+def own_device(device: torch.device, settings: Extraction, threads: int) -> Device:
     """A device on which models are already, and that reports nothing."""
-    return Device(device, precision, threads, Silent(), stay)
+    return Device(device, settings, threads, Silent(), stay)

@@ -27,7 +27,7 @@ def feature_fingerprint(
     """Everything that the numbers of a store depend on, ready for JSON."""
     preprocess = model_run.model.preprocess.describe()
     decoder = decoder_of_pixels(settings.decoder)
-    how = settings.precision, settings.dtype, decoder, settings.truncated
+    how = settings.precision, settings.dtype, decoder, settings.truncated, settings.compile
     return made_from(model_run.fingerprint, preprocess, images, *how)
 
 
@@ -39,6 +39,7 @@ def made_from(
     dtype: str,
     decoder: str,
     truncated: str = READ,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """The fingerprint of a store, from that of its model and what describes the preprocessing."""
     fingerprint = {
@@ -54,6 +55,8 @@ def made_from(
         fingerprint["decoder"] = decoder
     if truncated != READ:  # likewise; chunks without an image that is read now go
         fingerprint["truncated"] = truncated
+    if compiled:  # likewise
+        fingerprint["compile"] = True
     return fingerprint
 
 

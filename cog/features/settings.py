@@ -8,7 +8,7 @@ import torch
 
 from cog.errors import CogError, unknown_name
 from cog.features.feeder.feeding import FEEDS, Feeding
-from cog.features.forward import PRECISIONS
+from cog.features.precision import PRECISIONS
 from cog.images.decoding import DEFAULT_DECODER, check_decoder
 from cog.images.truncated import READ, TRUNCATED
 
@@ -20,7 +20,8 @@ class Extraction:
     """How features are made and kept; the fingerprint of a store has what changes its numbers."""
 
     device: str = "auto"  # auto | cpu | cuda[:n] | mps, or several with commas
-    precision: str = "fp32"  # fp32 | bf16 | fp16: of the network's arithmetic
+    precision: str = "fp32"  # fp32 | tf32 | bf16 | fp16: of the network's arithmetic
+    compile: bool = False  # the network, by torch.compile
     dtype: str = "float16"  # float16 | float32: of the features on disk
     batch_size: int | None = None  # images; by default 64 on a CPU, 256 on a GPU
     workers: int | None = None  # that decode; by default one a core

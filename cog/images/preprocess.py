@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -120,10 +121,7 @@ class Preprocess:
 
     def normalise(self, batch: torch.Tensor) -> torch.Tensor:
         """Scale uint8 [b, 3, H, W] to 0…1, subtract the mean, divide by the std; gives float32."""
-        mean, std = (
-            torch.tensor(values, dtype=torch.float32, device=batch.device).view(3, 1, 1)
-            for values in (self.mean, self.std)
-        )
+        mean, std = (_channels(values, batch.device) for values in (self.mean, self.std))
         return batch.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
 
     def load(self, data: bytes, decoder: str = DEFAULT_DECODER) -> torch.Tensor:
@@ -165,6 +163,12 @@ def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 def _offsets(side: int, crop: int) -> tuple[int, int]:
     """Where a crop begins in an image's side, and where the image begins in the crop."""
     return (round((side - crop) / 2), 0) if side > crop else (0, (crop - side) // 2)
+
+
+@lru_cache(maxsize=64)
+def _channels(values: tuple[float, float, float], device: torch.device) -> torch.Tensor:
+    """A number for each channel, on a device; kept there, as a copy would wait for its work."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)
 
 
 def _is_side(value: object) -> bool:

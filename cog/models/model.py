@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +68,19 @@ class Model:
             CogError: the input is not a batch of images, the weights were never loaded, or the
                 output is not finite float[b, d], or too small for the type that it has.
         """
+        return sound(self.compute(x), self.name)
+
+    def compute(self, x: Tensor, network: Callable[[Tensor], object] | None = None) -> Tensor:
+        """The first half of `embed`, which waits for no device: its numbers are not looked at.
+
+        `sound` is the other half. The output has the type that the network gives, and may be on a
+        GPU that has not computed it yet. `network`: what computes instead of the model's network,
+        such as its compiled form.
+
+        Raises:
+            CogError: the input is not a batch of images, the weights were never loaded, or the
+                output is not float[b, d].
+        """
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
             raise CogError(
                 f"expected float32[b, 3, h, w], found {_describe(x)}",
@@ -75,8 +88,8 @@ class Model:
             )
         require_loaded(self.network, self.name)
         with evaluating(self.network), torch.no_grad():
-            features = self.network(x.to(self.device))
-        return _checked(features, len(x), self.name)
+            features = (network or self.network)(x.to(self.device))
+        return _of_right_form(features, len(x), self.name)
 
     def try_embed(self, x: Tensor) -> Tensor:
         """`embed`, where whatever the network raises is a CogError with the reason."""
@@ -209,7 +222,7 @@ def _describe(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _checked(features: object, rows: int, name: str) -> Tensor:
+def _of_right_form(features: object, rows: int, name: str) -> Tensor:
     if (
         not isinstance(features, Tensor)
         or features.ndim != 2
@@ -226,11 +239,20 @@ def _checked(features: object, rows: int, name: str) -> Tensor:
             f"{name}: expected features float32[{rows}, d], found {_describe(features)}",
             "end the network's forward with real numbers: torch.view_as_real(x).flatten(1)",
         )
-    given, features = features, features.float()
-    broken = rows - int(features.isfinite().all(1).sum())
+    return features
+
+
+def sound(given: Tensor, name: str) -> Tensor:
+    """Features float32[b, d] of a network's output float[b, d]; `name` says whose it is.
+
+    Raises:
+        CogError: numbers that are not finite, or too small for the type that they have.
+    """
+    features = given.float()
+    broken = len(given) - int(features.isfinite().all(1).sum())
     if broken:
         raise CogError(
-            f"{name}: the features of {broken} of {rows} images have NaN or infinity",
+            f"{name}: the features of {broken} of {len(given)} images have NaN or infinity",
             "check the weights file and the preprocessing; with reduced precision, "
             "try --precision fp32",
         )

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from cog.probes.features import UnitFeatures
 from cog.recipe import Recipe
+from cog.tf32 import tf32
 
 _START, _BATCHES = 0, 1  # purposes of the generators of one seed
 
@@ -58,7 +58,7 @@ def fit_sgd(
     )
     rate = torch.empty_like(rates[0])
     device = layers.device
-    with _matrix_products(recipe.products):
+    with tf32(matrices=recipe.products == "tf32", convolutions=False):
         full = step = make_step(layers, velocity, rate, wds, features, recipe)
         if device.type == "cuda" and len(features) >= recipe.batch_size:
             first = torch.arange(recipe.batch_size, device=device)
@@ -164,17 +164,6 @@ def make_step(
         layers.addcmul_(velocity, rate[:, None, None], value=-1)
 
     return step
-
-
-@contextmanager
-def _matrix_products(products: str) -> Iterator[None]:
-    """Set whether the device may round float32 products to TF32, until the block ends."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if products == "tf32" else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def recorded(step: Step, batch: Tensor, state: Sequence[Tensor]) -> Step:

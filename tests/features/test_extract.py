@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cog.errors import CogError
-from cog.features.forward import Forward, OutOfMemory, embed, pick_device, pick_devices
+from cog.features.failures import OutOfMemory
+from cog.features.forward import Forward, embed, pick_device, pick_devices
 from cog.images.preprocess import Preprocess
 from cog.models.model import Model
 

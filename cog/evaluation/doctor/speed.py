@@ -14,7 +14,7 @@ from cog.errors import CogError
 from cog.evaluation.doctor.bottleneck import Speeds
 from cog.features import rates
 from cog.features.feeder.batch import cut
-from cog.features.forward import PRECISIONS
+from cog.features.precision import PRECISIONS
 from cog.features.settings import Extraction, batch_size
 from cog.images.drawn import again_and_again
 from cog.images.image_list import ImageList, read_bytes
@@ -107,7 +107,7 @@ def feed_rate(setting: Setting, images: ImageList, how: Extraction) -> float:
     """Images a second of the feeder alone."""
     slices = list(cut(slice(0, len(images)), batch_size(setting.kind, how)))
     preprocesses = (setting.model.preprocess,)
-    device = rates.own_device(setting.model.device, how.precision, setting.workers)
+    device = rates.own_device(setting.model.device, how, setting.workers)
     return rates.feed_rate(images, slices, preprocesses, how, device, setting.seconds)
 
 
@@ -132,6 +132,6 @@ def together_rates(
 def together_rate(setting: Setting, images: ImageList, precision: str) -> float:
     """From files to features on disk, in a precision."""
     how = setting.extraction(precision)
-    device = rates.own_device(setting.model.device, precision, setting.workers)
+    device = rates.own_device(setting.model.device, how, setting.workers)
     folder = setting.folder / precision
     return rates.together_rate(setting.model, images, how, device, folder, 1.5 * setting.seconds)

@@ -56,8 +56,8 @@ def check_features_hash(
     """Whether the cells of one model on one dataset are of the features that they name.
 
     `stores`: the fingerprints of the training and the test store, where both are kept. Else they
-    are made again from run.json and the split, with every decoder and each way with truncated
-    images: run.json keeps the last ones.
+    are made again from run.json and the split, with every decoder, each way with truncated
+    images, compiled and not: run.json keeps the last ones.
     """
     row = next(iter(rows.values()))
     if len(stores) == 2:
@@ -66,8 +66,13 @@ def check_features_hash(
         model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
         how = str(row.get("precision")), str(row.get("dtype"))
         made = [
-            [made_from(model, preprocess, images, *how, *each) for images in kept.lists]
-            for each in product((*DECODERS, PILLOW_SIMD), TRUNCATED)
+            [
+                made_from(model, preprocess, images, *how, decoder, truncated, compiled)
+                for images in kept.lists
+            ]
+            for decoder, truncated, compiled in product(
+                (*DECODERS, PILLOW_SIMD), TRUNCATED, (False, True)
+            )
         ]
         hashes, source = [short_hash(each) for each in made], str(folder / "run.json")
     if any(row.get("features_hash") not in hashes for row in rows.values()):

@@ -13,7 +13,8 @@ from typing import TypeVar
 import torch
 
 from cog.errors import CogError
-from cog.features.forward import Forward
+from cog.features.forward import Forward, forward_of
+from cog.features.settings import Extraction
 from cog.models.model import Model
 from cog.progress import Progress
 
@@ -27,7 +28,7 @@ class Device:
     """A device that work runs on, with the models that it has got so far."""
 
     device: torch.device
-    precision: str
+    settings: Extraction
     threads: int  # that decode images
     progress: Progress
     bring: Callable[[Model, torch.device], Model]
@@ -42,7 +43,7 @@ class Device:
         """
         if model not in self.forwards:
             here = self.bring(model, self.device)
-            self.forwards[model] = Forward(here, self.precision, self.progress.notify)
+            self.forwards[model] = forward_of(here, self.settings, self.progress.notify)
         return self.forwards[model]
 
 

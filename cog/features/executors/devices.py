@@ -15,7 +15,8 @@ import torch
 
 from cog.cores import usable_cores
 from cog.features.executors.device import Bundle, Device, Item, Result, Work, duplicate, stay
-from cog.features.forward import exact_products, pick_device
+from cog.features.forward import pick_device
+from cog.features.precision import float32_products
 from cog.features.settings import Extraction
 from cog.models.model import Model
 from cog.progress import Progress
@@ -34,7 +35,7 @@ class Devices:
     ) -> Devices:
         """The `devices`. Models stay where they are for the first; the others get copies."""
         threads = settings.workers or usable_cores()
-        here = pick_device(settings.device), settings.precision, threads, progress
+        here = pick_device(settings.device), settings, threads, progress
         copies = [Device(device, *here[1:], duplicate) for device in devices[1:]]
         return cls((Device(*here, stay), *copies))
 
@@ -56,7 +57,7 @@ class Devices:
         for index, device in enumerate(self.devices):
             own = replace(device, threads=max(1, device.threads // count))
             running.append(work(bundle, items[index::count], own))
-        with exact_products(self.devices[0].precision):
+        with float32_products(self.devices[0].settings.precision):
             yield from merged(running)
 
     def each(

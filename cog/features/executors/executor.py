@@ -77,7 +77,5 @@ def executor_for(
         CogError: Ray is not installed, cannot be reached, or has no such devices.
     """
     if settings.on_cluster:
-        return Cluster.connect(
-            settings.device, settings.workers, settings.precision, progress.notify
-        )
+        return Cluster.connect(settings, progress.notify)
     return Devices.of(devices, settings, progress)

@@ -24,6 +24,7 @@ import torch
 from cog.cores import usable_cores
 from cog.errors import CogError
 from cog.features.executors.device import Bundle, Device, Item, Result, Work
+from cog.features.settings import Extraction
 from cog.interruption import handlers_kept
 from cog.models.model import Model
 from cog.models.sources.from_file import imported_files
@@ -44,16 +45,16 @@ class Cluster:
     device: str  # of a task: cuda | cpu
     cores: int  # of a task
     at_once: int  # tasks
-    precision: str
+    settings: Extraction
     notify: Notify
     own_cores: bool = True
 
     @classmethod
-    def connect(cls, device: str, cores: int | None, precision: str, notify: Notify) -> Cluster:
+    def connect(cls, settings: Extraction, notify: Notify) -> Cluster:
         """The cluster of RAY_ADDRESS ("auto": this machine's), else one that is started here.
 
-        `device`: auto (GPUs where there are any), cuda or cpu. `cores` a task; by default those of
-        the smallest node, divided among its GPUs.
+        The device is auto (GPUs where there are any), cuda or cpu; `workers` are the cores of a
+        task, by default those of the smallest node, divided among its GPUs.
 
         Raises:
             CogError: Ray is not installed, cannot be reached, or has no such devices.
@@ -74,7 +75,7 @@ class Cluster:
                     "start one with `ray start --head`, or unset RAY_ADDRESS to use this machine",
                 ) from error
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return cls(*_requests(nodes, device, cores), precision, notify)
+        return cls(*_requests(nodes, settings.device, settings.workers), settings, notify)
 
     def kind(self, model: Model) -> str:
         """The kind of device that every task has: cpu or cuda."""
@@ -113,7 +114,7 @@ class Cluster:
         ray = _ray()
         gpus = 1 if self.device == "cuda" else 0
         task = ray.remote(num_cpus=self.cores, num_gpus=gpus, max_retries=RETRIES)(_run)
-        there = self.device, self.precision, self.cores, str(Path.cwd())
+        there = self.device, self.settings, self.cores, str(Path.cwd())
         waiting = []
         try:
             for bundle, parts in bundles:
@@ -201,7 +202,7 @@ def _run(
     bundle: Bundle,
     items: Sequence[Item],
     kind: str,
-    precision: str,
+    settings: Extraction,
     cores: int,
     folder: str,
 ) -> tuple[list[Result], list[str]]:
@@ -215,7 +216,7 @@ def _run(
         ) from error
     torch.set_num_threads(cores)
     said: list[str] = []
-    device = Device(torch.device(kind), precision, cores, Notifying(said.append), Model.to)
+    device = Device(torch.device(kind), settings, cores, Notifying(said.append), Model.to)
     return list(work(bundle, items, device)), said
 
 

@@ -20,6 +20,7 @@ from cog.features.feeder.crew import Crew, Done, Task, Threads
 from cog.features.feeder.feeding import Feeding
 from cog.features.feeder.part import PART, Odd
 from cog.features.feeder.slots import HELD, Layout, slots_for
+from cog.features.pinned import pinned
 from cog.images.decoding import check_decoder
 from cog.images.image_list import ImageList
 from cog.images.neighbours import locate
@@ -48,7 +49,8 @@ def feed(
     if not most:
         return
     layout = Layout(geometries, most, slots_for(feeding.workers, part, most))
-    with _crew(feeding, layout, len(images)) as crew:
+    crew = _crew(feeding, layout, len(images))
+    with crew, pinned(torch.from_numpy(crew.memory), feeding.device):
         loading = _Loading(images, slices, part, layout, crew)
         views = [layout.views(crew.memory, slot) for slot in range(layout.slots)]
         for number, rows in enumerate(slices):
