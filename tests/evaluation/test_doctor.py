@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cog.errors import CogError
-from cog.evaluation.doctor import agreement, disk, machine, speed
+from cog.evaluation.doctor import agreement, disk, machine, pixels, speed
 from cog.evaluation.doctor.bottleneck import Speeds, bottleneck, promised
 from cog.evaluation.doctor.checks import Check, tried
 from cog.evaluation.doctor.disk import disk_rates
@@ -96,9 +96,13 @@ def test_a_cpu_agrees_with_itself(found):
     by_name = {check.name: check for check in found.checks}
     made = {name for name, check in by_name.items() if check.passed}
     assert made == {
-        "pixels, torchvision against Pillow", "features, one by one", "features, bf16 on cpu",
-        "probe, lbfgs", "probe, sgd",
-    }  # fmt: skip
+        "pixels, decoded quickly",
+        "pixels, resized on cpu",
+        "features, one by one",
+        "features, bf16 on cpu",
+        "probe, lbfgs",
+        "probe, sgd",
+    }
     left = [check for check in found.checks if check.passed is None]
     assert {check.found for check in left} == {"no GPU"}
     assert len(left) == 3
@@ -243,16 +247,28 @@ def test_fits_that_are_not_alike():
 
 def test_a_decoder_that_disagrees(monkeypatch):
     files, preprocess = [draw_photograph(0)], Preprocess()
-    assert agreement.check_decoded(files, preprocess, "torchvision").passed
+    assert pixels.check_decoded(files, preprocess).passed
+    assert pixels.check_resized(files, preprocess, CPU, "torchvision").passed
     real = Preprocess.load
 
-    def brighter(self, data, decoder):
+    def brighter(self, data, decoder="torchvision"):
         return real(self, data, decoder).clamp(max=250) + (5 if decoder != "pillow" else 0)
 
     monkeypatch.setattr(Preprocess, "load", brighter)
-    check = agreement.check_decoded(files, preprocess, "torchvision")
-    assert check.passed is False
-    assert "--decoder pillow" in check.hint
+    for check in (
+        pixels.check_decoded(files, preprocess),
+        pixels.check_resized(files, preprocess, CPU, "torchvision"),
+    ):
+        assert check.passed is False
+        assert "--decoder pillow" in check.hint
+
+
+def test_nvjpeg_is_compared_where_there_is_a_gpu_that_has_it():
+    files, preprocess = [draw_photograph(0)], Preprocess()
+    assert pixels.check_resized(files, preprocess, CPU, "nvjpeg").found == "no GPU"
+    there = pixels.check_resized(files, preprocess, torch.device("cuda"), "nvjpeg")
+    assert there.passed is None or torch.cuda.is_available()
+    assert "nvjpeg" in there.found or torch.cuda.is_available()
 
 
 @pytest.mark.parametrize(

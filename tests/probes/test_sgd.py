@@ -117,32 +117,6 @@ def test_heads_that_fit_grow_with_memory():
     assert sizes[3] == pytest.approx(10 * sizes[2], rel=0.1)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a CUDA device")
-@pytest.mark.parametrize("recordable", [True, False])
-def test_steps_replayed_on_a_gpu_give_the_layers_of_the_cpu(monkeypatch, recordable):
-    """One batch of an epoch is full, and replayed; where a step cannot be recorded it just runs."""
-    replays = []
-
-    class CountedGraph(torch.cuda.CUDAGraph):
-        def replay(self):
-            replays.append(1)
-            super().replay()
-
-    def refuse(graph):
-        raise RuntimeError("operation not permitted when stream is capturing")
-
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", CountedGraph)
-    if not recordable:
-        monkeypatch.setattr(torch.cuda, "graph", refuse)
-    lrs, wds = [0.1, 1.0, 7.0], [1e-4, 1e-12, 1e-3]
-    on_cpu, on_gpu = (
-        fit_sgd(features(clusters(), torch.float32, device), lrs, wds, 6, QUICK, seed=22).cpu()
-        for device in ("cpu", "cuda")
-    )
-    torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-4)
-    assert len(replays) == (QUICK.epochs if recordable else 0)
-
-
 def test_percent_right_is_that_of_the_ranks():
     """Ties and diverged heads included."""
     part = features(clusters(), torch.float32)

@@ -1,4 +1,4 @@
-"""Whether a device computes what the CPU does: pixels, features, probes, the graph of SGD's step.
+"""Whether a device computes what the CPU does: features, probes, the graph of SGD's step.
 
 Each comparison is a function of its own, from which a `Check` is made with a tolerance; the tests
 of tests/gpu use the same functions. Nothing is needed from outside: features are drawn.
@@ -10,7 +10,7 @@ untrained ResNet-50: fp32 0 to 1e-6, fp16 7e-4, bf16 5e-3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -19,10 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cog.errors import CogError
 from cog.evaluation.doctor.checks import Check, not_tried, tried
-from cog.images.decoding import check_decoder
-from cog.images.preprocess import Preprocess
 from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.lbfgs import fit_lbfgs, objective
 from cog.probes.ranks import percent_right
@@ -32,7 +29,6 @@ from cog.recipe import Recipe
 Rows = NDArray[np.float32]
 
 TOLERANCES = {"fp32": 1e-4, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2}  # of a feature's length
-PIXELS = 2  # of 255: at most, as Preprocess says; of nvJPEG, which smooths colours less, on average
 OBJECTIVE, TOP1 = 1e-3, 0.5  # of the objective; points of accuracy
 STEPS, GRAPH = 12, 1e-5
 
@@ -77,48 +73,6 @@ def check_features(name: str, precision: str, expected: Rows, make: Callable[[],
         )
 
     return tried(name, words, check)
-
-
-def check_decoded(
-    files: Sequence[bytes],
-    preprocess: Preprocess,
-    decoder: str,
-    device: torch.device | None = None,
-) -> Check:
-    """The pixels of a decoder against Pillow's, resized and cropped; nvJPEG wants a GPU."""
-    name = f"pixels, {decoder} against Pillow"
-    on_average = decoder == "nvjpeg"
-    words = f"{'on average ' if on_average else ''}at most {PIXELS} of 255 apart"
-    if device is not None and device.type != "cuda":
-        return not_tried(name, words, "no GPU")
-    try:
-        check_decoder(decoder)
-    except CogError as error:
-        return not_tried(name, words, error.what)
-
-    def check() -> Check:
-        worst, mean = pixels_apart(files, preprocess, decoder)
-        return Check(
-            name,
-            (mean if on_average else worst) <= PIXELS,
-            words,
-            f"{worst:.0f} at most, {mean:.3f} on average",
-            "give --decoder pillow, and look at the versions of Pillow and of the decoder",
-        )
-
-    return tried(name, words, check)
-
-
-def pixels_apart(
-    files: Sequence[bytes], preprocess: Preprocess, decoder: str
-) -> tuple[float, float]:
-    """By how many of 255 a decoder's pixels differ from Pillow's: at most, and on average."""
-    found, expected = (
-        torch.stack([preprocess.load(data, each) for data in files]).float()
-        for each in (decoder, "pillow")
-    )
-    apart = (found - expected).abs()
-    return float(apart.max()), float(apart.mean())
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from cog.cores import usable_cores
-from cog.evaluation.doctor import agreement, speed
+from cog.evaluation.doctor import agreement, pixels, speed
 from cog.evaluation.doctor.bottleneck import Speeds, bottleneck
 from cog.evaluation.doctor.checks import Check, not_tried
 from cog.evaluation.doctor.disk import Disk, disk_rates, nearest_folder
@@ -29,6 +29,7 @@ from cog.images.decoding import DEFAULT_DECODER
 from cog.images.drawn import drawn_images
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
+from cog.images.nvjpeg import NVJPEG
 from cog.images.preprocess import Preprocess
 from cog.levels.files import read_levels
 from cog.models.initialisation import seeded
@@ -141,8 +142,9 @@ def checks_of(where: torch.device, setting: speed.Setting) -> Iterator[Check]:
     count = min(COMPARED, len(setting.images))
     files = [read_bytes(setting.images, row) for row in range(count)]
     notify("comparing pixels")
-    yield agreement.check_decoded(files, model.preprocess, DEFAULT_DECODER)
-    yield agreement.check_decoded(files, model.preprocess, "nvjpeg", where)
+    yield pixels.check_decoded(files, model.preprocess)
+    for decoder in (DEFAULT_DECODER, NVJPEG):
+        yield pixels.check_resized(files, model.preprocess, where, decoder)
     notify("comparing features")
     yield from _features(where, model, files)
     notify("comparing probes")
@@ -153,10 +155,10 @@ def checks_of(where: torch.device, setting: speed.Setting) -> Iterator[Check]:
 
 def _features(where: torch.device, model: Model, files: list[bytes]) -> Iterator[Check]:
     """Features of the device in each precision against those of the CPU in fp32."""
-    pixels = torch.stack([model.preprocess.load(data) for data in files])
-    expected = embed(model, pixels)
+    images = pixels.loaded(files, model.preprocess)
+    expected = embed(model, images)
     yield agreement.check_features(
-        "features, one by one", "fp32", expected, lambda: one_by_one(model, pixels)
+        "features, one by one", "fp32", expected, lambda: one_by_one(model, images)
     )
     model.to(where)
     for precision in speed.precisions(where.type):
@@ -165,13 +167,13 @@ def _features(where: torch.device, model: Model, files: list[bytes]) -> Iterator
             yield not_tried(name, "those of the CPU", "no GPU")
         else:
             yield agreement.check_features(
-                name, precision, expected, partial(embed, model, pixels, precision)
+                name, precision, expected, partial(embed, model, images, precision)
             )
 
 
-def one_by_one(model: Model, pixels: torch.Tensor) -> NDArray[np.float32]:
+def one_by_one(model: Model, images: torch.Tensor) -> NDArray[np.float32]:
     """Features in fp32, a batch an image."""
-    return np.concatenate([embed(model, pixels[row : row + 1]) for row in range(len(pixels))])
+    return np.concatenate([embed(model, images[row : row + 1]) for row in range(len(images))])
 
 
 def untrained_resnet50() -> Model:

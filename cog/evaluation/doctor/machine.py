@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import PIL
 import torch
 
 from cog.cores import cgroup_memory, cgroup_quota, cores_there, usable_cores
+from cog.images.jpeg_library import decoding_libraries
 from cog.provenance import versions
 
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -83,7 +83,10 @@ def peak_memory() -> int:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), **versions(), "pillow": PIL.__version__}
+    library, pillow = decoding_libraries().values()
+    name, _, number = library.partition(" ")
+    found = {"python": platform.python_version(), **versions(), name: number}
+    found["pillow"] = pillow.removeprefix("pillow ")
     if torch.version.cuda:
         found["cuda"] = torch.version.cuda
         found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
