@@ -249,7 +249,7 @@ def main() -> None:
                 "benchmark": f"extract: {part}",
                 "measured": True,
                 **record,
-                "threads": {"torch": torch.get_num_threads(), "decode": os.cpu_count()},
+                "threads": {"torch": torch.get_num_threads(), "decode": usable_cores()},
                 "versions": {"python": platform.python_version(), "torch": torch.__version__,
                              "torchvision": torchvision.__version__},
             }, ensure_ascii=False), flush=True)  # fmt: skip

@@ -26,20 +26,18 @@ from typing import Any
 import pandas as pd
 
 from cog.datasets.dataset import Dataset
-from cog.datasets.splits import write_split
 from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell
+from cog.evaluation.featuring import discard_features_of, make_features
 from cog.evaluation.models import ModelLike
 from cog.evaluation.plan import Plan, plan_from
 from cog.evaluation.probing import probe_cells
-from cog.features.bad_images import record_bad_images
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor, executor_for
 from cog.features.executors.share import ALL, Share
-from cog.features.extract import Stores, describe_devices, extract
-from cog.features.model_run import ModelRun, sweep_runs, write_model_run
-from cog.features.run_stores import store_path
-from cog.features.store.files import remove_store
+from cog.features.extract import Stores
+from cog.features.feeder.processes import pools_kept
+from cog.features.model_run import sweep_runs
 from cog.features.store.store import FeatureStore
 from cog.interruption import in_order
 from cog.progress import Progress, Silent
@@ -162,6 +160,7 @@ def evaluate(
 
 
 @in_order()
+@pools_kept()
 def run_plan(
     plan: Plan, progress: Progress, share: Share = ALL, discard_features: bool = False
 ) -> pd.DataFrame:
@@ -181,7 +180,7 @@ def run_plan(
             if rows:
                 write_results(plan.out, PROTOCOL, progress.notify)
             if discard_features:
-                _discard(plan.extracted, datasets)
+                discard_features_of(plan.extracted, datasets)
     except KeyboardInterrupt as error:
         if rows:
             write_results(plan.out, PROTOCOL, progress.notify)
@@ -212,7 +211,7 @@ def _rows(
     for dataset in datasets:
         model_runs = plan.wanted_features([cell for _, cell in todo[dataset.name]])
         if model_runs:
-            stores[dataset.name] = _make_features(
+            stores[dataset.name] = make_features(
                 plan, dataset, model_runs, executor, progress, share
             )
     for dataset in datasets:
@@ -268,33 +267,3 @@ def _outcome(plan: Plan, done: int, cells: int) -> str:
         + ". When all workers have ended, the same command without --worker does what is left and "
         "writes results.csv" + (" (or run all of them again)" if waiting else "")
     )
-
-
-def _discard(model_runs: Sequence[ModelRun], datasets: Sequence[Dataset]) -> None:
-    """Remove the features of some datasets."""
-    for model_run in model_runs:
-        for dataset in datasets:
-            for images in dataset.lists:
-                remove_store(store_path(model_run, dataset.name, images.split))
-
-
-def _make_features(
-    plan: Plan,
-    dataset: Dataset,
-    model_runs: Sequence[ModelRun],
-    executor: Executor,
-    progress: Progress,
-    share: Share = ALL,
-) -> list[Stores]:
-    """Make the features of one dataset; writes run.json, the split, and lists of bad images."""
-    devices = describe_devices(model_runs, executor)
-    for model_run in (run for run in plan.model_runs if run.of_features in model_runs):
-        write_model_run(model_run, {**devices[model_run.of_features], **plan.settings})
-    write_split(dataset.split, plan.out / "splits", dataset.name)
-    stores = extract(
-        model_runs, dataset.name, dataset.lists, plan.extraction, executor, progress, share
-    )
-    first = [of_list[model_runs[0]] for of_list in stores]
-    for line in record_bad_images(plan.out, dataset.name, dataset.lists, first):
-        progress.notify(line)
-    return stores

@@ -1,0 +1,47 @@
+"""The features of one dataset in a run: made, with what is written beside them, or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cog.datasets.dataset import Dataset
+from cog.datasets.splits import write_split
+from cog.evaluation.plan import Plan
+from cog.features.bad_images import record_bad_images
+from cog.features.executors.executor import Executor
+from cog.features.executors.share import ALL, Share
+from cog.features.extract import Stores, describe_devices, extract
+from cog.features.model_run import ModelRun, write_model_run
+from cog.features.run_stores import store_path
+from cog.features.store.files import remove_store
+from cog.progress import Progress
+
+
+def discard_features_of(model_runs: Sequence[ModelRun], datasets: Sequence[Dataset]) -> None:
+    """Remove the features of some datasets."""
+    for model_run in model_runs:
+        for dataset in datasets:
+            for images in dataset.lists:
+                remove_store(store_path(model_run, dataset.name, images.split))
+
+
+def make_features(
+    plan: Plan,
+    dataset: Dataset,
+    model_runs: Sequence[ModelRun],
+    executor: Executor,
+    progress: Progress,
+    share: Share = ALL,
+) -> list[Stores]:
+    """Make the features of one dataset; writes run.json, the split, and lists of bad images."""
+    devices = describe_devices(model_runs, executor)
+    for model_run in (run for run in plan.model_runs if run.of_features in model_runs):
+        write_model_run(model_run, {**devices[model_run.of_features], **plan.settings})
+    write_split(dataset.split, plan.out / "splits", dataset.name)
+    stores = extract(
+        model_runs, dataset.name, dataset.lists, plan.extraction, executor, progress, share
+    )
+    first = [of_list[model_runs[0]] for of_list in stores]
+    for line in record_bad_images(plan.out, dataset.name, dataset.lists, first):
+        progress.notify(line)
+    return stores
