@@ -20,7 +20,6 @@ from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
 from cog.features.settings import Extraction
 from cog.images.decoding import decoder_note
-from cog.images.jpeg_library import decoding_libraries
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
 from cog.models.model import Model
@@ -53,7 +52,6 @@ class Plan:
             "levels": self.levels.fingerprint,
             "recipe": asdict(self.recipe),
             "extraction": asdict(self.extraction),
-            "decoded_by": decoding_libraries(),
             **key,
         }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cog.errors import CogError
 from cog.features.bad_images import LISTS, NAMES
+from cog.images.jpeg_library import decoding_libraries
 from cog.models.model import Model
 from cog.partial_files import sweep
 from cog.provenance import command, versions
@@ -106,7 +107,7 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
         "seen_data": model_run.model.seen_data,
         **({"control": model_run.control} if model_run.control else {}),
         **settings,
-        "versions": versions(),
+        "versions": versions() | decoding_libraries(),
         "command": command(),
     }
     write_text(model_run.folder / "run.json", json.dumps(document, indent=1, default=str) + "\n")

@@ -78,10 +78,10 @@ def test_evaluate_gives_a_row_per_dataset_and_learns_the_colours(options, plug_i
     on_disk = pd.read_csv(options["out"] / "results.csv")
     assert list(on_disk["top1"]) == list(table["top1"])
     assert (options["out"] / "splits" / "test" / "cog_l1.txt").read_text().count("\n") == 12
-    run = json.loads((options["out"] / "colours" / "run.json").read_text())
+    versions = json.loads((options["out"] / "colours" / "run.json").read_text())["versions"]
     library = jpeg_library()
-    assert run["decoded_by"]["plain JPEGs"] == f"{library.name} {library.version}"
-    assert run["decoded_by"]["others"].startswith(f"pillow {PIL.__version__}")
+    assert versions["decoder of JPEGs"] == f"{library.name} {library.version}"
+    assert versions["pillow"].startswith(PIL.__version__)
 
 
 @pytest.mark.parametrize("gone", [("simplejpeg",), ("simplejpeg", "torchvision")])

@@ -123,7 +123,7 @@ def test_without_the_first_library_the_next_decodes_and_the_run_says_so(without)
     without("simplejpeg")
     assert jpeg_library().name == "torchvision"
     assert "without a decoder of simplejpeg, torchvision" in library_note()
-    assert decoding_libraries()["plain JPEGs"].startswith("torchvision ")
+    assert decoding_libraries()["decoder of JPEGs"].startswith("torchvision ")
     assert decoder_note("torchvision") == library_note()
     data = encode(photo(61, 85))
     np.testing.assert_array_equal(decode(data).numpy(), by_pillow(data))
@@ -157,7 +157,7 @@ def test_nothing_is_said_where_the_first_library_decodes() -> None:
     pytest.importorskip("simplejpeg")
     assert jpeg_library().name == "simplejpeg"
     assert library_note() == decoder_note("torchvision") == ""
-    assert "libjpeg-turbo" in decoding_libraries()["others"]
+    assert "libjpeg-turbo" in decoding_libraries()["pillow"]
 
 
 def test_decoding_imports_no_torchvision() -> None:
