@@ -1,6 +1,6 @@
 """What decoding costs: against Pillow, in features, and beside the forward pass.
 
-    python benchmarks/decode.py [--repeats 5] [--quick] [--only speed,cosine,overhead,sharing]
+    python benchmarks/decode.py [--repeats 5] [--quick] [--only speed,resize_on,cosine,…]
 
 Images are drawn: 500 × 375 JPEGs of quality 90 with smooth shades, edges and texture. `--grain`
 sets the texture: the more, the larger the files and the smaller the ratio. Speed and cosine also
@@ -10,6 +10,9 @@ repeat; a first repeat warms up and does not count. JSON lines on stdout:
   with torchvision's Resize (bicubic) and CenterCrop, which `--decoder pillow` must equal to the
   bit. Images a second of processor time; `ratio` is the default's over Pillow's in each repeat, and
   `wall_ratio` the same by the clock.
+- resize_on: microseconds of processor time an image with one thread: of decoding alone, of decoding
+  and resizing (`--resize-on cpu`), and of decoding and packing (`device`); `ratio` is the last over
+  the one before in each repeat. `difference` compares the pixels of both, resized on this CPU.
 - cosine: features of the two ways, by an untrained ResNet-50 and by a trained EfficientNet-Lite0
   (if its package is installed). `between_images` is the cosine of different images, which hardly
   differ for the untrained network. For comparison, `rounding_noise` is the cosine of two features
@@ -50,7 +53,10 @@ from cog.features.feeder.batch import cut
 from cog.features.feeder.feed import feed
 from cog.features.feeder.feeding import Feeding
 from cog.features.forward import embed
+from cog.images.decoding import decode, decode_for
 from cog.images.image_list import ImageList
+from cog.images.packed import Packed
+from cog.images.packing import Part, slot_bytes
 from cog.images.preprocess import Preprocess
 from cog.models.load import load_model
 from cog.models.model import Model
@@ -183,6 +189,39 @@ def speed(images: Sequence[bytes], repeats: int) -> dict[str, Any]:
     }
 
 
+def resize_on(images: Sequence[bytes], repeats: int) -> dict[str, Any]:
+    """What a thread does of an image where the device resizes, and where it does itself."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rows = len(images)
+    resized = np.empty((rows, *PREPROCESS.shape), np.uint8)
+    slot = np.empty(slot_bytes(rows, [PREPROCESS]), np.uint8)
+
+    def on_cpu() -> None:
+        for data, out in zip(images, resized, strict=True):
+            decode_for(lambda image, out=out: PREPROCESS.pixels(image, out=out), data)
+
+    def on_device() -> None:
+        part = Part(slot, rows, slice(0, rows), [PREPROCESS], "torchvision", "read")
+        for row, data in enumerate(images):
+            part.put(row, data)
+
+    ways = {"decode": lambda: list(map(decode, images)), "cpu": on_cpu, "device": on_device}
+    times = turns(ways, repeats)
+    packed = Packed(torch.from_numpy(slot), rows, rows, [PREPROCESS], "read")
+    found = packed.on(torch.device("cpu"), lambda tensor: tensor).pixels[PREPROCESS]
+    torch.set_num_threads(threads)
+    difference = (found.int() - torch.from_numpy(resized).int()).abs()
+    return {
+        "microseconds_an_image": {
+            way: spread([1e6 * seconds / rows for seconds in of["processor"]], 0)
+            for way, of in times.items()
+        },
+        "ratio": over(times["device"]["processor"], times["cpu"]["processor"]),
+        "difference": {"mean": float(difference.float().mean()), "max": int(difference.max())},
+    }
+
+
 def network(name: str, seed: int) -> torch.nn.Module:
     """An untrained network of torchvision without its classifier."""
     with torch.random.fork_rng(devices=[]):
@@ -301,6 +340,9 @@ def measure(part: str, options: argparse.Namespace) -> dict[str, Any]:
     if part == "speed":
         photos = speed(photographs() * (len(images) // 2), options.repeats)
         return {**speed(images, options.repeats), "photographs": photos}
+    if part == "resize_on":
+        photos = resize_on(photographs() * (len(images) // 2), options.repeats)
+        return {**resize_on(images, options.repeats), "photographs": photos}
     if part == "cosine":
         return cosines([*photographs(), *images], large)
     if part == "overhead":
@@ -320,7 +362,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--grain", type=float, default=14, help="grey levels, at most")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", default="speed,cosine,overhead,sharing")
+    parser.add_argument("--only", default="speed,resize_on,cosine,overhead,sharing")
     parser.add_argument("--quick", action="store_true", help="few images, one repeat")
     options = parser.parse_args()
     if options.quick:

@@ -149,7 +149,11 @@ run_options = together(
     of_features("--batch-size", type=_COUNT, metavar="N",
                 help="Images in a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
     of_features("--decoder", default="torchvision",
-                help="Of JPEGs: torchvision, pillow (resizes too, to the bit) or nvjpeg (GPU)."),
+                help="Of JPEGs: torchvision, pillow (resizes too, to the bit), or nvjpeg on a GPU, "
+                     "with --resize-on device."),
+    of_features("--resize-on", default="cpu", metavar="NAME",
+                help="cpu; or device, which leaves about a third of the decoding threads' work to "
+                     "a GPU: pixels differ by at most 1 of 255, in about one of a million."),
     of_features("--truncated", default="read", metavar="NAME", help=TRUNCATED_HELP),
     of_features("--workers", type=_COUNT, metavar="N",
                 help="Threads or processes that decode.  [default: one per core]"),

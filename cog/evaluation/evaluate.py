@@ -72,6 +72,7 @@ def evaluate(
     batch_size: int | None = None,
     decoder: str = "torchvision",
     truncated: str = "read",
+    resize_on: str = "cpu",
     workers: int | None = None,
     feed: str = "auto",
     chunk_rows: int | None = None,
@@ -122,9 +123,10 @@ def evaluate(
             is not changed.
         dtype: of the features on disk: "float16" or "float32".
         batch_size: images in a forward pass. By default 64 on a CPU, 256 on a GPU.
-        decoder: of JPEGs: "torchvision", "pillow" or "nvjpeg".
+        decoder: of JPEGs: "torchvision", "pillow" or, with resize_on="device", "nvjpeg".
         truncated: images that are cut off or broken: "read" as far as they go, as in the official
             code, or "refuse" them as unreadable.
+        resize_on: where images are resized: "cpu", or "device" beside the network.
         workers: threads or processes that decode. By default one per core.
         feed: what they are: "threads", "processes" or "auto": processes for many images on a GPU.
         chunk_rows: images in a chunk of features. By default about a minute of work.

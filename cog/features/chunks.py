@@ -21,6 +21,7 @@ from cog.features.feeder.batch import Batch, cut
 from cog.features.feeder.feed import feed
 from cog.features.forward import Forward, Pending
 from cog.features.model_run import ModelRun
+from cog.features.on_device import with_pixels
 from cog.features.settings import Extraction, batch_size, feeding_for
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
@@ -80,7 +81,8 @@ def _batches(
     made = _Made(gaps)
     batches = feed(gaps.images, slices, preprocesses, feeding)
     try:
-        for batch in batches:
+        for packed in batches:
+            batch = with_pixels(packed, preprocesses, forwards[0].transfers)
             started.append(_start(batch, gaps, forwards))
             if len(started) > late:
                 yield made.take(started.popleft())

@@ -28,7 +28,7 @@ def feature_fingerprint(
     preprocess = model_run.model.preprocess.describe()
     decoder = decoder_of_pixels(settings.decoder)
     how = settings.precision, settings.dtype, decoder, settings.truncated, settings.compile
-    return made_from(model_run.fingerprint, preprocess, images, *how)
+    return made_from(model_run.fingerprint, preprocess, images, *how, settings.resize_on)
 
 
 def made_from(
@@ -40,6 +40,7 @@ def made_from(
     decoder: str,
     truncated: str = READ,
     compiled: bool = False,
+    resize_on: str = "cpu",
 ) -> dict[str, Any]:
     """The fingerprint of a store, from that of its model and what describes the preprocessing."""
     fingerprint = {
@@ -57,6 +58,8 @@ def made_from(
         fingerprint["truncated"] = truncated
     if compiled:  # likewise
         fingerprint["compile"] = True
+    if resize_on != "cpu":  # likewise
+        fingerprint["resize"] = resize_on
     return fingerprint
 
 

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 import torch
 
 from cog.errors import CogError, unknown_name
-from cog.features.feeder.feeding import FEEDS, Feeding
+from cog.features.feeder.feeding import FEEDS, RESIZED_ON, Feeding
 from cog.features.precision import PRECISIONS
 from cog.images.decoding import DEFAULT_DECODER, check_decoder
+from cog.images.nvjpeg import NVJPEG
 from cog.images.truncated import READ, TRUNCATED
 
 EXECUTORS = ("here", "ray")
+_NAMES = {
+    "precision": PRECISIONS,
+    "dtype": ("float16", "float32"),
+    "truncated": TRUNCATED,
+    "resize_on": RESIZED_ON,
+    "feed": FEEDS,
+    "executor": EXECUTORS,
+}
 
 
 @dataclass(frozen=True)
@@ -29,21 +38,21 @@ class Extraction:
     chunk_rows: int | None = None  # by default about a minute of work
     decoder: str = DEFAULT_DECODER  # torchvision | pillow | nvjpeg
     truncated: str = READ  # read | refuse: images that are cut off or broken
+    resize_on: str = "cpu"  # cpu | device: where images are resized and cropped
     executor: str = "here"  # here | ray: where the work runs
 
     def __post_init__(self) -> None:
         """Refuse unknown names and numbers below 1."""
-        if self.precision not in PRECISIONS:
-            raise unknown_name("precision", self.precision, PRECISIONS)
-        if self.dtype not in ("float16", "float32"):
-            raise unknown_name("dtype", self.dtype, ("float16", "float32"))
+        for name, known in _NAMES.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise unknown_name(name.replace("_", "-"), value, known)
         check_decoder(self.decoder)
-        if self.truncated not in TRUNCATED:
-            raise unknown_name("truncated", self.truncated, TRUNCATED)
-        if self.feed not in FEEDS:
-            raise unknown_name("feed", self.feed, FEEDS)
-        if self.executor not in EXECUTORS:
-            raise unknown_name("executor", self.executor, EXECUTORS)
+        if self.decoder == NVJPEG and self.resize_on == "cpu":
+            raise CogError(
+                "the decoder nvjpeg leaves images on the GPU, where they are resized",
+                "add --resize-on device, or give --decoder torchvision",
+            )
         for name in ("batch_size", "workers", "chunk_rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -65,4 +74,5 @@ def batch_size(kind: str, settings: Extraction) -> int:
 
 def feeding_for(settings: Extraction, device: torch.device, workers: int) -> Feeding:
     """How `workers` of this machine feed a device."""
-    return Feeding(workers, settings.feed, settings.decoder, settings.truncated, device=device)
+    how = settings.feed, settings.decoder, settings.truncated, settings.resize_on
+    return Feeding(workers, *how, device)

@@ -12,7 +12,7 @@ error of a half (about one in a million).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ from cog.images.preprocess import Preprocess
 
 WORK = 1 << 28
 """bytes of float32 that resizing takes beside its input and output, or what one image takes"""
+
+Send = Callable[[torch.Tensor], torch.Tensor]
+"""brings a tensor from the CPU to the device, for what is enqueued there next"""
 
 _HALF_WIDTH = {"bicubic": 2.0, "bilinear": 1.0}  # of the filter, in pixels of the coarser grid
 _LARGEST = 32_767.5  # weights become whole numbers of 16 bits, as in torch
@@ -72,15 +75,20 @@ class _Taps:
         return full[:, :, 1:]
 
 
-def resize(buckets: Sequence[Bucket], geometry: Preprocess) -> torch.Tensor:
+def resize(
+    buckets: Sequence[Bucket], geometry: Preprocess, send: Send = lambda tensor: tensor
+) -> torch.Tensor:
     """Uint8 [n, 3, H, W] of the images of all buckets, one bucket after the other.
 
-    Enqueues work on the device and waits for none of it. Call it where float32 products are exact:
-    TF32 would round the weights.
+    Enqueues work on the device and waits for none of it, if `send` does not. Call it where float32
+    products are exact: TF32 would round the weights.
     """
     device = buckets[0].images.device
     sizes = np.concatenate([bucket.sizes for bucket in buckets])
-    rows, columns = (_taps(axis, geometry.interpolation, device) for axis in _axes(sizes, geometry))
+    where = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+    rows, columns = (
+        _taps(axis, geometry.interpolation, where, send) for axis in _axes(sizes, geometry)
+    )
     result = torch.empty((len(sizes), *geometry.shape), dtype=torch.uint8, device=device)
     start = 0
     for bucket in buckets:
@@ -133,13 +141,16 @@ def _axes(sizes: NDArray[np.int64], geometry: Preprocess) -> tuple[_Axis, _Axis]
     return rows, columns
 
 
-def _taps(axis: _Axis, interpolation: str, device: torch.device) -> _Taps:
-    """The weights of each output as whole numbers over a power of 2, as torch computes them."""
+def _taps(axis: _Axis, interpolation: str, where: torch.device, send: Send) -> _Taps:
+    """The weights of each output as whole numbers over a power of 2, as torch computes them.
+
+    `where` they are computed; on a CPU, they are sent when they are done.
+    """
     half = _HALF_WIDTH[interpolation]
     largest = float(np.max(axis.size / axis.resized, initial=1.0))
-    where = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-    numbers = torch.from_numpy(np.stack([axis.size, axis.resized, axis.first])).to(where)
-    size, resized, first = numbers.to(torch.float64)[:, :, None]
+    numbers = torch.from_numpy(np.stack([axis.size, axis.resized, axis.first]))
+    on_cpu = where.type == "cpu"
+    size, resized, first = (numbers if on_cpu else send(numbers)).to(torch.float64)[:, :, None]
     # Output 0 comes too: the largest weight is often at an edge, and it decides the rounding.
     wanted = first + torch.arange(axis.outputs, device=where)
     output = torch.cat([torch.zeros_like(first), wanted], 1)
@@ -158,7 +169,8 @@ def _taps(axis: _Axis, interpolation: str, device: torch.device) -> _Taps:
     unit = _unit(weights.amax((1, 2)))[:, None, None]
     weights = (weights[:, 1:] * unit).add_(weights[:, 1:].sign(), alpha=0.5).trunc_() / unit
     index = torch.where(counts, index, -1)[:, 1:].to(torch.int64)
-    return _Taps(index.to(device), weights.to(torch.float32).to(device))
+    weights = weights.to(torch.float32)
+    return _Taps(send(index), send(weights)) if on_cpu else _Taps(index, weights)
 
 
 def _unit(largest: torch.Tensor) -> torch.Tensor:

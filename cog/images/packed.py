@@ -11,7 +11,7 @@ In: a slot that its parts have been packed into (cog/images/packing.py). Out: pi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from cog.images.decoding import DEFAULT_DECODER, decode_for
-from cog.images.device_resize import Bucket, resize
+from cog.images.device_resize import Bucket, Send, resize
 from cog.images.limits import Unreadable
 from cog.images.nvjpeg import decode_batch
 from cog.images.packing import (
@@ -39,9 +39,6 @@ from cog.images.packing import (
     table_in,
 )
 from cog.images.preprocess import Preprocess
-
-Send = Callable[[torch.Tensor], torch.Tensor]
-"""brings a tensor from the CPU to the device, ready for what is enqueued there next"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class Packed:
         buckets = [bucket for _, bucket in decoded]
         first = pages.of(table[resized, FIRST])
         for geometry in self.geometries:
-            parts = [resize(buckets, geometry)] if buckets else []
+            parts = [resize(buckets, geometry, send)] if buckets else []
             count = pages_resized(geometry)
             parts.append(pages.images(first, count, geometry.shape, send))
             parts.append(torch.zeros((1, *geometry.shape), dtype=torch.uint8, device=device))

@@ -135,8 +135,9 @@ def test_the_benchmark_runs_and_features_agree() -> None:
     script = Path(__file__).parents[2] / "benchmarks" / "decode.py"
     command = [sys.executable, str(script), "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    speed, cosine, overhead, sharing = map(json.loads, done.stdout.splitlines())
+    speed, resizing, cosine, overhead, sharing = map(json.loads, done.stdout.splitlines())
     assert speed["ratio"]["median"] > 1
+    assert resizing["difference"]["max"] <= 1
     assert all(found["min"] >= 0.9999 for found in cosine["networks"].values())
     assert overhead["factor"]["median"] > 0
     assert sharing["models"] == 5

@@ -9,6 +9,7 @@ from typing import Any
 from cog.evaluation.cells import short_hash
 from cog.evaluation.verify.findings import RESTORE, Finding, Found, differing, renamed
 from cog.evaluation.verify.splits import KeptSplit, split_file
+from cog.features.feeder.feeding import RESIZED_ON
 from cog.features.run_stores import made_from
 from cog.images.decoding import DECODERS
 from cog.images.pillow_simd import PILLOW_SIMD
@@ -57,7 +58,7 @@ def check_features_hash(
 
     `stores`: the fingerprints of the training and the test store, where both are kept. Else they
     are made again from run.json and the split, with every decoder, each way with truncated
-    images, compiled and not: run.json keeps the last ones.
+    images, compiled and not, and each place of resizing: run.json keeps the last ones.
     """
     row = next(iter(rows.values()))
     if len(stores) == 2:
@@ -67,11 +68,11 @@ def check_features_hash(
         how = str(row.get("precision")), str(row.get("dtype"))
         made = [
             [
-                made_from(model, preprocess, images, *how, decoder, truncated, compiled)
+                made_from(model, preprocess, images, *how, decoder, truncated, compiled, resize_on)
                 for images in kept.lists
             ]
-            for decoder, truncated, compiled in product(
-                (*DECODERS, PILLOW_SIMD), TRUNCATED, (False, True)
+            for decoder, truncated, compiled, resize_on in product(
+                (*DECODERS, PILLOW_SIMD), TRUNCATED, (False, True), RESIZED_ON
             )
         ]
         hashes, source = [short_hash(each) for each in made], str(folder / "run.json")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cog.images.packed import Packed
 from cog.images.preprocess import Preprocess
 
 
@@ -28,7 +28,7 @@ class Batch:
     """why, for each row of the image list that is not readable"""
     truncated: dict[int, str]
     """why, for each row whose image is cut off or broken, and read as far as it goes"""
-    packed: Any = None
+    packed: Packed | None = None
     """in place of the pixels, where a device resizes: the decoded images, in their own sizes"""
 
 

@@ -131,7 +131,7 @@ def loaded(
 ) -> Done:
     """A part, loaded into the views of its slot; an error is told, not raised."""
     try:
-        odd = load_part(task.images, task.first, views, layout.geometries, feeding, stopped)
+        odd = load_part(task.images, task.first, views, layout, feeding, stopped)
     except BaseException as error:
         return Done(task.batch, task.first, [], error)
     return Done(task.batch, task.first, odd)

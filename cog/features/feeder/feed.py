@@ -11,9 +11,11 @@ In: an image list, slices of its rows, preprocessings, how images are fed. Out: 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cog.features.feeder.batch import Batch
 from cog.features.feeder.crew import Crew, Done, Task, Threads
@@ -24,6 +26,7 @@ from cog.features.pinned import pinned
 from cog.images.decoding import check_decoder
 from cog.images.image_list import ImageList
 from cog.images.neighbours import locate
+from cog.images.packed import Packed
 from cog.images.preprocess import Preprocess
 
 
@@ -48,19 +51,39 @@ def feed(
     most = max((rows.stop - rows.start for rows in slices), default=0)
     if not most:
         return
-    layout = Layout(geometries, most, slots_for(feeding.workers, part, most))
+    packed = feeding.resize_on == "device"
+    layout = Layout(geometries, most, slots_for(feeding.workers, part, most), packed)
     crew = _crew(feeding, layout, len(images))
     with crew, pinned(torch.from_numpy(crew.memory), feeding.device):
         loading = _Loading(images, slices, part, layout, crew)
         views = [layout.views(crew.memory, slot) for slot in range(layout.slots)]
         for number, rows in enumerate(slices):
             odd = loading.wait_for(number)
-            pixels = {
-                geometry: torch.from_numpy(view[: rows.stop - rows.start])
-                for geometry, view in zip(geometries, views[number % layout.slots], strict=True)
-            }
+            batch = _batch(rows, odd)
+            own = views[number % layout.slots]
+            if packed:
+                slot = torch.from_numpy(own[0])
+                how = most, len(batch.readable), geometries, feeding.truncated
+                batch = replace(batch, packed=Packed(slot, *how))
+            else:
+                batch.pixels.update(_pixels(own, batch, geometries, wanted))
             loading.give_out(due=number + 1)
-            yield _batch(rows, {each: pixels[each.geometry] for each in wanted}, odd)
+            yield batch
+
+
+def _pixels(
+    views: Sequence[NDArray[np.uint8]],
+    batch: Batch,
+    geometries: Sequence[Preprocess],
+    wanted: Iterable[Preprocess],
+) -> dict[Preprocess, torch.Tensor]:
+    """The pixels of a batch, for each preprocessing that is wanted."""
+    rows = len(batch.readable)
+    pixels = {
+        geometry: torch.from_numpy(view[:rows])
+        for geometry, view in zip(geometries, views, strict=True)
+    }
+    return {each: pixels[each.geometry] for each in wanted}
 
 
 def _crew(feeding: Feeding, layout: Layout, images: int) -> Crew:
@@ -119,12 +142,13 @@ class _Loading:
         return [odd for done in parts for odd in done.odd]
 
 
-def _batch(rows: slice, pixels: dict[Preprocess, torch.Tensor], odd: Sequence[Odd]) -> Batch:
+def _batch(rows: slice, odd: Sequence[Odd]) -> Batch:
+    """A batch without its pixels."""
     readable = np.ones(rows.stop - rows.start, np.bool_)
     readable[[each.row for each in odd if not each.readable]] = False
     return Batch(
         rows,
-        pixels,
+        {},
         readable,
         reasons={rows.start + each.row: each.why for each in odd if not each.readable},
         truncated={rows.start + each.row: each.why for each in odd if each.readable},

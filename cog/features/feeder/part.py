@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from cog.features.feeder.feeding import Feeding
+from cog.features.feeder.slots import Layout
 from cog.images.decoding import decode_for
 from cog.images.limits import Unreadable
 from cog.images.neighbours import Located, read_each
-from cog.images.preprocess import Preprocess
+from cog.images.packing import Part
 
 PART = 32  # rows: many enough that a part costs little to hand out, and so few that all have one
 
-Own = tuple[Preprocess, NDArray[np.uint8]]
-"""a geometry, and the pixels uint8 [3, H, W] of one row"""
+Put = Callable[[int, bytes], str]
+"""puts an encoded image into a row; says why it is truncated, and raises Unreadable"""
 
 
 class Odd(NamedTuple):
@@ -33,19 +33,18 @@ class Odd(NamedTuple):
 def load_part(
     images: Located,
     first: int,
-    rows: Sequence[NDArray[np.uint8]],
-    geometries: Sequence[Preprocess],
+    views: Sequence[NDArray[np.uint8]],
+    layout: Layout,
     feeding: Feeding,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[Odd]:
-    """Read, decode and resize images into rows of a batch; gives those rows that are not whole.
+    """Read and decode images into rows of a batch, resized or packed; gives those not whole.
 
     Args:
         images: where they lie.
         first: the row of the batch that the first of them becomes.
-        rows: the pixels of the batch, uint8 [b, 3, H, W] for each geometry; black for an image that
-            cannot be read.
-        geometries: the preprocessings that these are for.
+        views: the arrays of the slot of the batch; black for an image that cannot be read.
+        layout: what the arrays of a slot are.
         feeding: how images are decoded.
         stopped: asked before each image; once it says so, no more are read.
 
@@ -53,24 +52,37 @@ def load_part(
         CogError: as `read_bytes`.
     """
     odd: list[Odd] = []
-    how = feeding.decoder, feeding.truncated
+    put = _resizing(views, layout, feeding)
+    if layout.packed:
+        (slot,), own = views, slice(first, first + len(images.paths))
+        how = feeding.decoder, feeding.truncated
+        put = Part(slot, layout.rows, own, layout.geometries, *how).put
     for row, data in enumerate(read_each(images), first):
         if stopped():
             break
-        own = [(geometry, of[row]) for geometry, of in zip(geometries, rows, strict=True)]
         try:
-            _, why = decode_for(partial(_write, own, feeding.decoder), data, *how)
+            why = put(row, data)
         except Unreadable as error:
             odd.append(Odd(row, str(error), readable=False))
-            for _, pixels in own:
-                pixels[...] = 0
         else:
             if why:
                 odd.append(Odd(row, why, readable=True))
     return odd
 
 
-def _write(own: Sequence[Own], decoder: str, image: torch.Tensor) -> None:
-    """Write a decoded image into its row for every geometry."""
-    for geometry, pixels in own:
-        geometry.pixels(image, decoder, out=pixels)
+def _resizing(views: Sequence[NDArray[np.uint8]], layout: Layout, feeding: Feeding) -> Put:
+    """What resizes images into their rows of the pixels of each geometry."""
+
+    def put(row: int, data: bytes) -> str:
+        def write(image: torch.Tensor) -> None:
+            for geometry, pixels in zip(layout.geometries, views, strict=True):
+                geometry.pixels(image, feeding.decoder, out=pixels[row])
+
+        try:
+            return decode_for(write, data, feeding.decoder, feeding.truncated)[1]
+        except Unreadable:
+            for pixels in views:
+                pixels[row] = 0
+            raise
+
+    return put

@@ -1,10 +1,12 @@
 """Slots: the memory that batches lie in, one after another, and that is used again.
 
 A slot holds one batch: uint8 [b, 3, H, W] for each geometry, each from the start of a page on, so
-that a driver of a device may register them. All slots are one file without a name, in memory, that
+that a driver of a device may register them; or packed (cog/images/packing.py), where the device
+resizes. All slots are one file without a name, in memory, that
 each worker maps; it does not lie in /dev/shm, which is small in containers.
 
-Memory: slots × rows of a batch × the sum of 3·H·W over geometries, which `Layout` counts.
+Memory: slots × rows of a batch × the sum of 3·H·W over geometries, or × 0.8 MB if it is packed,
+which `Layout` counts. Where nothing was written, none is taken, unless it is pinned for a GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from cog.images.packing import slot_bytes
 from cog.images.preprocess import Preprocess
 
 HELD = 2  # batches that were given last: they stay as they are
@@ -39,13 +42,20 @@ class Layout:
     geometries: tuple[Preprocess, ...]
     rows: int
     slots: int
+    packed: bool = False  # then a slot is one flat piece of memory
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the arrays in a slot: of each geometry's pixels, or of the one that is packed."""
+        if self.packed:
+            return [(slot_bytes(self.rows, self.geometries),)]
+        return [(self.rows, *geometry.shape) for geometry in self.geometries]
 
     @property
     def sizes(self) -> list[int]:
-        """Bytes of each geometry's pixels in a slot, up to the end of a page."""
+        """Bytes of each array in a slot, up to the end of a page."""
         page = mmap.PAGESIZE
-        sizes = [self.rows * int(np.prod(geometry.shape)) for geometry in self.geometries]
-        return [-(-size // page) * page for size in sizes]
+        return [-(-int(np.prod(shape)) // page) * page for shape in self.shapes]
 
     @property
     def bytes(self) -> int:
@@ -53,11 +63,10 @@ class Layout:
         return self.slots * sum(self.sizes)
 
     def views(self, memory: NDArray[np.uint8], slot: int) -> list[NDArray[np.uint8]]:
-        """The pixels uint8 [rows, 3, H, W] of each geometry in a slot of the memory."""
+        """The arrays of a slot of the memory, uint8, in their shapes."""
         start, sizes = slot * sum(self.sizes), self.sizes
         found = []
-        for geometry, at in zip(self.geometries, accumulate([start, *sizes[:-1]]), strict=True):
-            shape = (self.rows, *geometry.shape)
+        for shape, at in zip(self.shapes, accumulate([start, *sizes[:-1]]), strict=True):
             found.append(memory[at : at + int(np.prod(shape))].reshape(shape))
         return found
 
