@@ -139,7 +139,7 @@ def make_plan(
         refuse_other_features(model_runs, dataset.name, dataset.lists, extraction)
     if notify:
         _notify_of_models(model_runs, notify)
-        if note := decoder_note(extraction.decoder):
+        if note := decoder_note(extraction.decoder, extraction.resize_on == "cpu"):
             notify(note)
         for dataset in found:
             for note in dataset.split.notes:

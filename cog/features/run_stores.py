@@ -26,7 +26,9 @@ def feature_fingerprint(
 ) -> dict[str, Any]:
     """Everything that the numbers of a store depend on, ready for JSON."""
     preprocess = model_run.model.preprocess.describe()
-    decoder = decoder_of_pixels(settings.decoder)
+    decoder = settings.decoder
+    if settings.resize_on == "cpu":
+        decoder = decoder_of_pixels(decoder)
     how = settings.precision, settings.dtype, decoder, settings.truncated, settings.compile
     return made_from(model_run.fingerprint, preprocess, images, *how, settings.resize_on)
 

@@ -70,9 +70,14 @@ def check_decoder(name: str) -> None:
         check_nvjpeg()
 
 
-def decoder_note(name: str) -> str:
-    """What the user should know of a decoder on this machine; mostly nothing, which is empty."""
-    return simd_note() if name == "pillow" else library_note()
+def decoder_note(name: str, resizes: bool = True) -> str:
+    """What the user should know of a decoder on this machine; mostly nothing, which is empty.
+
+    `resizes`: whether Pillow resizes what it decodes itself.
+    """
+    if name == "pillow":
+        return simd_note() if resizes else ""
+    return library_note()
 
 
 def decode(data: bytes, decoder: str = DEFAULT_DECODER, truncated: str = READ) -> torch.Tensor:

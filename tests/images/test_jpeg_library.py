@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import subprocess
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,14 +110,15 @@ def test_what_a_library_reads_of_damaged_files_is_what_pillow_reads(library) -> 
 
 
 def test_a_library_lets_other_threads_run(library) -> None:
-    data = encode(photo(2000, 3000), quality=95)
+    levels = np.random.default_rng(0).integers(0, 256, (1000, 1500, 3), np.uint8)
+    data = encode(Image.fromarray(levels), quality=95)
     thread = threading.Thread(target=library, args=(data,))
     thread.start()
     turns = 0
     while thread.is_alive():
         time.sleep(0.001)
         turns += 1
-    assert turns >= 5  # it takes over 50 ms; with the lock held there is one turn
+    assert turns >= 5  # it takes about 50 ms; with the lock held there is one turn
 
 
 def test_without_the_first_library_the_next_decodes_and_the_run_says_so(without) -> None:
@@ -160,12 +162,7 @@ def test_nothing_is_said_where_the_first_library_decodes() -> None:
     assert "libjpeg-turbo" in decoding_libraries()["pillow"]
 
 
-def test_decoding_imports_no_torchvision() -> None:
-    pytest.importorskip("simplejpeg")
-    code = (
-        "import sys, io; from PIL import Image; from cog.images.preprocess import Preprocess\n"
-        "file = io.BytesIO(); Image.new('RGB', (9, 9)).save(file, 'JPEG')\n"
-        "Preprocess(8, 8).load(file.getvalue()); print('torchvision' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+def test_nothing_of_the_images_package_imports_torchvision_at_once() -> None:
+    """Worker processes do without it: it takes a second to import."""
+    for path in Path(module.__file__).parent.rglob("*.py"):
+        assert not re.search(r"^(import|from) torchvision", path.read_text(), re.MULTILINE), path

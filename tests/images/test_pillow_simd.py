@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import PIL
 import pytest
 
-from cog.features.run_stores import made_from
+from cog.features.run_stores import feature_fingerprint
+from cog.features.settings import Extraction
 from cog.images.decoding import decoder_note
 from cog.images.image_list import ImageList
-from cog.images.pillow_simd import decoder_of_pixels, pillow_simd
+from cog.images.pillow_simd import pillow_simd
+from cog.images.preprocess import Preprocess
 
 IMAGES = ImageList("", "folder", ("n1/1.png",), np.zeros(1, np.int64), ("n1",), "train")
 
@@ -51,11 +55,15 @@ def test_the_version_in_the_code_says_whose_it_is(
 def test_it_is_in_the_fingerprint_where_it_resizes_and_there_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    names = ("torchvision", "nvjpeg", "pillow")
-    before = [made_from("m", {}, IMAGES, "fp32", "float16", decoder_of_pixels(n)) for n in names]
+    model_run: Any = SimpleNamespace(
+        fingerprint="m", model=SimpleNamespace(preprocess=Preprocess())
+    )
+    kinds = ("torchvision", "cpu"), ("pillow", "device"), ("pillow", "cpu")
+    settings = [Extraction(decoder=decoder, resize_on=where) for decoder, where in kinds]
+    before = [feature_fingerprint(model_run, IMAGES, each) for each in settings]
     assert before[2]["decoder"] == "pillow"
     install(monkeypatch, "9.5.0.post2", "9.5.0.post2")
-    after = [made_from("m", {}, IMAGES, "fp32", "float16", decoder_of_pixels(n)) for n in names]
+    after = [feature_fingerprint(model_run, IMAGES, each) for each in settings]
     assert after[:2] == before[:2]
     assert after[2] == before[2] | {"decoder": "pillow-simd"}
 
@@ -64,4 +72,4 @@ def test_the_user_hears_of_it_where_it_resizes(monkeypatch: pytest.MonkeyPatch) 
     assert decoder_note("pillow") == ""
     install(monkeypatch, "9.5.0.post2", None)
     assert "Pillow-SIMD 9.5.0.post2" in decoder_note("pillow")
-    assert "SIMD" not in decoder_note("torchvision")
+    assert "SIMD" not in decoder_note("torchvision") + decoder_note("pillow", resizes=False)

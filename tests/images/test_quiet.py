@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cog.datasets.check.image import check_image
+from cog.images.jpeg_library import jpeg_library
 
 noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
 
@@ -61,6 +62,8 @@ def cut_pages() -> bytes:
 @pytest.mark.parametrize("draw", [broken_jpeg, broken_tiff, many_samples, odd_exif, cut_pages])
 @pytest.mark.filterwarnings("error")
 def test_damaged_images_print_nothing(draw, capfd: pytest.CaptureFixture[str]) -> None:
+    if draw is broken_jpeg and jpeg_library().name == "torchvision":
+        pytest.skip("torchvision's libjpeg prints, which is why simplejpeg is tried first")
     check_image("a.jpg", draw())
     assert capfd.readouterr() == ("", "")
 
