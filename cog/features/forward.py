@@ -67,13 +67,15 @@ def pick_devices(names: str) -> tuple[torch.device, ...]:
 def embed(model: Model, pixels: torch.Tensor, precision: str = "fp32") -> NDArray[np.float32]:
     """Features float32 [b, d] of uint8 images [b, 3, h, w], on the model's device.
 
-    In fp32 no operation is rounded to TF32.
+    In fp32 no operation is rounded to TF32. The batch lies channel by channel in memory.
 
     Raises:
         OutOfMemory: the batch does not fit in the device's memory.
         CogError: the network fails in another way, or the device lacks the precision.
     """
-    return Forward(model, precision).launch(pixels).features()
+    forward = Forward(model, precision)
+    forward.memory_format = torch.contiguous_format
+    return forward.launch(pixels).features()
 
 
 def forward_of(model: Model, settings: Extraction, notify: Notify) -> Forward:
