@@ -40,7 +40,7 @@ from decode import PREPROCESS, draw_jpeg, encode, network, over, spread, turns, 
 from PIL import Image
 
 from cog.cores import usable_cores
-from cog.features.executors.devices import Devices
+from cog.features.executors.one_device import OneDevice
 from cog.features.extract import extract
 from cog.features.feeder.batch import cut
 from cog.features.feeder.feed import feed
@@ -105,7 +105,7 @@ def against_forward(
                     ModelRun(Path(out) / model.name, model, model.name) for model in models[:count]
                 ]
                 extract(
-                    runs, "images", [images], settings, Devices.of((), settings, Silent()), Silent()
+                    runs, "images", [images], settings, OneDevice.of(settings, Silent()), Silent()
                 )
 
         ways = {}

@@ -17,15 +17,18 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from _thread import interrupt_main
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing.connection import wait
+from typing import NoReturn
 
 from cog.interruption import WORDS
 
 GRACE_SECONDS = 3.0  # in which a process that is to end may close its files
+_STDIN = 0
 _LOOK_SECONDS = 1.0  # between two looks whether the program is still there
 Process = subprocess.Popen[bytes]
 
@@ -48,14 +51,25 @@ def start(target: str, *descriptors: int, watched: bool = True) -> Process:
         )
 
 
-def run(target: str, descriptors: Sequence[int], watched: bool) -> None:
-    """In the process: call the function."""
+def run(target: str, descriptors: Sequence[int], watched: bool) -> NoReturn:
+    """In the process: call the function, and end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
     if watched:
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     module, _, function = target.partition(":")
-    with suppress(KeyboardInterrupt):
+    status = 0
+    try:
         getattr(import_module(module), function)(*descriptors)
+    except (KeyboardInterrupt, SystemExit):
+        pass  # it was asked to end
+    except BaseException:
+        status = 1
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)  # not waiting for threads of libraries
 
 
 def end(processes: Sequence[Process]) -> None:
@@ -77,7 +91,7 @@ def end(processes: Sequence[Process]) -> None:
 
 def _end_with(parent: int) -> None:
     """End this process when it is asked to, or when its parent is gone."""
-    while not wait([sys.stdin.fileno()], _LOOK_SECONDS) and os.getppid() == parent:
+    while not wait([_STDIN], _LOOK_SECONDS) and os.getppid() == parent:
         pass
     interrupt_main()  # KeyboardInterrupt: files are closed
     time.sleep(GRACE_SECONDS)

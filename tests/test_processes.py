@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cog import processes
+from tests.support.running import await_end, is_there
 from tests.support.runs import HANGS_SECONDS
 
 # What the processes run: a module beside the script.
@@ -68,21 +69,6 @@ def started(target: str) -> tuple[processes.Process, bytes]:
         return process, os.read(r, 20)
     finally:
         os.close(r)
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def await_end(pid: int) -> None:
-    begun = time.monotonic()
-    while is_there(pid):
-        assert time.monotonic() - begun < HANGS_SECONDS
-        time.sleep(0.02)
 
 
 def test_a_function_is_called_with_its_descriptors(folder):

@@ -139,9 +139,9 @@ class Terminal:
             )
             table.add_row(dataset.name, dataset.split.kind, *(f"{count:,}" for count in counts))
         self.out.print(table)
-        executor = executor_for(plan.extraction, plan.devices, self)
-        for line in estimate_lines(estimate(plan, executor, share)):
-            print(line)
+        with executor_for(plan.extraction, plan.devices, self) as executor:
+            for line in estimate_lines(estimate(plan, executor, share)):
+                print(line)
 
 
 class _Rate(ProgressColumn):
@@ -177,11 +177,10 @@ def estimate_lines(estimate: Estimate) -> list[str]:
     ]
     if not estimate.cells:
         return lines
-    seconds = estimate.measured.probes / (estimate.at_once if estimate.own_cores else 1)
     return [
         f"cells: {estimate.cells_done} of {estimate.cells} done",
         *lines,
-        f"probes: about {_time(seconds)}",
+        f"probes: about {_time(estimate.probe_seconds)}",
     ]
 
 

@@ -43,12 +43,11 @@ PARTS, IMAGES = 64, 32  # parts of a list that are decoded, and images in each, 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds and bytes of one image, and seconds of all probes, on one device."""
+    """Seconds and bytes of one image on one device."""
 
     decode: float  # on all decoding threads together
     bytes: float  # of its file
     forward: tuple[float, ...]  # for each model
-    probes: float
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ class Estimate:
     names: tuple[str, ...]
     kind: str
     at_once: int
-    own_cores: bool  # each device has its own, as on a cluster, and fits probes
     measured: Measured
+    probe_seconds: float
     rows: tuple[int, ...]  # of features still to be made, for each model
     feature_bytes: int
     free_bytes: int | None  # None: unknown, as for object storage
@@ -76,8 +75,7 @@ class Estimate:
         decode = self.to_decode * self.measured.decode
         if self.kind == "cpu":
             return (forward + decode) / self.at_once
-        decoders = self.at_once if self.own_cores else 1  # devices of one machine share its cores
-        return max(forward / self.at_once, decode / decoders)
+        return max(forward, decode) / self.at_once  # each device has its part of the cores
 
 
 def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
@@ -95,7 +93,8 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
             rows.update(missing)
     width = np.dtype(plan.extraction.dtype).itemsize
     own = replace(plan, cells=tuple(share.of(plan.cells)))
-    (measured,) = executor.each(_measure, [(own, (None,))])
+    (measured,) = executor.spread(_measure, own, (None,))
+    (probe_seconds,) = executor.each(_measure_probes, [(own, (None,))])
     model_runs = plan.extracted
     return Estimate(
         cells_done=len(own.cells) - sum(len(own.todo(dataset.name)) for dataset in own.datasets),
@@ -106,8 +105,8 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
         names=tuple(model_run.model.name for model_run in model_runs),
         kind=executor.kind(model_runs[0].model),
         at_once=executor.at_once,
-        own_cores=executor.own_cores,
         measured=measured,
+        probe_seconds=probe_seconds / executor.each_at_once,
         rows=tuple(rows[model_run] for model_run in model_runs),
         feature_bytes=sum(
             rows[model_run] * model_run.model.dim * width for model_run in model_runs
@@ -117,17 +116,22 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
 
 
 def _measure(plan: Plan, _: Sequence[None], device: Device) -> Generator[Measured, None, None]:
-    """Time decoding, the forward pass of every model, and a few steps of the probes to come."""
+    """Time decoding, and the forward pass of every model."""
     models = [device.forward(model_run.model).model for model_run in plan.extracted]
     begun = time.perf_counter()
     decode, size = _decode_costs(plan, plan.datasets[0].split.train, device)
     left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(models)
     forward = tuple(seconds_an_image(model, plan.extraction, left) for model in models)
-    probes = sum(_probe_seconds(plan, each, plan.todo(each.name)) for each in plan.datasets)
-    yield Measured(decode, size, forward, probes)
+    yield Measured(decode, size, forward)
 
 
-def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
+def _measure_probes(plan: Plan, _: Sequence[None], device: Device) -> Generator[float, None, None]:
+    """Time a few steps of the probes to come; gives the seconds of all."""
+    where = str(device.device)
+    yield sum(_probe_seconds(plan, each, plan.todo(each.name), where) for each in plan.datasets)
+
+
+def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell], where: str) -> float:
     """Seconds of the probes still to be fitted on a dataset; seeds cost the same."""
     total = 0.0
     alike = Counter((cell.model_run, cell.probe, cell.solver, cell.shots) for cell in todo)
@@ -135,7 +139,7 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell]) -> float:
         rows, model = len(dataset.split.train), model_run.model
         rows = rows if shots is None else min(rows, shots * dataset.n_classes)
         size = ProbeSize(rows, len(dataset.split.test), model.dim, dataset.n_classes)
-        settings = ProbeSettings(solver, shots, 0, plan.recipe, str(model.device))
+        settings = ProbeSettings(solver, shots, 0, plan.recipe, where)
         total += count * PROBES[probe].cost(size, settings)
     return total
 

@@ -171,18 +171,18 @@ def run_plan(
     For a plan without cells it makes the features of every model, and there are no rows.
     """
     sweep_runs(plan.out, plan.model_runs)
-    executor = executor_for(plan.extraction, plan.devices, progress)
     cells = len(share.of(plan.cells))
     rows: list[dict[str, Any]] = []
     try:
-        for datasets in [[each] for each in plan.datasets] if share.is_all else [plan.datasets]:
-            for row in _rows(plan, datasets, executor, progress, share):
-                rows.append(row)
-                progress.result(row)
-            if rows:
-                write_results(plan.out, PROTOCOL, progress.notify)
-            if discard_features:
-                discard_features_of(plan.extracted, datasets)
+        with executor_for(plan.extraction, plan.devices, progress) as executor:
+            for datasets in [[each] for each in plan.datasets] if share.is_all else [plan.datasets]:
+                for row in _rows(plan, datasets, executor, progress, share):
+                    rows.append(row)
+                    progress.result(row)
+                if rows:
+                    write_results(plan.out, PROTOCOL, progress.notify)
+                if discard_features:
+                    discard_features_of(plan.extracted, datasets)
     except KeyboardInterrupt as error:
         if rows:
             write_results(plan.out, PROTOCOL, progress.notify)
@@ -250,8 +250,6 @@ def _fits(
 def _fit(fit: Fit, indices: Sequence[int], device: Device) -> Generator[dict[str, Any], None, None]:
     """Fit some of the cells; gives their rows."""
     plan, stores = fit
-    model = plan.model_runs[0].of_features.model
-    device.forward(model)  # brings it there: rows name its device
     cells = [plan.cells[index] for index in indices]
     yield from probe_cells(plan, plan.datasets[0], stores, cells, device)
 

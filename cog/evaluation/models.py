@@ -46,26 +46,29 @@ def load_models(
 ) -> list[Model]:
     """Every model of a run, in the order given, on its device.
 
-    With the device `auto`, a loaded network stays where its training script put it. For a cluster
-    the models stay on the CPU: its nodes move them to their own devices.
+    Where other processes make the features, on several devices or on the nodes of a cluster, models
+    stay on the CPU: each process moves its copy. A loaded network stays where its training script
+    put it, with the device `auto` or with several.
 
     Raises:
         CogError: a model cannot be loaded, or its device lacks the precision.
     """
-    on_cluster = extraction.on_cluster
-    device = torch.device("cpu") if on_cluster else pick_devices(extraction.device)[0]
+    own = pick_own_devices(options, extraction)
+    on_cluster, several = extraction.on_cluster, len(own) > 1
+    away = on_cluster or several
+    device = torch.device("cpu") if away else pick_devices(extraction.device)[0]
     names = options.names or (None,) * len(options.models)
     loaded = []
     for given, name in zip(options.models, names, strict=True):
         if isinstance(given, Model):
-            keep = extraction.device == "auto" and not on_cluster
+            keep = several or (extraction.device == "auto" and not on_cluster)
             model = replace(given, name=name or given.name)
             loaded.append(model.to(given.device if keep else device))
         else:
             loaded.append(load(str(given), options.load, name=name, device=device, notify=notify))
     if not on_cluster:
-        for model in loaded:
-            require_precision(extraction.precision, model.device)
+        for each in own if several else [model.device for model in loaded]:
+            require_precision(extraction.precision, each)
     return loaded
 
 

@@ -140,7 +140,7 @@ def probe_cells(
         with device.progress.bar(label, 100, "%") as advance:
             result = PROBES[cell.probe].fit(data, settings, percent_of(advance))
         tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
-        row = _row(plan, dataset, cell)
+        row = _row(plan, dataset, cell, device.kind(cell.model_run.model))
         row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
         row |= {"n_unreadable": n_unreadable, "n_truncated": n_truncated}
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
@@ -151,8 +151,8 @@ def probe_cells(
         yield row
 
 
-def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
-    """The columns of a row that do not depend on the fit."""
+def _row(plan: Plan, dataset: Dataset, cell: Cell, kind: str) -> dict[str, Any]:
+    """The columns of a row that do not depend on the fit; `kind`: of the model's device."""
     found = versions()
     dim, width = cell.model_run.model.dim, np.dtype(plan.extraction.dtype).itemsize
     return {
@@ -171,7 +171,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell) -> dict[str, Any]:
         "split": dataset.split.kind,
         "precision": plan.extraction.precision,
         "dtype": plan.extraction.dtype,
-        "device": cell.model_run.model.device.type,
+        "device": kind,
         "model_fingerprint": cell.model_run.fingerprint[:16],
         **cell.hashes,
         "cog_version": found["imagenet-cog"],

@@ -48,8 +48,8 @@ class Gaps:
 def make_chunks(gaps: Gaps, chunks: Sequence[int], device: Device) -> Generator[Batch, None, None]:
     """Make those of the `chunks` that stores lack, on one device.
 
-    Needs nothing but its arguments and the files that they name: it may run on any thread, process
-    or machine. Gives every batch after its use, without the pixels.
+    Needs nothing but its arguments and the files that they name: it may run in any process, on
+    any machine. Gives every batch after its use, without the pixels.
     """
     forwards = [device.forward(gap.model_run.model) for gap in gaps.of]  # now, on this thread
     return _batches(gaps, chunks, forwards, device.threads)

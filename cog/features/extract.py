@@ -66,7 +66,7 @@ def extract(
             )
 
     def seconds(new: Sequence[ModelRun]) -> float:
-        return sum(executor.each(_measure, [((settings, new), (None,))]))
+        return sum(executor.spread(_measure, (settings, new), (None,)))
 
     made: list[Stores] = []
     for images in lists:
@@ -143,7 +143,7 @@ def describe_devices(
     kind = executor.kind(model_runs[0].model)
     described = [{"device": kind} for _ in model_runs]
     if kind == "cuda":
-        formats = executor.each(_memory_formats, [(tuple(model_runs), (None,))])
+        formats = executor.spread(_memory_formats, tuple(model_runs), (None,))
         described = [{"device": kind, "memory_format": each} for each in formats]
     return dict(zip(model_runs, described, strict=True))
 

@@ -46,8 +46,8 @@ def require_precision(precision: str, device: torch.device) -> None:
 def float32_products(precision: str) -> AbstractContextManager[None]:
     """A context with products of float32 as a precision wants them.
 
-    The switches belong to the whole process, and threads that enter and leave at different moments
-    would switch them for each other. So enter it before threads start: then they change nothing.
+    The switches belong to the whole process: threads that enter and leave at different moments
+    would switch them for each other.
     """
     return tf32(matrices=precision == "tf32", convolutions=precision != "fp32")
 

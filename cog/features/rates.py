@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from cog.features.chunks import Gap, Gaps, make_chunks
-from cog.features.executors.device import Device, stay
+from cog.features.executors.device import Device
 from cog.features.feeder.batch import Batch
 from cog.features.feeder.feed import feed
 from cog.features.forward import forward_of
@@ -173,4 +173,4 @@ def rate_of(begun: float, told: Sequence[tuple[float, int]], filling: float) -> 
 
 def own_device(device: torch.device, settings: Extraction, threads: int) -> Device:
     """A device on which models are already, and that reports nothing."""
-    return Device(device, settings, threads, Silent(), stay)
+    return Device(device, settings, threads, Silent(), moves=False)

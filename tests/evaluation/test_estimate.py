@@ -27,8 +27,8 @@ def plan(images, levels_folder, plug_in, tmp_path, monkeypatch):
 
 
 def estimated(plan, share=None):
-    executor = executor_for(plan.extraction, plan.devices, Silent())
-    return estimate(plan, executor, share or Share())
+    with executor_for(plan.extraction, plan.devices, Silent()) as executor:
+        return estimate(plan, executor, share or Share())
 
 
 def test_counts_of_a_run_that_has_not_begun(plan, images):
@@ -87,8 +87,8 @@ def test_features_that_are_there_are_not_counted(plan):
 
 MADE = Estimate(
     cells_done=1, cells=6, to_decode=1000, decodes_saved=1000, preprocessings=2, names=("a", "b"),
-    kind="cpu", at_once=2, own_cores=False, rows=(1000, 500), feature_bytes=3_000_000,
-    free_bytes=None, measured=Measured(decode=0.01, bytes=2e6, forward=(0.1, 0.2), probes=50.0),
+    kind="cpu", at_once=2, probe_seconds=50.0, rows=(1000, 500), feature_bytes=3_000_000,
+    free_bytes=None, measured=Measured(decode=0.01, bytes=2e6, forward=(0.1, 0.2)),
 )  # fmt: skip
 
 
@@ -96,12 +96,7 @@ def test_on_a_cpu_times_add_up_and_on_a_gpu_the_slower_decides():
     assert MADE.extract_seconds == pytest.approx((100 + 100 + 10) / 2)
     assert replace(MADE, kind="cuda").extract_seconds == pytest.approx((100 + 100) / 2)
     slow = replace(MADE.measured, decode=1.0)
-    assert replace(MADE, kind="cuda", measured=slow).extract_seconds == pytest.approx(1000)
-
-
-def test_tasks_of_a_cluster_decode_on_cores_of_their_own():
-    slow = replace(MADE, kind="cuda", measured=replace(MADE.measured, decode=1.0))
-    assert replace(slow, own_cores=True).extract_seconds == pytest.approx(1000 / 2)
+    assert replace(MADE, kind="cuda", measured=slow).extract_seconds == pytest.approx(1000 / 2)
 
 
 def test_lines_say_what_was_counted():
@@ -112,4 +107,3 @@ def test_lines_say_what_was_counted():
     assert "decoding 100/s; a 10.0/s, b 5.0/s" in text
     assert "on 2 devices (cpu), each 500 images" in text
     assert "probes: about 50 s" in text
-    assert "probes: about 25 s" in "\n".join(estimate_lines(replace(MADE, own_cores=True)))

@@ -6,8 +6,6 @@ import itertools
 import os
 import signal
 import subprocess
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +18,7 @@ import cog
 from cog.cli.evaluate import evaluate, extract
 from cog.errors import CogError
 from cog.evaluation.evaluate import run_plan
-from cog.features.executors.devices import Devices, merged
 from cog.features.executors.share import Share
-from cog.features.settings import Extraction
 from cog.features.store.store import FeatureStore
 from cog.images.preprocess import Preprocess
 from cog.interruption import status_of
@@ -75,91 +71,6 @@ def test_shares_divide_numbers_without_rest_or_overlap(workers, count):
 def test_a_text_that_names_no_share_is_refused(text):
     with pytest.raises(CogError, match="expected a worker r/w"):
         Share.read(text)
-
-
-def test_iterators_run_at_once_and_give_everything():
-    meet = threading.Barrier(3, timeout=HANGS_SECONDS)  # each waits until all three are there
-
-    def numbers(start):
-        meet.wait()
-        yield from range(start, start + 5)
-
-    assert sorted(merged([numbers(0), numbers(5), numbers(10)])) == list(range(15))
-    assert list(merged([numbers_alone()])) == [0, 1, 2]
-
-
-def numbers_alone():
-    yield from range(3)
-
-
-def test_an_error_in_one_iterator_stops_the_others():
-    closed = threading.Event()
-
-    def endless():
-        try:
-            while True:
-                yield 1
-                time.sleep(0.001)
-        finally:
-            closed.set()
-
-    def broken():
-        yield 1
-        raise CogError("what", "hint")
-
-    with pytest.raises(CogError, match="what"):
-        list(merged([endless(), broken()]))
-    assert closed.is_set()
-    closed.clear()
-    for _ in merged([endless(), endless()]):
-        break
-    assert closed.wait(HANGS_SECONDS)
-
-
-def test_models_are_copied_for_every_device_but_the_first():
-    model = Model(torch.nn.Conv2d(3, 4, 3), preprocess=Preprocess(resize=8, crop=8), name="m")
-    cpu, settings = torch.device("cpu"), Extraction(device="cpu")
-    first, second = Devices.of([cpu] * 2, settings, Silent()).devices
-    assert first.forward(model).model is model
-    copied = second.forward(model)
-    assert copied is second.forward(model)
-    assert copied.model.network is not model.network
-    assert copied.model.fingerprint == model.fingerprint
-    model.network.hook = threading.Lock()
-    third = Devices.of([cpu] * 3, settings, Silent()).devices[2]
-    with pytest.raises(CogError, match="m cannot be copied to cpu") as caught:
-        third.forward(model)
-    assert "--worker" in caught.value.hint
-
-
-@pytest.mark.parametrize("devices", ["cpu,cpu", "cpu,cpu,cpu"])
-def test_several_devices_give_the_bytes_of_one(options, plug_in, tmp_path, devices):
-    convolutions = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.Conv2d(16, 16, 3), torch.nn.ReLU(),
-        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
-    )  # fmt: skip
-    prepared = Preprocess(resize=16, crop=16)
-    models = [f"{plug_in}:load", Model(convolutions, preprocess=prepared, name="convolutions")]
-    expected = alone(options, models, tmp_path / "one")
-    assert sum("/features/c/" in name for name in expected) == 2 * 2 * (8 + 4)
-    plan = make_plan(models, out=tmp_path / "more", device=devices, **options)
-    assert len(plan.devices) == len(devices.split(","))
-    run_plan(plan.without_cells(), Silent())
-    assert chunk_files(tmp_path / "more") == expected
-
-
-def test_several_devices_halve_their_batches_each(options, tmp_path):
-    class Hungry(torch.nn.Module):
-        def forward(self, x):
-            if len(x) > 1:
-                raise RuntimeError("CUDA out of memory")
-            return x.mean((2, 3))
-
-    model = Model(Hungry(), preprocess=Preprocess(resize=16, crop=16), name="hungry")
-    listener = Listener()
-    plan = make_plan(model, out=tmp_path, device="cpu,cpu", **options)
-    run_plan(plan.without_cells(), listener)
-    assert len([text for text in listener.said if "out of memory" in text]) == 2  # once a device
 
 
 def test_a_script_that_leaves_the_device_open_keeps_its_network_on_one(options, tmp_path):

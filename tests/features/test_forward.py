@@ -11,7 +11,7 @@ import torch
 from cog.errors import CogError
 from cog.features import chunks, memory_format, transfers
 from cog.features.chunks import Gap, Gaps, make_chunks
-from cog.features.executors.device import Device, stay
+from cog.features.executors.device import Device
 from cog.features.extract import describe_devices
 from cog.features.failures import OutOfMemory
 from cog.features.feeder.batch import Batch
@@ -178,7 +178,7 @@ def gaps_of(folder, models, wanted=None) -> Gaps:
 
 
 def run(gaps: Gaps) -> Iterator[Batch]:
-    device = Device(torch.device("cpu"), gaps.settings, 1, Silent(), stay)
+    device = Device(torch.device("cpu"), gaps.settings, 1, Silent(), moves=False)
     return make_chunks(gaps, range(3), device)
 
 
@@ -298,16 +298,15 @@ class OneGpu:
 
     def __init__(self, kind: str, *models: Model) -> None:
         self.asked = kind
-        self.device = Device(torch.device("cpu"), Extraction(), 1, Silent(), stay)
+        self.device = Device(torch.device("cpu"), Extraction(), 1, Silent(), moves=False)
         for model in models:
             self.device.forward(model).memory_format = torch.channels_last
 
     def kind(self, model):
         return self.asked
 
-    def each(self, work, bundles):
-        for bundle, items in bundles:
-            yield from work(bundle, items, self.device)
+    def spread(self, work, bundle, items):
+        return work(bundle, items, self.device)
 
 
 def test_run_json_says_how_a_batch_lies_on_a_gpu(tmp_path):

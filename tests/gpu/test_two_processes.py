@@ -1,7 +1,11 @@
-"""Two processes on one device, each with its share, make the features that one process makes."""
+"""Two processes on one device, each with its share, make the features that one process makes.
+
+They are two workers of `--worker`, or the two that `--device` starts for a list of two.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -41,10 +45,15 @@ def test_two_processes_share_a_device(name, tmp_path, images, levels_folder, plu
     for process in started:
         _, said = process.communicate(timeout=HANGS_SECONDS)
         assert process.returncode == 0, said
-    for store in STORES:
+    together = call_cog(
+        *words[:-4], "--device", f"{device},{device}", "--workers", "2", "--out",
+        tmp_path / "together", cwd=tmp_path,
+    )  # fmt: skip
+    assert together.returncode == 0, together.stderr
+    for store, run in itertools.product(STORES, ("two", "together")):
         expected, found = (
-            FeatureStore.open(tmp_path / run / "colours" / "features" / store).read()
-            for run in ("one", "two")
+            FeatureStore.open(tmp_path / each / "colours" / "features" / store).read()
+            for each in ("one", run)
         )
         np.testing.assert_allclose(found[0], expected[0], rtol=2e-3, atol=1e-4)
         assert np.array_equal(found[1], expected[1])

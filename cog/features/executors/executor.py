@@ -12,12 +12,14 @@ In: settings, the devices of a plan. Out: an executor.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 
 from cog.features.executors.device import Bundle, Item, Result, Work
-from cog.features.executors.devices import Devices
+from cog.features.executors.one_device import OneDevice
+from cog.features.executors.processes import Processes
 from cog.features.executors.ray_cluster import Cluster
 from cog.features.settings import Extraction
 from cog.models.model import Model
@@ -25,16 +27,16 @@ from cog.progress import Progress
 
 
 class Executor(Protocol):
-    """Where work runs: the devices of this machine, or a Ray cluster."""
+    """Where work runs: a device of this machine, several, or a Ray cluster."""
 
     @property
     def at_once(self) -> int:
-        """How many devices work at once."""
+        """How many devices `spread` works on at once, each with its own part of the cores."""
         ...
 
     @property
-    def own_cores(self) -> bool:
-        """Whether each device has processor cores of its own, or all share those of one machine."""
+    def each_at_once(self) -> int:
+        """How many devices `each` works on at once."""
         ...
 
     def kind(self, model: Model) -> str:
@@ -66,16 +68,21 @@ class Executor(Protocol):
         ...
 
 
+@contextmanager
 def executor_for(
     settings: Extraction, devices: Sequence[torch.device], progress: Progress
-) -> Executor:
-    """The executor that the settings name.
+) -> Iterator[Executor]:
+    """The executor that the settings name; what it has started ends with the context.
 
-    `devices` make features on this machine; none: each model stays where it is.
+    `devices` make features on this machine; with one or none, each model stays where it is.
 
     Raises:
         CogError: Ray is not installed, cannot be reached, or has no such devices.
     """
     if settings.on_cluster:
-        return Cluster.connect(settings, progress.notify)
-    return Devices.of(devices, settings, progress)
+        yield Cluster.connect(settings, progress.notify)
+    elif len(devices) > 1:
+        with Processes(devices, settings, progress) as processes:
+            yield processes
+    else:
+        yield OneDevice.of(settings, progress)

@@ -23,16 +23,16 @@ import torch
 
 from cog.cores import usable_cores
 from cog.errors import CogError
+from cog.features.executors.crossing import from_bytes, to_bytes
 from cog.features.executors.device import Bundle, Device, Item, Result, Work
 from cog.features.settings import Extraction
 from cog.interruption import handlers_kept
 from cog.models.model import Model
-from cog.models.sources.from_file import imported_files
 from cog.progress import Notify, Notifying
 
 _NODES_NEED = (
     "repair that and run the same command to go on; the nodes need what this machine has: "
-    "packages, paths, and modules beside a plug-in's file (set PYTHONPATH to their folder)"
+    "packages, paths, and the folder of a plug-in's file (or set PYTHONPATH to its copy)"
 )
 RETRIES = 3  # of a task whose process or node died
 ITEMS_A_TASK = 4  # at most, of `spread`: what a node that dies loses, and how often a bar moves
@@ -47,7 +47,11 @@ class Cluster:
     at_once: int  # tasks
     settings: Extraction
     notify: Notify
-    own_cores: bool = True
+
+    @property
+    def each_at_once(self) -> int:
+        """How many tasks fit probes at once."""
+        return self.at_once
 
     @classmethod
     def connect(cls, settings: Extraction, notify: Notify) -> Cluster:
@@ -118,7 +122,7 @@ class Cluster:
         waiting = []
         try:
             for bundle, parts in bundles:
-                sent = _sent(bundle)
+                sent = ray.put(to_bytes(bundle, "the work"))  # once for all of its tasks
                 waiting += [task.remote(work, sent, part, *there) for part in parts]
             while waiting:
                 done, waiting = ray.wait(waiting)
@@ -183,23 +187,9 @@ def _requests(
     return kind, each, tasks
 
 
-def _sent(bundle: object) -> Any:
-    """A bundle in the object store; plug-ins travel as code, as no node can import them."""
-    ray = _ray()
-    for module in imported_files():
-        ray.cloudpickle.register_pickle_by_value(module)
-    try:
-        return ray.put(bundle)
-    except Exception as error:  # a network may raise anything
-        raise CogError(
-            f"a model cannot be sent to the cluster: {type(error).__name__}: {error}",
-            "use --worker r/w, with a process for each device",
-        ) from error
-
-
 def _run(
     work: Work[Bundle, Item, Result],
-    bundle: Bundle,
+    sent: bytes,
     items: Sequence[Item],
     kind: str,
     settings: Extraction,
@@ -216,8 +206,8 @@ def _run(
         ) from error
     torch.set_num_threads(cores)
     said: list[str] = []
-    device = Device(torch.device(kind), settings, cores, Notifying(said.append), Model.to)
-    return list(work(bundle, items, device)), said
+    device = Device(torch.device(kind), settings, cores, Notifying(said.append), moves=True)
+    return list(work(from_bytes(sent), items, device)), said
 
 
 def _got(task: Any) -> Any:

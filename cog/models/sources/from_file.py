@@ -49,7 +49,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
             f"{path}:{function} takes no weights, so it cannot use --weights {weights}",
             f"write def {function}(weights=None), or leave out --weights",
         )
-    with seeded(), _importable(path.parent):
+    with seeded(), importable(path.parent):
         model = _call(lambda: build(**given), f"{path}:{function}")
     if not isinstance(model, Model):
         raise CogError(
@@ -74,7 +74,7 @@ def import_file(path: Path) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[name] = module  # where pickling and dataclasses look up the module of a class
     try:
-        with seeded(), _importable(path.parent):
+        with seeded(), importable(path.parent):
             _call(lambda: loader.exec_module(module), str(path))
     except BaseException:
         del sys.modules[name]
@@ -88,14 +88,15 @@ def imported_files() -> list[ModuleType]:
 
 
 @contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Within it, files of the folder can be imported, as by a script that runs there."""
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
+def importable(*folders: Path) -> Iterator[None]:
+    """Within it, files of the folders can be imported, as by a script that runs there."""
+    entries = [str(folder.resolve()) for folder in folders]
+    sys.path[:0] = entries
     try:
         yield
     finally:
-        sys.path.remove(entry)
+        for entry in entries:
+            sys.path.remove(entry)
 
 
 def _call(function: Callable[[], Any], what: str) -> Any:

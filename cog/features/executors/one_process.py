@@ -1,0 +1,114 @@
+"""What runs in the process of one device: it gets models and work, and gives results.
+
+In: the messages of processes.py, through a pipe. Out: lines for the user and results, through
+another, and at last that the work is done, or an error.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from cog.errors import CogError
+from cog.features.executors.crossing import PIECE, FromPipe, from_bytes, load, to_bytes
+from cog.features.executors.device import Device, Work
+from cog.features.feeder.processes import pools_kept
+from cog.features.settings import Extraction
+from cog.models.model import Model
+from cog.progress import Notifying
+
+SAID, RESULT, DONE, FAILED = "said", "result", "done", "failed"
+"""what is told: a line for the user, a result, the end of the work, an error"""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The device of a process, and its part of the machine's cores."""
+
+    device: torch.device
+    settings: Extraction
+    threads: int  # that decode images
+    cores: int  # of torch
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A model that is sent once; tasks name it by its number."""
+
+    number: int
+    model: Model
+
+
+@dataclass(frozen=True)
+class Task:
+    """Work and its bundle; the items come behind it."""
+
+    work: Work[Any, Any, Any]
+    bundle: Any
+
+
+def main(messages: int, told: int) -> None:
+    """Do what comes from one pipe, and tell of it through another, until the first one ends."""
+    pipe = Connection(told, readable=False)
+
+    def tell(kind: str, value: Any = None) -> None:
+        data = to_bytes((kind, value), "a result")
+        try:
+            pipe.send_bytes(data)
+        except OSError:  # nobody reads: the program is gone
+            raise SystemExit from None
+
+    try:
+        with pools_kept():
+            _serve(io.BufferedReader(FromPipe(Connection(messages, writable=False)), PIECE), tell)
+    except Exception as error:  # a network may raise anything
+        tell(FAILED, _that_crosses(error))
+
+
+def _serve(file: io.BufferedReader, tell: Callable[[str, Any], None]) -> None:
+    """Take the setup, then models and work in any order."""
+    models: dict[int, Model] = {}
+    received = _received(file, models)
+    setup = next(received)
+    here = setup.device
+    torch.set_num_threads(setup.cores)
+    if here.type == "cuda":
+        torch.cuda.set_device(here)
+    progress = Notifying(lambda text: tell(SAID, text))
+    device = Device(here, setup.settings, setup.threads, progress, moves=True)
+    for message in received:
+        if isinstance(message, Sent):
+            models[message.number] = message.model.to(here)  # before the next one takes memory
+        else:
+            for result in message.work(message.bundle, next(received), device):
+                tell(RESULT, result)
+            if here.type == "cuda":  # probes may be fitted on this device meanwhile
+                torch.cuda.empty_cache()
+            tell(DONE, None)
+
+
+def _received(file: io.BufferedReader, models: dict[int, Model]) -> Iterator[Any]:
+    """The messages, until there are no more."""
+    while True:
+        try:
+            yield load(file, models)
+        except EOFError:
+            return
+
+
+def _that_crosses(error: Exception) -> Exception:
+    """The error as another process can be told it, with where it was raised."""
+    if not isinstance(error, CogError):
+        error.add_note(f"in process {os.getpid()}:\n{traceback.format_exc()}")
+    try:
+        from_bytes(to_bytes(error, "an error"))
+    except CogError:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
