@@ -13,6 +13,7 @@ repeat; a first repeat warms up and does not count. JSON lines on stdout:
 - resize_on: microseconds of processor time an image with one thread: of decoding alone, of decoding
   and resizing (`--resize-on cpu`), and of decoding and packing (`device`); `ratio` is the last over
   the one before in each repeat. `difference` compares the pixels of both, resized on this CPU.
+  `three_geometries`: the same for three networks that want images resized in different ways.
 - cosine: features of the two ways, by an untrained ResNet-50 and by a trained EfficientNet-Lite0
   (if its package is installed). `between_images` is the cosine of different images, which hardly
   differ for the untrained network. For comparison, `rounding_noise` is the cosine of two features
@@ -36,6 +37,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ from cog.features.feeder.batch import cut
 from cog.features.feeder.feed import feed
 from cog.features.feeder.feeding import Feeding
 from cog.features.forward import embed
-from cog.images.decoding import decode, decode_for
+from cog.images.decoding import decode_for
 from cog.images.image_list import ImageList
 from cog.images.packed import Packed
 from cog.images.packing import Part, slot_bytes
@@ -189,37 +191,61 @@ def speed(images: Sequence[bytes], repeats: int) -> dict[str, Any]:
     }
 
 
-def resize_on(images: Sequence[bytes], repeats: int) -> dict[str, Any]:
+def decode_all(
+    images: Sequence[bytes], geometries: Sequence[Preprocess], resized: Sequence[NDArray[np.uint8]]
+) -> None:
+    """Decode images, and resize them for each geometry into the rows of an array."""
+
+    def resize(row: int, image: torch.Tensor) -> None:
+        for geometry, pixels in zip(geometries, resized, strict=True):
+            geometry.pixels(image, out=pixels[row])
+
+    for row, data in enumerate(images):
+        decode_for(partial(resize, row), data)
+
+
+def resize_on(
+    images: Sequence[bytes], repeats: int, geometries: Sequence[Preprocess] = (PREPROCESS,)
+) -> dict[str, Any]:
     """What a thread does of an image where the device resizes, and where it does itself."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     rows = len(images)
-    resized = np.empty((rows, *PREPROCESS.shape), np.uint8)
-    slot = np.empty(slot_bytes(rows, [PREPROCESS]), np.uint8)
-
-    def on_cpu() -> None:
-        for data, out in zip(images, resized, strict=True):
-            decode_for(lambda image, out=out: PREPROCESS.pixels(image, out=out), data)
+    resized = [np.empty((rows, *geometry.shape), np.uint8) for geometry in geometries]
+    slot = np.empty(slot_bytes(rows, geometries), np.uint8)
 
     def on_device() -> None:
-        part = Part(slot, rows, slice(0, rows), [PREPROCESS], "torchvision", "read")
+        part = Part(slot, rows, slice(0, rows), geometries, "torchvision", "read")
         for row, data in enumerate(images):
             part.put(row, data)
 
-    ways = {"decode": lambda: list(map(decode, images)), "cpu": on_cpu, "device": on_device}
+    ways = {
+        "decode": lambda: decode_all(images, (), ()),
+        "cpu": lambda: decode_all(images, geometries, resized),
+        "device": on_device,
+    }
     times = turns(ways, repeats)
-    packed = Packed(torch.from_numpy(slot), rows, rows, [PREPROCESS], "read")
-    found = packed.on(torch.device("cpu"), lambda tensor: tensor).pixels[PREPROCESS]
+    packed = Packed(torch.from_numpy(slot), rows, rows, geometries, "read")
+    found = packed.on(torch.device("cpu"), lambda tensor: tensor).pixels
     torch.set_num_threads(threads)
-    difference = (found.int() - torch.from_numpy(resized).int()).abs()
     return {
         "microseconds_an_image": {
             way: spread([1e6 * seconds / rows for seconds in of["processor"]], 0)
             for way, of in times.items()
         },
         "ratio": over(times["device"]["processor"], times["cpu"]["processor"]),
-        "difference": {"mean": float(difference.float().mean()), "max": int(difference.max())},
+        "difference": apart([found[geometry] for geometry in geometries], resized),
     }
+
+
+def apart(found: Sequence[torch.Tensor], wanted: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
+    """Mean and largest difference of pixels."""
+    differences = [
+        (ours.int() - torch.from_numpy(theirs).int()).abs().flatten()
+        for ours, theirs in zip(found, wanted, strict=True)
+    ]
+    every = torch.cat(differences)
+    return {"mean": float(every.float().mean()), "max": int(every.max())}
 
 
 def network(name: str, seed: int) -> torch.nn.Module:
@@ -342,7 +368,10 @@ def measure(part: str, options: argparse.Namespace) -> dict[str, Any]:
         return {**speed(images, options.repeats), "photographs": photos}
     if part == "resize_on":
         photos = resize_on(photographs() * (len(images) // 2), options.repeats)
-        return {**resize_on(images, options.repeats), "photographs": photos}
+        geometries = PREPROCESS, Preprocess(256, 224), Preprocess(232, 224, "bilinear")
+        three = resize_on(images, options.repeats, geometries)
+        one = resize_on(images, options.repeats)
+        return {**one, "photographs": photos, "three_geometries": three}
     if part == "cosine":
         return cosines([*photographs(), *images], large)
     if part == "overhead":
