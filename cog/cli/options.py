@@ -152,8 +152,8 @@ run_options = together(
                 help="Of JPEGs: torchvision, pillow (resizes too, to the bit), or nvjpeg on a GPU, "
                      "with --resize-on device."),
     of_features("--resize-on", default="cpu", metavar="NAME",
-                help="Where images are resized: cpu; or device, so that workers do a third less, or "
-                     "more: pixels differ by at most 1 of 255, about one in a million."),
+                help="Where images are resized: cpu; or device, so that workers do a third less: "
+                     "about one pixel in a million differs, by 1 of 255."),
     of_features("--truncated", default="read", metavar="NAME", help=TRUNCATED_HELP),
     of_features("--workers", type=_COUNT, metavar="N",
                 help="Threads or processes that decode.  [default: one per core]"),
