@@ -91,6 +91,7 @@ def _batches(
     finally:
         for forward in forwards:
             forward.finish()  # before the feeder's memory goes
+        batches.close()
 
 
 def _start(batch: Batch, gaps: Gaps, forwards: Sequence[Forward]) -> _Started:

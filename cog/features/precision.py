@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -43,13 +43,22 @@ def require_precision(precision: str, device: torch.device) -> None:
     )
 
 
-def float32_products(precision: str) -> AbstractContextManager[None]:
-    """A context with products of float32 as a precision wants them.
+@contextmanager
+def process_switches(precision: str) -> Iterator[None]:
+    """A context with torch's switches for a whole process as a precision wants them.
 
-    The switches belong to the whole process: threads that enter and leave at different moments
-    would switch them for each other.
+    Products of float32 as above; and cuDNN chooses its ways by what it knows, not by timing them,
+    which would give other bits each time. Threads that enter and leave at different moments would
+    switch for each other.
     """
-    return tf32(matrices=precision == "tf32", convolutions=precision != "fp32")
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    with tf32(matrices=precision == "tf32", convolutions=precision != "fp32"):
+        cudnn.benchmark = False
+        try:
+            yield
+        finally:
+            cudnn.benchmark = before
 
 
 @contextmanager
@@ -63,5 +72,5 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
     mixed = PRECISIONS[precision]
     here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
     cast = torch.autocast(device.type, dtype=mixed, enabled=mixed is not None)
-    with here, float32_products(precision), cast:
+    with here, process_switches(precision), cast:
         yield

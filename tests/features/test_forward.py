@@ -331,6 +331,16 @@ def test_the_order_of_a_batch_reaches_the_network():
     assert seen == [False, True]
 
 
+def test_ways_are_not_timed_while_a_network_computes(monkeypatch):
+    """As a training script may want it; other bits would come of it each time."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    seen = []
+    look = Returns(lambda x: seen.append(torch.backends.cudnn.benchmark) or x.flatten(1))
+    Forward(Model(look, preprocess=SMALL))(images())
+    assert seen == [False]
+    assert torch.backends.cudnn.benchmark
+
+
 @pytest.mark.parametrize("capability", [(7, 5), (8, 0)])
 def test_tf32_is_refused_where_there_is_none(monkeypatch, capability):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)

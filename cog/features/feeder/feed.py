@@ -10,7 +10,7 @@ In: an image list, slices of its rows, preprocessings, how images are fed. Out: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +36,7 @@ def feed(
     preprocesses: Iterable[Preprocess],
     feeding: Feeding,
     part: int = PART,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Read and decode the images of `slices` ahead of their use; `part`: rows that a worker takes.
 
     Memory: slots.py counts it; beside that, each worker has one image and what it read at once.
