@@ -130,31 +130,6 @@ def test_the_next_batch_is_copied_while_this_one_is_computed(cuda):
     assert seconds(pipeline) < compute + 0.6 * copy
 
 
-@gpu
-def test_a_batch_that_does_not_fit_is_halved(cuda):
-    class Hungry(nn.Module):
-        """Takes a tenth of the free memory for each image."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(1))
-            self.each = torch.cuda.mem_get_info(cuda)[0] // 10
-
-        def forward(self, x):
-            held = torch.empty(len(x), self.each, dtype=torch.uint8, device=x.device)
-            return x.flatten(1) * self.weight + held[:, :1] * 0
-
-    said: list[str] = []
-    model = Model(Hungry(), preprocess=SMALL, name="hungry").to(cuda)
-    forward = Forward(model, notify=said.append)
-    for pixels in batches(2, 23):
-        found = forward.start(pixels).result()
-        assert_close(found, SMALL.normalise(pixels).flatten(1).numpy())
-    assert forward.fits in (5, 2)
-    assert len(said) == 1
-    torch.cuda.empty_cache()
-
-
 def test_chunks_of_several_models_are_those_of_a_cpu(device, tmp_path, monkeypatch):
     """One of them has a chunk already."""
     monkeypatch.setattr("cog.features.chunks.feed", on_a_cpu.fed(None))
