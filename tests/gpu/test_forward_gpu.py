@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from cog.features.chunks import make_chunks
-from cog.features.executors.device import Device, stay
+from cog.features.executors.device import Device
 from cog.features.feeder.slots import mapped, memory_file
 from cog.features.forward import Forward, embed
 from cog.features.pinned import pinned
@@ -137,7 +137,7 @@ def test_chunks_of_several_models_are_those_of_a_cpu(device, tmp_path, monkeypat
     for place in {torch.device("cpu"), device}:
         models = [on_a_cpu.net(seed).to(place) for seed in (0, 1)]
         gaps = on_a_cpu.gaps_of(tmp_path / str(place), models, {"net1": (0, 2)})
-        there = Device(place, gaps.settings, 1, Silent(), stay)
+        there = Device(place, gaps.settings, 1, Silent(), moves=True)
         assert len(list(make_chunks(gaps, range(3), there))) == 5
         stores[place] = [gap.store for gap in gaps.of]
     first, expected = stores[device][0].read()[0], stores[torch.device("cpu")][0].read()[0]
