@@ -44,7 +44,7 @@ from cog.images.limits import (
     memory_of,
     refuse_scans,
 )
-from cog.images.nvjpeg import NVJPEG, check_nvjpeg
+from cog.images.nvjpeg import NVJPEG, check_nvjpeg, nvjpeg_note
 from cog.images.pillow_simd import simd_note
 from cog.images.quiet import silence_pillow
 from cog.images.truncated import READ, REFUSE, pillow_reads_truncated
@@ -77,7 +77,7 @@ def decoder_note(name: str, resizes: bool = True) -> str:
     """
     if name == "pillow":
         return simd_note() if resizes else ""
-    return library_note()
+    return (nvjpeg_note() if name == NVJPEG else "") or library_note()
 
 
 def decode(data: bytes, decoder: str = DEFAULT_DECODER, truncated: str = READ) -> torch.Tensor:

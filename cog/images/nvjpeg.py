@@ -6,8 +6,10 @@ In: the bytes of plain and whole JPEGs. Out: pixels on the GPU, or None where nv
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import metadata
 
 import torch
 from PIL import Image
@@ -18,6 +20,8 @@ from cog.images.limits import OF_JPEG_SCANS, TooCostly, memory_of
 
 NVJPEG = "nvjpeg"
 _RGB = 3  # torchvision.io.ImageReadMode.RGB
+_EXIF = re.compile(rb"\xff\xe1(?=..Exif\0\0)", re.DOTALL)  # 0xFF 0xE1 is in no image data
+_OTHER = b"\xff\xef"  # a segment that no decoder reads
 
 
 def decodable(data: bytes) -> JpegFrame | None:
@@ -43,12 +47,21 @@ def check_nvjpeg() -> None:
     data = torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
     try:
         decode_on_gpu([data], torch.device("cuda"))
-    except (RuntimeError, AttributeError, AssertionError) as error:
+    except (RuntimeError, AttributeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise CogError(
-            f"the decoder nvjpeg needs CUDA and a torchvision built with nvJPEG: {reason}",
+            "the decoder nvjpeg needs CUDA and a torchvision or torchcodec built with nvJPEG: "
+            f"{reason}",
             "give --decoder torchvision",
         ) from error
+
+
+def nvjpeg_note() -> str:
+    """What the user should know of whose nvJPEG decodes; empty if it is torchvision's."""
+    name, _ = _operator()
+    if name == "torchvision":
+        return ""
+    return f"without nvJPEG in torchvision, {name} {metadata.version(name)} decodes JPEGs by it"
 
 
 def decode_batch(
@@ -75,29 +88,51 @@ def _alone(data: torch.Tensor, device: torch.device) -> torch.Tensor | None:
 
 
 def decode_on_gpu(encoded: Sequence[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
-    """What torchvision's operator gives: all that needs CUDA here. Tests put another in its place.
+    """What the operator gives: all that needs CUDA here. Tests put another in its place.
 
-    The operator takes memory on the current stream and writes to it on another, which does not wait
-    for work of the current one that may still read what was there before. So it takes memory on a
-    stream where nothing else runs, and what it made is kept until its readers are done.
+    torchvision's operator takes memory on the current stream and writes to it on another, which
+    does not wait for work of the current one that may still read what was there before. So it takes
+    memory on a stream where nothing else runs, and what it made is kept until its readers are done.
 
     Raises:
         RuntimeError: an image that nvJPEG refuses, or no GPU.
-        AttributeError: torchvision was built without the operator.
+        ImportError: neither torchvision nor torchcodec has the operator.
     """
-    import torchvision  # noqa: F401  (it brings the operator)
-
+    _, decode = _operator()
     with torch.cuda.device(device):
         number = torch.cuda.current_device()
         computing, decoding = torch.cuda.current_stream(), _stream(number)
         with torch.cuda.stream(decoding):
-            found: list[torch.Tensor] = torch.ops.image.decode_jpegs_cuda(
-                list(encoded), _RGB, torch.device("cuda", number)
-            )
+            found = decode(list(encoded), _RGB, torch.device("cuda", number))
         computing.wait_stream(decoding)
         for pixels in found:
             pixels.record_stream(computing)
     return found
+
+
+@cache
+def _operator() -> tuple[str, Callable[..., list[torch.Tensor]]]:
+    """torchvision and its operator; where that is gone, those of torchcodec, its successor."""
+    import torchvision  # noqa: F401  (it brings the operator)
+
+    try:
+        return "torchvision", torch.ops.image.decode_jpegs_cuda
+    except AttributeError:
+        import torchcodec.decoders  # noqa: F401  (likewise)
+
+    operator = torch.ops.torchcodec_ns.decode_jpegs_cuda
+
+    def decode(encoded: list[torch.Tensor], *how: object) -> list[torch.Tensor]:
+        found: list[torch.Tensor] = operator([_without_exif(data) for data in encoded], *how)
+        return found
+
+    return "torchcodec", decode
+
+
+def _without_exif(encoded: torch.Tensor) -> torch.Tensor:
+    """The same JPEG, of which no orientation is known: torchcodec would turn the image by it."""
+    data = _EXIF.sub(_OTHER, encoded.numpy().tobytes())
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
 
 
 @cache
