@@ -22,7 +22,7 @@ from cog.features.chunks import Gap, Gaps, make_chunks
 from cog.features.executors.device import Device
 from cog.features.feeder.batch import Batch
 from cog.features.feeder.feed import feed
-from cog.features.forward import forward_of
+from cog.features.forward import Forward, forward_of
 from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction, batch_size, feeding_for
 from cog.features.store.store import FeatureStore
@@ -109,9 +109,29 @@ def seconds_an_image(
     kind = model.device.type
     whole = batch_size(kind, settings)
     rows = whole if settings.compile else rows or min(whole, 8 if kind == "cpu" else 64)
-    grey = torch.full((rows, *model.preprocess.shape), 128, dtype=torch.uint8)
-    forward = forward_of(model, settings, lambda _: None)
-    return median_seconds(lambda: forward(grey), seconds) / rows
+    return batch_seconds(forward_of(model, settings, lambda _: None), rows, seconds) / rows
+
+
+def batch_seconds(forward: Forward, rows: int, seconds: float) -> float:
+    """Seconds from one batch of `rows` images to the next, as extraction runs them.
+
+    Where copies run beside the device's work, a batch is started before the features of the one
+    before are fetched.
+    """
+    grey = torch.full((rows, *forward.model.preprocess.shape), 128, dtype=torch.uint8)
+    if not forward.transfers.beside:
+        return median_seconds(lambda: forward(grey), seconds)
+    grey = grey.pin_memory()
+    started = [forward.start(grey)]
+
+    def work() -> None:
+        started.append(forward.start(grey))
+        started.pop(0).result()
+
+    found = median_seconds(work, seconds)
+    started.pop().result()
+    forward.finish()
+    return found
 
 
 def together_rate(

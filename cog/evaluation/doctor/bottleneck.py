@@ -68,6 +68,21 @@ def promised(speeds: Speeds, feed: float, network: float) -> float:
     return min(feed, network, speeds.copy or network)
 
 
+def shares(speeds: Speeds) -> dict[str, float]:
+    """Options → what all together reach, over what each step alone promises with these options.
+
+    >>> speeds = Speeds("cuda", 8, 610, {"": 4000}, None, {"fp32": 8000}, {"fp32": 3800})
+    >>> shares(speeds)
+    {'fp32': 0.95}
+    """
+    found = {}
+    for option, together in speeds.together.items():
+        network = next(rate for own, rate in speeds.forward.items() if option.startswith(own))
+        own_feed = next((own for own in speeds.feed if own and option.endswith(own)), "")
+        found[option] = together / promised(speeds, speeds.feed[own_feed], network)
+    return found
+
+
 def _bound(speeds: Speeds, feed: float, network: float) -> str:
     if speeds.kind == "cpu":
         share = promised(speeds, feed, network) / network
