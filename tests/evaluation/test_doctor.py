@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import torch
 
 from cog.errors import CogError
 from cog.evaluation.doctor import agreement, disk, machine, pixels, speed
-from cog.evaluation.doctor.bottleneck import Speeds, bottleneck, promised
+from cog.evaluation.doctor.bottleneck import Speeds, bottleneck, promised, shares
 from cog.evaluation.doctor.checks import Check, tried
 from cog.evaluation.doctor.disk import disk_rates
 from cog.evaluation.doctor.doctor import Diagnosis, diagnose, some_images, untrained_resnet50
+from cog.features import forward, rates
 from cog.images.drawn import again_and_again, draw_photograph, drawn_images
 from cog.images.headers import jpeg_frame
 from cog.images.image_list import read_bytes
@@ -39,13 +41,28 @@ def found(plug_in, tmp_path_factory) -> Diagnosis:
     return made
 
 
+HEAD = "decoding on 16 cores gives 9,100 images/s, the network takes 7,900 (--precision fp32): "
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         (
-            {},
-            "decoding on 16 cores gives 9,100 images/s, the network takes 7,900 (--precision fp32)"
-            ": bound by the network; --precision bf16 would give 9,100, bound by decoding",
+            {"together": {}},
+            HEAD + "bound by the network; --precision bf16 would give 9,100, bound by decoding",
+        ),
+        (
+            {"together": {"--precision fp32": 7700, "--precision bf16": 8600}},
+            HEAD + "bound by the network; --precision tf32 would give 9,000, bound by the network",
+        ),
+        (
+            {"together": {"--precision fp32": 7700, "--precision bf16": 8900,
+                          "--precision bf16 --resize-on device": 13_500}},
+            HEAD + "bound by the network; --precision bf16 --resize-on device gives 13,500",
+        ),
+        (
+            {"copy": 2000, "together": {"--precision fp32": 1500}},
+            HEAD + "bound by the copy; all together reach 1,500, 75% of that",
         ),
         (
             {"feed": {"": 1700, "--resize-on device": 3300}, "together": {}},
@@ -53,14 +70,9 @@ def found(plug_in, tmp_path_factory) -> Diagnosis:
             ": bound by decoding; --resize-on device would give 3,300, bound by decoding",
         ),
         (
-            {"feed": {"": 1700, "--decoder nvjpeg": 1720}, "together": {}, "cores": 1},
+            {"feed": {"": 1700, "--resize-on device": 1720}, "together": {}, "cores": 1},
             "decoding on 1 core gives 1,700 images/s, the network takes 7,900 (--precision fp32)"
             ": bound by decoding",
-        ),
-        (
-            {"copy": 2000, "together": {"--precision fp32": 1500}},
-            "decoding on 16 cores gives 9,100 images/s, the network takes 7,900 (--precision fp32)"
-            ": bound by the copy; all together reach 1,500, 75% of that",
         ),
         (
             {"kind": "cpu", "copy": None, "feed": {"": 1200}, "together": {},
@@ -75,15 +87,26 @@ def found(plug_in, tmp_path_factory) -> Diagnosis:
             "decoding on 16 cores gives 100 images/s, the network takes 900 (--precision fp32)"
             ": bound by decoding, as both share the cores (the network has 10% of the time)",
         ),
+        (
+            {"forward": {}, "together": {}},
+            "decoding gives 9,100 images/s, and the network does not run",
+        ),
     ],
 )  # fmt: skip
 def test_the_bottleneck_in_a_sentence(changes, expected):
     assert bottleneck(replace(GPU_SPEEDS, **changes)) == expected
 
 
+def test_what_all_together_reach_of_what_is_promised():
+    together = {"--precision fp32": 7900, "--precision bf16 --resize-on device": 12_000}
+    feed = {"": 9100, "--resize-on device": 20_000}
+    found = shares(replace(GPU_SPEEDS, feed=feed, together=together))
+    assert found == {"--precision fp32": 1.0, "--precision bf16 --resize-on device": 0.8}
+
+
 def test_nothing_is_proposed_that_would_not_be_faster():
     slower = {"--precision fp32": 7900.0, "--precision bf16": 7000.0}
-    assert "would" not in bottleneck(replace(GPU_SPEEDS, forward=slower))
+    assert "give " not in bottleneck(replace(GPU_SPEEDS, forward=slower))
 
 
 def test_on_a_cpu_the_seconds_of_an_image_add_up():
@@ -294,27 +317,61 @@ def test_a_gpu_is_looked_at(monkeypatch):
     assert seen.driver == "570.1"
 
 
-def test_on_a_gpu_the_copy_and_its_precisions_are_measured(plug_in, tmp_path, monkeypatch):
-    """By a CPU that says that it is one: all but the device is the same, which has no TF32."""
+def test_on_a_gpu_its_precisions_and_feeds_are_measured(plug_in, tmp_path, monkeypatch):
+    """By a CPU that says that it is one: all but the device is the same."""
     monkeypatch.setattr(speed.Setting, "kind", "cuda")
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(forward, "Compiled", NotCompiled)
     model = load_model(f"{plug_in}:load")
-    images = drawn_images(tmp_path / "images", 4)
     told: list[str] = []
-    setting = speed.Setting(model, images, 2, 0.02, tmp_path, told.append)
+    setting = speed.Setting(
+        model, drawn_images(tmp_path / "images", 4), 2, 0.02, tmp_path, told.append
+    )
     speeds = speed.measure(setting)
     assert speeds.copy > 0
-    assert {"--precision fp32", "--precision bf16", "--precision fp16"} <= set(speeds.forward)
-    assert [line.partition(":")[0] for line in setting.refused] == ["--precision tf32"]
-    assert "measuring --precision fp16" in told
+    assert list(speeds.feed) == ["", "--resize-on device"]
+    rounded = [option for option in speeds.forward if "--compile" not in option]
+    assert rounded == ["--precision fp32", "--precision bf16", "--precision fp16"]
+    assert [option.endswith(" --compile") for option in speeds.forward] == [0, 0, 0, 1]
+    assert next(iter(speeds.together)) == "--precision fp32"
+    assert list(speeds.together)[-1].endswith("--resize-on device")
+    assert [why.partition(":")[0] for why in setting.refused] == [
+        "--resize-on device --decoder nvjpeg", "--precision tf32"
+    ]  # fmt: skip
+    assert told == [f"measuring {what}" for what in (
+        "decoding and reading", "the network", "all together"
+    )]  # fmt: skip
+
+
+class NotCompiled:
+    """In the place of what torch.compile makes, which takes it half a minute."""
+
+    def __init__(self, model, rows, notify):
+        self.network = model.network
+
+    def padded(self, pixels):
+        return pixels
+
+    def __call__(self, x):
+        return self.network(x)
+
+
+def test_options_are_read_as_the_command_line_reads_them(plug_in, tmp_path):
+    images = drawn_images(tmp_path / "i", 1)
+    setting = speed.Setting(load_model(f"{plug_in}:load"), images, 3, 1.0, tmp_path, print)
+    how = setting.extraction("--precision bf16 --compile --resize-on device")
+    assert (how.precision, how.compile, how.resize_on) == ("bf16", True, "device")
+    assert (how.workers, how.decoder) == (3, "torchvision")
+    plain = setting.extraction()
+    assert (plain.precision, plain.compile, plain.resize_on) == ("fp32", False, "cpu")
 
 
 def test_what_a_model_refuses_is_told_and_not_measured(plug_in, tmp_path):
     setting = speed.Setting(
         load_model(f"{plug_in}:broken"), drawn_images(tmp_path / "i", 2), 1, 0.01, tmp_path, print
     )
-    assert setting.tried("--precision fp32", lambda: speed.network_rate(setting, "fp32")) == {}
+    assert setting.tried("--precision fp32", lambda: speed.network_rate(setting, "")) == {}
     assert setting.refused[0].startswith("--precision fp32: broken: the features of")
 
 
@@ -351,6 +408,32 @@ def test_a_driver_that_nobody_knows_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "DRIVER", tmp_path / "nothing")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine._driver() == ""
+
+
+class OnAGpu:
+    """A forward pass whose copies run beside the device's work: what is started when."""
+
+    def __init__(self):
+        self.said: list[str] = []
+        self.model = SimpleNamespace(preprocess=Preprocess(4, 4))
+        self.transfers = SimpleNamespace(beside=True)
+
+    def start(self, pixels):
+        number = len([word for word in self.said if word[0] == "s"])
+        self.said.append(f"start {number} of {len(pixels)}")
+        return SimpleNamespace(result=lambda: self.said.append(f"result {number}"))
+
+    def finish(self):
+        self.said.append("finish")
+
+
+def test_on_a_gpu_a_batch_is_started_before_the_one_before_is_fetched(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    forward = OnAGpu()
+    assert rates.batch_seconds(forward, 3, 0.0) >= 0
+    assert forward.said == [
+        "start 0 of 3", "start 1 of 3", "result 0", "start 2 of 3", "result 1", "result 2", "finish"
+    ]  # fmt: skip
 
 
 def test_drawn_photographs_are_those_of_an_average_size(tmp_path):

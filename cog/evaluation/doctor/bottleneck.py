@@ -39,14 +39,16 @@ def bottleneck(speeds: Speeds) -> str:
     decoding on 16 cores gives 9,100 images/s, the network takes 7,900 (fp32)
     bound by the network; bf16 would give 9,100, bound by decoding
     """
-    option, network = next(iter(speeds.forward.items()))
     feed = speeds.feed[""]
+    if not speeds.forward:
+        return f"decoding gives {shown(feed)} images/s, and the network does not run"
+    option, network = next(iter(speeds.forward.items()))
     cores = f"{speeds.cores} core{'s' if speeds.cores != 1 else ''}"
     words = (
         f"decoding on {cores} gives {shown(feed)} images/s, "
         f"the network takes {shown(network)} ({option}): {_bound(speeds, feed, network)}"
     )
-    return "; ".join([words, *_faster(speeds, feed, network), *_lost(speeds, feed, network)])
+    return "; ".join([words, *_lost(speeds), *_faster(speeds, feed, network)])
 
 
 def shown(rate: float) -> str:
@@ -97,27 +99,29 @@ def _slowest(speeds: Speeds, feed: float, network: float) -> str:
 
 
 def _faster(speeds: Speeds, feed: float, network: float) -> list[str]:
-    """The measured option of each step that promises most, if it is worth it."""
-    now = promised(speeds, feed, network)
-    found: dict[str, tuple[float, str]] = {}
-    for option, rate in list(speeds.forward.items())[1:]:
-        found[option] = promised(speeds, feed, rate), _slowest(speeds, feed, rate)
-    for option, rate in speeds.feed.items():
-        if option:
-            found[option] = promised(speeds, rate, network), _slowest(speeds, rate, network)
-    best = max(found, key=lambda option: found[option][0], default="")
-    if not best or found[best][0] < WORTH * now:
-        return []
-    bound = "" if speeds.kind == "cpu" else f", bound by {found[best][1]}"
-    return [f"{best} would give {shown(found[best][0])}{bound}"]
+    """The fastest options, if they are worth it: as measured all together, else as promised."""
+    found: list[tuple[float, str]] = []
+    measured = next(iter(speeds.together.values()), 0.0)
+    for option, rate in speeds.together.items():
+        if rate >= WORTH * measured:
+            found.append((rate, f"{option} gives {shown(rate)}"))
+    pairs = [(option, feed, rate) for option, rate in speeds.forward.items()
+             if option not in speeds.together]  # fmt: skip
+    pairs += [(option, rate, network) for option, rate in speeds.feed.items()
+              if not any(each.endswith(option) for each in speeds.together)]  # fmt: skip
+    for option, *alone in pairs:
+        rate = promised(speeds, *alone)
+        bound = "" if speeds.kind == "cpu" else f", bound by {_slowest(speeds, *alone)}"
+        if rate >= WORTH * promised(speeds, feed, network):
+            found.append((rate, f"{option} would give {shown(rate)}{bound}"))
+    return [max(found)[1]] if found else []
 
 
-def _lost(speeds: Speeds, feed: float, network: float) -> list[str]:
+def _lost(speeds: Speeds) -> list[str]:
     """A line where all together are much slower than the steps alone promise."""
     if not speeds.together:
         return []
-    together = next(iter(speeds.together.values()))
-    now = promised(speeds, feed, network)
-    if together >= LOST * now:
+    option, share = next(iter(shares(speeds).items()))
+    if share >= LOST:
         return []
-    return [f"all together reach {shown(together)}, {together / now:.0%} of that"]
+    return [f"all together reach {shown(speeds.together[option])}, {share:.0%} of that"]

@@ -24,6 +24,7 @@ from cog.evaluation.doctor.bottleneck import Speeds, bottleneck
 from cog.evaluation.doctor.checks import Check, not_tried
 from cog.evaluation.doctor.disk import Disk, disk_rates, nearest_folder
 from cog.evaluation.doctor.machine import Machine, look, peak_memory
+from cog.features.feeder.processes import pools_kept
 from cog.features.forward import embed, pick_device
 from cog.images.decoding import DEFAULT_DECODER
 from cog.images.drawn import drawn_images
@@ -119,7 +120,8 @@ def _diagnose(
     """The diagnosis, with the model still on the CPU."""
     machine = look(where)
     checks = list(checks_of(where, setting))
-    speeds = speed.measure(setting)
+    with pools_kept():
+        speeds = speed.measure(setting)
     on_gpu = where.type == "cuda"
     return Diagnosis(
         machine=machine,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from cog.errors import CogError
@@ -16,6 +17,7 @@ from cog.features import rates
 from cog.features.feeder.batch import cut
 from cog.features.precision import PRECISIONS
 from cog.features.settings import Extraction, batch_size
+from cog.images.decoding import DEFAULT_DECODER
 from cog.images.drawn import again_and_again
 from cog.images.image_list import ImageList, read_bytes
 from cog.models.model import Model
@@ -26,6 +28,9 @@ OF_DEVICE = {  # the precisions worth measuring; fp16 takes a CPU a second an im
     "cuda": ("fp32", "tf32", "bf16", "fp16"),
     "mps": ("fp32", "fp16"),
 }
+FEEDS = {
+    "cuda": ("--resize-on device", "--resize-on device --decoder nvjpeg")
+}  # beside the default
 CPU_BATCH = 16  # images: a CPU is as fast as with more, and several batches fit into the seconds
 MOST_A_CORE = 2_500  # images a second: lists are long enough for that
 
@@ -50,14 +55,19 @@ class Setting:
         """Of the device: cpu, cuda or mps."""
         return self.model.device.type
 
-    def extraction(self, precision: str = "fp32") -> Extraction:
-        """How features are made for the measurements."""
+    def extraction(self, options: str = "") -> Extraction:
+        """How features are made for the measurements, with options of the command line."""
+        words = options.split()
+        given = dict(pairwise(words))
         return Extraction(
             device=str(self.model.device),
-            precision=precision,
+            precision=given.get("--precision", "fp32"),
+            compile="--compile" in words,
             dtype="float32",  # which keeps any model's features, however small
             batch_size=CPU_BATCH if self.kind == "cpu" else None,
             workers=self.workers,
+            decoder=given.get("--decoder", DEFAULT_DECODER),
+            resize_on=given.get("--resize-on", "cpu"),
         )
 
     def long_list(self) -> ImageList:
@@ -68,12 +78,13 @@ class Setting:
 
     def tried(self, option: str, measure: Callable[[], float]) -> Mapping[str, float]:
         """A rate under the name of its option; nothing where that is refused here."""
-        self.notify(f"measuring {option}")
         try:
             return {option: measure()}
         except CogError as error:
             self.refused.append(f"{option}: {error.what}")
-            return {}
+        except RuntimeError as error:  # of the device
+            self.refused.append(f"{option}: {str(error).partition(chr(10))[0]}")
+        return {}
 
 
 def precisions(kind: str) -> list[str]:
@@ -82,56 +93,81 @@ def precisions(kind: str) -> list[str]:
 
 
 def measure(setting: Setting) -> Speeds:
-    """Every step alone, and all together with the default precision and with the fastest."""
+    """Every step alone, and all together: as by default, and with what is fastest."""
     model = setting.model
     plain = setting.extraction()
     images = setting.long_list()
-    setting.notify("measuring decoding and feeding")
+    setting.notify("measuring decoding and reading")
     files = [read_bytes(images, row) for row in range(min(32, len(setting.images)))]
     decode = rates.decode_rate(files, model.preprocess, plain, setting.seconds / 2)
-    feed = {"": feed_rate(setting, images, plain)}
+    feed = {"": feed_rate(setting, images, "")}
+    for option in FEEDS.get(setting.kind, ()):
+        feed |= setting.tried(option, partial(feed_rate, setting, images, option))
     copy = None
-    rows = batch_size(setting.kind, plain)
     if setting.kind == "cuda":
+        rows = batch_size(setting.kind, plain)
         copy = rates.copy_rate(model.preprocess, rows, model.device, setting.seconds / 4)
-    forward: dict[str, float] = {}
-    for precision in precisions(setting.kind):
-        forward |= setting.tried(
-            f"--precision {precision}", partial(network_rate, setting, precision)
-        )
-    together = together_rates(setting, images, forward)
+    setting.notify("measuring the network")
+    forward = network_rates(setting)
+    setting.notify("measuring all together")
+    together = together_rates(setting, images, feed, forward)
     return Speeds(setting.kind, setting.workers, decode, feed, copy, forward, together)
 
 
-def feed_rate(setting: Setting, images: ImageList, how: Extraction) -> float:
+def feed_rate(setting: Setting, images: ImageList, options: str) -> float:
     """Images a second of the feeder alone."""
+    how = setting.extraction(options)
     slices = list(cut(slice(0, len(images)), batch_size(setting.kind, how)))
     preprocesses = (setting.model.preprocess,)
     device = rates.own_device(setting.model.device, how, setting.workers)
     return rates.feed_rate(images, slices, preprocesses, how, device, setting.seconds)
 
 
-def network_rate(setting: Setting, precision: str) -> float:
+def network_rates(setting: Setting) -> dict[str, float]:
+    """The network alone: in each precision, and on a GPU compiled in the fastest."""
+    found: dict[str, float] = {}
+    for precision in precisions(setting.kind):
+        option = f"--precision {precision}"
+        found |= setting.tried(option, partial(network_rate, setting, option))
+    if found and setting.kind == "cuda":
+        option = f"{fastest(found)} --compile"
+        found |= setting.tried(option, partial(network_rate, setting, option))
+    return found
+
+
+def fastest(found: Mapping[str, float]) -> str:
+    """The option of the highest rate."""
+    return max(found, key=found.__getitem__)
+
+
+def network_rate(setting: Setting, options: str) -> float:
     """Images a second of the network alone."""
-    how = setting.extraction(precision)
+    how = setting.extraction(options)
     rows = batch_size(setting.kind, how)
     return 1 / rates.seconds_an_image(setting.model, how, setting.seconds, rows)
 
 
 def together_rates(
-    setting: Setting, images: ImageList, forward: Mapping[str, float]
+    setting: Setting, images: ImageList, feed: Mapping[str, float], forward: Mapping[str, float]
 ) -> dict[str, float]:
-    """From files to features on disk: as by default, and with the fastest precision."""
+    """From files to features on disk: as by default, in the fastest precision, and fed otherwise.
+
+    Not compiled: that would be compiled again.
+    """
+    plain = {option: rate for option, rate in forward.items() if "--compile" not in option}
+    if not plain:
+        return {}
+    options = [next(iter(plain)), fastest(plain)]
+    options += [f"{options[1]} {option}" for option in feed if option]
     found: dict[str, float] = {}
-    fastest = max(forward, key=lambda option: forward[option], default=None)
-    for option in dict.fromkeys([*list(forward)[:1], *([fastest] if fastest else [])]):
-        found |= setting.tried(option, partial(together_rate, setting, images, option.split()[-1]))
+    for option in dict.fromkeys(options):
+        found |= setting.tried(option, partial(together_rate, setting, images, option))
     return found
 
 
-def together_rate(setting: Setting, images: ImageList, precision: str) -> float:
-    """From files to features on disk, in a precision."""
-    how = setting.extraction(precision)
+def together_rate(setting: Setting, images: ImageList, options: str) -> float:
+    """From files to features on disk."""
+    how = setting.extraction(options)
     device = rates.own_device(setting.model.device, how, setting.workers)
-    folder = setting.folder / precision
+    folder = setting.folder / options.replace(" ", "")
     return rates.together_rate(setting.model, images, how, device, folder, 1.5 * setting.seconds)
