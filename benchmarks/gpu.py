@@ -106,10 +106,10 @@ def run_steps(options: argparse.Namespace) -> int:
 
 def run_step(step: str, bound: float, options: argparse.Namespace) -> str:
     """Why a step failed; empty if it did not. Its lines go to stdout as they come."""
-    command = [sys.executable, __file__, "--step", step, "--device", options.device,
-               "--seconds", str(bound), *(["--small"] if options.small else [])]  # fmt: skip
     missed = False
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command_of(step, bound, options), stdout=subprocess.PIPE, text=True
+    ) as process:
         timer = threading.Timer(bound, process.kill)
         timer.start()
         for text in process.stdout or ():
@@ -123,6 +123,12 @@ def run_step(step: str, bound: float, options: argparse.Namespace) -> str:
     if status:
         return f"it ended with status {status}"
     return "its target is missed" if missed else ""
+
+
+def command_of(step: str, bound: float, options: argparse.Namespace) -> list[str]:
+    """What runs one step in a process of its own."""
+    words = [sys.executable, __file__, "--step", step, "--device", options.device]
+    return [*words, "--seconds", str(bound), *(["--small"] if options.small else [])]
 
 
 def show(line: Line) -> None:
@@ -188,12 +194,10 @@ def forward_lines(
             if rate > best:
                 fastest, best = precision, rate
         yield line
-    yield compiled_line(model, fastest, rows, seconds, options)
+    yield compiled_line(model, fastest, rows, seconds)
 
 
-def compiled_line(
-    model: Model, precision: str, rows: int, seconds: float, options: argparse.Namespace
-) -> Line:
+def compiled_line(model: Model, precision: str, rows: int, seconds: float) -> Line:
     """Images a second of the compiled network, and how long its first batch took."""
     line: Line = {"model": model.name, "batch": rows, "precision": precision, "compile": True}
     how = Extraction(device=str(model.device), precision=precision, compile=True, batch_size=rows)
