@@ -22,13 +22,17 @@ NVJPEG = "nvjpeg"
 _RGB = 3  # torchvision.io.ImageReadMode.RGB
 _EXIF = re.compile(rb"\xff\xe1(?=..Exif\0\0)", re.DOTALL)  # 0xFF 0xE1 is in no image data
 _OTHER = b"\xff\xef"  # a segment that no decoder reads
+# Channels that are stored as they are: Adobe's segment of transform 0, or a frame that names them.
+_RGB_INSIDE = re.compile(
+    rb"\xff\xee\x00\x0eAdobe.{6}\x00|\xff[\xc0\xc1]\x00\x11.{5}\x03R..G..B", re.DOTALL
+)
 
 
 def decodable(data: bytes) -> JpegFrame | None:
-    """The frame of a JPEG that nvJPEG may decode: plain, with its end, of one scan and no bomb.
+    """The frame of a JPEG that nvJPEG may decode: plain, of one scan, with its end, and no bomb.
 
     None for all else, which another decoder reads or refuses. nvJPEG may fill what is missing from
-    a truncated JPEG without a word.
+    a truncated JPEG without a word, and take red, green and blue for luminance and chroma.
     """
     try:
         frame = jpeg_frame(data)
@@ -37,7 +41,8 @@ def decodable(data: bytes) -> JpegFrame | None:
         memory_of(frame.height, frame.width, OF_JPEG_SCANS)
     except TooCostly:
         return None
-    return frame if data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") else None
+    scan = data.rfind(b"\xff\xda")
+    return None if data.rfind(b"\xff\xd9") < scan or _RGB_INSIDE.search(data, 0, scan) else frame
 
 
 def check_nvjpeg() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -207,8 +209,9 @@ def test_nvjpeg_gets_plain_and_whole_jpegs_alone() -> None:
     assert (frame.height, frame.width) == (375, 500)
     cmyk = io.BytesIO()
     Image.new("CMYK", (9, 9)).save(cmyk, "JPEG")
-    strip = encoded(8, 8192)
-    for data in (b"", b"no", CUT, IMAGES[5], IMAGES[6], cmyk.getvalue(), strip):
+    strip, rgb = encoded(8, 8192), encoded(61, 85, keep_rgb=True)
+    named = rgb.replace(b"Adobe", b"other")
+    for data in (b"", b"no", CUT, IMAGES[5], IMAGES[6], cmyk.getvalue(), strip, rgb, named):
         assert decodable(data) is None
 
 
@@ -219,6 +222,57 @@ def test_the_check_of_nvjpeg_asks_the_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     assert stand_in.calls == [1]
     monkeypatch.setattr(nvjpeg, "decode_on_gpu", StandIn(raises=AssertionError))
     check_decoder("nvjpeg")
+
+
+class Watched:
+    """In the place of torch.cuda and of the operator: what was asked, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.on = "computing"
+        nvjpeg._stream.cache_clear()
+        for name, value in {
+            "device": lambda device: self.within(f"{device}"),
+            "current_device": lambda: 1,
+            "current_stream": lambda: self,
+            "Stream": lambda number: f"stream of {number}",
+            "stream": self.within,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+        monkeypatch.setattr(nvjpeg, "_operator", lambda: ("torchvision", self.decode))
+
+    @contextmanager
+    def within(self, what: str) -> Iterator[None]:
+        before, self.on = self.on, what
+        yield
+        self.on = before
+
+    def decode(self, data: list[object], mode: int, device: torch.device) -> list[object]:
+        self.asked.append(f"decode {len(data)}, mode {mode}, to {device}, on {self.on}")
+        return [SimpleNamespace(record_stream=self.record_stream) for _ in data]
+
+    def wait_stream(self, stream: str) -> None:
+        self.asked.append(f"{self.on} waits for {stream}")
+
+    def record_stream(self, stream: object) -> None:
+        assert stream is self
+        self.asked.append("kept")
+
+
+def test_memory_of_decoded_images_is_kept_until_it_has_been_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The operator writes on a stream of its own, whatever the current one still reads there."""
+    watched = Watched(monkeypatch)
+    data = [torch.zeros(3, dtype=torch.uint8)] * 2
+    assert len(nvjpeg.decode_on_gpu(data, torch.device("cuda:1"))) == 2
+    nvjpeg._stream.cache_clear()
+    assert watched.asked == [
+        "decode 2, mode 3, to cuda:1, on stream of 1",
+        "cuda:1 waits for stream of 1",
+        "kept",
+        "kept",
+    ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without CUDA")
