@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import subprocess
@@ -14,10 +15,14 @@ from pathlib import Path
 import pytest
 import torch
 
+import cog.evaluation.estimate
 from cog.errors import CogError
+from cog.evaluation.estimate import estimate
 from cog.evaluation.evaluate import run_plan
 from cog.features.executors import processes
 from cog.features.executors.crossing import dump, from_bytes, to_bytes
+from cog.features.executors.executor import executor_for
+from cog.features.executors.one_process import Sent, Setup, Task, serve
 from cog.features.executors.processes import Processes
 from cog.features.settings import Extraction
 from cog.images.preprocess import Preprocess
@@ -25,7 +30,7 @@ from cog.models.load import load_model
 from cog.models.model import Model
 from cog.progress import Silent
 from cog.recipe import Recipe
-from tests.support.running import await_end, children_of, fork, is_there
+from tests.support.running import await_end, children_of, descendants_of, fork, is_there
 from tests.support.runs import HANGS_SECONDS, make_plan
 from tests.support.stores import alone, chunk_files
 
@@ -296,6 +301,34 @@ def test_an_error_arrives_as_it_was(two, started, error):
     assert len(list(two.spread(count, None, [1, 2]))) == 2  # others are started
 
 
+def test_a_process_takes_its_own_gpu_and_leaves_its_memory(monkeypatch, one_thread):
+    called, moved, told = [], [], []
+    monkeypatch.setattr(torch.cuda, "set_device", called.append)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: called.append("emptied"))
+    monkeypatch.setattr(Model, "to", lambda model, device: moved.append(device) or model)
+    gpu, file = torch.device("cuda:1"), io.BytesIO()
+    for message in (
+        Setup(gpu, Extraction(), 3, 1), Sent(7, model(Means())), Task(count, None), [10, 11],
+    ):  # fmt: skip
+        dump(message, "a message", file)
+    file.seek(0)
+    serve(io.BufferedReader(file), lambda *message: told.append(message))
+    assert called == [gpu, "emptied"]
+    assert moved == [gpu]
+    assert told == [*(("result", (item, os.getpid(), 3, 1)) for item in (10, 11)), ("done", None)]
+
+
+def test_a_dry_run_measures_in_one_process(options, plug_in, tmp_path, started, monkeypatch):
+    monkeypatch.setattr(cog.evaluation.estimate, "SECONDS", 0.01)
+    plan = make_plan(f"{plug_in}:load", out=tmp_path / "out", device="cpu,cpu,cpu", **options)
+    with executor_for(plan.extraction, plan.devices, Silent()) as executor:
+        found = estimate(plan, executor)
+    assert (found.at_once, found.to_decode, found.rows) == (3, 72, (72,))
+    assert found.measured.decode > 0
+    assert found.probe_seconds > 0
+    assert len(started) == 1
+
+
 def test_an_error_that_cannot_cross_is_told_in_words(two):
     with pytest.raises(RuntimeError, match="Unpicklable: locked"):
         list(two.spread(fail_strangely, None, [1]))
@@ -401,18 +434,20 @@ def test_runs_that_are_ended_leave_no_process_and_go_on(options, tmp_path, plug_
         "--test-per-class", "4", "--min-train", "4", "--batch-size", "2", "--chunk-rows", "3",
     ]  # fmt: skip
     made = 0
-    for number, whom, status in (
-        (signal.SIGINT, os.killpg, 130), (signal.SIGTERM, os.kill, 143),
-        (signal.SIGKILL, os.kill, -9),
+    for number, whom, status, feed in (
+        (signal.SIGINT, os.killpg, 130, "threads"), (signal.SIGTERM, os.kill, 143, "processes"),
+        (signal.SIGKILL, os.kill, -9, "processes"),
     ):  # fmt: skip
         with subprocess.Popen(
-            command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
-        ) as run:
+            [*command, "--feed", feed], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        ) as run:  # fmt: skip
             while len([*tmp_path.glob("out/*/features/*/features/c/*/0")]) <= made:
                 assert run.poll() is None
                 time.sleep(0.05)
-            children = children_of(run.pid)
-            assert len(children) == 2
+            assert len(children_of(run.pid)) == 2
+            children = descendants_of(run.pid)
+            assert len(children) == 2 if feed == "threads" else len(children) > 2
             whom(run.pid, number)
             assert run.wait(HANGS_SECONDS) == status
             await_end(*children)

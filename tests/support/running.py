@@ -35,6 +35,12 @@ def children_of(pid: int) -> list[int]:
     return [each for each in numbers if is_there(each) and status_of(each)[1] == str(pid)]
 
 
+def descendants_of(pid: int) -> list[int]:
+    """Its children, their children, and so on."""
+    children = children_of(pid)
+    return [*children, *(each for child in children for each in descendants_of(child))]
+
+
 def await_end(*pids: int) -> None:
     """Wait until processes are gone."""
     begun = time.monotonic()

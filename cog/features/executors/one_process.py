@@ -67,19 +67,19 @@ def main(messages: int, told: int) -> None:
 
     try:
         with pools_kept():
-            _serve(io.BufferedReader(FromPipe(Connection(messages, writable=False)), PIECE), tell)
+            serve(io.BufferedReader(FromPipe(Connection(messages, writable=False)), PIECE), tell)
     except Exception as error:  # a network may raise anything
         tell(FAILED, _that_crosses(error))
 
 
-def _serve(file: io.BufferedReader, tell: Callable[[str, Any], None]) -> None:
+def serve(file: io.BufferedReader, tell: Callable[[str, Any], None]) -> None:
     """Take the setup, then models and work in any order."""
     models: dict[int, Model] = {}
     received = _received(file, models)
     setup = next(received)
     here = setup.device
     torch.set_num_threads(setup.cores)
-    if here.type == "cuda":
+    if here.type == "cuda" and here.index is not None:
         torch.cuda.set_device(here)
     progress = Notifying(lambda text: tell(SAID, text))
     device = Device(here, setup.settings, setup.threads, progress, moves=True)
