@@ -187,7 +187,8 @@ def _of_ordinary_size(model: Model, precision: str) -> Model:
     shape = (BATCH, *model.preprocess.shape)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
-    largest = float(np.abs(embed(model, pixels, precision)).max())
+    here = "fp32" if precision == "tf32" else precision  # of the same range; a CPU has no TF32
+    largest = float(np.abs(embed(model, pixels, here)).max())
     factor = 2.0 ** -math.frexp(largest)[1]
     return replace(model, network=_Multiplied(model.network, factor).to(model.device))
 

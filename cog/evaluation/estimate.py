@@ -117,11 +117,11 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
 
 def _measure(plan: Plan, _: Sequence[None], device: Device) -> Generator[Measured, None, None]:
     """Time decoding, and the forward pass of every model."""
-    models = [device.forward(model_run.model).model for model_run in plan.extracted]
+    forwards = [device.forward(model_run.model) for model_run in plan.extracted]
     begun = time.perf_counter()
     decode, size = _decode_costs(plan, plan.datasets[0].split.train, device)
-    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(models)
-    forward = tuple(seconds_an_image(model, plan.extraction, left) for model in models)
+    left = max(0.0, SECONDS - (time.perf_counter() - begun)) / len(forwards)
+    forward = tuple(seconds_an_image(each, plan.extraction, left) for each in forwards)
     yield Measured(decode, size, forward)
 
 

@@ -133,7 +133,7 @@ def _measure(
     """Seconds of forward pass an image costs under each model."""
     settings, model_runs = bundle
     for model_run in model_runs:
-        yield seconds_an_image(device.forward(model_run.model).model, settings)
+        yield seconds_an_image(device.forward(model_run.model), settings)
 
 
 def describe_devices(

@@ -37,7 +37,7 @@ def _register(memory: torch.Tensor, device: torch.device) -> bool:
         if size and int(_runtime().cudaHostRegister(memory.data_ptr(), size, _PORTABLE)) == 0:
             return True
         with suppress(RuntimeError):  # CUDA's last error would be raised by what is launched next
-            torch.zeros(1, device=device)
+            torch.ones(1, device=device)
     return False
 
 

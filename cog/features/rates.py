@@ -22,7 +22,7 @@ from cog.features.chunks import Gap, Gaps, make_chunks
 from cog.features.executors.device import Device
 from cog.features.feeder.batch import Batch
 from cog.features.feeder.feed import feed
-from cog.features.forward import Forward, forward_of
+from cog.features.forward import Forward
 from cog.features.model_run import ModelRun
 from cog.features.settings import Extraction, batch_size, feeding_for
 from cog.features.store.store import FeatureStore
@@ -100,16 +100,16 @@ def copy_rate(preprocess: Preprocess, rows: int, device: torch.device, seconds: 
 
 
 def seconds_an_image(
-    model: Model, settings: Extraction, seconds: float = 0.0, rows: int | None = None
+    forward: Forward, settings: Extraction, seconds: float = 0.0, rows: int | None = None
 ) -> float:
-    """Seconds of forward pass that an image costs, in batches of `rows`, by default small ones.
+    """Seconds that a forward pass costs an image, in batches of `rows`, by default small ones.
 
-    A compiled network takes batches of one size alone, the settings'.
+    A compiled network takes batches of one size alone.
     """
-    kind = model.device.type
-    whole = batch_size(kind, settings)
-    rows = whole if settings.compile else rows or min(whole, 8 if kind == "cpu" else 64)
-    return batch_seconds(forward_of(model, settings, lambda _: None), rows, seconds) / rows
+    kind = forward.model.device.type
+    rows = rows or min(batch_size(kind, settings), 8 if kind == "cpu" else 64)
+    rows = forward.compile_rows or rows
+    return batch_seconds(forward, rows, seconds) / rows
 
 
 def batch_seconds(forward: Forward, rows: int, seconds: float) -> float:

@@ -267,6 +267,7 @@ def test_a_network_by_name_is_made_anew_with_its_preprocessing(given, tmp_path, 
             parameter.mul_(1.5)
     run = ModelRun(tmp_path, trained, trained.fingerprint)
     loading = ModelOptions((given,), LoadOptions(weights=tmp_path / "none.pth"))
+    assert _untrained(run, given, loading, "tf32", pytest.fail) is not None  # on a CPU too
     fresh = _untrained(run, given, loading, "fp32", pytest.fail)
     assert fresh.name == control_name(trained.name, "untrained")
     assert fresh.preprocess == trained.preprocess

@@ -269,8 +269,8 @@ def test_memory_is_registered_for_a_block_or_stays_as_it_is(monkeypatch, result)
     monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
     monkeypatch.setattr(torch.cuda, "device", lambda _: torch.no_grad())
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: runtime.said.append("wait"))
-    monkeypatch.setattr(torch, "zeros", lambda *_, **__: cleared.append(1))
     memory = torch.ones(5, 4, dtype=torch.int16)
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: cleared.append(1))
     with pinned(memory, device) as registered:
         assert registered == (result == 0)
         assert runtime.said == [("register", memory.data_ptr(), 40, 1)]

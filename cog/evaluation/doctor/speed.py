@@ -15,6 +15,7 @@ from cog.errors import CogError
 from cog.evaluation.doctor.bottleneck import Speeds
 from cog.features import rates
 from cog.features.feeder.batch import cut
+from cog.features.forward import forward_of
 from cog.features.precision import PRECISIONS
 from cog.features.settings import Extraction, batch_size
 from cog.images.decoding import DEFAULT_DECODER
@@ -144,7 +145,8 @@ def network_rate(setting: Setting, options: str) -> float:
     """Images a second of the network alone."""
     how = setting.extraction(options)
     rows = batch_size(setting.kind, how)
-    return 1 / rates.seconds_an_image(setting.model, how, setting.seconds, rows)
+    forward = forward_of(setting.model, how, setting.notify)
+    return 1 / rates.seconds_an_image(forward, how, setting.seconds, rows)
 
 
 def together_rates(
