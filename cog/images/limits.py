@@ -100,29 +100,32 @@ class Room:
 
     def __init__(self, most: int) -> None:
         """`most`: bytes of all threads together."""
-        self.most = most
+        self.whole = self.most = most
+        self.processes = 1
+        """that share the whole"""
+        self.lock: int | None = None
+        """the descriptor of their file; None: this process has all"""
         self.used = 0
         self._waiting = 0
         self._changed = threading.Condition()
-        self._lock: int | None = None
 
     def take(self, memory: int) -> Taken:
         """A context with `memory` bytes; more than there is only while no other thread has any."""
         return Taken(self, memory)
 
-    def divide(self, most: int, processes: int, lock: int) -> None:
-        """Be one of several processes that share `most` bytes; each has an equal part of half.
+    def divide(self, processes: int, lock: int) -> None:
+        """Be one of several processes that share the whole; each has an equal part of half.
 
         An image beyond the share waits until no other process has such a one: then it takes what
         it needs. `lock`: the descriptor of a file that all of them have open to write.
         """
-        self.most = most // (2 * processes)
-        self._lock = lock
+        self.most = self.whole // (2 * processes)
+        self.processes, self.lock = processes, lock
 
     def fetch(self, memory: int) -> None:
         """Take `memory` bytes, once there is room for them."""
-        if self._lock is not None and memory > self.most:
-            _lock_file(self._lock, True)
+        if self.lock is not None and memory > self.most:
+            _lock_file(self.lock, True)
         with self._changed:
             self._waiting += 1
             while self.used and self.used + memory > self.most:
@@ -136,8 +139,8 @@ class Room:
             self.used -= memory
             if self._waiting:
                 self._changed.notify_all()
-        if self._lock is not None and memory > self.most:
-            _lock_file(self._lock, False)
+        if self.lock is not None and memory > self.most:
+            _lock_file(self.lock, False)
 
 
 class Taken:

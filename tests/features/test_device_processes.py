@@ -19,12 +19,13 @@ import cog.evaluation.estimate
 from cog.errors import CogError
 from cog.evaluation.estimate import estimate
 from cog.evaluation.evaluate import run_plan
-from cog.features.executors import processes
+from cog.features.executors import one_process, processes
 from cog.features.executors.crossing import dump, from_bytes, to_bytes
 from cog.features.executors.executor import executor_for
 from cog.features.executors.one_process import Sent, Setup, Task, serve
 from cog.features.executors.processes import Processes
 from cog.features.settings import Extraction
+from cog.images.limits import Room
 from cog.images.preprocess import Preprocess
 from cog.models.load import load_model
 from cog.models.model import Model
@@ -308,11 +309,14 @@ def test_a_process_takes_its_own_gpu_and_leaves_its_memory(monkeypatch, one_thre
     monkeypatch.setattr(Model, "to", lambda model, device: moved.append(device) or model)
     gpu, file = torch.device("cuda:1"), io.BytesIO()
     for message in (
-        Setup(gpu, Extraction(), 3, 1), Sent(7, model(Means())), Task(count, None), [10, 11],
+        Setup(gpu, Extraction(), 3, 1, 2), Sent(7, model(Means())), Task(count, None), [10, 11],
     ):  # fmt: skip
         dump(message, "a message", file)
     file.seek(0)
-    serve(io.BufferedReader(file), lambda *message: told.append(message))
+    room = Room(1000)
+    monkeypatch.setattr(one_process, "ROOM", room)
+    serve(io.BufferedReader(file), lambda *message: told.append(message), 9)
+    assert (room.most, room.processes, room.lock) == (250, 2, 9)
     assert called == [gpu, "emptied"]
     assert moved == [gpu]
     assert told == [*(("result", (item, os.getpid(), 3, 1)) for item in (10, 11)), ("done", None)]

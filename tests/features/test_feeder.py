@@ -228,7 +228,7 @@ def test_a_process_has_a_share_of_memory_and_a_lock_beyond_it(tmp_path):
     path = tmp_path / "lock"
     with path.open("w+b") as file:
         room = Room(1000)
-        room.divide(1000, processes=5, lock=file.fileno())
+        room.divide(processes=5, lock=file.fileno())
         assert room.most == 100
         for memory, locked in ((100, 0), (101, 7)):
             with room.take(memory):

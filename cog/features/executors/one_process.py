@@ -21,6 +21,7 @@ from cog.features.executors.crossing import PIECE, FromPipe, from_bytes, load, t
 from cog.features.executors.device import Device, Work
 from cog.features.feeder.processes import pools_kept
 from cog.features.settings import Extraction
+from cog.images.limits import ROOM
 from cog.models.model import Model
 from cog.progress import Notifying
 
@@ -36,6 +37,7 @@ class Setup:
     settings: Extraction
     threads: int  # that decode images
     cores: int  # of torch
+    processes: int  # that share the memory for decoding
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class Task:
     bundle: Any
 
 
-def main(messages: int, told: int) -> None:
-    """Do what comes from one pipe, and tell of it through another, until the first one ends."""
+def main(messages: int, told: int, lock: int) -> None:
+    """Do what comes from one pipe, and tell of it through another, until the first one ends.
+
+    `lock`: the descriptor of a file that all processes have (see `cog.images.limits.Room`).
+    """
     pipe = Connection(told, readable=False)
 
     def tell(kind: str, value: Any = None) -> None:
@@ -67,18 +72,20 @@ def main(messages: int, told: int) -> None:
 
     try:
         with pools_kept():
-            serve(io.BufferedReader(FromPipe(Connection(messages, writable=False)), PIECE), tell)
+            file = io.BufferedReader(FromPipe(Connection(messages, writable=False)), PIECE)
+            serve(file, tell, lock)
     except Exception as error:  # a network may raise anything
         tell(FAILED, _that_crosses(error))
 
 
-def serve(file: io.BufferedReader, tell: Callable[[str, Any], None]) -> None:
+def serve(file: io.BufferedIOBase, tell: Callable[[str, Any], None], lock: int) -> None:
     """Take the setup, then models and work in any order."""
     models: dict[int, Model] = {}
     received = _received(file, models)
     setup = next(received)
     here = setup.device
     torch.set_num_threads(setup.cores)
+    ROOM.divide(setup.processes, lock)
     if here.type == "cuda" and here.index is not None:
         torch.cuda.set_device(here)
     progress = Notifying(lambda text: tell(SAID, text))
@@ -94,7 +101,7 @@ def serve(file: io.BufferedReader, tell: Callable[[str, Any], None]) -> None:
             tell(DONE, None)
 
 
-def _received(file: io.BufferedReader, models: dict[int, Model]) -> Iterator[Any]:
+def _received(file: io.BufferedIOBase, models: dict[int, Model]) -> Iterator[Any]:
     """The messages, until there are no more."""
     while True:
         try:

@@ -30,6 +30,7 @@ from cog.features.executors.crossing import ToAll, dump, from_bytes, to_bytes
 from cog.features.executors.device import Bundle, Device, Item, Result, Work, kind_on
 from cog.features.executors.one_process import DONE, RESULT, SAID, Sent, Setup, Task
 from cog.features.executors.share import Share
+from cog.features.feeder.slots import memory_file
 from cog.features.settings import Extraction
 from cog.models.model import Model
 from cog.processes import GRACE_SECONDS, Process, end, start
@@ -49,11 +50,11 @@ class _Child:
     models: set[int] = field(default_factory=set)  # that it has got
 
     @classmethod
-    def of(cls, setup: Setup) -> _Child:
-        """Start the process of a device."""
+    def of(cls, setup: Setup, lock: int) -> _Child:
+        """Start the process of a device; `lock`: of a file that all of them have."""
         (messages, to_it), (from_it, told) = os.pipe(), os.pipe()
         try:
-            process = start(f"{one_process.__name__}:main", messages, told)
+            process = start(f"{one_process.__name__}:main", messages, told, lock)
         except BaseException:
             os.close(to_it)
             os.close(from_it)
@@ -104,13 +105,14 @@ class Processes:
         self._progress = progress
         threads = settings.workers or usable_cores()
         share, cores = max(1, threads // count), max(1, torch.get_num_threads() // count)
-        self._setups = [Setup(device, settings, share, cores) for device in devices]
+        self._setups = [Setup(device, settings, share, cores, count) for device in devices]
         self._children: dict[int, _Child] = {}
         self._numbers: dict[Model, int] = {}
         self._here = Device(devices[0], settings, threads, progress, moves=True)
 
     def __enter__(self) -> Processes:
         """Itself."""
+        self._lock = memory_file(0)
         return self
 
     def __exit__(
@@ -121,6 +123,7 @@ class Processes:
     ) -> None:
         """End the processes."""
         self._end()
+        os.close(self._lock)
 
     def kind(self, model: Model) -> str:
         """The kind of device that a model computes on: cpu, cuda or mps."""
@@ -153,7 +156,7 @@ class Processes:
     def _child(self, index: int) -> _Child:
         """The process of a device, which is started if it is not there."""
         if index not in self._children:
-            self._children[index] = child = _Child.of(self._setups[index])
+            self._children[index] = child = _Child.of(self._setups[index], self._lock)
             self._send(to_bytes(self._setups[index], "the setup"), [child])
         return self._children[index]
 

@@ -56,4 +56,4 @@ class Feeding:
 
 def _can_start() -> bool:
     """Whether processes can be started here, and their shares of memory keep to the bound."""
-    return bool(sys.executable) and hasattr(socket, "AF_UNIX") and ROOM.most >= 2 * MAX_MEMORY
+    return bool(sys.executable) and hasattr(socket, "AF_UNIX") and ROOM.whole >= 2 * MAX_MEMORY

@@ -18,6 +18,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from cog.features.feeder.slots import memory_file
+from cog.images.limits import ROOM
 from cog.processes import Process, end, start
 
 START_METHODS = ("fork", "spawn")
@@ -39,7 +40,8 @@ class Pool:
         theirs: list[int] = []
         try:
             self._status, status = map(_no_stream, os.pipe())
-            theirs += [status, _no_stream(memory_file(0))]
+            lock = memory_file(0) if ROOM.lock is None else os.dup(ROOM.lock)
+            theirs += [status, _no_stream(lock)]
             for _ in range(workers):
                 own, other = (_no_stream(one.detach()) for one in socket.socketpair())
                 self.connections.append(Connection(own))

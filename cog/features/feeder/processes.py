@@ -20,6 +20,7 @@ from cog.features.feeder.feeding import Feeding
 from cog.features.feeder.pool import Pool
 from cog.features.feeder.slots import Layout, mapped, memory_file
 from cog.features.feeder.worker import SetUp
+from cog.images.limits import ROOM
 
 _idle: list[Pool] | None = None  # pools that wait for the next feed; None: they end with theirs
 _lock = threading.Lock()
@@ -77,7 +78,7 @@ class Processes:
         try:
             self.memory = mapped(file, layout.bytes)
             for connection in self._given:
-                self._send(connection, SetUp(feeding, layout))
+                self._send(connection, SetUp(feeding, layout, feeding.workers * ROOM.processes))
                 send_handle(connection, file, None)
         except BaseException:
             self._pool.close()

@@ -31,6 +31,7 @@ class SetUp(NamedTuple):
 
     feeding: Feeding
     layout: Layout
+    processes: int  # that share the memory for decoding: these workers, and those of other devices
 
 
 def work(own: int, lock: int) -> NoReturn:
@@ -64,13 +65,12 @@ def _serve(connection: Connection, lock: int) -> NoReturn:
         EOFError: the driver has closed the connection.
     """
     connection.send_bytes(pickle.dumps(os.getpid()))
-    most = ROOM.most
     feed, views, memory = None, [], None
     while True:
         message: SetUp | Task | None = pickle.loads(connection.recv_bytes())
         if isinstance(message, SetUp):
             feed = message
-            ROOM.divide(most, feed.feeding.workers, lock)
+            ROOM.divide(feed.processes, lock)
             file = recv_handle(connection)
             memory = mapped(file, feed.layout.bytes)
             os.close(file)
