@@ -83,7 +83,7 @@ if [ "$DEVICE" != cpu ]; then
 fi
 
 say "cog doctor"
-within 120 "$PYTHON" -m cog doctor --device "$DEVICE" --out "$WORK" --json > "$WORK/doctor.json"
+within 150 "$PYTHON" -m cog doctor --device "$DEVICE" --out "$WORK" --json > "$WORK/doctor.json"
 STATUS=$?
 ended "cog doctor" $STATUS
 [ -s "$WORK/doctor.json" ] || echo null > "$WORK/doctor.json"

@@ -34,7 +34,7 @@ def doctor(
     out: str,
     as_json: bool,
 ) -> None:
-    """Measure this machine for a minute, and compare its GPU with its CPU.
+    """Measure this machine for a minute, or two, and compare its GPU with its CPU.
 
     Shows versions, the cores and memory that may be used, and the disk; how many images a second
     are decoded, fed, copied and go through the network, alone and together, and what bounds them;

@@ -332,16 +332,23 @@ def test_on_a_gpu_its_precisions_and_feeds_are_measured(plug_in, tmp_path, monke
     assert speeds.copy > 0
     assert list(speeds.feed) == ["", "--resize-on device"]
     rounded = [option for option in speeds.forward if "--compile" not in option]
-    assert rounded == ["--precision fp32", "--precision bf16", "--precision fp16"]
-    assert [option.endswith(" --compile") for option in speeds.forward] == [0, 0, 0, 1]
+    assert rounded == ["--precision fp32", "--precision bf16"]
+    assert [option.endswith(" --compile") for option in speeds.forward] == [0, 0, 1]
     assert next(iter(speeds.together)) == "--precision fp32"
     assert list(speeds.together)[-1].endswith("--resize-on device")
     assert [why.partition(":")[0] for why in setting.refused] == [
-        "--resize-on device --decoder nvjpeg", "--precision tf32"
-    ]  # fmt: skip
+        "--resize-on device --decoder nvjpeg"
+    ]
     assert told == [f"measuring {what}" for what in (
         "decoding and reading", "the network", "all together"
     )]  # fmt: skip
+
+
+@pytest.mark.parametrize(("capability", "found"), [((8, 0), True), ((7, 5), False)])
+def test_tf32_is_left_out_where_a_gpu_lacks_it(monkeypatch, capability, found):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert ("tf32" in speed.precisions(torch.device("cuda"))) is found
+    assert speed.precisions(CPU) == ["fp32", "bf16"]
 
 
 class NotCompiled:

@@ -25,6 +25,7 @@ from cog.probes.lbfgs import fit_lbfgs, objective
 from cog.probes.ranks import percent_right
 from cog.probes.sgd import fit_sgd, make_step, recorded
 from cog.recipe import Recipe
+from cog.tf32 import tf32
 
 Rows = NDArray[np.float32]
 
@@ -164,10 +165,11 @@ def graph_steps(device: torch.device, products: str = "float32", record: bool = 
     rate = layers.new_tensor([_RATE, 1.0])
     plain = step = make_step(layers, velocity, rate, [_DECAY, 0.0], train, recipe)
     rows = torch.split(torch.arange(len(train), device=device), recipe.batch_size)
-    if record:
-        step = recorded(plain, rows[0], (layers, velocity))
-    for number in range(STEPS):
-        step(rows[number % len(rows)])
+    with tf32(matrices=products == "tf32", convolutions=False):
+        if record:
+            step = recorded(plain, rows[0], (layers, velocity))
+        for number in range(STEPS):
+            step(rows[number % len(rows)])
     return Steps(layers.cpu(), step is not plain)
 
 

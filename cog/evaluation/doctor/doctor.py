@@ -24,7 +24,6 @@ from cog.evaluation.doctor.bottleneck import Speeds, bottleneck
 from cog.evaluation.doctor.checks import Check, not_tried
 from cog.evaluation.doctor.disk import Disk, disk_rates, nearest_folder
 from cog.evaluation.doctor.machine import Machine, look, peak_memory
-from cog.features.feeder.processes import pools_kept
 from cog.features.forward import embed, pick_device
 from cog.images.decoding import DEFAULT_DECODER
 from cog.images.drawn import drawn_images
@@ -94,6 +93,7 @@ def diagnose(
         out: where results would go: the disk there is measured.
         notify: takes a line for every step.
         seconds: how long it may take, roughly, by default a minute; each measurement gets a part.
+            On a GPU the network is also compiled, which takes as long as it takes.
 
     Raises:
         CogError: no such device, model or images.
@@ -110,7 +110,7 @@ def diagnose(
     with tempfile.TemporaryDirectory(prefix=".cog-doctor-", dir=beside) as scratch:
         folder = Path(scratch)
         listed = drawn_images(folder / "images", DRAWN) if images is None else some_images(images)
-        setting = speed.Setting(own, listed, usable_cores(), seconds / 16, folder, notify)
+        setting = speed.Setting(own, listed, usable_cores(), seconds / 20, folder, notify)
         return _diagnose(where, disk, images, setting, begun)
 
 
@@ -120,8 +120,7 @@ def _diagnose(
     """The diagnosis, with the model still on the CPU."""
     machine = look(where)
     checks = list(checks_of(where, setting))
-    with pools_kept():
-        speeds = speed.measure(setting)
+    speeds = speed.measure(setting)
     on_gpu = where.type == "cuda"
     return Diagnosis(
         machine=machine,
@@ -163,7 +162,7 @@ def _features(where: torch.device, model: Model, files: list[bytes]) -> Iterator
         "features, one by one", "fp32", expected, lambda: one_by_one(model, images)
     )
     model.to(where)
-    for precision in speed.precisions(where.type):
+    for precision in speed.precisions(where):
         name = f"features, {precision} on {where.type}"
         if (where.type, precision) == ("cpu", "fp32"):
             yield not_tried(name, "those of the CPU", "no GPU")

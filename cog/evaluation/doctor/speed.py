@@ -6,17 +6,21 @@ In: a model on its device, images. Out: `Speeds`. All is measured by cog/feature
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import torch
+
 from cog.errors import CogError
 from cog.evaluation.doctor.bottleneck import Speeds
 from cog.features import rates
 from cog.features.feeder.batch import cut
+from cog.features.feeder.processes import pools_kept
 from cog.features.forward import forward_of
-from cog.features.precision import PRECISIONS
+from cog.features.precision import require_precision
 from cog.features.settings import Extraction, batch_size
 from cog.images.decoding import DEFAULT_DECODER
 from cog.images.drawn import again_and_again
@@ -88,11 +92,17 @@ class Setting:
         return {}
 
 
-def precisions(kind: str) -> list[str]:
-    """The precisions that are measured on a kind of device."""
-    return [precision for precision in OF_DEVICE[kind] if precision in PRECISIONS]
+def precisions(device: torch.device) -> list[str]:
+    """The precisions that a device has and that are worth measuring."""
+    found = []
+    for precision in OF_DEVICE[device.type]:
+        with suppress(CogError):
+            require_precision(precision, device)
+            found.append(precision)
+    return found
 
 
+@pools_kept()
 def measure(setting: Setting) -> Speeds:
     """Every step alone, and all together: as by default, and with what is fastest."""
     model = setting.model
@@ -127,7 +137,7 @@ def feed_rate(setting: Setting, images: ImageList, options: str) -> float:
 def network_rates(setting: Setting) -> dict[str, float]:
     """The network alone: in each precision, and on a GPU compiled in the fastest."""
     found: dict[str, float] = {}
-    for precision in precisions(setting.kind):
+    for precision in precisions(setting.model.device):
         option = f"--precision {precision}"
         found |= setting.tried(option, partial(network_rate, setting, option))
     if found and setting.kind == "cuda":
