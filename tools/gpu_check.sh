@@ -22,16 +22,23 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 
 DEVICE=${COG_GPU_CHECK_DEVICE:-cuda}
-ENDS=$((SECONDS + ${COG_GPU_CHECK_SECONDS:-480}))
+ALL=${COG_GPU_CHECK_SECONDS:-480}
+ENDS=$((SECONDS + ALL))
 WHEELS=${COG_WHEELS:-.whl}
 NEEDED="torch torchvision numpy scipy pandas PIL click rich tqdm jinja2 safetensors platformdirs zarr optuna timm pytest hypothesis"
 [ -n "${PYTHON:-}" ] || { [ -x .venv/bin/python ] && PYTHON=.venv/bin/python; } || PYTHON=python3
 
 WORK=$(mktemp -d) || exit 2
+CHILD=""
+# What runs is ended with this script, and so are its own children: timeout passes the signal on to all of them.
+stop() {
+    [ -z "$CHILD" ] || { kill -TERM "$CHILD"; wait "$CHILD"; } 2> /dev/null
+    exit "$1"
+}
 trap 'rm -rf "$WORK"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-export COG_HOME="$WORK/home" OMP_WAIT_POLICY=passive PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+trap 'stop 130' INT
+trap 'stop 143' TERM
+export COG_HOME="$WORK/home" TMPDIR="$WORK" OMP_WAIT_POLICY=passive PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 FAILED=""
 
 say() { echo "gpu_check: $*" >&2; }
@@ -57,7 +64,12 @@ within() {
     shift
     [ "$most" -lt "$left" ] || most=$left
     [ "$most" -ge 1 ] || return 124
-    timeout -k 10 "$most" "$@"
+    timeout -k 10 "$most" "$@" &
+    CHILD=$!
+    wait "$CHILD"
+    local status=$?
+    CHILD=""
+    return $status
 }
 
 # ended NAME STATUS: remember a failure.
@@ -83,7 +95,7 @@ if [ "$DEVICE" != cpu ]; then
 fi
 
 say "cog doctor"
-within 150 "$PYTHON" -m cog doctor --device "$DEVICE" --out "$WORK" --json > "$WORK/doctor.json"
+within $((ALL * 3 / 10)) "$PYTHON" -m cog doctor --device "$DEVICE" --out "$WORK" --json > "$WORK/doctor.json"
 STATUS=$?
 ended "cog doctor" $STATUS
 [ -s "$WORK/doctor.json" ] || echo null > "$WORK/doctor.json"
@@ -92,7 +104,7 @@ line check='"cog doctor"' status=$STATUS found="$(cat "$WORK/doctor.json")"
 say "tests/gpu"
 MARK=gpu
 [ "$DEVICE" != cpu ] || MARK="not gpu and not long"
-within 120 "$PYTHON" -m pytest -q -m "$MARK" -W default -p no:cacheprovider tests/gpu > "$WORK/tests.txt"
+within $((ALL / 4)) "$PYTHON" -m pytest -q -m "$MARK" -W default -p no:cacheprovider tests/gpu > "$WORK/tests.txt"
 STATUS=$?
 cat "$WORK/tests.txt" >&2
 ended "tests/gpu" $STATUS

@@ -77,6 +77,24 @@ def test_the_whole_check_runs_on_a_cpu(tmp_path):
     assert list(dict.fromkeys(named[2:])) == [f"gpu: {step}" for step in steps]
 
 
+@pytest.mark.long
+def test_an_end_of_the_check_ends_what_it_runs(tmp_path):
+    environment = os.environ | {
+        "PYTHON": sys.executable, "TMPDIR": str(tmp_path), "COG_GPU_CHECK_DEVICE": "cpu",
+    }  # fmt: skip
+    process = subprocess.Popen(
+        ["bash", str(CHECK)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=environment,
+    )  # fmt: skip
+    for text in process.stderr:
+        if text.startswith("comparing"):  # by `cog doctor`
+            break
+    process.terminate()
+    process.communicate(timeout=60)  # until all that have its streams are gone
+    assert process.returncode == 143
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("step", ["lbfgs", "sgd"])
 def test_a_solver_is_timed_and_its_share_of_products_told(benchmark, step):
     *_, line = lines = list(benchmark.STEPS[step](CPU, SMALL))
