@@ -228,4 +228,5 @@ def _load(image: Image.Image) -> torch.Tensor:
             image.load()
     image.load()
     image.info.pop("transparency", None)  # convert would warn about it; RGB does not change
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")  # which would copy RGB
+    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
