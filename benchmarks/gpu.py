@@ -46,7 +46,7 @@ from cog.cores import usable_cores
 from cog.errors import CogError
 from cog.evaluation.doctor import speed
 from cog.evaluation.doctor.bottleneck import shares
-from cog.evaluation.doctor.doctor import untrained_resnet50
+from cog.evaluation.doctor.doctor import readable, untrained_resnet50
 from cog.evaluation.doctor.machine import look
 from cog.features import rates
 from cog.features.forward import Forward, forward_of
@@ -219,7 +219,13 @@ def pipeline_lines(device: torch.device, options: argparse.Namespace) -> Iterato
     with tempfile.TemporaryDirectory() as folder:
         images = drawn_images(Path(folder) / "images", 4 if options.small else 64)
         setting = speed.Setting(
-            model, images, usable_cores(), seconds, Path(folder), lambda text: None
+            model,
+            images,
+            readable(images),
+            usable_cores(),
+            seconds,
+            Path(folder),
+            lambda text: None,
         )
         speeds = speed.measure(setting)
     yield {

@@ -15,7 +15,13 @@ from cog.evaluation.doctor import agreement, disk, machine, pixels, speed
 from cog.evaluation.doctor.bottleneck import Speeds, bottleneck, promised, shares
 from cog.evaluation.doctor.checks import Check, tried
 from cog.evaluation.doctor.disk import disk_rates
-from cog.evaluation.doctor.doctor import Diagnosis, diagnose, some_images, untrained_resnet50
+from cog.evaluation.doctor.doctor import (
+    Diagnosis,
+    diagnose,
+    readable,
+    some_images,
+    untrained_resnet50,
+)
 from cog.features import forward, rates
 from cog.images.drawn import again_and_again, draw_photograph, drawn_images
 from cog.images.headers import jpeg_frame
@@ -317,6 +323,11 @@ def test_a_gpu_is_looked_at(monkeypatch):
     assert seen.driver == "570.1"
 
 
+def setting_of(model, folder, notify=print) -> speed.Setting:
+    images = drawn_images(folder / "images", 3)
+    return speed.Setting(model, images, readable(images), 2, 0.02, folder, notify)
+
+
 def test_on_a_gpu_its_precisions_and_feeds_are_measured(plug_in, tmp_path, monkeypatch):
     """By a CPU that says that it is one: all but the device is the same."""
     monkeypatch.setattr(speed.Setting, "kind", "cuda")
@@ -325,9 +336,7 @@ def test_on_a_gpu_its_precisions_and_feeds_are_measured(plug_in, tmp_path, monke
     monkeypatch.setattr(forward, "Compiled", NotCompiled)
     model = load_model(f"{plug_in}:load")
     told: list[str] = []
-    setting = speed.Setting(
-        model, drawn_images(tmp_path / "images", 4), 2, 0.02, tmp_path, told.append
-    )
+    setting = setting_of(model, tmp_path, told.append)
     speeds = speed.measure(setting)
     assert speeds.copy > 0
     assert list(speeds.feed) == ["", "--resize-on device"]
@@ -365,19 +374,16 @@ class NotCompiled:
 
 
 def test_options_are_read_as_the_command_line_reads_them(plug_in, tmp_path):
-    images = drawn_images(tmp_path / "i", 1)
-    setting = speed.Setting(load_model(f"{plug_in}:load"), images, 3, 1.0, tmp_path, print)
+    setting = setting_of(load_model(f"{plug_in}:load"), tmp_path)
     how = setting.extraction("--precision bf16 --compile --resize-on device")
     assert (how.precision, how.compile, how.resize_on) == ("bf16", True, "device")
-    assert (how.workers, how.decoder) == (3, "torchvision")
+    assert (how.workers, how.decoder) == (2, "torchvision")
     plain = setting.extraction()
     assert (plain.precision, plain.compile, plain.resize_on) == ("fp32", False, "cpu")
 
 
 def test_what_a_model_refuses_is_told_and_not_measured(plug_in, tmp_path):
-    setting = speed.Setting(
-        load_model(f"{plug_in}:broken"), drawn_images(tmp_path / "i", 2), 1, 0.01, tmp_path, print
-    )
+    setting = setting_of(load_model(f"{plug_in}:broken"), tmp_path)
     assert setting.tried("--precision fp32", lambda: speed.network_rate(setting, "")) == {}
     assert setting.refused[0].startswith("--precision fp32: broken: the features of")
 
@@ -386,6 +392,7 @@ def test_what_a_model_refuses_is_told_and_not_measured(plug_in, tmp_path):
     ("error", "found"),
     [
         (RuntimeError("CUDA error: no kernel image\nmore"), "RuntimeError: CUDA error: no kernel"),
+        (TypeError("no float64 on this device"), "TypeError: no float64"),
         (CogError("the network fails", "look"), "the network fails"),
     ],
 )
@@ -458,6 +465,16 @@ def test_drawn_photographs_are_those_of_an_average_size(tmp_path):
 def test_some_images_of_a_root_are_enough(images):
     listed = some_images(images)
     assert len(listed) == 12 * len(WNIDS)
+
+
+def test_images_that_cannot_be_read_are_passed_by(tmp_path):
+    images = drawn_images(tmp_path, 3)
+    (tmp_path / images.paths[1]).write_bytes(b"no image")
+    assert readable(images) == (read_bytes(images, 0), read_bytes(images, 2))
+    for path in images.paths:
+        (tmp_path / path).write_bytes(b"no image")
+    with pytest.raises(CogError, match="none that can be read"):
+        readable(images)
 
 
 def test_the_network_without_weights_is_the_same_each_time():

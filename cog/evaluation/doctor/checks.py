@@ -32,7 +32,7 @@ def tried(name: str, expected: str, make: Callable[[], Check]) -> Check:
         return make()
     except CogError as error:
         return Check(name, False, expected, error.what, error.hint)
-    except (RuntimeError, NotImplementedError) as error:
+    except (RuntimeError, TypeError) as error:  # a device may lack an operation, or a type
         found = " ".join(str(error).partition("\n")[0].split())
         hint = "look at the driver and at the version of torch, or give --device cpu"
         return Check(name, False, expected, f"{type(error).__name__}: {found}", hint)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,16 +20,18 @@ import torch
 from numpy.typing import NDArray
 
 from cog.cores import usable_cores
+from cog.errors import CogError
 from cog.evaluation.doctor import agreement, pixels, speed
 from cog.evaluation.doctor.bottleneck import Speeds, bottleneck
 from cog.evaluation.doctor.checks import Check, not_tried
 from cog.evaluation.doctor.disk import Disk, disk_rates, nearest_folder
 from cog.evaluation.doctor.machine import Machine, look, peak_memory
 from cog.features.forward import embed, pick_device
-from cog.images.decoding import DEFAULT_DECODER
+from cog.images.decoding import DEFAULT_DECODER, decode
 from cog.images.drawn import drawn_images
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose, read_bytes
+from cog.images.limits import Unreadable
 from cog.images.nvjpeg import NVJPEG
 from cog.images.preprocess import Preprocess
 from cog.levels.files import read_levels
@@ -41,7 +44,7 @@ from cog.recipe import WNID
 from cog.storage import storage_path
 
 SECONDS = 60.0  # for all of it, roughly
-DRAWN, COMPARED = 64, 16  # images that are drawn; that are compared
+DRAWN, FILES, COMPARED = 64, 32, 16  # images that are drawn, are kept encoded, are compared
 CLASSES, MOST_IMAGES = 8, 4096  # of --images
 FORMAT = 1  # of the JSON document
 
@@ -110,7 +113,9 @@ def diagnose(
     with tempfile.TemporaryDirectory(prefix=".cog-doctor-", dir=beside) as scratch:
         folder = Path(scratch)
         listed = drawn_images(folder / "images", DRAWN) if images is None else some_images(images)
-        setting = speed.Setting(own, listed, usable_cores(), seconds / 20, folder, notify)
+        setting = speed.Setting(
+            own, listed, readable(listed), usable_cores(), seconds / 20, folder, notify
+        )
         return _diagnose(where, disk, images, setting, begun)
 
 
@@ -140,8 +145,7 @@ def _diagnose(
 def checks_of(where: torch.device, setting: speed.Setting) -> Iterator[Check]:
     """Every comparison; afterwards the model is on the device."""
     model, notify = setting.model, setting.notify
-    count = min(COMPARED, len(setting.images))
-    files = [read_bytes(setting.images, row) for row in range(count)]
+    files = setting.files[:COMPARED]
     notify("comparing pixels")
     yield pixels.check_decoded(files, model.preprocess)
     for decoder in (DEFAULT_DECODER, NVJPEG):
@@ -149,12 +153,12 @@ def checks_of(where: torch.device, setting: speed.Setting) -> Iterator[Check]:
     notify("comparing features")
     yield from _features(where, model, files)
     notify("comparing probes")
-    for solver in ("lbfgs", "sgd"):
-        yield agreement.check_probe(solver, where)
+    for solver in ("lbfgs", "sgd"):  # Apple's GPUs have no float64: probes are fitted on the CPU
+        yield agreement.check_probe(solver, torch.device("cpu") if where.type == "mps" else where)
     yield agreement.check_graph(where)
 
 
-def _features(where: torch.device, model: Model, files: list[bytes]) -> Iterator[Check]:
+def _features(where: torch.device, model: Model, files: Sequence[bytes]) -> Iterator[Check]:
     """Features of the device in each precision against those of the CPU in fp32."""
     images = pixels.loaded(files, model.preprocess)
     expected = embed(model, images)
@@ -201,6 +205,28 @@ def some_images(root: Path) -> ImageList:
     each = MOST_IMAGES // max(1, len(filled))
     rows = {wnid: np.arange(min(each, len(listing.paths[wnid]))) for wnid in filled}
     return choose(listing, rows, "train")
+
+
+def readable(images: ImageList) -> tuple[bytes, ...]:
+    """The first images that can be read, encoded: at most 32.
+
+    Raises:
+        CogError: there are none among the first hundred or so.
+    """
+    found: list[bytes] = []
+    for row in range(min(len(images), 4 * FILES)):
+        data = read_bytes(images, row)
+        with suppress(Unreadable):
+            decode(data)
+            found.append(data)
+        if len(found) == FILES:
+            break
+    if not found:
+        raise CogError(
+            f"expected images under {images.root}, found none that can be read",
+            "give --images another folder, or leave it out: images are then drawn",
+        )
+    return tuple(found)
 
 
 def known_concepts() -> list[str]:

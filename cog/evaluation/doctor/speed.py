@@ -24,7 +24,7 @@ from cog.features.precision import require_precision
 from cog.features.settings import Extraction, batch_size
 from cog.images.decoding import DEFAULT_DECODER
 from cog.images.drawn import again_and_again
-from cog.images.image_list import ImageList, read_bytes
+from cog.images.image_list import ImageList
 from cog.models.model import Model
 from cog.progress import Notify
 
@@ -46,6 +46,8 @@ class Setting:
 
     model: Model
     images: ImageList
+    files: tuple[bytes, ...]
+    """some of them, encoded, that can be read"""
     workers: int
     seconds: float
     """of each measurement"""
@@ -109,8 +111,7 @@ def measure(setting: Setting) -> Speeds:
     plain = setting.extraction()
     images = setting.long_list()
     setting.notify("measuring decoding and reading")
-    files = [read_bytes(images, row) for row in range(min(32, len(setting.images)))]
-    decode = rates.decode_rate(files, model.preprocess, plain, setting.seconds / 2)
+    decode = rates.decode_rate(setting.files, model.preprocess, plain, setting.seconds / 2)
     feed = {"": feed_rate(setting, images, "")}
     for option in FEEDS.get(setting.kind, ()):
         feed |= setting.tried(option, partial(feed_rate, setting, images, option))
