@@ -30,6 +30,7 @@ from cog.interruption import WORDS
 GRACE_SECONDS = 3.0  # in which a process that is to end may close its files
 _STDIN = 0
 _LOOK_SECONDS = 1.0  # between two looks whether the program is still there
+_asked = threading.Event()  # of this process: whether it was asked to end
 Process = subprocess.Popen[bytes]
 
 
@@ -66,7 +67,8 @@ def run(target: str, descriptors: Sequence[int], watched: bool) -> NoReturn:
         pass  # it was asked to end
     except BaseException:
         status = 1
-        traceback.print_exc()
+        if not _asked.is_set():  # an import that is interrupted may end in any error
+            traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(status)  # not waiting for threads of libraries
@@ -93,6 +95,7 @@ def _end_with(parent: int) -> None:
     """End this process when it is asked to, or when its parent is gone."""
     while not wait([_STDIN], _LOOK_SECONDS) and os.getppid() == parent:
         pass
+    _asked.set()
     interrupt_main()  # KeyboardInterrupt: files are closed
     time.sleep(GRACE_SECONDS)
     os._exit(1)

@@ -31,6 +31,12 @@ def wait(descriptor):
     finally:
         Path("closed").touch()
 
+def fail(descriptor):
+    try:
+        wait(descriptor)
+    except KeyboardInterrupt as error:
+        raise ImportError("interrupted") from error
+
 def hang(descriptor):
     os.write(descriptor, b"%d\\n" % os.getpid())
     time.sleep(10_000)
@@ -84,6 +90,13 @@ def test_a_process_that_is_asked_to_end_closes_its_files(folder):
     processes.end([process])
     assert (folder / "closed").exists()
     assert process.returncode == 0
+
+
+def test_one_that_is_asked_to_end_says_nothing_whatever_it_raises(folder, capfd):
+    process, _ = started("fail")
+    processes.end([process])
+    assert process.returncode == 1
+    assert capfd.readouterr().err == ""
 
 
 def test_one_that_hangs_is_ended_all_the_same(folder, monkeypatch):

@@ -117,7 +117,8 @@ def evaluate(
         test_per_class: test images per class. By default the recipe's, 50.
         min_train: training images that a class needs. By default the recipe's, 732.
         max_train: training images used of a class, at most. By default the recipe's, 1300.
-        device: "auto", "cpu", "mps", "cuda", "cuda:1", or several with commas between them.
+        device: "auto", "cpu", "mps", "cuda", "cuda:1", or several with commas between them: then
+            a process for each makes features, and a network that is given stays where it is.
         precision: of the network: "fp32", "tf32" (a GPU from Ampere on), "bf16" or "fp16".
         compile: compile the network by torch.compile; it takes longer to start. The network given
             is not changed.

@@ -16,9 +16,11 @@ import pytest
 import torch
 
 import cog.evaluation.estimate
+import cog.evaluation.models
 from cog.errors import CogError
 from cog.evaluation.estimate import estimate
 from cog.evaluation.evaluate import run_plan
+from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.features.executors import one_process, processes
 from cog.features.executors.crossing import dump, from_bytes, to_bytes
 from cog.features.executors.executor import executor_for
@@ -29,6 +31,7 @@ from cog.images.limits import Room
 from cog.images.preprocess import Preprocess
 from cog.models.load import load_model
 from cog.models.model import Model
+from cog.models.options import LoadOptions
 from cog.progress import Silent
 from cog.recipe import Recipe
 from tests.support.running import await_end, children_of, descendants_of, fork, is_there
@@ -187,6 +190,33 @@ def test_every_model_of_several_devices_has_the_bytes_of_one(options, plug_in, t
         assert set(rows["device"]) == {"cpu"}
     single = run_plan(make_plan(models, out=tmp_path / "one", device="cpu", **options), Silent())
     assert rows.drop(columns="seconds").equals(single.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "places", "count"),
+    [
+        ("auto", ["name"], ["cpu"], 2),  # its processes move their copies
+        ("cuda:0,cuda:1", ["name"], ["cpu"], 2),
+        ("cuda:0,cuda:1", [model(Means())], ["where it is"], 2),
+        ("auto", [model(Means()), "name"], ["where it is", "cuda:0"], 0),
+    ],
+)
+def test_models_of_several_gpus_are_not_on_the_first(monkeypatch, device, given, places, count):
+    gpus = (torch.device("cuda:0"), torch.device("cuda:1"))
+    found = []
+    monkeypatch.setattr(cog.evaluation.models, "pick_devices", lambda _: gpus)
+    monkeypatch.setattr(
+        cog.evaluation.models, "load",
+        lambda *_, device, **__: found.append(str(device)) or model(Means()),
+    )  # fmt: skip
+    monkeypatch.setattr(
+        Model, "to", lambda model, place: found.append("where it is" if place == CPU else "moved")
+        or model,
+    )  # fmt: skip
+    options, extraction = ModelOptions(tuple(given), LoadOptions()), Extraction(device=device)
+    load_models(options, extraction, None)
+    assert found == places
+    assert len(pick_own_devices(options, extraction)) == count
 
 
 def test_each_halves_its_batches_and_says_so(options, tmp_path, started):
