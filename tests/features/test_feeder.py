@@ -223,6 +223,13 @@ except OSError:
 """
 
 
+def test_processes_that_cannot_be_started_are_refused(images, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(CogError, match="cannot start processes") as caught:
+        next(iter(feed(images, [slice(0, 2)], WANTED, Feeding(2, "processes"))))
+    assert caught.value.hint == "give --feed threads"
+
+
 def test_a_process_has_a_share_of_memory_and_a_lock_beyond_it(tmp_path):
     pytest.importorskip("fcntl")
     path = tmp_path / "lock"

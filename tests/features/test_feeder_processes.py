@@ -23,6 +23,7 @@ from cog.features.feeder.processes import pools_kept
 from cog.images.image_list import ImageList
 from cog.images.preprocess import Preprocess
 from tests.support.pictures import batches_of, pictures
+from tests.support.running import await_end, is_there
 from tests.support.runs import HANGS_SECONDS
 from tests.support.stores import alone
 
@@ -40,22 +41,6 @@ def _kept() -> Iterator[None]:
     """The tests below use the same workers, as long as these live."""
     with pools_kept():
         yield
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def gone(pids: list[int], seconds: float = HANGS_SECONDS) -> bool:
-    """Whether all of the processes end in time."""
-    end = time.monotonic() + seconds
-    while any(map(is_there, pids)) and time.monotonic() < end:
-        time.sleep(0.01)
-    return not any(map(is_there, pids))
 
 
 def idle() -> Pool:
@@ -98,13 +83,14 @@ def test_a_worker_that_is_killed_is_an_error_and_the_next_feed_has_others(drawn)
             pass
     assert "--feed threads" in caught.value.hint
     assert time.monotonic() - begun < HANGS_SECONDS
-    assert gone(pids)
+    await_end(*pids)
     assert batches_of(drawn, SLICES, WANTED, Feeding(2, "processes")) == batches_of(
         drawn, SLICES, WANTED
     )
     kept = idle()
-    os.kill(next(iter(kept.pids.values())), signal.SIGKILL)  # while it has nothing to do
-    assert gone([next(iter(kept.pids.values()))])
+    killed = next(iter(kept.pids.values()))
+    os.kill(killed, signal.SIGKILL)  # while it has nothing to do
+    await_end(killed)
     assert not kept.is_whole()
 
 
@@ -210,10 +196,12 @@ def test_a_script_that_is_stopped_leaves_no_process(number, tmp_path):
         pids = list(map(int, script.stdout.readline().split()))
         assert len(pids) == 3
         assert all(map(is_there, pids))
+        # No thread but that which watches its parent, which starts behind the last fork.
+        assert len(list(Path(f"/proc/{pids[-1]}/task").iterdir())) == 2
         if number == signal.SIGINT:
             os.killpg(script.pid, number)
         else:
             script.kill()
         rest = script.stdout.read()
     assert rest == ""
-    assert gone(pids)
+    await_end(*pids)

@@ -25,8 +25,17 @@ def status_of(pid: int) -> list[str]:
 
 
 def is_there(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
-    return status_of(pid)[:1] not in ([], ["Z"])
+    """Whether any thread of a process runs; one that has ended and was not waited for does not.
+
+    The first thread of a process that is killed may end before the others, which hold its files.
+    """
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            if thread.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
+        except OSError:  # it has ended
+            continue
+    return False
 
 
 def children_of(pid: int) -> list[int]:

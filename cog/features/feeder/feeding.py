@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from cog.cores import usable_cores
+from cog.errors import CogError
 from cog.images.decoding import DEFAULT_DECODER
 from cog.images.limits import MAX_MEMORY, ROOM
 from cog.images.truncated import READ
@@ -43,17 +44,27 @@ class Feeding:
     device: torch.device = CPU
 
     def kind_for(self, images: int) -> str:
-        """Threads or processes, for so many images."""
+        """Threads or processes, for so many images.
+
+        Raises:
+            CogError: processes are asked for, and cannot be started here.
+        """
+        if self.kind == "processes" and not _can_start():
+            raise CogError(
+                "this system, or this Python, cannot start processes that feed",
+                "give --feed threads",
+            )
         if self.kind != "auto":
             return self.kind
         wanted = (
             self.device.type != "cpu"
             and min(usable_cores(), self.workers) >= LEAST_CORES
             and images >= LEAST_IMAGES
+            and ROOM.whole >= 2 * MAX_MEMORY  # else their shares of memory are small
         )
         return "processes" if wanted and _can_start() else "threads"
 
 
 def _can_start() -> bool:
-    """Whether processes can be started here, and their shares of memory keep to the bound."""
-    return bool(sys.executable) and hasattr(socket, "AF_UNIX") and ROOM.whole >= 2 * MAX_MEMORY
+    """Whether processes can be started, and files be given to them."""
+    return bool(sys.executable) and hasattr(socket, "AF_UNIX")

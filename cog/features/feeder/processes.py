@@ -22,6 +22,7 @@ from cog.features.feeder.slots import Layout, mapped, memory_file
 from cog.features.feeder.worker import SetUp
 from cog.images.limits import ROOM
 
+_SIGNALS = {int(number): number.name for number in signal.Signals}
 _idle: list[Pool] | None = None  # pools that wait for the next feed; None: they end with theirs
 _lock = threading.Lock()
 
@@ -128,7 +129,7 @@ class Processes:
         status = self._pool.how_it_ended(self._pool.connections.index(connection))
         how = "ended" if status is None else f"ended with status {status}"
         if status is not None and status < 0:
-            how = f"was killed by {signal.Signals(-status).name}"
+            how = f"was killed by {_SIGNALS.get(-status, f'signal {-status}')}"
         tasks = self._given[connection]
         if tasks:
             how += f" while it read {tasks[0].images.paths[0]} to {tasks[0].images.paths[-1]}"

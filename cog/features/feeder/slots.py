@@ -77,9 +77,9 @@ def memory_file(size: int) -> int:
     It takes memory only where it is written. Where the system has no files in memory, it lies in
     the folder for temporary files.
     """
-    if hasattr(os, "memfd_create"):
+    try:
         number = os.memfd_create("cog-feeder", os.MFD_CLOEXEC)
-    else:
+    except (AttributeError, OSError):  # not Linux, or a container that does not allow it
         with tempfile.TemporaryFile() as file:
             number = os.dup(file.fileno())
     os.ftruncate(number, max(size, 1))
