@@ -349,7 +349,8 @@ def test_a_process_takes_its_own_gpu_and_leaves_its_memory(monkeypatch, one_thre
     assert (room.most, room.processes, room.lock) == (250, 2, 9)
     assert called == [gpu, "emptied"]
     assert moved == [gpu]
-    assert told == [*(("result", (item, os.getpid(), 3, 1)) for item in (10, 11)), ("done", None)]
+    results = [(item, os.getpid(), 3, 1) for item in (10, 11)]
+    assert told == [("results", results), ("done", None)]
 
 
 def test_a_dry_run_measures_in_one_process(options, plug_in, tmp_path, started, monkeypatch):

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import cloudpickle
 import torch
 
 from cog.errors import CogError
-from cog.features.executors.crossing import PIECE, FromPipe, from_bytes, load, to_bytes
+from cog.features.executors.crossing import PIECE, FromPipe, load
 from cog.features.executors.device import Device, Work
 from cog.features.feeder.processes import pools_kept
 from cog.features.settings import Extraction
@@ -25,8 +28,9 @@ from cog.images.limits import ROOM
 from cog.models.model import Model
 from cog.progress import Notifying
 
-SAID, RESULT, DONE, FAILED = "said", "result", "done", "failed"
-"""what is told: a line for the user, a result, the end of the work, an error"""
+SAID, RESULTS, DONE, FAILED = "said", "results", "done", "failed"
+"""what is told: a line for the user, a list of results, the end of the work, an error"""
+TELL_SECONDS = 0.1  # results of batches that take less are told together
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def main(messages: int, told: int, lock: int) -> None:
     pipe = Connection(told, readable=False)
 
     def tell(kind: str, value: Any = None) -> None:
-        data = to_bytes((kind, value), "a result")
+        data = cloudpickle.dumps((kind, value))
         try:
             pipe.send_bytes(data)
         except OSError:  # nobody reads: the program is gone
@@ -94,11 +98,24 @@ def serve(file: io.BufferedIOBase, tell: Callable[[str, Any], None], lock: int) 
         if isinstance(message, Sent):
             models[message.number] = message.model.to(here)  # before the next one takes memory
         else:
-            for result in message.work(message.bundle, next(received), device):
-                tell(RESULT, result)
+            work = message.work(message.bundle, next(received), device)
+            for results in _together(work):
+                tell(RESULTS, results)
             if here.type == "cuda":  # probes may be fitted on this device meanwhile
                 torch.cuda.empty_cache()
             tell(DONE, None)
+
+
+def _together(results: Iterable[Any]) -> Iterator[list[Any]]:
+    """Results in lists, each of those of a moment."""
+    some: list[Any] = []
+    begun = time.monotonic()
+    for result in results:
+        some.append(result)
+        if time.monotonic() - begun >= TELL_SECONDS:
+            yield some
+            some, begun = [], time.monotonic()
+    yield some
 
 
 def _received(file: io.BufferedIOBase, models: dict[int, Model]) -> Iterator[Any]:
@@ -115,7 +132,7 @@ def _that_crosses(error: Exception) -> Exception:
     if not isinstance(error, CogError):
         error.add_note(f"in process {os.getpid()}:\n{traceback.format_exc()}")
     try:
-        from_bytes(to_bytes(error, "an error"))
-    except CogError:
+        pickle.loads(cloudpickle.dumps(error))
+    except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

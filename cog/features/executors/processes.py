@@ -12,6 +12,7 @@ In: work. Out: what the processes give, as it comes.
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,9 +27,9 @@ import torch
 from cog.cores import usable_cores
 from cog.errors import CogError
 from cog.features.executors import one_process
-from cog.features.executors.crossing import ToAll, dump, from_bytes, to_bytes
+from cog.features.executors.crossing import ToAll, dump, to_bytes
 from cog.features.executors.device import Bundle, Device, Item, Result, Work, kind_on
-from cog.features.executors.one_process import DONE, RESULT, SAID, Sent, Setup, Task
+from cog.features.executors.one_process import DONE, RESULTS, SAID, Sent, Setup, Task
 from cog.features.executors.share import Share
 from cog.features.feeder.slots import memory_file
 from cog.features.settings import Extraction
@@ -73,7 +74,7 @@ class _Child:
         """
         with suppress(EOFError, OSError):
             if self.process.poll() is None or self.told.poll():
-                told: tuple[str, Any] = from_bytes(self.told.recv_bytes())
+                told: tuple[str, Any] = pickle.loads(self.told.recv_bytes())
                 return told
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE_SECONDS)
@@ -205,8 +206,8 @@ class Processes:
                 if child.told not in ready and (ready or child.process.poll() is None):
                     continue
                 kind, value = child.hear()
-                if kind == RESULT:
-                    yield value
+                if kind == RESULTS:
+                    yield from value
                 elif kind == SAID:
                     self._progress.notify(value)
                 elif kind == DONE:

@@ -23,6 +23,7 @@ from cog.progress import Notify
 OWN_FILE = "load it in a file of your own and give --model file.py:function"
 _PREFIX = "cog_model_"
 _numbers = count(1)  # a file may be loaded twice, each time as another module
+_imported: list[ModuleType] = []
 
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
@@ -79,12 +80,13 @@ def import_file(path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    _imported.append(module)
     return module
 
 
 def imported_files() -> list[ModuleType]:
     """The modules that `import_file` made so far."""
-    return [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
+    return list(_imported)
 
 
 @contextmanager
