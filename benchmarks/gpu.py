@@ -252,7 +252,7 @@ def drawn_rows(rows: int, dim: int, classes: int, device: torch.device, seed: in
     generator = torch.Generator(device).manual_seed(seed)
     same = torch.Generator(device).manual_seed(0)
     spectrum = torch.arange(1, dim + 1, device=device, dtype=torch.float32) ** -0.5
-    apart = 0.54 * (512 / dim) ** 0.5  # so that neither all nor no test images are right
+    apart = 0.45 * (512 / dim) ** 0.5  # so that neither all nor no test images are right
     means = apart * torch.randn(classes, dim, generator=same, device=device) * spectrum
     turn, _ = torch.linalg.qr(torch.randn(dim, dim, generator=same, device=device))
     labels = torch.arange(rows, device=device) % classes

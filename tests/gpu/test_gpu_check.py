@@ -31,14 +31,17 @@ def benchmark() -> ModuleType:
 
 
 def run_check(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ, "PYTHON": sys.executable, "TMPDIR": str(tmp_path), **variables,
-        "COG_WHEELS": str(tmp_path / "none"),
-    }  # fmt: skip
     return subprocess.run(
-        ["bash", str(CHECK)], capture_output=True, text=True, env=environment, cwd=tmp_path,
-        timeout=HANGS_SECONDS,
+        ["bash", str(CHECK)], capture_output=True, text=True, cwd=tmp_path,
+        env=environment(tmp_path) | variables, timeout=HANGS_SECONDS,
     )  # fmt: skip
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    """That of a check, which may itself run these tests: they do not take over its own options."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("COG_GPU")}
+    own = {"PYTHON": sys.executable, "TMPDIR": str(tmp_path), "COG_WHEELS": str(tmp_path / "none")}
+    return outer | own
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
@@ -79,12 +82,9 @@ def test_the_whole_check_runs_on_a_cpu(tmp_path):
 
 @pytest.mark.long
 def test_an_end_of_the_check_ends_what_it_runs(tmp_path):
-    environment = os.environ | {
-        "PYTHON": sys.executable, "TMPDIR": str(tmp_path), "COG_GPU_CHECK_DEVICE": "cpu",
-    }  # fmt: skip
     process = subprocess.Popen(
         ["bash", str(CHECK)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=environment,
+        env=environment(tmp_path) | {"COG_GPU_CHECK_DEVICE": "cpu"},
     )  # fmt: skip
     for text in process.stderr:
         if text.startswith("comparing"):  # by `cog doctor`
