@@ -116,7 +116,7 @@ def test_workers_that_are_spawned_give_the_same_bytes(drawn, monkeypatch):
     assert found == batches_of(drawn, SLICES, WANTED)
 
 
-def test_the_store_is_that_of_threads_and_one_pool_serves_a_whole_run(
+def test_the_store_is_that_of_threads_though_workers_were_killed_and_one_pool_serves_a_run(
     images, levels_folder, plug_in, tmp_path, monkeypatch
 ):
     started = []
@@ -138,6 +138,19 @@ def test_the_store_is_that_of_threads_and_one_pool_serves_a_whole_run(
         found = alone({**options, "workers": workers}, model, tmp_path / f"{workers}")
         assert found == wanted
     assert not started
+    done = processes.Processes.done
+
+    def and_killed(self):
+        found = done(self)
+        for pid in self._pool.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        return found
+
+    monkeypatch.setattr(processes.Processes, "done", and_killed)
+    with pytest.raises(CogError, match="was killed by SIGKILL"):
+        alone({**options, "feed": "processes"}, model, tmp_path / "processes")
+    monkeypatch.setattr(processes.Processes, "done", done)
+    await_end(*started.pop().pids.values())
     assert alone({**options, "feed": "processes"}, model, tmp_path / "processes") == wanted
     assert len(started) == 1
     assert len(list((tmp_path / "one").glob("*/features/*"))) > 2

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import send_handle
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +17,7 @@ from cog.errors import CogError
 from cog.features.feeder.crew import DEPTH, Done, Task
 from cog.features.feeder.feeding import Feeding
 from cog.features.feeder.pool import Pool
-from cog.features.feeder.slots import Layout, mapped, memory_file
+from cog.features.feeder.slots import Layout, mapped, memory_file, send_file
 from cog.features.feeder.worker import SetUp
 from cog.images.limits import ROOM
 
@@ -75,17 +74,22 @@ class Processes:
         self._given: dict[Connection, deque[Task]] = {
             connection: deque() for connection in self._pool.connections
         }
-        file = memory_file(layout.bytes)
+        self._file = -1
         try:
-            self.memory = mapped(file, layout.bytes)
+            self._file = memory_file(layout.bytes)
+            self.memory = mapped(self._file, layout.bytes)
             for connection in self._given:
                 self._send(connection, SetUp(feeding, layout, feeding.workers * ROOM.processes))
-                send_handle(connection, file, None)
+                send_file(connection, self._file)
         except BaseException:
-            self._pool.close()
+            self._end()
             raise
-        finally:
-            os.close(file)
+
+    def _end(self) -> None:
+        """End the workers, and let the memory go."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._pool.close()
 
     def has_room(self) -> bool:
         """Whether fewer parts than `DEPTH` wait for a worker."""
@@ -150,12 +154,14 @@ class Processes:
         trace: TracebackType | None,
     ) -> None:
         """Keep the workers if they have nothing left to do, else end them."""
-        try:
-            if kind is None and not any(self._given.values()):
+        if kind is None and not any(self._given.values()):
+            try:
                 for connection in self._given:
                     connection.send_bytes(pickle.dumps(None))  # let the memory go
+            except OSError:  # a worker is gone: nobody waits for it
+                pass
+            else:
+                os.close(self._file)
                 _give_back(self._pool)
                 return
-        except OSError:  # a worker is gone: nobody waits for it
-            pass
-        self._pool.close()
+        self._end()

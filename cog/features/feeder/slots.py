@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 import tempfile
 from dataclasses import dataclass
 from itertools import accumulate
+from multiprocessing.connection import Connection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +86,25 @@ def memory_file(size: int) -> int:
             number = os.dup(file.fileno())
     os.ftruncate(number, max(size, 1))
     return number
+
+
+def send_file(connection: Connection, number: int) -> None:
+    """Send a descriptor to the process at the other end of a socket; keep it until it is there."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        socket.send_fds(own, [b"f"], [number])
+
+
+def receive_file(connection: Connection) -> int:
+    """The descriptor that was sent.
+
+    Raises:
+        EOFError: the other end is gone.
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        _, numbers, _, _ = socket.recv_fds(own, 1, 1)
+    if not numbers:
+        raise EOFError
+    return numbers[0]
 
 
 def mapped(number: int, size: int) -> NDArray[np.uint8]:

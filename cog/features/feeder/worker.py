@@ -12,14 +12,13 @@ import select
 import sys
 import threading
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
 from typing import NamedTuple, NoReturn
 
 import torch
 
 from cog.features.feeder.crew import Done, Task, loaded
 from cog.features.feeder.feeding import Feeding
-from cog.features.feeder.slots import Layout, mapped
+from cog.features.feeder.slots import Layout, mapped, receive_file
 from cog.images.limits import ROOM
 
 LIFE = 0  # the descriptor that ends when the driver is gone, or wants the workers to end
@@ -71,7 +70,7 @@ def _serve(connection: Connection, lock: int) -> NoReturn:
         if isinstance(message, SetUp):
             feed = message
             ROOM.divide(feed.processes, lock)
-            file = recv_handle(connection)
+            file = receive_file(connection)
             memory = mapped(file, feed.layout.bytes)
             os.close(file)
             views = [feed.layout.views(memory, slot) for slot in range(feed.layout.slots)]
