@@ -140,12 +140,13 @@ def describe_devices(
     model_runs: Sequence[ModelRun], executor: Executor
 ) -> dict[ModelRun, dict[str, str]]:
     """What run.json says of the device: its kind, and on a GPU how a batch lies in its memory."""
-    kind = executor.kind(model_runs[0].model)
-    described = [{"device": kind} for _ in model_runs]
-    if kind == "cuda":
-        formats = executor.spread(_memory_formats, tuple(model_runs), (None,))
-        described = [{"device": kind, "memory_format": each} for each in formats]
-    return dict(zip(model_runs, described, strict=True))
+    described = {run: {"device": executor.kind(run.model)} for run in model_runs}
+    on_gpu = tuple(run for run in model_runs if described[run]["device"] == "cuda")
+    if on_gpu:
+        formats = executor.spread(_memory_formats, on_gpu, (None,))
+        for model_run, memory_format in zip(on_gpu, formats, strict=True):
+            described[model_run]["memory_format"] = memory_format
+    return described
 
 
 def _memory_formats(

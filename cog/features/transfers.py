@@ -100,7 +100,7 @@ class Transfers:
         Pinned memory must stay as it is until something that was made of the copy has been fetched,
         or `finish` has returned. Other memory may change at once.
         """
-        if not self.beside or tensor.device.type != "cpu":
+        if not self.beside or tensor.device.type != "cpu" or not tensor.numel():
             return tensor.to(self.device)
         if self._copying is None:
             self._copying = CUDA.stream(self.device)

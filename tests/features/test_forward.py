@@ -68,6 +68,7 @@ def test_a_start_waits_for_nothing_and_a_result_for_its_own_batch(cuda):
 def test_pixels_that_are_on_the_device_are_not_copied(cuda):
     there = torch.zeros(2, 3, 8, 8, device="meta")
     assert transfers.Transfers(there.device).send(there) is there
+    assert len(Forward(net()).transfers.send(torch.zeros(0, 3))) == 0  # nor is nothing
     assert cuda.said == []
 
 
