@@ -202,6 +202,7 @@ def test_nothing_to_do_is_no_batch(images):
         (Feeding(8, device=torch.device("cuda")), 2, LEAST_IMAGES, "threads"),
         (Feeding(1, device=torch.device("cuda")), 8, LEAST_IMAGES, "threads"),
         (Feeding(8), 8, LEAST_IMAGES, "threads"),
+        (Feeding(8, device=torch.device("mps")), 8, LEAST_IMAGES, "threads"),
         (Feeding(1, "processes"), 1, 1, "processes"),
         (Feeding(8, "threads", device=torch.device("cuda")), 8, LEAST_IMAGES, "threads"),
     ],

@@ -28,8 +28,9 @@ class Feeding:
 
     Args:
         workers: threads or processes.
-        kind: threads, processes, or auto: processes for many images on a GPU, where there are
-            cores for them; else threads, which share the cores with a network on a CPU.
+        kind: threads, processes, or auto: processes for many images on a GPU of CUDA, where there
+            are cores for them; else threads, which share the cores with a network on a CPU. (On
+            macOS, slots of processes are a file on disk.)
         decoder: one of `decoding.DECODERS`.
         truncated: read or refuse.
         resize_on: cpu, or device: there the batches come `packed`.
@@ -57,7 +58,7 @@ class Feeding:
         if self.kind != "auto":
             return self.kind
         wanted = (
-            self.device.type != "cpu"
+            self.device.type == "cuda"
             and min(usable_cores(), self.workers) >= LEAST_CORES
             and images >= LEAST_IMAGES
             and ROOM.whole >= 2 * MAX_MEMORY  # else their shares of memory are small
