@@ -74,6 +74,17 @@ def run(target: str, descriptors: Sequence[int], watched: bool) -> NoReturn:
         os._exit(status)  # not waiting for threads of libraries
 
 
+def no_stream(number: int) -> int:
+    """A descriptor that is none of the standard streams, which may be closed here."""
+    if number > 2:
+        return number
+    import fcntl
+
+    above = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(number)
+    return above
+
+
 def end(processes: Sequence[Process]) -> None:
     """End processes, all at once: in order within `GRACE_SECONDS`, else by SIGKILL."""
     try:

@@ -39,7 +39,11 @@ def fail(descriptor):
 
 def hang(descriptor):
     os.write(descriptor, b"%d\\n" % os.getpid())
-    time.sleep(10_000)
+    while True:
+        try:
+            time.sleep(10_000)
+        except KeyboardInterrupt:
+            pass
 """
 # A script without `if __name__ == "__main__"`, which starts a process and waits for ever.
 SCRIPT = """

@@ -2,8 +2,9 @@
 
 In: work. Out: what the processes give, as it comes.
 
-- A process is started when there is work for it, and ends with the run: it imports torch and starts
-  CUDA once. A model is sent to it once, and is not on a device here: probes have that one's memory.
+- A process is started when there is work for it, and ends with the run: to import torch takes some
+  two seconds of processor time, and CUDA is started once.
+- A model is sent to it once, and is on no device here: probes have the first one's memory.
 - Work, bundles and results cross as cloudpickle's bytes, through pipes and not shared memory, which
   is 64 MB in containers.
 - One that dies, or raises an error, ends the others. Chunks that are finished stay.
@@ -34,7 +35,7 @@ from cog.features.executors.share import Share
 from cog.features.feeder.slots import memory_file
 from cog.features.settings import Extraction
 from cog.models.model import Model
-from cog.processes import GRACE_SECONDS, Process, end, start
+from cog.processes import GRACE_SECONDS, Process, end, no_stream, start
 from cog.progress import Progress
 
 _LOOK_SECONDS = 1.0  # between two looks whether silent processes are still there
@@ -53,7 +54,7 @@ class _Child:
     @classmethod
     def of(cls, setup: Setup, lock: int) -> _Child:
         """Start the process of a device; `lock`: of a file that all of them have."""
-        (messages, to_it), (from_it, told) = os.pipe(), os.pipe()
+        messages, to_it, from_it, told = map(no_stream, (*os.pipe(), *os.pipe()))
         try:
             process = start(f"{one_process.__name__}:main", messages, told, lock)
         except BaseException:
@@ -113,7 +114,7 @@ class Processes:
 
     def __enter__(self) -> Processes:
         """Itself."""
-        self._lock = memory_file(0)
+        self._lock = no_stream(memory_file(0))
         return self
 
     def __exit__(

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 
 from cog.features.feeder.slots import memory_file
 from cog.images.limits import ROOM
-from cog.processes import Process, end, start
+from cog.processes import Process, end, no_stream, start
 
 START_METHODS = ("fork", "spawn")
 _TOLD_S = 1.0  # in which a process that has ended is known to have
@@ -39,11 +39,11 @@ class Pool:
         self._status = -1
         theirs: list[int] = []
         try:
-            self._status, status = map(_no_stream, os.pipe())
+            self._status, status = map(no_stream, os.pipe())
             lock = memory_file(0) if ROOM.lock is None else os.dup(ROOM.lock)
-            theirs += [status, _no_stream(lock)]
+            theirs += [status, no_stream(lock)]
             for _ in range(workers):
-                own, other = (_no_stream(one.detach()) for one in socket.socketpair())
+                own, other = (no_stream(one.detach()) for one in socket.socketpair())
                 self.connections.append(Connection(own))
                 theirs.append(other)
             self._start(theirs[:2], theirs[2:])
@@ -96,14 +96,3 @@ class Pool:
         if self._status >= 0:
             os.close(self._status)
             self._status = -1
-
-
-def _no_stream(number: int) -> int:
-    """A descriptor that is none of the standard streams, which may be closed here."""
-    if number > 2:
-        return number
-    import fcntl
-
-    above = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
-    os.close(number)
-    return above
