@@ -151,7 +151,7 @@ def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """
     if image.shape != out.shape:
         (top, above), (left, before) = map(_offsets, image.shape[1:], out.shape[1:])
-        if above or before:
+        if any(side < crop for side, crop in zip(image.shape, out.shape, strict=True)):
             out.fill(0)
         _, height, width = out.shape
         image = image[:, top : top + height, left : left + width]

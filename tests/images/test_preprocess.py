@@ -236,6 +236,7 @@ PREPROCESSES = {
     "both sides, crop": Preprocess(resize=(37, 53), crop=32),
     "larger crop": Preprocess(resize=40, crop=63),
     "larger odd crop": Preprocess(resize=31, crop=52),
+    "crop larger by one": Preprocess(resize=(40, 90), crop=41),
     "other statistics": Preprocess(resize=32, crop=32, mean=(0.5, 0.4, 0.3), std=(0.5, 0.6, 0.7)),
 }
 
@@ -310,6 +311,15 @@ def test_the_decoder_pillow_does_without_other_libraries(monkeypatch: pytest.Mon
 def test_an_image_of_the_right_size_stays_as_it_is() -> None:
     pixels = decode(LOSSLESS["RGB"])
     assert torch.equal(Preprocess(resize=(61, 85), crop=None).pixels(pixels), pixels)
+
+
+@pytest.mark.parametrize("crop", [61, 62, 63, 70, 86, 87])
+@pytest.mark.parametrize("decoder", ["torchvision", "pillow"])
+def test_every_byte_of_the_memory_for_pixels_is_written(crop: int, decoder: str) -> None:
+    """What was there before does not shine through, beside an image that is smaller by one too."""
+    preprocess, image = Preprocess(resize=(61, 85), crop=crop), decode(LOSSLESS["RGB"])
+    black, white = (np.full(preprocess.shape, level, np.uint8) for level in (0, 255))
+    assert torch.equal(*(preprocess.pixels(image, decoder, out=room) for room in (black, white)))
 
 
 def test_threads_give_what_one_thread_gives() -> None:
