@@ -52,16 +52,31 @@ def start(target: str, *descriptors: int, watched: bool = True) -> Process:
         )
 
 
+def how_it_ended(status: int | None) -> str:
+    """What became of a process, in words, from its exit status; None: nobody knows it.
+
+    >>> how_it_ended(-9), how_it_ended(1)
+    ('was killed by SIGKILL', 'ended with status 1')
+    """
+    if status is None:
+        return "ended"
+    if status >= 0:
+        return f"ended with status {status}"
+    names = {int(number): number.name for number in signal.Signals}
+    return f"was killed by {names.get(-status, f'signal {-status}')}"
+
+
 def run(target: str, descriptors: Sequence[int], watched: bool) -> NoReturn:
     """In the process: call the function, and end."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
-    for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)
-    if watched:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    module, _, function = target.partition(":")
     status = 0
-    try:
+    try:  # from here on it may be asked to end
+        _open_streams()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        if watched:
+            threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        module, _, function = target.partition(":")
         getattr(import_module(module), function)(*descriptors)
     except (KeyboardInterrupt, SystemExit):
         pass  # it was asked to end
@@ -70,7 +85,8 @@ def run(target: str, descriptors: Sequence[int], watched: bool) -> NoReturn:
         if not _asked.is_set():  # an import that is interrupted may end in any error
             traceback.print_exc()
     finally:
-        sys.stdout.flush()
+        with suppress(Exception):  # it may be full, or None
+            sys.stdout.flush()
         os._exit(status)  # not waiting for threads of libraries
 
 
@@ -110,6 +126,15 @@ def _end_with(parent: int) -> None:
     interrupt_main()  # KeyboardInterrupt: files are closed
     time.sleep(GRACE_SECONDS)
     os._exit(1)
+
+
+def _open_streams() -> None:
+    """Let closed streams of output lead nowhere; the next file would else become one of them."""
+    for number in (1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tests.support.runs import HANGS_SECONDS
 
 # What the processes run: a module beside the script.
 TARGETS = """
-import os, time
+import os, signal, time
 from pathlib import Path
 
 def write(descriptor):
@@ -37,13 +37,14 @@ def fail(descriptor):
     except KeyboardInterrupt as error:
         raise ImportError("interrupted") from error
 
+def streams(descriptor):
+    nowhere = os.path.samestat(os.fstat(1), os.stat(os.devnull))
+    os.write(descriptor, b"nowhere" if nowhere else b"somewhere")
+
 def hang(descriptor):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.write(descriptor, b"%d\\n" % os.getpid())
-    while True:
-        try:
-            time.sleep(10_000)
-        except KeyboardInterrupt:
-            pass
+    time.sleep(10_000)
 """
 # A script without `if __name__ == "__main__"`, which starts a process and waits for ever.
 SCRIPT = """
@@ -101,6 +102,31 @@ def test_one_that_is_asked_to_end_says_nothing_whatever_it_raises(folder, capfd)
     processes.end([process])
     assert process.returncode == 1
     assert capfd.readouterr().err == ""
+
+
+def test_one_that_is_asked_to_end_while_it_starts_says_nothing(folder, capfd):
+    process = processes.start("targets:write", 2)
+    assert process.stdin
+    process.stdin.close()
+    assert process.wait(HANGS_SECONDS) == 0
+    assert capfd.readouterr().err in ("", "here")
+
+
+def test_closed_streams_lead_nowhere(folder):
+    """What is opened first would else be the new stdout, and get what libraries print."""
+    r, w = os.pipe()
+    before = os.dup(1)
+    os.close(1)
+    try:
+        process = processes.start("targets:streams", w)
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(w)
+    with os.fdopen(r) as said:
+        assert said.read() == "nowhere"
+    assert process.wait(HANGS_SECONDS) == 0
+    processes.end([process])
 
 
 def test_one_that_hangs_is_ended_all_the_same(folder, monkeypatch):

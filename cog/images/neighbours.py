@@ -28,7 +28,7 @@ class Located(NamedTuple):
     root: str
     source: str
     paths: tuple[str, ...]
-    places: list[list[int]] | None  # as in the spans of a list
+    spans: list[list[int]] | None  # as in the spans of a list
     containers: dict[int, str]
 
 
@@ -37,9 +37,9 @@ def locate(images: ImageList, rows: slice) -> Located:
     paths = images.paths[rows]
     if images.spans is None:
         return Located(images.root, images.source, paths, None, {})
-    places = images.spans[rows].tolist()
-    containers = {number: images.containers[number] for number in {place[0] for place in places}}
-    return Located(images.root, images.source, paths, places, containers)
+    spans = images.spans[rows].tolist()
+    containers = {number: images.containers[number] for number in {span[0] for span in spans}}
+    return Located(images.root, images.source, paths, spans, containers)
 
 
 def read_each(images: Located) -> Iterator[bytes]:
@@ -48,11 +48,11 @@ def read_each(images: Located) -> Iterator[bytes]:
     Raises:
         CogError: as `read_bytes`, when the turn of that image comes.
     """
-    if images.places is None:
+    if images.spans is None:
         for path in images.paths:
             yield _read_alone(images, path, Path(images.root, path), (0, 0))
         return
-    numbers = [place[0] for place in images.places]
+    numbers = [span[0] for span in images.spans]
     start = 0
     for number, group in groupby(numbers):
         stop = start + len(list(group))
@@ -64,18 +64,18 @@ def read_each(images: Located) -> Iterator[bytes]:
 
 def _read_container(images: Located, file: Path, rows: slice) -> Iterator[bytes]:
     """The images of some rows that all lie in one file, which is opened once."""
-    assert images.places is not None
-    paths, places = images.paths[rows], images.places[rows]
-    if not IMAGE_SOURCES[images.source].in_place or min(place[1] for place in places) < 0:
-        for path, (_, first, second) in zip(paths, places, strict=True):
+    assert images.spans is not None
+    paths, spans = images.paths[rows], images.spans[rows]
+    if not IMAGE_SOURCES[images.source].in_place or min(span[1] for span in spans) < 0:
+        for path, (_, first, second) in zip(paths, spans, strict=True):
             yield _read_alone(images, path, file, (first, second))
         return
     with reading(images.root, paths[0]):
         opened = open_plain(file, buffering=0)
     with opened:
-        spans = [(offset, size) for _, offset, size in places]
-        for run in _runs(spans):
-            yield from _read_run(opened, images, paths[run], spans[run])
+        in_file = [(offset, size) for _, offset, size in spans]
+        for run in _runs(in_file):
+            yield from _read_run(opened, images, paths[run], in_file[run])
 
 
 def _read_alone(images: Located, path: str, file: Path, span: Span) -> bytes:

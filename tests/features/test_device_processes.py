@@ -229,7 +229,7 @@ def test_each_halves_its_batches_and_says_so(options, tmp_path, started):
 @pytest.mark.parametrize(
     ("network", "what", "hint"),
     [
-        (Mortal(), r"the process for cpu was killed \(SIGKILL, as where memory", "same command"),
+        (Mortal(), r"the process for cpu was killed by SIGKILL", "same command"),
         (Unlucky(), "m fails on a batch of 2: ValueError: no luck", "cog models check"),
     ],
     ids=["killed", "error"],

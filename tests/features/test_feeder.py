@@ -19,7 +19,7 @@ from cog.features.feeder import feeding as feeding_module
 from cog.features.feeder.batch import cut
 from cog.features.feeder.feed import feed
 from cog.features.feeder.feeding import LEAST_IMAGES, Feeding
-from cog.features.feeder.slots import HELD, Layout, own_memory, slots_for
+from cog.features.feeder.slots import HELD, Layout, private_memory, slots_for
 from cog.images import neighbours
 from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Room
@@ -150,7 +150,7 @@ def test_memory_is_that_of_the_formula():
     layout = Layout((Preprocess(), Preprocess(384, 384)), rows=256, slots=5)
     assert layout.bytes == 5 * 256 * 3 * (224**2 + 384**2)
     views = Layout((Preprocess(7, 5), Preprocess(9, 3)), 3, 2)
-    memory = own_memory(views.bytes)
+    memory = private_memory(views.bytes)
     for number, (slot, of) in enumerate(itertools.product(range(2), range(2)), start=1):
         views.views(memory, slot)[of][...] = number
     counts = [int((memory == number).sum()) for number in range(1, 5)]
@@ -161,7 +161,7 @@ def test_no_more_is_read_ahead_than_there_are_slots_for(images, monkeypatch):
     started: list[int] = []
 
     def counted(located: neighbours.Located) -> object:
-        started.extend(located.places[0][1:2])
+        started.extend(located.spans[0][1:2])
         return read_each(located)
 
     monkeypatch.setattr("cog.features.feeder.part.read_each", counted)

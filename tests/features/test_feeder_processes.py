@@ -74,8 +74,8 @@ def test_an_error_in_a_worker_is_the_error_of_the_file(drawn, tmp_path):
 def test_a_worker_that_is_killed_is_an_error_and_the_next_feed_has_others(drawn):
     batches = feed(drawn, SLICES * 20, WANTED, Feeding(2, "processes"), part=4)
     next(batches)
-    crew = batches.gi_frame.f_locals["crew"]  # type: ignore[attr-defined]
-    pids = list(crew._pool.pids.values())
+    workers = batches.gi_frame.f_locals["workers"]  # type: ignore[attr-defined]
+    pids = list(workers._pool.pids.values())
     os.kill(pids[-1], signal.SIGKILL)
     begun = time.monotonic()
     with pytest.raises(CogError, match="was killed by SIGKILL") as caught:
@@ -99,8 +99,8 @@ def test_a_feed_that_is_closed_leaves_no_process(drawn):
     batches = feed(drawn, SLICES * 20, WANTED, Feeding(2, "processes"), part=4)
     next(batches)
     next(batches)
-    crew = batches.gi_frame.f_locals["crew"]  # type: ignore[attr-defined]
-    pids = [*crew._pool.pids.values(), *(each.pid for each in crew._pool._processes)]
+    workers = batches.gi_frame.f_locals["workers"]  # type: ignore[attr-defined]
+    pids = [*workers._pool.pids.values(), *(each.pid for each in workers._pool._processes)]
     assert len(pids) == 3
     assert all(map(is_there, pids))
     batches.close()  # type: ignore[attr-defined]
@@ -159,15 +159,15 @@ def test_the_store_is_that_of_threads_though_workers_were_killed_and_one_pool_se
 
 
 def test_an_error_that_cannot_cross_is_told():
-    from cog.features.feeder.crew import Done
-    from cog.features.feeder.worker import _pickled
+    from cog.features.feeder.worker_process import _pickled
+    from cog.features.feeder.workers import Done
 
-    class Odd(Exception):
+    class Lost(Exception):
         """It cannot be found by its name."""
 
-    for error in (CogError("what", "hint"), KeyError("k"), Odd("text")):
+    for error in (CogError("what", "hint"), KeyError("k"), Lost("text")):
         done = processes.pickle.loads(_pickled(Done(1, 2, [], error)))
-        wanted = error if not isinstance(error, Odd) else RuntimeError("Odd: text")
+        wanted = error if not isinstance(error, Lost) else RuntimeError("Lost: text")
         assert (type(done.error), str(done.error)) == (type(wanted), str(wanted))
 
 
@@ -186,7 +186,7 @@ from tests.support.pictures import pictures
 images = pictures(Path(sys.argv[1]), 20)
 batches = feed(images, [slice(0, 10)] * 1000, [Preprocess(20, 16)], Feeding(2, "processes"), part=5)
 for batch in batches:
-    pool = batches.gi_frame.f_locals["crew"]._pool
+    pool = batches.gi_frame.f_locals["workers"]._pool
     if len(pool.pids) == 2:
         print(*pool.pids.values(), *(each.pid for each in pool._processes), flush=True)
         time.sleep(1000)

@@ -48,7 +48,7 @@ def batches_of(
     feeding: Feeding = Feeding(1, "threads"),  # noqa: B008
     part: int = PART,
 ) -> list[tuple[object, ...]]:
-    """All that a feed gives, in values that compare: rows, bytes of pixels, what is odd."""
+    """All that a feed gives, in values that compare: rows, bytes of pixels, bad images."""
     return [
         (
             (batch.rows.start, batch.rows.stop),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -35,7 +34,7 @@ from cog.features.executors.share import Share
 from cog.features.feeder.slots import memory_file
 from cog.features.settings import Extraction
 from cog.models.model import Model
-from cog.processes import GRACE_SECONDS, Process, end, no_stream, start
+from cog.processes import GRACE_SECONDS, Process, end, how_it_ended, no_stream, start
 from cog.progress import Progress
 
 _LOOK_SECONDS = 1.0  # between two looks whether silent processes are still there
@@ -80,18 +79,10 @@ class _Child:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE_SECONDS)
         raise CogError(
-            f"the process for {self.device} {_how_it_ended(self.process.poll())}",
+            f"the process for {self.device} {how_it_ended(self.process.poll())}",
             "run the same command to go on: finished chunks stay. Where memory is short, give a "
             "smaller --batch-size, fewer --workers, or fewer devices",
         )
-
-
-def _how_it_ended(status: int | None) -> str:
-    """What became of a process, from its exit status; −n: signal n ended it."""
-    if status is None or status >= 0:
-        return f"ended before its work (status {status})"
-    by = signal.Signals(-status).name
-    return f"was killed ({by}" + (", as where memory is short)" if by == "SIGKILL" else ")")
 
 
 class Processes:

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from cog.features.feeder.batch import Batch
-from cog.features.feeder.crew import Crew, Done, Task, Threads
 from cog.features.feeder.feeding import Feeding
-from cog.features.feeder.part import PART, Odd
+from cog.features.feeder.part import PART, BadImage
 from cog.features.feeder.slots import HELD, Layout, slots_for
+from cog.features.feeder.workers import Done, Task, Threads, Workers
 from cog.features.pinned import pinned
 from cog.images.decoding import check_decoder
 from cog.images.image_list import ImageList
@@ -53,20 +53,20 @@ def feed(
         return
     packed = feeding.resize_on == "device"
     layout = Layout(geometries, most, slots_for(feeding.workers, part, most), packed)
-    crew = _crew(feeding, layout, len(images))
-    with crew, pinned(torch.from_numpy(crew.memory), feeding.device):
-        loading = _Loading(images, slices, part, layout, crew)
-        views = [layout.views(crew.memory, slot) for slot in range(layout.slots)]
+    workers = _workers(feeding, layout, len(images))
+    with workers, pinned(torch.from_numpy(workers.memory), feeding.device):
+        loading = _Loading(images, slices, part, layout, workers)
+        views = [layout.views(workers.memory, slot) for slot in range(layout.slots)]
         for number, rows in enumerate(slices):
-            odd = loading.wait_for(number)
-            batch = _batch(rows, odd)
-            own = views[number % layout.slots]
+            bad = loading.wait_for(number)
+            batch = _batch(rows, bad)
+            arrays = views[number % layout.slots]
             if packed:
-                slot = torch.from_numpy(own[0])
+                slot = torch.from_numpy(arrays[0])
                 how = most, len(batch.readable), geometries, feeding.truncated
                 batch = replace(batch, packed=Packed(slot, *how))
             else:
-                batch.pixels.update(_pixels(own, batch, geometries, wanted))
+                batch.pixels.update(_pixels(arrays, batch, geometries, wanted))
             loading.give_out(due=number + 1)
             yield batch
 
@@ -86,7 +86,7 @@ def _pixels(
     return {each: pixels[each.geometry] for each in wanted}
 
 
-def _crew(feeding: Feeding, layout: Layout, images: int) -> Crew:
+def _workers(feeding: Feeding, layout: Layout, images: int) -> Workers:
     if feeding.kind_for(images) == "threads":
         return Threads(feeding, layout)
     from cog.features.feeder.processes import Processes  # not on every system
@@ -98,9 +98,14 @@ class _Loading:
     """Which parts of which batches are given out, done, or still to come."""
 
     def __init__(
-        self, images: ImageList, slices: Sequence[slice], part: int, layout: Layout, crew: Crew
+        self,
+        images: ImageList,
+        slices: Sequence[slice],
+        part: int,
+        layout: Layout,
+        workers: Workers,
     ) -> None:
-        self._crew, self._slots = crew, layout.slots
+        self._workers, self._slots = workers, layout.slots
         self._left = [-(-(rows.stop - rows.start) // part) for rows in slices]  # parts to come
         self._done: dict[int, list[Done]] = {number: [] for number in range(len(slices))}
         self._tasks = self._all_tasks(images, slices, part)
@@ -109,20 +114,20 @@ class _Loading:
     def _all_tasks(self, images: ImageList, slices: Sequence[slice], part: int) -> Iterator[Task]:
         for number, rows in enumerate(slices):
             for first in range(0, rows.stop - rows.start, part):
-                own = slice(rows.start + first, min(rows.start + first + part, rows.stop))
-                yield Task(number, first, number % self._slots, locate(images, own))
+                some = slice(rows.start + first, min(rows.start + first + part, rows.stop))
+                yield Task(number, first, number % self._slots, locate(images, some))
 
     def give_out(self, due: int) -> None:
-        """Give out parts while the crew has room, of batches whose slot is free.
+        """Give out parts while the workers have room, of batches whose slot is free.
 
         `due`: the batch that is given next; the `HELD` before it stay as they are.
         """
         last = due + self._slots - HELD - 1
-        while self._next is not None and self._next.batch <= last and self._crew.has_room():
-            self._crew.give(self._next)
+        while self._next is not None and self._next.batch <= last and self._workers.has_room():
+            self._workers.give(self._next)
             self._next = next(self._tasks, None)
 
-    def wait_for(self, number: int) -> list[Odd]:
+    def wait_for(self, number: int) -> list[BadImage]:
         """Wait until a batch is loaded; gives its rows that are not whole.
 
         Raises:
@@ -132,24 +137,24 @@ class _Loading:
             self.give_out(number)
             if not self._left[number]:
                 break
-            for done in self._crew.done():
+            for done in self._workers.done():
                 self._left[done.batch] -= 1
                 self._done[done.batch].append(done)
         parts = sorted(self._done.pop(number), key=lambda done: done.first)
         for done in parts:
             if done.error is not None:
                 raise done.error
-        return [odd for done in parts for odd in done.odd]
+        return [bad for done in parts for bad in done.bad]
 
 
-def _batch(rows: slice, odd: Sequence[Odd]) -> Batch:
+def _batch(rows: slice, bad: Sequence[BadImage]) -> Batch:
     """A batch without its pixels."""
     readable = np.ones(rows.stop - rows.start, np.bool_)
-    readable[[each.row for each in odd if not each.readable]] = False
+    readable[[each.row for each in bad if not each.readable]] = False
     return Batch(
         rows,
         {},
         readable,
-        reasons={rows.start + each.row: each.why for each in odd if not each.readable},
-        truncated={rows.start + each.row: each.why for each in odd if each.readable},
+        reasons={rows.start + each.row: each.why for each in bad if not each.readable},
+        truncated={rows.start + each.row: each.why for each in bad if each.readable},
     )

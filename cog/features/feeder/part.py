@@ -1,4 +1,4 @@
-"""A part of a batch: some rows that a worker reads, decodes and resizes into their place."""
+"""A part of a batch: some rows that a worker reads, decodes and resizes into a slot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Put = Callable[[int, bytes], str]
 """puts an encoded image into a row; says why it is truncated, and raises Unreadable"""
 
 
-class Odd(NamedTuple):
+class BadImage(NamedTuple):
     """A row that is unreadable, or truncated and read as far as it goes."""
 
     row: int
@@ -37,7 +37,7 @@ def load_part(
     layout: Layout,
     feeding: Feeding,
     stopped: Callable[[], bool] = lambda: False,
-) -> list[Odd]:
+) -> list[BadImage]:
     """Read and decode images into rows of a batch, resized or packed; gives those not whole.
 
     Args:
@@ -51,23 +51,23 @@ def load_part(
     Raises:
         CogError: as `read_bytes`.
     """
-    odd: list[Odd] = []
+    bad: list[BadImage] = []
     put = _resizing(views, layout, feeding)
     if layout.packed:
-        (slot,), own = views, slice(first, first + len(images.paths))
+        (slot,), rows = views, slice(first, first + len(images.paths))
         how = feeding.decoder, feeding.truncated
-        put = Part(slot, layout.rows, own, layout.geometries, *how).put
+        put = Part(slot, layout.rows, rows, layout.geometries, *how).put
     for row, data in enumerate(read_each(images), first):
         if stopped():
             break
         try:
             why = put(row, data)
         except Unreadable as error:
-            odd.append(Odd(row, str(error), readable=False))
+            bad.append(BadImage(row, str(error), readable=False))
         else:
             if why:
-                odd.append(Odd(row, why, readable=True))
-    return odd
+                bad.append(BadImage(row, why, readable=True))
+    return bad
 
 
 def _resizing(views: Sequence[NDArray[np.uint8]], layout: Layout, feeding: Feeding) -> Put:

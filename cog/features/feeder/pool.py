@@ -1,7 +1,7 @@
 """A pool of worker processes: started, and ended with their driver.
 
-- `fork`: one new process, the nursery, imports torch and forks the workers; what they import is in
-  memory once. `spawn`: a new process for each. The process that has threads is never forked.
+- `fork`: one new process, the fork server, imports torch and forks the workers; what they import
+  is in memory once. `spawn`: a new process for each. The process that has threads is never forked.
 - A worker that dies closes its connection, which its driver sees at once.
 """
 
@@ -37,30 +37,30 @@ class Pool:
         """of the workers that have said a word"""
         self._processes: list[Process] = []
         self._status = -1
-        theirs: list[int] = []
+        sent: list[int] = []
         try:
             self._status, status = map(no_stream, os.pipe())
-            lock = memory_file(0) if ROOM.lock is None else os.dup(ROOM.lock)
-            theirs += [status, no_stream(lock)]
+            sent.append(status)
+            sent.append(no_stream(memory_file(0) if ROOM.lock is None else os.dup(ROOM.lock)))
             for _ in range(workers):
-                own, other = (no_stream(one.detach()) for one in socket.socketpair())
-                self.connections.append(Connection(own))
-                theirs.append(other)
-            self._start(theirs[:2], theirs[2:])
+                here, there = (no_stream(side.detach()) for side in socket.socketpair())
+                self.connections.append(Connection(here))
+                sent.append(there)
+            self._start(sent[:2], sent[2:])
         except BaseException:
             self.close()
             raise
         finally:
-            for number in theirs:
-                os.close(number)
+            for descriptor in sent:
+                os.close(descriptor)
 
     def _start(self, common: list[int], connections: list[int]) -> None:
-        module, fork = "cog.features.feeder.nursery", self.start_method == "fork"
-        for group in [connections] if fork else [[each] for each in connections]:
-            target = f"{module}:{self.start_method}"
+        target = f"cog.features.feeder.starting:{self.start_method}"
+        together = self.start_method == "fork"
+        for group in [connections] if together else [[each] for each in connections]:
             self._processes.append(start(target, *common, *group, watched=False))
 
-    def how_it_ended(self, number: int) -> int | None:
+    def status_of(self, number: int) -> int | None:
         """The exit status of a worker that is gone, negative for a signal; None if nobody knows."""
         if self.start_method == "spawn":
             with suppress(subprocess.TimeoutExpired):
@@ -71,11 +71,11 @@ class Pool:
             if select.select([self._status], [], [], _TOLD_S / 10)[0]:
                 said += os.read(self._status, 1 << 16).decode()
             for line in said.splitlines():
-                own, status = map(int, line.split())
-                if own == number:
+                worker, status = map(int, line.split())
+                if worker == number:
                     return status
-            if (nursery := self._processes[0].poll()) is not None:
-                return nursery
+            if (status_of_server := self._processes[0].poll()) is not None:
+                return status_of_server
         return None
 
     def is_whole(self) -> bool:

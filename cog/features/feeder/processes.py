@@ -1,10 +1,9 @@
-"""A crew of processes, which may serve one feed after another."""
+"""Processes as workers, which may serve one feed after another."""
 
 from __future__ import annotations
 
 import os
 import pickle
-import signal
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -14,14 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from cog.errors import CogError
-from cog.features.feeder.crew import DEPTH, Done, Task
 from cog.features.feeder.feeding import Feeding
 from cog.features.feeder.pool import Pool
 from cog.features.feeder.slots import Layout, mapped, memory_file, send_file
-from cog.features.feeder.worker import SetUp
+from cog.features.feeder.worker_process import SetUp
+from cog.features.feeder.workers import DEPTH, Done, Task
 from cog.images.limits import ROOM
+from cog.processes import how_it_ended
 
-_SIGNALS = {int(number): number.name for number in signal.Signals}
 _idle: list[Pool] | None = None  # pools that wait for the next feed; None: they end with theirs
 _lock = threading.Lock()
 
@@ -66,7 +65,7 @@ def _give_back(pool: Pool) -> None:
 
 
 class Processes:
-    """A crew of processes, for one feed."""
+    """Processes that load parts, for one feed."""
 
     def __init__(self, feeding: Feeding, layout: Layout, pool: Pool | None = None) -> None:
         """The processes that a feeding asks for, or those of a pool."""
@@ -130,10 +129,7 @@ class Processes:
 
     def _lost(self, connection: Connection) -> CogError:
         """The error for a worker that is gone."""
-        status = self._pool.how_it_ended(self._pool.connections.index(connection))
-        how = "ended" if status is None else f"ended with status {status}"
-        if status is not None and status < 0:
-            how = f"was killed by {_SIGNALS.get(-status, f'signal {-status}')}"
+        how = how_it_ended(self._pool.status_of(self._pool.connections.index(connection)))
         tasks = self._given[connection]
         if tasks:
             how += f" while it read {tasks[0].images.paths[0]} to {tasks[0].images.paths[-1]}"

@@ -90,8 +90,8 @@ def memory_file(size: int) -> int:
 
 def send_file(connection: Connection, number: int) -> None:
     """Send a descriptor to the process at the other end of a socket; keep it until it is there."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        socket.send_fds(own, [b"f"], [number])
+    with socket.socket(fileno=os.dup(connection.fileno())) as opened:
+        socket.send_fds(opened, [b"f"], [number])
 
 
 def receive_file(connection: Connection) -> int:
@@ -100,8 +100,8 @@ def receive_file(connection: Connection) -> int:
     Raises:
         EOFError: the other end is gone.
     """
-    with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        _, numbers, _, _ = socket.recv_fds(own, 1, 1)
+    with socket.socket(fileno=os.dup(connection.fileno())) as opened:
+        _, numbers, _, _ = socket.recv_fds(opened, 1, 1)
     if not numbers:
         raise EOFError
     return numbers[0]
@@ -112,6 +112,6 @@ def mapped(number: int, size: int) -> NDArray[np.uint8]:
     return np.frombuffer(mmap.mmap(number, max(size, 1)), np.uint8, size)
 
 
-def own_memory(size: int) -> NDArray[np.uint8]:
+def private_memory(size: int) -> NDArray[np.uint8]:
     """The same for threads: memory of this process alone."""
     return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size)

@@ -18,7 +18,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 def spawn(_: int, lock: int, connection: int) -> NoReturn:
     """Be a worker."""
     _prepare()
-    from cog.features.feeder.worker import work
+    from cog.features.feeder.worker_process import work
 
     work(connection, lock)
 
@@ -26,16 +26,16 @@ def spawn(_: int, lock: int, connection: int) -> NoReturn:
 def fork(status: int, lock: int, *connections: int) -> NoReturn:
     """Fork the workers, and tell how each of them ended: a line with its number and its status."""
     _prepare()
-    from cog.features.feeder.worker import LOOK_S, work
+    from cog.features.feeder.worker_process import LOOK_S, work
 
     numbers: dict[int, int] = {}
-    for number, own in enumerate(connections):
+    for number, connection in enumerate(connections):
         child = os.fork()
         if not child:
             for other in connections:
-                if other != own:
+                if other != connection:
                     os.close(other)
-            work(own, lock)
+            work(connection, lock)
         numbers[child] = number
     for connection in connections:
         os.close(connection)
@@ -51,16 +51,8 @@ def fork(status: int, lock: int, *connections: int) -> NoReturn:
 
 
 def _prepare() -> None:
-    """One thread of computation, before torch is imported; and a closed stream leads nowhere.
-
-    Else the next file that is opened would become that stream.
-    """
+    """One thread of computation, before torch is imported."""
     os.environ.update(_ONE_THREAD)
-    for number in (1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_WRONLY)
 
 
 def _end_with(parent: int, look_s: float) -> None:

@@ -1,6 +1,6 @@
-"""What does the parts of batches: the tasks that are given out, what comes back, and threads.
+"""What loads the parts of batches: the tasks that are given out, what comes back, and threads.
 
-A crew is `Threads` here, or `Processes` (processes.py). Its memory holds the slots.
+Workers are `Threads` here, or `Processes` (processes.py). Their memory holds the slots.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.features.feeder.feeding import Feeding
-from cog.features.feeder.part import Odd, load_part
-from cog.features.feeder.slots import Layout, own_memory
+from cog.features.feeder.part import BadImage, load_part
+from cog.features.feeder.slots import Layout, private_memory
 from cog.images.neighbours import Located
 
 DEPTH = 3  # parts that wait for each worker, so that none is idle while the driver is busy
@@ -37,11 +37,11 @@ class Done(NamedTuple):
 
     batch: int
     first: int
-    odd: list[Odd]
+    bad: list[BadImage]
     error: BaseException | None = None
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """Workers that load parts into slots, for one feed."""
 
     @property
@@ -50,7 +50,7 @@ class Crew(Protocol):
         ...
 
     def has_room(self) -> bool:
-        """Whether it takes another part now."""
+        """Whether they take another part now."""
         ...
 
     def give(self, task: Task) -> None:
@@ -80,11 +80,11 @@ class Crew(Protocol):
 
 
 class Threads:
-    """A crew of threads of this process: the decoder does not hold the interpreter's lock."""
+    """Threads of this process: the decoder does not hold the interpreter's lock."""
 
     def __init__(self, feeding: Feeding, layout: Layout) -> None:
         """The threads that a feeding asks for."""
-        self.memory = own_memory(layout.bytes)
+        self.memory = private_memory(layout.bytes)
         self._feeding, self._layout = feeding, layout
         self._views = [layout.views(self.memory, slot) for slot in range(layout.slots)]
         self._pool = ThreadPoolExecutor(feeding.workers, thread_name_prefix="decode")
@@ -131,7 +131,7 @@ def loaded(
 ) -> Done:
     """A part, loaded into the views of its slot; an error is told, not raised."""
     try:
-        odd = load_part(task.images, task.first, views, layout, feeding, stopped)
+        bad = load_part(task.images, task.first, views, layout, feeding, stopped)
     except BaseException as error:
         return Done(task.batch, task.first, [], error)
-    return Done(task.batch, task.first, odd)
+    return Done(task.batch, task.first, bad)

@@ -16,9 +16,9 @@ from typing import NamedTuple, NoReturn
 
 import torch
 
-from cog.features.feeder.crew import Done, Task, loaded
 from cog.features.feeder.feeding import Feeding
 from cog.features.feeder.slots import Layout, mapped, receive_file
+from cog.features.feeder.workers import Done, Task, loaded
 from cog.images.limits import ROOM
 
 LIFE = 0  # the descriptor that ends when the driver is gone, or wants the workers to end
@@ -33,13 +33,13 @@ class SetUp(NamedTuple):
     processes: int  # that share the memory for decoding: these workers, and those of other devices
 
 
-def work(own: int, lock: int) -> NoReturn:
-    """Load the parts that come through the descriptor `own`; `lock`: of a file that all share."""
+def work(connection: int, lock: int) -> NoReturn:
+    """Load the parts that come through a connection; `lock`: of a file that all workers have."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(1)
     status = 0
     try:
-        _serve(Connection(own), lock)
+        _serve(Connection(connection), lock)
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the driver is gone
         pass
     except BaseException:
