@@ -46,6 +46,20 @@ def cgroup_quota() -> float | None:
     return min(quotas, default=None)
 
 
+def usable_memory() -> int | None:
+    """Bytes of memory that this process may use, as far as the system says."""
+    known = [memory for memory in (machine_memory(), cgroup_memory()) if memory is not None]
+    return min(known, default=None)
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory of the machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def cgroup_memory() -> int | None:
     """Bytes of memory that the process's control groups may use, None if all there is."""
     limits = [limit for folder in _cgroups("memory") if (limit := _memory_of(folder)) is not None]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cog import cores
-from cog.cores import cgroup_memory, cgroup_quota, usable_cores
+from cog.cores import cgroup_memory, cgroup_quota, usable_cores, usable_memory
 
 
 @pytest.fixture
@@ -77,6 +77,15 @@ def test_a_limit_of_memory_is_that_of_the_smallest_group(groups, own, files, lim
     assert cgroup_memory() == limit
 
 
+def test_the_memory_that_may_be_used_is_the_machines_or_less(groups, monkeypatch):
+    monkeypatch.setattr(cores, "machine_memory", lambda: 10_000)
+    assert usable_memory() == 10_000
+    write(groups, "0::/job\n", job__memory_max="8000\n")
+    assert usable_memory() == 8000
+    monkeypatch.setattr(cores, "machine_memory", lambda: None)
+    assert usable_memory() == 8000
+
+
 def test_without_control_groups_there_is_no_quota(groups):
     assert cgroup_quota() is None
     assert cgroup_memory() is None
@@ -95,8 +104,9 @@ def test_cores_that_the_process_may_not_run_on_do_not_count(monkeypatch):
 
 
 def test_every_pool_of_threads_asks_for_them():
-    """`os.cpu_count` is in one place, and no pool takes its own default."""
+    """`os.cpu_count` is in one place, as is memory, and no pool takes its own default."""
     package = Path(cores.__file__).parent
     texts = {path.name: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
-    assert {name for name, text in texts.items() if "cpu_count" in text} == {"cores.py"}
+    for word in ("cpu_count", "SC_PHYS_PAGES", "memory.max"):
+        assert {name for name, text in texts.items() if word in text} == {"cores.py"}
     assert not [name for name, text in texts.items() if "ThreadPoolExecutor()" in text]

@@ -103,7 +103,7 @@ def _machine(found: Diagnosis) -> list[tuple[str, str]]:
         ("GPU", gpu if machine.gpu else "none used"),
         (
             "disk",
-            f"{printable(disk.place)}: writes {bytes_of(disk.write)}/s, "
+            f"{printable(disk.path)}: writes {bytes_of(disk.write)}/s, "
             f"reads {bytes_of(disk.read)}/s",
         ),
         *versions,
@@ -130,7 +130,7 @@ def _speeds(found: Diagnosis) -> list[tuple[str, str, str]]:
     rows = [("decoding, one core", "", shown(speeds.decode))]
     for option, rate in speeds.feed.items():
         rows.append((f"reading and decoding, {speeds.cores} cores", option, shown(rate)))
-    copy = "no GPU" if speeds.copy is None else shown(speeds.copy)
+    copy = "–" if speeds.copy is None else shown(speeds.copy)
     rows.append(("copy to the device", "", copy))
     for option, rate in speeds.forward.items():
         rows.append((f"network: {printable(found.model)}", option, shown(rate)))

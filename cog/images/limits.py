@@ -10,10 +10,9 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
-from contextlib import suppress
-from pathlib import Path
+
+from cog.cores import usable_memory
 
 MAX_PIXELS = 178_956_970  # Pillow refuses more as a decompression bomb
 MAX_ASPECT = 1000  # with its short side at 224, a longer strip would take as much memory
@@ -169,14 +168,4 @@ def _lock_file(file: int, lock: bool) -> None:
     fcntl.lockf(file, fcntl.LOCK_EX if lock else fcntl.LOCK_UN)
 
 
-def _machine_memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or less in a container."""
-    found = [4 * MAX_MEMORY]
-    with suppress(OSError, ValueError, AttributeError):
-        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with suppress(OSError, ValueError):  # "max": no limit
-        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(found)
-
-
-ROOM = Room(max(MAX_MEMORY, _machine_memory() // 4))
+ROOM = Room(max(MAX_MEMORY, (usable_memory() or 4 * MAX_MEMORY) // 4))

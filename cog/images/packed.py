@@ -84,9 +84,9 @@ class Packed:
         decoded += list(self._encoded(table, device, send, found))
         resized = np.flatnonzero(table[:, KIND] == RESIZED)
         order = np.concatenate([*(rows for rows, _ in decoded), resized])
-        place = np.full(self.rows, len(order))  # of each row: those that are none of these are last
-        place[order] = np.arange(len(order))
-        places = send(torch.from_numpy(place))
+        index = np.full(self.rows, len(order))  # of each row: those that are none of these are last
+        index[order] = np.arange(len(order))
+        by_row = send(torch.from_numpy(index))
         buckets = [bucket for _, bucket in decoded]
         first = pages.of(table[resized, FIRST])
         for geometry in self.geometries:
@@ -94,7 +94,7 @@ class Packed:
             count = pages_resized(geometry)
             parts.append(pages.images(first, count, geometry.shape, send))
             parts.append(torch.zeros((1, *geometry.shape), dtype=torch.uint8, device=device))
-            found.pixels[geometry] = torch.cat(parts).index_select(0, places)
+            found.pixels[geometry] = torch.cat(parts).index_select(0, by_row)
             first += count
         return found
 
@@ -157,14 +157,14 @@ class Packed:
 
 @dataclass(frozen=True)
 class _Pages:
-    """Pages on a device, uint8 [n, PAGE], and where each page of the slot is among them."""
+    """Pages on a device, uint8 [n, PAGE], and the index that each page of the slot has there."""
 
     pages: torch.Tensor
-    place: NDArray[np.intp]
+    index: NDArray[np.intp]
 
     def of(self, first: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Where the first pages of images are."""
-        return self.place[first]
+        """The indices of the first pages of images."""
+        return self.index[first]
 
     def images(
         self, first: NDArray[np.intp], count: int, shape: Sequence[int], send: Send

@@ -68,7 +68,13 @@ HEAD = "decoding on 16 cores gives 9,100 images/s, the network takes 7,900 (--pr
         ),
         (
             {"copy": 2000, "together": {"--precision fp32": 1500}},
-            HEAD + "bound by the copy; all together reach 1,500, 75% of that",
+            HEAD + "bound by the copy, 2,000; "
+            "all together reach 1,500, 75% of what the steps promise",
+        ),
+        (
+            {"together": {}, "forward": {"--precision fp32": 7900, "--precision bf16": 20_000,
+                                         "--precision fp16": 20_000}},
+            HEAD + "bound by the network; --precision bf16 would give 9,100, bound by decoding",
         ),
         (
             {"feed": {"": 1700, "--resize-on device": 3300}, "together": {}},
@@ -235,7 +241,7 @@ def test_a_place_that_cannot_be_written_is_said_in_two_lines(tmp_path, quick, pl
 def test_the_disk_keeps_nothing_of_what_was_written(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "CHUNK", 1000)
     rates = disk_rates(tmp_path / "runs", seconds=10)
-    assert (rates.place, rates.bytes) == (str(tmp_path), 16_000)
+    assert (rates.path, rates.bytes) == (str(tmp_path), 16_000)
     assert list(tmp_path.iterdir()) == []
 
     def full(path, data):

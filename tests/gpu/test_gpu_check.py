@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
+def timing() -> ModuleType:
     spec = importlib.util.spec_from_file_location("gpu", ROOT / "benchmarks" / "gpu.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -96,49 +96,49 @@ def test_an_end_of_the_check_ends_what_it_runs(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["lbfgs", "sgd"])
-def test_a_solver_is_timed_and_its_share_of_products_told(benchmark, step):
-    *_, line = lines = list(benchmark.STEPS[step](CPU, SMALL))
+def test_a_solver_is_timed_and_its_share_of_products_told(timing, step):
+    *_, line = lines = list(timing.STEPS[step](CPU, SMALL))
     assert lines[0]["rows"] == 3000
     assert 0 < lines[0]["seconds"] < 600
     assert 0 < lines[0]["share"] < 1
-    assert (line["target"], line["met"]) == (benchmark.TARGETS[step], None)
+    assert (line["target"], line["met"]) == (timing.TARGETS[step], None)
 
 
-def test_the_pipeline_is_timed_alone_and_together(benchmark):
-    (line,) = benchmark.STEPS["pipeline"](CPU, SMALL)
+def test_the_pipeline_is_timed_alone_and_together(timing):
+    (line,) = timing.STEPS["pipeline"](CPU, SMALL)
     rates = line["images/s"]
     assert list(rates) == ["decode, one core", "feed", "copy", "network", "together"]
     assert rates["together"].keys() == line["share"].keys()
     assert all(share > 0 for share in line["share"].values())
 
 
-def test_the_forward_pass_is_timed_in_every_precision_and_order(benchmark, monkeypatch):
-    monkeypatch.setattr(benchmark, "compiled_line", lambda *_: {"compile": True})
-    first, second, compiled = benchmark.STEPS["forward-resnet50"](CPU, SMALL)
+def test_the_forward_pass_is_timed_in_every_precision_and_order(timing, monkeypatch):
+    monkeypatch.setattr(timing, "compiled_line", lambda *_: {"compile": True})
+    first, second, compiled = timing.STEPS["forward-resnet50"](CPU, SMALL)
     assert (first["precision"], second["precision"]) == ("fp32", "bf16")
     assert first["images/s, channels first"] > 0
     assert first["images/s, channels last"] > 0
     assert compiled == {"compile": True}
 
 
-def test_a_network_that_cannot_be_compiled_is_told(benchmark, monkeypatch):
+def test_a_network_that_cannot_be_compiled_is_told(timing, monkeypatch):
     def refuse(network):
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr("cog.features.compiled.compiled", refuse)
-    line = benchmark.compiled_line(benchmark.small_model(), "fp32", 2, 0.01)
+    line = timing.compiled_line(timing.small_model(), "fp32", 2, 0.01)
     assert "no compiler here" in line["refused"]
 
 
-def test_the_targets_are_for_two_cards(benchmark, monkeypatch):
+def test_the_targets_are_for_two_cards(timing, monkeypatch):
     real = Namespace(small=False, device="cuda")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
     cuda = torch.device("cuda")
-    assert benchmark.target("lbfgs", 19.0, cuda, real)["met"] is True
-    assert benchmark.target("lbfgs", 21.0, cuda, real)["met"] is False
-    assert benchmark.target("lbfgs", 21.0, CPU, real)["met"] is None
+    assert timing.target("lbfgs", 19.0, cuda, real)["met"] is True
+    assert timing.target("lbfgs", 21.0, cuda, real)["met"] is False
+    assert timing.target("lbfgs", 21.0, CPU, real)["met"] is None
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "another card")
-    assert benchmark.target("lbfgs", 21.0, cuda, real)["met"] is None
+    assert timing.target("lbfgs", 21.0, cuda, real)["met"] is None
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,6 @@ def test_the_targets_are_for_two_cards(benchmark, monkeypatch):
         ("print('{\"met\": false}')", 60, "its target is missed"),
     ],
 )
-def test_a_step_that_fails_or_takes_too_long_is_told(benchmark, monkeypatch, code, bound, failure):
-    monkeypatch.setattr(benchmark, "command_of", lambda *_: [sys.executable, "-S", "-c", code])
-    assert benchmark.run_step("sgd", bound, SMALL) == failure
+def test_a_step_that_fails_or_takes_too_long_is_told(timing, monkeypatch, code, bound, failure):
+    monkeypatch.setattr(timing, "command_of", lambda *_: [sys.executable, "-S", "-c", code])
+    assert timing.run_step("sgd", bound, SMALL) == failure

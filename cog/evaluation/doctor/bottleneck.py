@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 WORTH = 1.05  # times as fast: less is not worth an option
+COPY = "the copy"
 LOST = 0.85  # of what the steps alone promise: less is told
 
 
@@ -90,11 +92,13 @@ def _bound(speeds: Speeds, feed: float, network: float) -> str:
         share = promised(speeds, feed, network) / network
         step = "the network" if share >= 0.5 else "decoding"
         return f"bound by {step}, as both share the cores (the network has {share:.0%} of the time)"
-    return f"bound by {_slowest(speeds, feed, network)}"
+    slowest = _slowest(speeds, feed, network)
+    copy = f", {shown(speeds.copy)}" if speeds.copy and slowest == COPY else ""
+    return f"bound by {slowest}{copy}"
 
 
 def _slowest(speeds: Speeds, feed: float, network: float) -> str:
-    rates = {"the network": network, "decoding": feed, "the copy": speeds.copy or network}
+    rates = {"the network": network, "decoding": feed, COPY: speeds.copy or network}
     return min(rates, key=rates.__getitem__)
 
 
@@ -114,7 +118,7 @@ def _faster(speeds: Speeds, feed: float, network: float) -> list[str]:
         bound = "" if speeds.kind == "cpu" else f", bound by {_slowest(speeds, *alone)}"
         if rate >= WORTH * promised(speeds, feed, network):
             found.append((rate, f"{option} would give {shown(rate)}{bound}"))
-    return [max(found)[1]] if found else []
+    return [max(found, key=itemgetter(0))[1]] if found else []  # of equal ones the first
 
 
 def _lost(speeds: Speeds) -> list[str]:
@@ -124,4 +128,5 @@ def _lost(speeds: Speeds) -> list[str]:
     option, share = next(iter(shares(speeds).items()))
     if share >= LOST:
         return []
-    return [f"all together reach {shown(speeds.together[option])}, {share:.0%} of that"]
+    together = shown(speeds.together[option])
+    return [f"all together reach {together}, {share:.0%} of what the steps promise"]

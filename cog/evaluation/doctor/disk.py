@@ -19,9 +19,9 @@ MOST = 16  # chunks
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes a second at a place."""
+    """Bytes a second at a storage path."""
 
-    place: str
+    path: str
     write: float
     """until the disk has them, by fsync"""
     read: float
@@ -44,9 +44,9 @@ def disk_rates(out: StoragePath, seconds: float) -> Disk:
     Raises:
         OSError: nothing can be written there.
     """
-    place = out if isinstance(out, Url) else nearest_folder(out)
+    folder = out if isinstance(out, Url) else nearest_folder(out)
     key = secrets.token_hex(4)
-    paths = [place / f".cog-doctor-{os.getpid()}-{key}-{number}" for number in range(MOST)]
+    paths = [folder / f".cog-doctor-{os.getpid()}-{key}-{number}" for number in range(MOST)]
     data = os.urandom(CHUNK)
     written: list[StoragePath] = []
 
@@ -61,7 +61,7 @@ def disk_rates(out: StoragePath, seconds: float) -> Disk:
         for path in written:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-    return Disk(str(place), write_rate, read_rate, CHUNK * len(written))
+    return Disk(str(folder), write_rate, read_rate, CHUNK * len(written))
 
 
 def _write(path: StoragePath, data: bytes) -> None:

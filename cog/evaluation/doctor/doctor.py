@@ -106,10 +106,10 @@ def diagnose(
     seconds = SECONDS if seconds is None else seconds
     where = pick_device(device)
     own = untrained_resnet50() if model is None else load_model(model, notify=notify)
-    place = storage_path(out)
+    path = storage_path(out)
     notify("measuring the disk")
-    disk = disk_rates(place, seconds / 30)
-    beside = None if isinstance(place, Url) else nearest_folder(place)
+    disk = disk_rates(path, seconds / 30)
+    beside = None if isinstance(path, Url) else nearest_folder(path)
     with tempfile.TemporaryDirectory(prefix=".cog-doctor-", dir=beside) as scratch:
         folder = Path(scratch)
         listed = drawn_images(folder / "images", DRAWN) if images is None else some_images(images)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from cog.cores import cgroup_memory, cgroup_quota, cores_there, usable_cores
+from cog.cores import cgroup_memory, cgroup_quota, cores_there, machine_memory, usable_cores
 from cog.images.jpeg_library import decoding_libraries
 from cog.provenance import versions
 
@@ -36,7 +34,7 @@ class Machine:
     quota: float | None
     """cores' worth of processor time of its control groups; None: all there is"""
     memory: int
-    """bytes"""
+    """bytes; 0: the system does not say"""
     memory_limit: int | None
     """bytes, of its control groups; None: all there is"""
     device: str
@@ -62,7 +60,7 @@ def look(device: torch.device) -> Machine:
         cores_of_machine=cores_of_machine,
         cores_to_run_on=cores_to_run_on,
         quota=cgroup_quota(),
-        memory=_memory(),
+        memory=machine_memory() or 0,
         memory_limit=cgroup_memory(),
         device=str(device),
         gpu=torch.cuda.get_device_name(device) if on_gpu else "",
@@ -78,6 +76,8 @@ def peak_memory() -> int:
     with suppress(OSError, IndexError, ValueError):  # unlike ru_maxrss, without its parent's
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    import resource  # which Windows lacks
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -99,13 +99,6 @@ def _processor() -> str:
         if found:
             return found[1]
     return platform.processor() or platform.machine()
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):
-        return 0
 
 
 def _driver() -> str:
