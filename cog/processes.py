@@ -101,13 +101,14 @@ def no_stream(number: int) -> int:
     return above
 
 
-def end(processes: Sequence[Process]) -> None:
-    """End processes, all at once: in order within `GRACE_SECONDS`, else by SIGKILL."""
+def end(processes: Sequence[Process], grace: float | None = None) -> None:
+    """End processes, all at once: in order within `grace` or `GRACE_SECONDS`, else by SIGKILL."""
     try:
         for process in processes:
             if process.stdin:
                 process.stdin.close()
-        deadline = time.monotonic() + GRACE_SECONDS + _LOOK_SECONDS
+        grace = GRACE_SECONDS + _LOOK_SECONDS if grace is None else grace
+        deadline = time.monotonic() + grace
         for process in processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))

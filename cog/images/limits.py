@@ -107,6 +107,7 @@ class Room:
         self.used = 0
         self._waiting = 0
         self._changed = threading.Condition()
+        self._one_beyond = threading.Lock()  # for a file is locked by a process, not by a thread
 
     def take(self, memory: int) -> Taken:
         """A context with `memory` bytes; more than there is only while no other thread has any."""
@@ -124,6 +125,7 @@ class Room:
     def fetch(self, memory: int) -> None:
         """Take `memory` bytes, once there is room for them."""
         if self.lock is not None and memory > self.most:
+            self._one_beyond.acquire()
             _lock_file(self.lock, True)
         with self._changed:
             self._waiting += 1
@@ -140,6 +142,7 @@ class Room:
                 self._changed.notify_all()
         if self.lock is not None and memory > self.most:
             _lock_file(self.lock, False)
+            self._one_beyond.release()
 
 
 class Taken:

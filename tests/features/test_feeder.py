@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -20,7 +21,7 @@ from cog.features.feeder.batch import cut
 from cog.features.feeder.feed import feed
 from cog.features.feeder.feeding import LEAST_IMAGES, Feeding
 from cog.features.feeder.slots import HELD, Layout, private_memory, slots_for
-from cog.images import neighbours
+from cog.images import limits, neighbours
 from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Room
 from cog.images.neighbours import locate, read_each
@@ -242,3 +243,21 @@ def test_a_process_has_a_share_of_memory_and_a_lock_beyond_it(tmp_path):
             with room.take(memory):
                 assert subprocess.run([sys.executable, "-c", TRY_LOCK, path]).returncode == locked
         assert subprocess.run([sys.executable, "-c", TRY_LOCK, path]).returncode == 0
+
+
+def test_the_lock_is_that_of_one_thread_at_a_time(monkeypatch):
+    held: list[bool] = []
+    monkeypatch.setattr(limits, "_lock_file", lambda file, lock: held.append(lock))
+    room = Room(1000)
+    room.divide(processes=5, lock=0)
+
+    def take() -> None:
+        with room.take(101):
+            time.sleep(0.01)
+
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert held == [True, False] * 3

@@ -92,7 +92,7 @@ class Pool:
         """End the workers, in the middle of a part too, and wait for them."""
         for connection in self.connections:
             connection.close()
-        end(self._processes)
+        end(self._processes, None if self.pids else 0)  # while they start they do not listen
         if self._status >= 0:
             os.close(self._status)
             self._status = -1
