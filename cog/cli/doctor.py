@@ -128,8 +128,9 @@ def _speeds(found: Diagnosis) -> list[tuple[str, str, str]]:
 
     speeds = found.speeds
     rows = [("decoding, one core", "", shown(speeds.decode))]
+    cores = f"{speeds.cores} core{'s' if speeds.cores != 1 else ''}"
     for option, rate in speeds.feed.items():
-        rows.append((f"reading and decoding, {speeds.cores} cores", option, shown(rate)))
+        rows.append((f"reading and decoding, {cores}", option, shown(rate)))
     copy = "–" if speeds.copy is None else shown(speeds.copy)
     rows.append(("copy to the device", "", copy))
     for option, rate in speeds.forward.items():

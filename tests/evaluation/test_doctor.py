@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cog.cli.doctor import _speeds
 from cog.errors import CogError
 from cog.evaluation.doctor import agreement, disk, machine, pixels, speed
 from cog.evaluation.doctor.bottleneck import Speeds, bottleneck, promised, shares
@@ -171,6 +172,11 @@ def test_the_document_keeps_its_keys(found):
         "kind", "cores", "decode", "feed", "copy", "forward", "together"
     ]  # fmt: skip
     assert list(document["checks"][0]) == ["name", "passed", "expected", "found", "hint"]
+
+
+def test_one_core_is_one_core(found):
+    one = replace(found, speeds=replace(found.speeds, cores=1))
+    assert "reading and decoding, 1 core" in [step for step, *_ in _speeds(one)]
 
 
 def run_doctor(tmp_path, *words):
