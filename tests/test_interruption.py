@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from cog.interruption import WORDS, handlers_kept
+from tests.support.running import heeding
 
 # The program, to which a signal comes when it is about to import a module.
 SIGNALLED = """
@@ -32,12 +33,6 @@ PROBE = ["probe", "--train", "a.npz", "--test", "a.npz"]
 def signalled(module: str, number: int, *words: str, **options) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", SIGNALLED, module, str(int(number)), *words]
     return subprocess.run(command, capture_output=True, text=True, **options)
-
-
-def heeding() -> None:
-    """In a child: no signal is ignored, as some are in the background of a script or by nohup."""
-    for name in WORDS:
-        signal.signal(signal.Signals[name], signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("name", WORDS)

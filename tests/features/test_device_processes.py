@@ -34,7 +34,14 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.progress import Silent
 from cog.recipe import Recipe
-from tests.support.running import await_end, children_of, descendants_of, fork, is_there
+from tests.support.running import (
+    await_end,
+    children_of,
+    descendants_of,
+    fork,
+    heeding,
+    is_there,
+)
 from tests.support.runs import HANGS_SECONDS, make_plan
 from tests.support.stores import alone, chunk_files
 
@@ -475,7 +482,7 @@ def test_runs_that_are_ended_leave_no_process_and_go_on(options, tmp_path, plug_
     ):  # fmt: skip
         with subprocess.Popen(
             [*command, "--feed", feed], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=heeding,
         ) as run:  # fmt: skip
             while len([*tmp_path.glob("out/*/features/*/features/c/*/0")]) <= made:
                 assert run.poll() is None

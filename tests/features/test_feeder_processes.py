@@ -23,7 +23,7 @@ from cog.features.feeder.processes import pools_kept
 from cog.images.image_list import ImageList
 from cog.images.preprocess import Preprocess
 from tests.support.pictures import batches_of, pictures
-from tests.support.running import await_end, is_there
+from tests.support.running import await_end, heeding, is_there
 from tests.support.runs import HANGS_SECONDS
 from tests.support.stores import alone
 
@@ -202,7 +202,7 @@ def test_a_script_that_is_stopped_leaves_no_process(number, tmp_path):
     command = 'exec "$0" "$1" "$2" <&- 2>&-'
     with subprocess.Popen(
         ["sh", "-c", command, sys.executable, tmp_path / "script.py", tmp_path / "tar"],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeding,
     ) as script:  # fmt: skip
         assert script.stdout
         assert script.stdout.readline() == "ran\n"

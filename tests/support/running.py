@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,8 +13,15 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from cog import processes
+from cog.interruption import WORDS
 from tests.support import forked
 from tests.support.runs import HANGS_SECONDS
+
+
+def heeding() -> None:
+    """In a child: no signal is ignored, as some are in the background of a script or by nohup."""
+    for name in WORDS:
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
 
 
 def status_of(pid: int) -> list[str]:
