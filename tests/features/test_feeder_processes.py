@@ -203,6 +203,7 @@ def test_a_script_that_is_stopped_leaves_no_process(number, tmp_path):
     with subprocess.Popen(
         ["sh", "-c", command, sys.executable, tmp_path / "script.py", tmp_path / "tar"],
         stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeding,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},  # for tests.support
     ) as script:  # fmt: skip
         assert script.stdout
         assert script.stdout.readline() == "ran\n"
