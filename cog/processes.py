@@ -124,6 +124,7 @@ def _end_with(parent: int) -> None:
     while not wait([_STDIN], _LOOK_SECONDS) and os.getppid() == parent:
         pass
     _asked.set()
+    sys.unraisablehook = lambda _: None  # it may come while a generator is being closed
     interrupt_main()  # KeyboardInterrupt: files are closed
     time.sleep(GRACE_SECONDS)
     os._exit(1)
