@@ -12,6 +12,7 @@ In: the name of a function, open pipes. Out: a process.
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import threading
 import time
 import traceback
 from _thread import interrupt_main
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing.connection import wait
@@ -29,7 +30,7 @@ from cog.interruption import WORDS
 
 GRACE_SECONDS = 3.0  # in which a process that is to end may close its files
 _STDIN = 0
-_LOOK_SECONDS = 1.0  # between two looks whether the program is still there
+LOOK_SECONDS = 1.0  # between two looks whether the program is still there
 _asked = threading.Event()  # of this process: whether it was asked to end
 Process = subprocess.Popen[bytes]
 
@@ -107,7 +108,7 @@ def end(processes: Sequence[Process], grace: float | None = None) -> None:
         for process in processes:
             if process.stdin:
                 process.stdin.close()
-        grace = GRACE_SECONDS + _LOOK_SECONDS if grace is None else grace
+        grace = GRACE_SECONDS + LOOK_SECONDS if grace is None else grace
         deadline = time.monotonic() + grace
         for process in processes:
             with suppress(subprocess.TimeoutExpired):
@@ -119,10 +120,26 @@ def end(processes: Sequence[Process], grace: float | None = None) -> None:
             process.wait()
 
 
+def until_asked_to_end(parent: int) -> None:
+    """In the process: wait until its standard input ends, or its parent is another."""
+    while not wait([_STDIN], LOOK_SECONDS) and os.getppid() == parent:
+        pass
+
+
+def that_crosses(
+    error: BaseException, dumps: Callable[[BaseException], bytes] = pickle.dumps
+) -> BaseException:
+    """An error that can be pickled for another process: itself, or else its text."""
+    try:
+        pickle.loads(dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
 def _end_with(parent: int) -> None:
     """End this process when it is asked to, or when its parent is gone."""
-    while not wait([_STDIN], _LOOK_SECONDS) and os.getppid() == parent:
-        pass
+    until_asked_to_end(parent)
     _asked.set()
     sys.unraisablehook = lambda _: None  # it may come while a generator is being closed
     interrupt_main()  # KeyboardInterrupt: files are closed

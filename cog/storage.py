@@ -43,6 +43,12 @@ def storage_path(text: str | StoragePath) -> StoragePath:
     return Path(text) if isinstance(text, str) else text
 
 
+def nearest_folder(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    folder = path.absolute()
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
 def write_text(path: StoragePath, text: str) -> None:
     """Write `text` (UTF-8) to `path`; a reader sees the old file or the new one."""
     write_bytes(path, text.encode())

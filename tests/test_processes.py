@@ -131,7 +131,7 @@ def test_closed_streams_lead_nowhere(folder):
 
 def test_one_that_hangs_is_ended_all_the_same(folder, monkeypatch):
     process, _ = started("hang")
-    monkeypatch.setattr(processes, "GRACE_SECONDS", -processes._LOOK_SECONDS)  # on this side
+    monkeypatch.setattr(processes, "GRACE_SECONDS", -processes.LOOK_SECONDS)  # on this side
     processes.end([process])
     assert process.returncode == -signal.SIGKILL
 

@@ -35,7 +35,7 @@ from cog.object_storage import Url
 from cog.probes.cost import ProbeSize
 from cog.probes.data import ProbeSettings
 from cog.probes.table import PROBES
-from cog.storage import StoragePath
+from cog.storage import StoragePath, nearest_folder
 
 SECONDS = 10.0  # of measurements, for all models together
 PARTS, IMAGES = 64, 32  # parts of a list that are decoded, and images in each, at most
@@ -179,5 +179,4 @@ def _free_bytes(out: StoragePath) -> int | None:
     """Free bytes where results go."""
     if isinstance(out, Url):
         return None
-    folder = out.absolute()
-    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+    return shutil.disk_usage(nearest_folder(out)).free

@@ -21,7 +21,7 @@ from torch import Tensor
 
 
 class Cuda:
-    """All that is asked of CUDA here, in one place; tests put a device that they watch there."""
+    """All that is asked of CUDA here; tests put a device that they watch there."""
 
     def has(self, device: torch.device) -> bool:
         """Whether copies to the device can run beside its work."""

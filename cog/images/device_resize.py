@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cog.images.preprocess import Preprocess
+from cog.images.preprocess import Preprocess, crop_offsets
 
 WORK = 1 << 28
 """bytes of float32 that resizing takes beside its input and output, or what one image takes"""
@@ -116,7 +116,7 @@ def _products(images: torch.Tensor, down: torch.Tensor, across: torch.Tensor) ->
 
 
 def _whole_levels(x: torch.Tensor) -> torch.Tensor:
-    """Grey levels rounded to whole ones, halves upwards, within 0…255; in place."""
+    """Grey levels rounded to whole ones, halves upwards, within 0…255; the same tensor."""
     return x.add_(0.5).floor_().clamp_(0, 255)
 
 
@@ -131,14 +131,19 @@ def _bytes_an_image(bucket: Bucket, geometry: Preprocess) -> int:
 def _axes(sizes: NDArray[np.int64], geometry: Preprocess) -> tuple[_Axis, _Axis]:
     """Rows and columns of images of these sizes [n, 2]."""
     resized = np.array([geometry.resized(*size) for size in sizes.tolist()], np.int64)
-    crop = resized if geometry.crop is None else np.int64(geometry.crop)
-    left = np.maximum(crop - resized, 0) // 2  # black before the image, where the crop is larger
-    first = np.where(crop > resized, -left, np.rint((resized - crop) / 2).astype(np.int64))
     _, *outputs = geometry.shape
     rows, columns = (
-        _Axis(sizes[:, axis], resized[:, axis], first[:, axis], outputs[axis]) for axis in (0, 1)
+        _Axis(sizes[:, axis], resized[:, axis], _first(resized[:, axis], crop), crop)
+        for axis, crop in enumerate(outputs)
     )
     return rows, columns
+
+
+def _first(resized: NDArray[np.int64], crop: int) -> NDArray[np.int64]:
+    """The first output of a crop of sides of these lengths [n]; below 0 it is black."""
+    offsets = np.array([crop_offsets(side, crop) for side in resized.tolist()], np.int64)
+    first: NDArray[np.int64] = offsets[:, 0] - offsets[:, 1]
+    return first
 
 
 def _taps(axis: _Axis, interpolation: str, where: torch.device, send: Send) -> _Taps:

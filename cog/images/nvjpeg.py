@@ -16,10 +16,10 @@ from PIL import Image
 
 from cog.errors import CogError
 from cog.images.headers import JpegFrame, is_plain, jpeg_frame
+from cog.images.jpeg_library import RGB
 from cog.images.limits import OF_JPEG_SCANS, TooCostly, memory_of
 
 NVJPEG = "nvjpeg"
-_RGB = 3  # torchvision.io.ImageReadMode.RGB
 _EXIF = re.compile(rb"\xff\xe1(?=..Exif\0\0)", re.DOTALL)  # 0xFF 0xE1 is in no image data
 _OTHER = b"\xff\xef"  # a segment that no decoder reads
 # Channels that are stored as they are: Adobe's segment of transform 0, or a frame that names them.
@@ -93,7 +93,7 @@ def _alone(data: torch.Tensor, device: torch.device) -> torch.Tensor | None:
 
 
 def decode_on_gpu(encoded: Sequence[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
-    """What the operator gives: all that needs CUDA here. Tests put another in its place.
+    """What the operator gives: all that needs CUDA here. Tests put another there.
 
     torchvision's operator takes memory on the current stream and writes to it on another, which
     does not wait for work of the current one that may still read what was there before. So it takes
@@ -108,7 +108,7 @@ def decode_on_gpu(encoded: Sequence[torch.Tensor], device: torch.device) -> list
         number = torch.cuda.current_device()
         computing, decoding = torch.cuda.current_stream(), _stream(number)
         with torch.cuda.stream(decoding):
-            found = decode(list(encoded), _RGB, torch.device("cuda", number))
+            found = decode(list(encoded), RGB, torch.device("cuda", number))
         computing.wait_stream(decoding)
         for pixels in found:
             pixels.record_stream(computing)

@@ -33,6 +33,7 @@ from cog.images.packing import (
     RESIZED,
     SIDE,
     WIDTH,
+    pages_of,
     pages_resized,
     rounded_up,
     table_bytes,
@@ -194,7 +195,7 @@ def _buckets(
     made = []
     for (height, width), members in rows_of.items():
         rows = np.array(members)
-        shape, count = (height, width, 3), height * width // SIDE**2
+        shape, count = (height, width, 3), pages_of(height, width)
         images = pages.images(pages.of(table[rows, FIRST]), count, shape, send).permute(0, 3, 1, 2)
         made.append((rows, Bucket(images, table[rows][:, [HEIGHT, WIDTH]].astype(np.int64))))
     return made

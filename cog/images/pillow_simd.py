@@ -24,7 +24,7 @@ def pillow_simd() -> str:
 
 
 def decoder_of_pixels(decoder: str) -> str:
-    """What fingerprints call a decoder that resizes too: `pillow-simd` in the place of `pillow`."""
+    """What fingerprints call a decoder that resizes too: `pillow-simd` for `pillow`."""
     return PILLOW_SIMD if decoder == "pillow" and pillow_simd() else decoder
 
 

@@ -145,12 +145,9 @@ class Preprocess:
 
 
 def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """Copy the centre of [3, h, w] to [3, H, W], on black where it is smaller.
-
-    Offsets are rounded as by torchvision's CenterCrop: half to even, and down beside black.
-    """
+    """Copy the centre of [3, h, w] to [3, H, W], on black where it is smaller."""
     if image.shape != out.shape:
-        (top, above), (left, before) = map(_offsets, image.shape[1:], out.shape[1:])
+        (top, above), (left, before) = map(crop_offsets, image.shape[1:], out.shape[1:])
         if any(side < crop for side, crop in zip(image.shape, out.shape, strict=True)):
             out.fill(0)
         _, height, width = out.shape
@@ -160,8 +157,14 @@ def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     np.copyto(out, image)
 
 
-def _offsets(side: int, crop: int) -> tuple[int, int]:
-    """Where a crop begins in an image's side, and where the image begins in the crop."""
+def crop_offsets(side: int, crop: int) -> tuple[int, int]:
+    """Where a centre crop begins in an image's side, and where the image begins in the crop.
+
+    Rounded as by torchvision's CenterCrop: half to even, and down beside black.
+
+    >>> crop_offsets(375, 224), crop_offsets(223, 224), crop_offsets(220, 224)
+    ((76, 0), (0, 0), (0, 2))
+    """
     return (round((side - crop) / 2), 0) if side > crop else (0, (crop - side) // 2)
 
 

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from cog.object_storage import Url
-from cog.storage import StoragePath
+from cog.storage import StoragePath, nearest_folder
 
 CHUNK = 16_000_000  # bytes: 8,000 rows of 1,024 numbers of two bytes
 MOST = 16  # chunks
@@ -28,12 +27,6 @@ class Disk:
     """with Linux, after its cache was asked to forget them"""
     bytes: int
     """that were written, and removed"""
-
-
-def nearest_folder(out: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
-    folder = out.absolute()
-    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def disk_rates(out: StoragePath, seconds: float) -> Disk:

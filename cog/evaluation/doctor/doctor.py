@@ -24,7 +24,7 @@ from cog.errors import CogError
 from cog.evaluation.doctor import agreement, pixels, speed
 from cog.evaluation.doctor.bottleneck import Speeds, bottleneck
 from cog.evaluation.doctor.checks import Check, not_tried
-from cog.evaluation.doctor.disk import Disk, disk_rates, nearest_folder
+from cog.evaluation.doctor.disk import Disk, disk_rates
 from cog.evaluation.doctor.machine import Machine, look, peak_memory
 from cog.features.forward import embed, pick_device
 from cog.images.decoding import DEFAULT_DECODER, decode
@@ -41,7 +41,7 @@ from cog.models.model import Model
 from cog.object_storage import Url
 from cog.progress import Notify
 from cog.recipe import WNID
-from cog.storage import storage_path
+from cog.storage import nearest_folder, storage_path
 
 SECONDS = 60.0  # for all of it, roughly
 DRAWN, FILES, COMPARED = 64, 32, 16  # images that are drawn, are kept encoded, are compared

@@ -58,7 +58,7 @@ def check_features_hash(
 
     `stores`: the fingerprints of the training and the test store, where both are kept. Else they
     are made again from run.json and the split, with every decoder, each way with truncated
-    images, compiled and not, and each place of resizing: run.json keeps the last ones.
+    images, compiled and not, and resized on either device: run.json keeps the last ones.
     """
     row = next(iter(rows.values()))
     if len(stores) == 2:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +25,7 @@ from cog.features.feeder.processes import pools_kept
 from cog.features.settings import Extraction
 from cog.images.limits import ROOM
 from cog.models.model import Model
+from cog.processes import that_crosses
 from cog.progress import Notifying
 
 SAID, RESULTS, DONE, FAILED = "said", "results", "done", "failed"
@@ -127,12 +127,8 @@ def _received(file: io.BufferedIOBase, models: dict[int, Model]) -> Iterator[Any
             return
 
 
-def _that_crosses(error: Exception) -> Exception:
+def _that_crosses(error: Exception) -> BaseException:
     """The error as another process can be told it, with where it was raised."""
     if not isinstance(error, CogError):
         error.add_note(f"in process {os.getpid()}:\n{traceback.format_exc()}")
-    try:
-        pickle.loads(cloudpickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+    return that_crosses(error, cloudpickle.dumps)

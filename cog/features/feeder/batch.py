@@ -29,7 +29,7 @@ class Batch:
     truncated: dict[int, str]
     """why, for each row whose image is cut off or broken, and read as far as it goes"""
     packed: Packed | None = None
-    """in place of the pixels, where a device resizes: the decoded images, in their own sizes"""
+    """instead of the pixels, where a device resizes: the decoded images, in their own sizes"""
 
 
 def cut(rows: slice, size: int) -> Iterator[slice]:

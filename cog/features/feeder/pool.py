@@ -21,7 +21,6 @@ from cog.features.feeder.slots import memory_file
 from cog.images.limits import ROOM
 from cog.processes import Process, end, no_stream, start
 
-START_METHODS = ("fork", "spawn")
 _TOLD_S = 1.0  # in which a process that has ended is known to have
 
 

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
 from typing import Self
 
 from cog.errors import CogError
@@ -143,12 +142,7 @@ class Processes:
         """They have started."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Keep the workers if they have nothing left to do, else end them."""
         if kind is None and not any(self._given.values()):
             try:

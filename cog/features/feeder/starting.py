@@ -12,6 +12,8 @@ import threading
 import time
 from typing import NoReturn
 
+from cog.processes import LOOK_SECONDS
+
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -26,7 +28,7 @@ def spawn(_: int, lock: int, connection: int) -> NoReturn:
 def fork(status: int, lock: int, *connections: int) -> NoReturn:
     """Fork the workers, and tell how each of them ended: a line with its number and its status."""
     _prepare()
-    from cog.features.feeder.worker_process import LOOK_S, work
+    from cog.features.feeder.worker_process import work
 
     numbers: dict[int, int] = {}
     for number, connection in enumerate(connections):
@@ -39,7 +41,7 @@ def fork(status: int, lock: int, *connections: int) -> NoReturn:
         numbers[child] = number
     for connection in connections:
         os.close(connection)
-    threading.Thread(target=_end_with, args=(os.getppid(), LOOK_S), daemon=True).start()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     while numbers:  # until the last has ended, so that none stays a zombie
         child, ended = os.wait()
         line = f"{numbers.pop(child)} {os.waitstatus_to_exitcode(ended)}\n"
@@ -55,8 +57,8 @@ def _prepare() -> None:
     os.environ.update(_ONE_THREAD)
 
 
-def _end_with(parent: int, look_s: float) -> None:
+def _end_with(parent: int) -> None:
     """End this process when its parent is another; its workers then do too."""
     while os.getppid() == parent:
-        time.sleep(look_s)
+        time.sleep(LOOK_SECONDS)
     os._exit(0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
 import sys
 import threading
 from multiprocessing.connection import Connection
@@ -20,9 +19,7 @@ from cog.features.feeder.feeding import Feeding
 from cog.features.feeder.slots import Layout, mapped, receive_file
 from cog.features.feeder.workers import Done, Task, loaded
 from cog.images.limits import ROOM
-
-LIFE = 0  # the descriptor that ends when the driver is gone, or wants the workers to end
-LOOK_S = 1.0  # between two looks whether the parent is another
+from cog.processes import that_crosses, until_asked_to_end
 
 
 class SetUp(NamedTuple):
@@ -50,10 +47,7 @@ def work(connection: int, lock: int) -> NoReturn:
 
 def _end_with(parent: int) -> None:
     """End this process when the driver wants it to or is gone, or when its parent is another."""
-    poll = select.poll()
-    poll.register(LIFE, select.POLLIN)
-    while not poll.poll(1000 * LOOK_S) and os.getppid() == parent:
-        pass
+    until_asked_to_end(parent)
     os._exit(0)
 
 
@@ -83,12 +77,6 @@ def _serve(connection: Connection, lock: int) -> NoReturn:
 
 def _pickled(done: Done) -> bytes:
     """A part as bytes; an error that cannot cross is told by its text."""
-    if done.error is None:
-        return pickle.dumps(done)
-    try:
-        data = pickle.dumps(done)
-        pickle.loads(data)
-    except Exception:
-        text = f"{type(done.error).__name__}: {done.error}"
-        return pickle.dumps(done._replace(error=RuntimeError(text)))
-    return data
+    if done.error is not None:
+        done = done._replace(error=that_crosses(done.error))
+    return pickle.dumps(done)
