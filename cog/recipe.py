@@ -19,6 +19,12 @@ LEVEL = "cog_l"
 UNSEEN = "IN-1K"
 """the only training data for which the levels hold unseen concepts"""
 
+TOP1 = "top1"
+"""the headline metric of a dataset, unless the field uses another one for it"""
+
+MEAN_CLASS = "mean_class"
+"""the headline metric of sets with classes of unequal size: the mean of the classes' top-1"""
+
 PRODUCTS = ("float32", "tf32", "bfloat16", "float16")
 """how SGD may make matrix products; all but the first round the factors"""
 
@@ -124,3 +130,12 @@ def level_number(dataset: str) -> int | None:
     number = dataset.removeprefix(LEVEL)
     digits = number != dataset and number.isdecimal() and len(number) <= _MOST_DIGITS
     return int(number) if digits else None
+
+
+def of_levels(dataset: str) -> bool:
+    """Whether a dataset is ImageNet-1K or a level; others are labelled images of the user's.
+
+    >>> of_levels("in1k"), of_levels("cog_l3"), of_levels("flowers")
+    (True, True, False)
+    """
+    return dataset == IN1K or level_number(dataset) is not None

@@ -46,6 +46,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "truncated": "not in 0.1: how run.json names that choice",
     "image_key": "not in 0.1: how run.json names the field of a sample",
     "controls": "not in 0.1: how run.json names that choice",
+    "metric": "not in 0.1: which metric is the headline one",
     "compile": "not in 0.1: how run.json names that choice",
     "feed": "not in 0.1: how run.json names that choice",
     "resize_on": "not in 0.1: how run.json names that choice",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,7 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 
 
 @click.command("check-data", cls=SectionCommand, short_help="Are the images complete and sound?")
-@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("root", required=False, type=click.Path(path_type=Path))
 @dataset_options
 @click.option("--decode/--no-decode", default=False, help="Read and decode every image.")
 @click.option("--truncated", default="read", metavar="NAME", show_default=True, help=TRUNCATED_HELP)
@@ -34,43 +34,39 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 @click.pass_context
 def check_data(
     context: click.Context,
-    root: Path,
+    /,
+    root: Path | None,
     levels: Path | None,
-    only: str | None,
-    in1k: Path | None,
-    split: Path | None,
-    image_key: str | None,
     decode: bool,
     truncated: str,
     report: Path | None,
     workers: int | None,
     test_per_class: int,
     min_train: int,
+    **options: Any,
 ) -> None:
     """Check the images at ROOT: which classes are missing, short or damaged.
 
-    ROOT is what `cog evaluate --images` takes. With --split, the listed images must be there. Exit
-    status 1 if anything is missing, short, misplaced, damaged, broken or unreadable; duplicates,
-    odd and truncated images are only reported.
+    ROOT is what `cog evaluate --images` takes; --dataset needs none. With --split, the listed
+    images must be there. Exit status 1 if anything is missing, short, misplaced, damaged, broken or
+    unreadable; duplicates, odd and truncated images are only reported.
 
     \b
     Example:
         cog check-data /data/imagenet21k --only L1,L5
         cog check-data /data/imagenet21k --decode --report check.csv
+        cog check-data --dataset birds=/data/birds --decode
     """
     from cog.cli.terminal import Terminal
     from cog.datasets.check import check as library
     from cog.datasets.dataset import DatasetOptions
     from cog.levels.files import read_levels
 
-    options = pick(
-        DatasetOptions,
-        {"images": root, "in1k": in1k, "split": split, "only": only, "image_key": image_key},
-    )
+    wanted = pick(DatasetOptions, {"images": root, **options})
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)
     terminal = Terminal()
     found = library.check_data(
-        options, read_levels(levels), recipe,
+        wanted, read_levels(levels), recipe,
         decode=decode, truncated=truncated, report=report, workers=workers, progress=terminal,
     )  # fmt: skip
     for note in found.notes:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @of_output("--discard-features/--no-discard-features", default=False,
            help="Remove the features of a dataset once its cells are done.")  # fmt: skip
 def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **options: Any) -> None:
-    """Accuracy of frozen features on ImageNet-1K and on every level, as OUT/results.csv.
+    """Accuracy of frozen features on ImageNet-1K, levels and own datasets, as OUT/results.csv.
 
     The same command again goes on where it stopped. Of several workers, each fits the cells of its
     share whose features are there; the command without --worker then does the rest.
@@ -37,6 +37,7 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
         cog evaluate --model dino --images /data/imagenet21k --in1k /data/imagenet
         cog evaluate --model my.py:load --images photos --levels my_levels --only L1,L5 \\
             --test-per-class 10 --min-train 20 --solver lbfgs
+        cog evaluate --model dino --dataset birds=/data/birds --dataset art=/data/art
     """
     from cog.cli.terminal import Terminal
     from cog.evaluation.evaluate import run_plan

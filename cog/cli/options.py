@@ -105,6 +105,9 @@ model_options = together(
                help="Run code in weights of a known sha256, or of a torch hub's commit."),
 )  # fmt: skip
 dataset_options = together(
+    _of_data("--dataset", "datasets", multiple=True, metavar="NAME=SOURCE",
+             help="Any labelled images: a folder with train/ and test/ (or val/), each with a "
+                  "folder a class of any name; or a folder of such folders. May be given again."),
     _of_data("--in1k", type=_PATH, metavar="ROOT",
              help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
     _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",
@@ -114,7 +117,7 @@ dataset_options = together(
              help="Of WebDataset samples with several images, the one: jpg, seg.png, …"),
     _of_data("--levels", type=_PATH, metavar="DIR",
              help="Levels made by `cog build-levels`; by default the official ones."),
-    _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,…  [default: all]"),
+    _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,NAME,…  [default: all]"),
     _of_data("--test-per-class", type=_COUNT, metavar="N", default=Recipe.test_per_class,
              help="Test images per class."),
     _of_data("--min-train", type=_COUNT, metavar="N", default=Recipe.min_train,
@@ -130,9 +133,9 @@ run_options = together(
     _of_models("--controls/--no-controls", default=False,
                help="Add to each model, outside of ranks: shuffled labels, random features, "
                     "untrained; and raw pixels."),
-    _of_data("--images", type=_PATH, required=True, metavar="ROOT",
+    _of_data("--images", type=_PATH, metavar="ROOT",
              help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
-                  "WebDataset or Parquet shards, or a list."),
+                  "WebDataset or Parquet shards, or a list; without it, levels are left out."),
     dataset_options,
     _of_data("--max-train", type=_COUNT, metavar="N", default=Recipe.max_train,
              help="Training images that are used of a class."),

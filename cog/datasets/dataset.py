@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from cog.datasets.splits import Split
 from cog.images.image_list import ImageList
+from cog.recipe import TOP1
 
 Wnids = tuple[str, ...]
+Source = str | Path | Callable[[], Any]
+"""where labelled images are: a path, `torchvision:NAME@ROOT`, `file.py:function`, a function"""
+
+
+class Named(NamedTuple):
+    """Labelled images that are a dataset of the user's: `--dataset NAME=SOURCE`."""
+
+    name: str
+    source: Source
+
+
+def source_text(source: Source) -> str:
+    """A source as run.json has it."""
+    return getattr(source, "__qualname__", "") or str(source)
 
 
 @dataclass(frozen=True)
 class DatasetOptions:
     """Where the images are, and which datasets are wanted."""
 
-    images: Path
+    images: Path | None = None  # of the levels
     in1k: Path | None = None
+    datasets: tuple[Named, ...] = ()  # any labelled images
     split: Path | None = None  # official test lists: a folder of text files, or the pickle
-    only: tuple[str, ...] = ()  # L1 or cog_l1, in1k; empty: all
+    only: tuple[str, ...] = ()  # L1 or cog_l1, in1k, own names; empty: all
     allow_missing: bool = False
     image_key: str | None = None  # the field of WebDataset samples that is their image
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One dataset with the split that a run uses: `in1k`, `cog_l1`, `cog_l2`, …"""
+    """One dataset with the split that a run uses: `in1k`, `cog_l1`, `cog_l2`, … or any name."""
 
     name: str
     split: Split
     n_wanted: int  # classes, with those that were left out
+    metric: str = TOP1  # the headline metric, as the field reports this set
 
     @property
     def lists(self) -> tuple[ImageList, ImageList]:
@@ -39,4 +58,4 @@ class Dataset:
     @property
     def n_classes(self) -> int:
         """Classes that have images."""
-        return len(self.split.train.wnids)
+        return len(self.split.train.classes)

@@ -1,22 +1,25 @@
-"""The datasets of a run, each with its images and split: ImageNet-1K and one per level.
+"""The datasets of a run, each with its images and split: ImageNet-1K, the levels, the user's own.
 
-To add a kind of dataset: its entry in `DATASETS`.
+To add a kind of dataset with classes in WordNet: its entry in `DATASETS`. A form of any labelled
+images: labelled/find.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cog.datasets.check.listing import Listed, list_in1k, list_levels
-from cog.datasets.dataset import Dataset, DatasetOptions, Wnids
+from cog.datasets.dataset import Dataset, DatasetOptions, Named, Wnids
 from cog.datasets.imagenet1k import in1k_lists
+from cog.datasets.labelled.find import labelled_dataset
 from cog.datasets.official_pickles import MAPPING_FILE, refuse_another_mapping
 from cog.datasets.splits import Split, split_images
 from cog.errors import CogError, unknown_name
 from cog.levels.table import Levels
-from cog.recipe import IN1K, LEVEL, Recipe
+from cog.recipe import IN1K, LEVEL, Recipe, of_levels
 
 
 @dataclass(frozen=True)
@@ -43,30 +46,64 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
     """Every wanted dataset, with its split.
 
     Raises:
-        CogError: an unknown dataset; classes of any dataset that are missing or short; or the
-            official pickle of levels lies beside the split and has other concepts.
+        CogError: nothing is wanted; an unknown dataset; classes of any dataset that are missing or
+            short; or the official pickle of levels lies beside the split, with other concepts.
     """
     if options.split is not None:
         beside = options.split if options.split.is_dir() else options.split.parent
         if (mapping := beside / MAPPING_FILE).is_file():
             refuse_another_mapping(mapping, {n: levels.wnids(n) for n in levels.numbers})
+    finders = {
+        name: partial(_of_kind, kind, root, name, wanted, recipe, options)
+        for kind, root, classes in wanted_datasets(options, levels)
+        for name, wanted in classes.items()
+    }
+    own = {
+        named.name: partial(labelled_dataset, named, options, recipe)
+        for named in wanted_labelled(options)
+    }
+    if not finders and not own:
+        hint = "give --images ROOT, --in1k ROOT or --dataset NAME=SOURCE"
+        raise CogError("there is nothing to evaluate", hint)
+    return _all_found(finders | own)
+
+
+def _all_found(finders: Mapping[str, Callable[[], Dataset]]) -> tuple[Dataset, ...]:
+    """What all finders find; raises the errors of all of them as one CogError."""
     found: list[Dataset] = []
     errors: list[CogError] = []
-    for kind, root, classes in wanted_datasets(options, levels):
-        for name, wanted in classes.items():
-            try:
-                found.append(Dataset(name, kind.split(root, wanted, recipe, options), len(wanted)))
-            except CogError as error:
-                errors.append(CogError(f"{name}: {error.what}", error.hint))
+    for name, find in finders.items():
+        try:
+            found.append(find())
+        except CogError as error:
+            errors.append(CogError(f"{name}: {error.what}", error.hint))
     if errors:
         raise CogError("; ".join(error.what for error in errors), errors[0].hint)
     return tuple(found)
 
 
+def _of_kind(
+    kind: DatasetKind,
+    root: Path,
+    name: str,
+    wanted: Wnids,
+    recipe: Recipe,
+    options: DatasetOptions,
+) -> Dataset:
+    """One dataset of the benchmark with its split."""
+    return Dataset(name, kind.split(root, wanted, recipe, options), len(wanted))
+
+
+def wanted_labelled(options: DatasetOptions) -> tuple[Named, ...]:
+    """The datasets of labelled images of a run, in the order in which they were given."""
+    asked = {text.strip().lower() for text in options.only}
+    return tuple(each for each in options.datasets if not asked or each.name.lower() in asked)
+
+
 def wanted_datasets(
     options: DatasetOptions, levels: Levels
 ) -> list[tuple[DatasetKind, Path, dict[str, Wnids]]]:
-    """The datasets of a run by kind, in their usual order: the root of each kind, and the wnids.
+    """The benchmark's datasets of a run by kind, in order: the root of each kind, and the wnids.
 
     Without `only`, these are all whose root is given.
 
@@ -76,8 +113,9 @@ def wanted_datasets(
     kinds = [(kind, kind.classes(levels)) for kind in DATASETS.values()]
     names = [name for _, classes in kinds for name in classes]
     asked = {_short(text.strip().lower()) for text in options.only}
-    for name in asked.difference(map(_short, names)):
-        raise unknown_name("dataset", name, [*map(_short, names), *names])
+    own_names = [each.name for each in options.datasets]
+    for name in asked.difference(map(_short, names), (_short(each.lower()) for each in own_names)):
+        raise unknown_name("dataset", name, [*map(_short, names), *names, *own_names])
     wanted = []
     for kind, classes in kinds:
         own = {name: classes[name] for name in classes if not asked or _short(name) in asked}
@@ -95,9 +133,12 @@ def _short(name: str) -> str:
     return name.replace("cog_", "")
 
 
-def kind_of(dataset: str) -> DatasetKind:
-    """The kind of a dataset, or of a part of it such as `in1k-train`."""
-    return next(kind for prefix, kind in DATASETS.items() if dataset.startswith(prefix))
+def kind_of(dataset: str) -> DatasetKind | None:
+    """The kind of a dataset, or of a part of it such as `in1k-train`; None of labelled images."""
+    name = dataset.removesuffix("-train").removesuffix("-test")
+    if not of_levels(name):
+        return None
+    return next(kind for prefix, kind in DATASETS.items() if name.startswith(prefix))
 
 
 DATASETS = {  # each key begins the names of its datasets

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cog.datasets.splits import Split, keep_classes
+from cog.datasets.splits import Split, all_broken, keep_classes
 from cog.errors import CogError
 from cog.images.find import find_images, source_of
 from cog.images.image_list import choose
@@ -56,14 +56,9 @@ def in1k_lists(
     ]
     notes = tuple(f"{name}: {note}" for name, part in parts.items() for note in part.notes)
     broken = {
-        images.split: _broken(part) for images, part in zip(lists, parts.values(), strict=True)
+        images.split: all_broken(part) for images, part in zip(lists, parts.values(), strict=True)
     }
     return Split(lists[0], lists[1], tuple(sorted(short)), "official", notes, broken)
-
-
-def _broken(listing: Listing) -> dict[str, str]:
-    """What is broken of all classes, path → why."""
-    return {path: why for faults in listing.broken.values() for path, why in faults.items()}
 
 
 def _part(root: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,11 @@ from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose
 from cog.images.listing import Listing, Remark
-from cog.recipe import Recipe
+from cog.recipe import WNID, Recipe
 from cog.storage import StoragePath, write_text
 
 _UNLISTED = "in no test list"
+NAMES = "names"  # the folder of lists of the names of classes
 TEST_DRAW, TRAIN_DRAW = 0, 1  # each class has one random stream for each draw
 
 
@@ -29,11 +31,12 @@ class Split:
 
     train: ImageList
     test: ImageList
-    left_out: tuple[str, ...]  # wanted wnids without enough images, sorted
-    kind: str  # seeded | official-test | official
+    left_out: tuple[str, ...]  # wanted classes without enough images, sorted
+    kind: str  # seeded | official-test | official; of labelled images also which: train/val
     notes: tuple[str, ...] = ()  # for the user, one sentence each
     broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """of the official train and test folders: path → why it is no image that can be read"""
+    named: bool = False  # whether the classes have names that paths do not tell
 
 
 def split_images(
@@ -72,13 +75,13 @@ def split_images(
     notes: list[str] = []
     test = rest = {wnid: np.arange(len(listing.paths[wnid])) for wnid in kept}
     if listed is None:
-        test = _draw(recipe, TEST_DRAW, recipe.test_per_class, test)
+        test = draw_images(recipe, TEST_DRAW, recipe.test_per_class, test)
     else:
         test = _listed_rows(listing, kept, listed, "test", notes)
     if to_train is not None:
         rest = _listed_rows(listing, kept, to_train, "training", notes)
     rest = {wnid: np.setdiff1d(rest[wnid], test[wnid]) for wnid in kept}
-    train = _draw(recipe, TRAIN_DRAW, recipe.max_train, rest)
+    train = draw_images(recipe, TRAIN_DRAW, recipe.max_train, rest)
     kind = "seeded" if listed is None else "official-test" if to_train is None else "official"
     lists = choose(listing, train, "train"), choose(listing, test, "test")
     if kind != "seeded" and (note := totals_note(wnids, *map(len, lists))):
@@ -146,18 +149,31 @@ def keep_classes(
     return kept
 
 
-def _draw(
+def all_broken(listing: Listing) -> dict[str, str]:
+    """What is broken of all classes, path → why."""
+    return {path: why for faults in listing.broken.values() for path, why in faults.items()}
+
+
+def draw_images(
     recipe: Recipe, stream: int, size: int, rows: Mapping[str, NDArray[np.intp]]
 ) -> dict[str, NDArray[np.intp]]:
     """At most `size` of the rows of each class, drawn by a random stream of the class's own."""
     drawn = {}
-    for wnid, own in rows.items():
-        number = wnid.removeprefix("n")
-        if not number.isdecimal():
-            raise CogError(f"{wnid!r} is not a wnid", "give wnids like n02084071")
-        generator = np.random.default_rng([recipe.split_seed, int(number), stream])
-        drawn[wnid] = generator.permutation(own)[:size]
+    for name, own in rows.items():
+        generator = np.random.default_rng([recipe.split_seed, _number_of(name), stream])
+        drawn[name] = generator.permutation(own)[:size]
     return drawn
+
+
+def _number_of(name: str) -> int:
+    """The number of a class, for its random streams: that of a wnid, else a hash of the name.
+
+    >>> _number_of("n02084071"), _number_of("dog") == _number_of("Dog")
+    (2084071, False)
+    """
+    if WNID.fullmatch(name):
+        return int(name[1:])
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def _listed_rows(
@@ -195,7 +211,8 @@ def write_split(split: Split, folder: StoragePath, dataset: str) -> None:
     """Write `test/<dataset>.txt` and `train/<dataset>.txt` in the form of the official lists.
 
     `--split FOLDER/test` reads them. As in the official lists, labels are indices in all wanted
-    classes, with those left out. A file that is equal already is not written.
+    classes, with those left out. Names of classes that paths do not tell are in
+    `names/<dataset>.txt`, one a line. A file that is equal already is not written.
     """
     for file, text in _changed_files(split, folder, dataset).items():
         write_text(file, text)
@@ -213,14 +230,18 @@ def refuse_another_split(split: Split, folder: StoragePath, dataset: str) -> Non
 
 def _changed_files(split: Split, folder: StoragePath, dataset: str) -> dict[StoragePath, str]:
     """The files of a split that are not there or differ, and what belongs in them."""
-    wanted = sorted([*split.train.wnids, *split.left_out])
+    wanted = sorted([*split.train.classes, *split.left_out])
     label_of = {wnid: label for label, wnid in enumerate(wanted)}
     texts = {}
     for images in (split.test, split.train):
-        labels = [label_of[images.wnids[label]] for label in images.labels.tolist()]
-        file = folder / images.split / f"{dataset}.txt"
+        labels = [label_of[images.classes[label]] for label in images.labels.tolist()]
         lines = zip(images.paths, labels, strict=True)
-        text = "".join(f"{path} {label}\n" for path, label in lines)
-        if not file.is_file() or file.read_bytes() != text.encode():
-            texts[file] = text
-    return texts
+        texts[images.split] = "".join(f"{path} {label}\n" for path, label in lines)
+    if split.named:
+        texts[NAMES] = "".join(f"{name}\n" for name in wanted)
+    files = {folder / part / f"{dataset}.txt": text for part, text in texts.items()}
+    return {
+        file: text
+        for file, text in files.items()
+        if not file.is_file() or file.read_bytes() != text.encode()
+    }

@@ -21,7 +21,7 @@ from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
 from cog.levels.table import Levels
 from cog.probes.settings import Probing
-from cog.recipe import Recipe
+from cog.recipe import TOP1, Recipe, of_levels
 from cog.results.cells import read_cell
 from cog.small_files import read_text
 from cog.storage import StoragePath
@@ -118,12 +118,12 @@ def list_cells(
     recipe: Recipe,
 ) -> Iterator[Cell]:
     """Every cell of a run: dataset by dataset, model by model, then in the order of `probing`."""
-    shared = {
-        "protocol": PROTOCOL,
-        "recipe_hash": short_hash(asdict(recipe)),
-        "levels_hash": levels.fingerprint[:16],
-    }
     for dataset in datasets:
+        shared = {"protocol": PROTOCOL, "recipe_hash": short_hash(asdict(recipe))}
+        if of_levels(dataset.name):
+            shared["levels_hash"] = levels.fingerprint[:16]
+        elif dataset.metric != TOP1:
+            shared["metric"] = dataset.metric
         split = split_hash(dataset.lists)
         left_out = LeftOut(model_runs[0].folder.parent, dataset, extraction)
         for model_run in model_runs:

@@ -1,6 +1,6 @@
-"""The protocol: a pretrained network in, accuracy on ImageNet-1K and on every level out.
+"""The protocol: a pretrained network in, accuracy on ImageNet-1K, levels and own datasets out.
 
-In: models, levels, images. Out: one JSON file per cell, and runs/results.csv.
+In: models, levels, images, any labelled images. Out: one JSON file per cell, and runs/results.csv.
 
 - A cell is one result: model × dataset × probe × solver × shots × seed (cog/evaluation/cells.py).
   It is done when its file exists with the hashes asked for now: recipe, levels, split, features.
@@ -18,14 +18,14 @@ Cost: one forward pass per image and model, then what the probes cost.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cog.datasets.dataset import Dataset
+from cog.datasets.dataset import Dataset, Named, Source
 from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell
 from cog.evaluation.featuring import discard_features_of, make_features
@@ -55,8 +55,9 @@ def evaluate(
     pool: str | None = None,
     official_quirks: bool = False,
     trust_checkpoint: bool = False,
-    images: str | Path,
+    images: str | Path | None = None,
     in1k: str | Path | None = None,
+    datasets: Mapping[str, Source] | Sequence[Named] = (),
     split: str | Path | None = None,
     image_key: str | None = None,
     levels: str | Path | None = None,
@@ -91,7 +92,7 @@ def evaluate(
     discard_features: bool = False,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Accuracy of frozen features on ImageNet-1K and on every level, one row per cell.
+    """Accuracy of frozen features on ImageNet-1K, levels and own datasets, one row per cell.
 
     Takes over what an earlier run with the same `out` finished. Usable inside a training script:
     the network's mode, its weights and the global random state stay as they were. Lists may also
@@ -107,12 +108,13 @@ def evaluate(
         official_quirks: repeat the mistakes of the benchmark's published code.
         trust_checkpoint: run code in weights of a known sha256, or of a torch hub's commit.
         images: images of the levels: folders `<wnid>/*`, tars `<wnid>.tar`, a tar of those,
-            WebDataset or Parquet shards, or a list.
+            WebDataset or Parquet shards, or a list. Without it, the levels are left out.
         in1k: ImageNet-1K, a folder with train/ and val/. Without it, in1k is left out.
+        datasets: any labelled images, {name: source}; see `cog evaluate --help` for sources.
         split: official test lists, a folder or the pickle. Without it, a seeded split.
         image_key: the field of WebDataset samples that is their image: "seg.png" of KEY.seg.png.
         levels: folder that `cog build-levels` wrote. By default the official levels.
-        only: datasets to evaluate: "in1k", "L1", …; empty for all.
+        only: datasets to evaluate: "in1k", "L1", own names, …; empty for all.
         allow_missing: go on without classes that are missing or have too few images.
         test_per_class: test images per class. By default the recipe's, 50.
         min_train: training images that a class needs. By default the recipe's, 732.

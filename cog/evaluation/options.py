@@ -69,7 +69,7 @@ def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, 
     given = {name: options[name] for name in names if options.get(name) is not None}
     lists = {name: read_list(name, given[name]) for name in LISTS if name in given}
     paths = {name: Path(given[name]) for name in PATHS if name in given}
-    return given | lists | paths | _read_image_key(given)
+    return given | lists | paths | _read_image_key(given) | _read_datasets(given)
 
 
 def _read_image_key(given: Mapping[str, Any]) -> dict[str, str]:
@@ -79,6 +79,32 @@ def _read_image_key(given: Mapping[str, Any]) -> dict[str, str]:
     from cog.images.samples import read_image_key
 
     return {"image_key": read_image_key(given["image_key"])}
+
+
+def _read_datasets(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The labelled datasets, if any are given: `{name: source}`, or texts `NAME=SOURCE`."""
+    if "datasets" not in given:
+        return {}
+    from cog.datasets.dataset import Named
+    from cog.datasets.labelled.names import check_names
+
+    datasets = given["datasets"]
+    if isinstance(datasets, str):
+        datasets = (datasets,)
+    pairs = datasets.items() if isinstance(datasets, Mapping) else map(_name_and_source, datasets)
+    named = tuple(Named(*pair) for pair in pairs)
+    check_names(each.name for each in named)
+    return {"datasets": named}
+
+
+def _name_and_source(text: Any) -> tuple[str, str]:
+    """The two sides of `NAME=SOURCE`."""
+    name, equals, source = str(text).partition("=")
+    if isinstance(text, tuple) and len(text) == 2:
+        return text
+    if not (name and equals and source):
+        raise CogError(f"no dataset: {text!r}", "write NAME=SOURCE, such as flowers=/data/flowers")
+    return name.strip(), source.strip()
 
 
 def pick(kind: type[Record], options: Mapping[str, Any]) -> Record:

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from cog.datasets.dataset import Dataset, DatasetOptions
-from cog.datasets.find import find_datasets
+from cog.datasets.dataset import Dataset, DatasetOptions, Named, source_text
+from cog.datasets.find import find_datasets, wanted_labelled
 from cog.datasets.splits import refuse_another_split
 from cog.evaluation.cells import Cell, list_cells
 from cog.evaluation.controls import with_controls
@@ -43,11 +43,14 @@ class Plan:
     recipe: Recipe
     devices: tuple[torch.device, ...] = ()  # that make features; none: wherever each model is
     image_key: str | None = None  # of WebDataset samples
+    sources: tuple[Named, ...] = ()  # of labelled images
 
     @property
     def settings(self) -> dict[str, Any]:
         """What run.json says of the plan."""
-        key = {"image_key": self.image_key} if self.image_key else {}
+        key: dict[str, Any] = {"image_key": self.image_key} if self.image_key else {}
+        if self.sources:
+            key["datasets"] = {each.name: source_text(each.source) for each in self.sources}
         return {
             "levels": self.levels.fingerprint,
             "recipe": asdict(self.recipe),
@@ -144,11 +147,12 @@ def make_plan(
         for dataset in found:
             for note in dataset.split.notes:
                 notify(f"{dataset.name}: {note}")
-        if datasets.in1k is None and not datasets.only:
+        if datasets.in1k is None and datasets.images and not datasets.only:
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
     devices, key = pick_own_devices(models, extraction), datasets.image_key
-    return Plan(out, model_runs, levels, found, cells, extraction, recipe, devices, key)
+    sources = wanted_labelled(datasets)
+    return Plan(out, model_runs, levels, found, cells, extraction, recipe, devices, key, sources)
 
 
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:

@@ -144,7 +144,7 @@ def probe_cells(
         row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
         row |= {"n_unreadable": n_unreadable, "n_truncated": n_truncated}
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
-        classes = class_table(result, data, dataset.lists[0].wnids)
+        classes = class_table(result, data, dataset.lists[0].classes)
         write_text(class_file(cell.path), classes)
         write_text(ranks_file(cell.path), ranks_text(result.ranks, text, classes))
         write_text(cell.path, text)  # the last: it makes the cell a finished one

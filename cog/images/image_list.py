@@ -22,13 +22,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class ImageList:
-    """The images of one split of one dataset, sorted by wnid, then by path."""
+    """The images of one split of one dataset, sorted by class, then by path.
+
+    The classes of a level are wnids; those of other labelled images have any names.
+    """
 
     root: str
     source: str  # a key of IMAGE_SOURCES
-    paths: tuple[str, ...]  # relative, "wnid/file"
-    labels: NDArray[np.int64]  # [m], index in wnids
-    wnids: tuple[str, ...]  # sorted
+    paths: tuple[str, ...]  # relative; of a level "wnid/file"
+    labels: NDArray[np.int64]  # [m], index in classes
+    classes: tuple[str, ...]  # names, sorted
     split: str  # train | test
     spans: NDArray[np.int64] | None = None  # [m, 3], index in containers and Span, as in Listing
     containers: tuple[str, ...] = ()  # relative to the root: tars, shards, listed files
@@ -39,27 +42,28 @@ class ImageList:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of wnids, paths, labels and split: the same from any source."""
+        """Sha256 of classes, paths, labels and split: the same from any source."""
         digest = hashlib.sha256()
-        for part in (self.split, *self.wnids, "", *self.paths, ""):  # no name has a NUL in it
+        for part in (self.split, *self.classes, "", *self.paths, ""):  # no name has a NUL in it
             digest.update(part.encode() + b"\0")
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
 def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -> ImageList:
-    """The list of the images at the given rows of each wnid; every wnid of `rows` is a class."""
-    wnids = tuple(sorted(rows))
-    parts = [(wnid, np.sort(rows[wnid])) for wnid in wnids]
-    paths = [listing.paths[wnid][row] for wnid, part in parts for row in part]
+    """The list of the images at the given rows of each class; every key of `rows` is a class."""
+    classes = tuple(sorted(rows))
+    parts = [(name, np.sort(rows[name])) for name in classes]
+    paths = [listing.paths[name][row] for name, part in parts for row in part]
     spans = None
     if listing.spans is not None:
-        own = [listing.spans[wnid][part] for wnid, part in parts]
+        own = [listing.spans[name][part] for name, part in parts]
         spans = np.concatenate([np.empty((0, 3), np.int64), *own])
-    labels = np.repeat(np.arange(len(wnids)), [len(part) for _, part in parts]).astype(np.int64)
+    labels = np.repeat(np.arange(len(classes)), [len(part) for _, part in parts]).astype(np.int64)
     return ImageList(
-        listing.root, listing.source, tuple(paths), labels, wnids, split, spans, listing.containers
-    )
+        listing.root, listing.source, tuple(paths), labels, classes, split, spans,
+        listing.containers,
+    )  # fmt: skip
 
 
 def read_bytes(images: ImageList, index: int) -> bytes:

@@ -40,10 +40,11 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The images of some wnids under one root: for each wnid its sorted paths, `wnid/file`.
+    """The images of some classes under one root: for each class its sorted paths.
 
-    A wnid without images has an empty tuple. Where images are not files of that very path, `spans`
-    has int64 [m, 3] for each wnid: an index in `containers`, and a `Span`.
+    The classes of levels are wnids, and a path is `wnid/file`; else they may be any names, and
+    paths anything. A class without images has an empty tuple. Where images are not files of that
+    very path, `spans` has int64 [m, 3] for each class: an index in `containers`, and a `Span`.
     """
 
     root: str

@@ -20,7 +20,7 @@ import pandas as pd
 
 from cog.levels.table import Levels
 from cog.progress import Notify
-from cog.recipe import IN1K, LEVEL
+from cog.recipe import IN1K, LEVEL, of_levels
 from cog.results.cells import class_file, finished_cells
 from cog.results.columns import KEY, SETTING, dataset_order, shots_order
 from cog.results.controls import models_only
@@ -74,7 +74,8 @@ def read_page_data(
     refuse_mixed(results)
     table = _table(results)
     own = levels.fingerprint[:16]
-    others = sorted(set(results["levels_hash"]) - {own})
+    of_any = results["dataset"].map(of_levels)
+    others = sorted(set(results.loc[of_any, "levels_hash"]) - {own})
     concepts = levels.table[list(CONCEPT_COLUMNS)]
     classes = [] if others else _classes(cells, concepts["wnid"], notify)
     why = "" if classes else "The results come without accuracies by concept."

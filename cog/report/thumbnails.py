@@ -44,14 +44,15 @@ def make_thumbnails(
         wnid: np.arange(min(len(paths), TRIES)) for wnid, paths in listing.paths.items() if paths
     }
     images = choose(listing, rows, "train")
-    groups = np.split(np.arange(len(images)), np.cumsum([len(rows[w]) for w in images.wnids])[:-1])
+    ends = np.cumsum([len(rows[wnid]) for wnid in images.classes])
+    groups = np.split(np.arange(len(images)), ends[:-1])
     sweep(folder)
     pool = ThreadPoolExecutor(usable_cores())
     try:
         made = pool.map(lambda few: _thumbnails(images, few.tolist(), folder), groups)
         found = {}
         with progress.bar("thumbnails", len(groups), "concepts") as advance:
-            for wnid, names in zip(images.wnids, made, strict=True):
+            for wnid, names in zip(images.classes, made, strict=True):
                 found[wnid] = tuple(f"{folder.name}/{name}" for name in names)
                 advance(1)
     finally:
@@ -68,7 +69,7 @@ def _thumbnails(images: ImageList, rows: Sequence[int], folder: Path) -> list[st
     for row in rows:
         if len(names) == SAMPLES:
             break
-        wnid = images.wnids[images.labels[row]]
+        wnid = images.classes[images.labels[row]]
         # an image's own name may hold anything; a digest is safe in any URL and file system
         name = f"{wnid}-{hashlib.sha256(images.paths[row].encode()).hexdigest()[:10]}.jpg"
         if not (folder / name).exists():

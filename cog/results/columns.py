@@ -9,10 +9,10 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cog.probes.table import hyper_columns
-from cog.recipe import IN1K, level_number
+from cog.recipe import IN1K, TOP1, level_number
 from cog.results.kinds import (
     ALL_OR_INTEGER,
     COUNT,
@@ -24,6 +24,9 @@ from cog.results.kinds import (
     TEXT,
     Kind,
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIT = ("probe", "solver", "shots")
 """what is fitted; accuracies of two fits are not compared"""
@@ -43,7 +46,7 @@ class Column:
     cause: int = 0
     """whether it says how a number was made: 1 if it sums up many settings, such as a hash, 2 if
     it is one of them, 0 if not. What sums up is named first."""
-    same_in: Literal["", "a table", "a dataset", "rows that have it"] = ""
+    same_in: Literal["", "a table", "a dataset", "levels", "rows that have it"] = ""
     """where all rows that stand in one table must have the same value"""
 
 
@@ -64,6 +67,12 @@ def shots_order(shots: int | str) -> float:
     return float("inf") if shots == "all" else float(shots)
 
 
+def _metrics(raw: pd.Series[Any]) -> pd.Series[Any]:
+    """Cells name their metric only where it is another one than top-1."""
+    return TEXT.read(raw).replace("", TOP1)
+
+
+METRIC = replace(TEXT, read=_metrics)
 DATASET = replace(TEXT, order=dataset_order)
 SHOTS = replace(ALL_OR_INTEGER, order=shots_order)
 
@@ -79,6 +88,7 @@ _BEFORE_HYPER = (
     Column("top1", PERCENT, needed=True),
     Column("top5", PERCENT),
     Column("mean_class", PERCENT),
+    Column("metric", METRIC),
     Column("top1_low", PERCENT),
     Column("top1_high", PERCENT),
     Column("seed_decides", TEXT),
@@ -104,7 +114,7 @@ _AFTER_HYPER = (
     Column("dtype", TEXT, cause=2),
     Column("device", TEXT, cause=2),
     Column("recipe_hash", TEXT, cause=1, same_in="a table"),
-    Column("levels_hash", TEXT, cause=1, same_in="a table"),
+    Column("levels_hash", TEXT, cause=1, same_in="levels"),
     Column("split_hash", TEXT, cause=1, same_in="a dataset"),
     Column("features_hash", TEXT, cause=1),
     Column("model_fingerprint", TEXT, cause=1),

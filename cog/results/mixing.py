@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cog.errors import CogError, unknown_name
+from cog.recipe import of_levels
 from cog.results.columns import causes, dataset_order
 from cog.results.table import as_text
 
@@ -94,6 +95,8 @@ def _mixed(results: pd.DataFrame) -> list[Mixed]:
     for column in causes():
         if column.same_in == "a table":
             found += _values(results, column.name)
+        elif column.same_in == "levels":
+            found += _values(results[results["dataset"].map(of_levels)], column.name)
         elif column.same_in == "rows that have it":
             found += _values(results[results[column.name] != ""], column.name)
     for dataset in sorted(results["dataset"].unique(), key=dataset_order):

@@ -77,9 +77,9 @@ def test_every_layout_of_in1k_gives_the_same_images(val: str, tmp_path: Path) ->
     assert split.train.paths == tuple(sorted(FILES))
     assert split.train.split == "train"
     assert split.test.split == "test"
-    assert split.test.wnids == WNIDS
+    assert split.test.classes == WNIDS
     found = {
-        path.rpartition("/")[2]: split.test.wnids[label]
+        path.rpartition("/")[2]: split.test.classes[label]
         for path, label in zip(split.test.paths, split.test.labels, strict=True)
     }
     assert found == VAL
@@ -166,6 +166,6 @@ def test_in1k_with_missing_classes_is_refused_unless_allowed(tmp_path: Path) -> 
     assert "--allow-missing" in caught.value.hint
     split = in1k_lists(root, wnids, allow_missing=True)
     assert split.left_out == ("n00000044",)
-    assert split.test.wnids == split.train.wnids == WNIDS
+    assert split.test.classes == split.train.classes == WNIDS
     with pytest.raises(CogError, match="there is no"):
         in1k_lists(tmp_path / "train", wnids)

@@ -34,10 +34,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def classes(images: ImageList) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {wnid: [] for wnid in images.wnids}
+    found: dict[str, list[str]] = {wnid: [] for wnid in images.classes}
     for path, label in zip(images.paths, images.labels, strict=True):
-        assert path.startswith(images.wnids[label] + "/")
-        found[images.wnids[label]].append(path)
+        assert path.startswith(images.classes[label] + "/")
+        found[images.classes[label]].append(path)
     return found
 
 
@@ -59,9 +59,9 @@ def assert_holds(split: Split, recipe: Recipe, sizes: dict[str, int]) -> None:
         assert len(set(test[wnid])) == len(test[wnid]) == recipe.test_per_class
         assert len(set(train[wnid])) == min(size - recipe.test_per_class, recipe.max_train)
     for images in (split.train, split.test):
-        assert list(images.wnids) == sorted(sizes)
+        assert list(images.classes) == sorted(sizes)
         assert list(images.paths) == [
-            p for wnid in images.wnids for p in sorted(classes(images)[wnid])
+            p for wnid in images.classes for p in sorted(classes(images)[wnid])
         ]
 
 
@@ -125,7 +125,7 @@ def test_short_and_missing_classes_are_listed(root: Path) -> None:
         assert option in caught.value.hint
     split = split_images(root, wnids, recipe, allow_missing=True)
     assert split.left_out == ("n00000005", "n00000009")
-    assert split.train.wnids == split.test.wnids == WNIDS[1:]
+    assert split.train.classes == split.test.classes == WNIDS[1:]
     assert set(split.train.labels.tolist()) == {0, 1, 2}
 
 

@@ -22,7 +22,7 @@ from cog.recipe import OPTIONS, Recipe
 ARGUMENTS = {
     name: argument.default for name, argument in inspect.signature(cog.evaluate).parameters.items()
 }
-CLICK = evaluate.make_context("evaluate", ["--model", "dino", "--images", "photos"]).params
+CLICK = evaluate.make_context("evaluate", ["--model", "dino"]).params
 """what the command line gives where nothing else is typed"""
 FIELDS = {
     field.name: field.default

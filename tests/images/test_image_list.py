@@ -28,8 +28,8 @@ def test_fingerprint_depends_on_the_images_and_not_on_their_root(tmp_path: Path)
         replace(images, split="test"),
         replace(images, labels=images.labels[::-1].copy()),
         replace(images, paths=images.paths[::-1]),
-        replace(images, wnids=(*WNIDS, "n00000044")),
-        replace(images, wnids=WNIDS[:2], paths=(WNIDS[2], *images.paths)),
+        replace(images, classes=(*WNIDS, "n00000044")),
+        replace(images, classes=WNIDS[:2], paths=(WNIDS[2], *images.paths)),
     ]
     prints = {images.fingerprint, *(other.fingerprint for other in others)}
     assert len(prints) == 1 + len(others)

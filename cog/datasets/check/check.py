@@ -24,7 +24,8 @@ from cog.datasets.check.image import Oddity, check_image
 from cog.datasets.check.listing import Listed, Part
 from cog.datasets.check.report import CHECKED, Finding, add_class, read_report, start_report
 from cog.datasets.dataset import DatasetOptions
-from cog.datasets.find import kind_of, wanted_datasets
+from cog.datasets.find import kind_of, wanted_datasets, wanted_labelled
+from cog.datasets.labelled.listed import list_labelled
 from cog.errors import CogError, unknown_name
 from cog.images.image_list import ImageList, read_bytes, size_of
 from cog.images.truncated import READ, REFUSE, TRUNCATED
@@ -59,8 +60,9 @@ class DataCheck:
         """For each release, the sorted wnids to download to make the copy complete."""
         wanted: dict[str, set[str]] = {}
         for each in self.findings:
-            if each.finding in TO_FETCH and each.wnid:
-                wanted.setdefault(kind_of(each.dataset).release, set()).add(each.wnid)
+            kind = kind_of(each.dataset)
+            if kind and each.finding in TO_FETCH and each.wnid:
+                wanted.setdefault(kind.release, set()).add(each.wnid)
         return {release: tuple(sorted(wnids)) for release, wnids in wanted.items()}
 
 
@@ -93,6 +95,8 @@ def check_data(
     found = Listed()
     for kind, root, classes in wanted_datasets(options, levels):
         found += kind.check(root, classes, recipe or Recipe(), options)
+    for named in wanted_labelled(options):
+        found += list_labelled(named, recipe or Recipe())
     units = [unit for part in found.parts for unit in _units(part, decode, truncated)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
@@ -123,7 +127,7 @@ class _Unit:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Dataset and wnid."""
+        """Dataset and class."""
         return self.dataset, self.wnid
 
     def state(self, decode: bool) -> str:
@@ -143,8 +147,8 @@ class _Unit:
 
 def _units(part: Part, decode: bool, truncated: str) -> Iterator[_Unit]:
     """The classes of a part that have images; the rows of a class are consecutive."""
-    bounds = np.searchsorted(part.images.labels, np.arange(len(part.images.wnids) + 1))
-    for label, wnid in enumerate(part.images.wnids):
+    bounds = np.searchsorted(part.images.labels, np.arange(len(part.images.classes) + 1))
+    for label, wnid in enumerate(part.images.classes):
         rows = range(int(bounds[label]), int(bounds[label + 1]))
         if rows:
             yield _Unit(part.dataset, wnid, part.images, rows, decode, truncated)

@@ -27,6 +27,7 @@ from cog.evaluation.verify.findings import (
     why,
 )
 from cog.evaluation.verify.splits import KeptSplit
+from cog.plain_text import from_spreadsheet
 from cog.probes.metrics import METRICS
 from cog.results.cells import class_file, ranks_file
 from cog.results.ranks import KeptRanks, read_ranks, sha256
@@ -115,7 +116,7 @@ def read_classes(path: StoragePath) -> ClassTable:
         raise BrokenError(
             Finding(str(file), "wnid, n_test and top1", why(error), _beside(path))
         ) from error
-    return ClassTable(content, wnids, numbers, shown)
+    return ClassTable(content, tuple(map(from_spreadsheet, wnids)), numbers, shown)
 
 
 def _names(path: StoragePath, cell: Mapping[str, Any]) -> Iterator[Finding]:
@@ -145,7 +146,7 @@ def _sizes(
             yield Finding(str(path), expected, str(row.get(column)), RESTORE_CELL)
     if split is None:
         return
-    if table.wnids != split.train.wnids:
+    if table.wnids != split.train.classes:
         yield Finding(
             str(class_file(path)), "the classes of its split", "other ones", _beside(path)
         )

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cog.datasets.splits import NAMES
 from cog.evaluation.cells import split_hash
 from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
 from cog.images.image_list import ImageList
+from cog.recipe import of_levels
 from cog.small_files import NotReadable, read_lines
 from cog.storage import StoragePath
 
@@ -45,24 +47,23 @@ def split_file(runs: StoragePath, dataset: str, split: str) -> StoragePath:
 def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
     """The split of a dataset.
 
-    The training images tell the wnid of each label; a class is kept if it has some.
+    A list of classes tells the name of each label, or else the paths of training images, their
+    wnid; a class is kept if it has training images.
 
     Raises:
         BrokenError: a file is missing, or cannot be such a list.
     """
     files = {split: split_file(runs, dataset, split) for split in ("train", "test")}
     lines = {split: _read(file) for split, file in files.items()}
-    wnid_of: dict[int, str] = {}
-    for path, label in zip(*lines["train"], strict=True):
-        wnid = path.partition("/")[0]
-        if wnid_of.setdefault(label, wnid) != wnid:
-            raise _broken(
-                files["train"], f"one wnid for label {label}", f"{wnid_of[label]}, {wnid}"
-            )
-    labels = tuple(sorted(wnid_of))
-    wnids = tuple(wnid_of[label] for label in labels)
-    if list(wnids) != sorted(set(wnids)):
-        raise _broken(files["train"], "labels in the order of the wnids", "another order")
+    named = split_file(runs, dataset, NAMES)
+    if not of_levels(dataset) and named.is_file():
+        class_of = _names_of(named, lines["train"][1])
+    else:
+        class_of = _wnids_of(files["train"], lines["train"])
+    labels = tuple(sorted(class_of))
+    classes = tuple(class_of[label] for label in labels)
+    if list(classes) != sorted(set(classes)):
+        raise _broken(files["train"], "labels in the order of the classes", "another order")
     index = {label: number for number, label in enumerate(labels)}
     lists = {}
     for split, (paths, own) in lines.items():
@@ -71,8 +72,29 @@ def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
             found = f"label {unknown[0]}, which no training image has"
             raise _broken(files[split], "labels of the training images", found)
         numbers = np.array([index[label] for label in own], np.int64)
-        lists[split] = ImageList("", "folder", paths, numbers, wnids, split)
+        lists[split] = ImageList("", "folder", paths, numbers, classes, split)
     return KeptSplit(lists["train"], lists["test"], labels)
+
+
+def _wnids_of(file: StoragePath, lines: Lines) -> dict[int, str]:
+    """The wnid of each label, which the paths of its images tell."""
+    wnid_of: dict[int, str] = {}
+    for path, label in zip(*lines, strict=True):
+        wnid = path.partition("/")[0]
+        if wnid_of.setdefault(label, wnid) != wnid:
+            raise _broken(file, f"one wnid for label {label}", f"{wnid_of[label]}, {wnid}")
+    return wnid_of
+
+
+def _names_of(file: StoragePath, labels: list[int]) -> dict[int, str]:
+    """The name of each label that is there, from a list of all classes."""
+    try:
+        names = read_lines(file)
+    except (OSError, NotReadable) as error:
+        raise _broken(file, "a name a line", why(error)) from error
+    if labels and max(labels) >= len(names):
+        raise _broken(file, f"{max(labels) + 1} names", str(len(names)))
+    return {label: names[label] for label in set(labels)}
 
 
 def _read(file: StoragePath) -> Lines:
@@ -98,7 +120,7 @@ def _broken(file: StoragePath, expected: str, found: str) -> BrokenError:
 
 def wrong_classes(split: KeptSplit, wanted: tuple[str, ...], file: object) -> Iterator[Finding]:
     """Whether each class of a split is the one that the levels have at its label."""
-    for label, wnid in zip(split.labels, split.train.wnids, strict=True):
+    for label, wnid in zip(split.labels, split.train.classes, strict=True):
         there = wanted[label] if label < len(wanted) else "no class"
         if there != wnid:
             yield Finding(

@@ -1,0 +1,97 @@
+"""Folders of labelled images: train/ and test/ with a folder a class; or folders of classes alone.
+
+The test part may also be called val, valid or validation; capitals do not count. Where there are
+several, the first of these is taken. Names of classes are in Unicode's composed form (NFC): "é" is
+one name, however a file system writes it.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from cog.datasets.labelled.labelled import Labelled
+from cog.errors import CogError
+from cog.images.listing import Listing, refuse_unlistable
+from cog.images.sources.folder import find_in_folders
+from cog.plain_text import printable
+
+TRAIN = ("train", "training")
+TESTS = ("test", "testing", "val", "valid", "validation")
+T = TypeVar("T")
+
+
+def find_folders(root: Path) -> Labelled | None:
+    """The labelled images in folders below `root`; None where it has none.
+
+    Raises:
+        CogError: a part without classes, or a folder that cannot be listed.
+    """
+    parts = {path.name.lower(): path for path in sub_folders(root)}
+    train = next((parts[name] for name in TRAIN if name in parts), None)
+    tests = [parts[name] for name in TESTS if name in parts]
+    if train is None or not tests:
+        if not parts:
+            return None
+        listing = list_classes(root)
+        return Labelled(listing, None) if any(listing.paths.values()) else None
+    test, *others = tests
+    notes = tuple(
+        f"{other.name}/ is not used: {train.name}/ trains and {test.name}/ tests"
+        for other in others
+    )
+    return Labelled(
+        list_classes(train), list_classes(test), f"{train.name}/{test.name}", notes=notes
+    )
+
+
+def sub_folders(root: Path) -> list[Path]:
+    """The folders right under `root`, sorted by name, without hidden ones.
+
+    Raises:
+        CogError: it cannot be listed.
+    """
+    try:
+        with os.scandir(root) as entries:
+            names = [entry.name for entry in entries if entry.is_dir() or entry.is_symlink()]
+    except OSError as error:
+        what = f"the folder {root} cannot be listed ({error.strerror or error})"
+        raise CogError(what, "give a folder that can be read") from error
+    return [root / name for name in sorted(names) if not name.startswith((".", "__"))]
+
+
+def list_classes(root: Path) -> Listing:
+    """The images below `root`, of which each folder is a class.
+
+    Raises:
+        CogError: a class that cannot be listed, or two whose names are one in Unicode.
+    """
+    folders = [folder.name for folder in sub_folders(root)]
+    refuse_unlistable(folders, str(root))
+    listing = find_in_folders(root, folders)
+    for error in listing.damaged.values():
+        raise error
+    names = {folder: unicodedata.normalize("NFC", folder) for folder in folders}
+    if len(set(names.values())) < len(names):
+        twice = next(name for name, count in Counter(names.values()).items() if count > 1)
+        raise CogError(
+            f"two folders in {root} are called {printable(twice)}: they differ only in how Unicode "
+            "writes one letter",
+            "merge them, or rename one",
+        )
+    return replace(
+        listing,
+        paths=_renamed(listing.paths, names),
+        broken=_renamed(listing.broken, names),
+        remarks=_renamed(listing.remarks, names),
+    )
+
+
+def _renamed(of_folders: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+    """What folders have, by the names of their classes."""
+    return {names[folder]: value for folder, value in of_folders.items()}
