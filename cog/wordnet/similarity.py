@@ -1,8 +1,9 @@
 """How alike two concepts are, and which of a set of seen concepts is nearest to one.
 
 In: a taxonomy, an information content (information_content.py), indices of synsets, a measure.
-Out: float64[p] for p pairs (`similarity`), one pair with its formula (`explain_pair`), or for each
-of k concepts the best of the seen ones with its value and the synset above both (`nearest`).
+Out: float64[p] for p pairs (`similarity`), one pair with its formula (`explain_pair`), the values
+of all pairs of two sets in blocks (`similarity_blocks`), or for each of k concepts the best of the
+seen ones with its value and the synset above both (`nearest`).
 
 Cost: ImageNet-21K against ImageNet-1K, 21.8 million pairs, takes a fraction of a second
 (benchmarks/similarity.py measures it against NLTK).
@@ -10,7 +11,7 @@ Cost: ImageNet-21K against ImageNet-1K, 21.8 million pairs, takes a fraction of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +124,35 @@ def nearest(
     if rule == "meeting":
         _, above = pair_terms(taxonomy, ic, concepts, best_seen, chosen, subsumer)
     return Nearest(value, best_seen, above)
+
+
+def similarity_blocks(
+    taxonomy: Taxonomy,
+    ic: Floats,
+    concepts: Sequence[int] | Ints,
+    others: Sequence[int] | Ints,
+    measure: str | Measure = "lin",
+    subsumer: str = "deepest",
+) -> Iterator[tuple[slice, slice, Floats]]:
+    """The similarity of each of k concepts to each of b others, in blocks of 512 by 1,024 or less.
+
+    The same values as `similarity` has for these pairs. Yields which concepts, which others, and
+    their values float64[·, ·]. Raises `CogError` like `similarity`.
+    """
+    chosen = find_measure(measure)
+    rule = subsumer_rule(chosen, subsumer)
+    concepts, others = np.asarray(concepts, np.int32), np.asarray(others, np.int32)
+    if chosen.informative:
+        require_information(taxonomy, ic, [*concepts, *others])
+    for first in range(0, len(others), _SEEN_AT_ONCE):
+        block, place = np.unique(others[first : first + _SEEN_AT_ONCE], return_inverse=True)
+        rows = common_rows(taxonomy, concepts, block)
+        terms_with_block = _terms_with_block(taxonomy, ic, rows, block, chosen.kind, rule)
+        for start in range(0, len(concepts), _CONCEPTS_AT_ONCE):
+            part = concepts[start : start + _CONCEPTS_AT_ONCE]
+            terms, s = terms_with_block(part)
+            values = np.broadcast_to(chosen.formula(**terms), s.shape)[:, place]
+            yield slice(start, start + len(part)), slice(first, first + len(place)), values
 
 
 def _nearest_of_block(
