@@ -107,7 +107,11 @@ model_options = together(
 dataset_options = together(
     _of_data("--dataset", "datasets", multiple=True, metavar="NAME=SOURCE",
              help="Any labelled images: a folder with train/ and test/ (or val/), each with a "
-                  "folder a class of any name; or a folder of such folders. May be given again."),
+                  "folder a class of any name; a folder of such folders; Parquet or WebDataset "
+                  "shards; a list of `path label split` lines; file.py:function; or "
+                  "torchvision:NAME@ROOT. May be given again."),
+    _of_data("--download/--no-download", default=False,
+             help="Download the files of torchvision:NAME@ROOT that are not there."),
     _of_data("--in1k", type=_PATH, metavar="ROOT",
              help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
     _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",

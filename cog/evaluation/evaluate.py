@@ -58,6 +58,7 @@ def evaluate(
     images: str | Path | None = None,
     in1k: str | Path | None = None,
     datasets: Mapping[str, Source] | Sequence[Named] = (),
+    download: bool = False,
     split: str | Path | None = None,
     image_key: str | None = None,
     levels: str | Path | None = None,
@@ -110,7 +111,9 @@ def evaluate(
         images: images of the levels: folders `<wnid>/*`, tars `<wnid>.tar`, a tar of those,
             WebDataset or Parquet shards, or a list. Without it, the levels are left out.
         in1k: ImageNet-1K, a folder with train/ and val/. Without it, in1k is left out.
-        datasets: any labelled images, {name: source}; see `cog evaluate --help` for sources.
+        datasets: any labelled images, {name: source}; see `cog evaluate --help` for sources. A
+            source may also be a function, as in file.py:function.
+        download: download the files of "torchvision:NAME@ROOT" that are not there.
         split: official test lists, a folder or the pickle. Without it, a seeded split.
         image_key: the field of WebDataset samples that is their image: "seg.png" of KEY.seg.png.
         levels: folder that `cog build-levels` wrote. By default the official levels.

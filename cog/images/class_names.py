@@ -23,6 +23,7 @@ _ID = re.compile(
 )
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _DIGITS = 10  # an index of a class has fewer
+NAME_LIST = "classes.txt"  # of classes of any names
 CLASS_LISTS = ("synsets.txt", "imagenet_synsets.txt", "wnids.txt", "LOC_synset_mapping.txt")
 
 
@@ -68,6 +69,52 @@ def image_path(names: Sequence[str], classes: Iterable[object], known: Sequence[
         if index.isdecimal() and len(index) < _DIGITS and int(index) < len(known):
             return f"{known[int(index)]}/{file}"
     return ""
+
+
+def named_path(name: str, classes: Iterable[object], known: Sequence[str]) -> str:
+    """`class/file` of an image whose class may have any name; empty if its labels name none.
+
+    A name goes before a number; a number is an index in `known`, if that list is there, else a name
+    itself. Slashes of either name are written `%2F`, so that one slash parts the two.
+
+    >>> named_path("a/1.png", [1], ["cat", "big dog"]), named_path("1.png", [7, "a/b"], [])
+    ('big dog/a%2F1.png', 'a%2Fb/1.png')
+    """
+    given = [str(each).strip() for each in classes if type(each) in (int, str)]
+    label = next((each for each in given if each and not each.isdecimal()), "")
+    for each in given if not label else ():
+        if each.isdecimal():
+            index = int(each) if len(each) < _DIGITS else len(known)
+            label = known[index] if index < len(known) else "" if known else each
+            break
+    escaped = (each.replace("%", "%25").replace("/", "%2F") for each in (label, name))
+    return "/".join(escaped) if label else ""
+
+
+def class_in(path: str) -> str:
+    """The class of a `named_path`.
+
+    >>> class_in("a%2Fb/1.png")
+    'a/b'
+    """
+    return path.partition("/")[0].replace("%2F", "/").replace("%25", "%")
+
+
+def read_names(folder: Path) -> tuple[str, ...]:
+    """The names of classes in a folder's `classes.txt`, one a line; none without that file.
+
+    Raises:
+        CogError: no text, an empty line, or a name twice.
+    """
+    file = folder / NAME_LIST
+    try:
+        names = tuple(map(str.strip, read_lines(file))) if file.is_file() else ()
+    except NotReadable as error:
+        raise CogError(f"{file} is no list of classes: {error}", "give a name a line") from error
+    if "" in names or len(set(names)) < len(names):
+        hint = "list every class once, in the order of the class indices"
+        raise CogError(f"{file}: expected a name a line, each once", hint)
+    return names
 
 
 def read_class_list(folder: Path) -> tuple[str, ...]:
@@ -118,6 +165,17 @@ def no_class(
     else:
         found = f"its label is {shown}, and no list says which class that is"
     return CogError(f"the class of {example} in {where} cannot be known: {found}", hint)
+
+
+def no_name(
+    where: str, example: str, labels: Sequence[object], known: Sequence[str], folder: Path
+) -> CogError:
+    """The error for an image without a label, of classes of any names; as `no_class`."""
+    shown = ", ".join(repr(label)[:50] for label in labels) or "none"
+    what = f"the class of {example} in {where} cannot be known: its label is {shown}"
+    if known:
+        what += f", and {NAME_LIST} has {len(known):,} names"
+    return CogError(what, f"label it by a name, or by an index in {folder / NAME_LIST}")
 
 
 def shard_files(root: Path, suffix: str) -> list[Path]:

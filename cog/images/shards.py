@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.images.archive_index import Members, kept_members
-from cog.images.class_names import folder_of, read_class_list
+from cog.images.class_names import class_in, folder_of, read_class_list, read_names
 from cog.images.listing import Listing, Span, skipped_note
 
 WNID_LENGTH = 9
@@ -28,6 +28,30 @@ _COMPARED = 20  # pairs of one name whose bytes are compared, a class
 Read = Callable[[Path, Span], bytes]
 Row = tuple[str, int]
 """the path of an image, and its row in all files together"""
+
+
+def list_named(
+    source: str,
+    root: Path,
+    files: Sequence[Path],
+    find: Callable[[Path, Sequence[str], Path], Members],
+    read: Read,
+    kind: str = "",
+) -> Listing:
+    """The listing of shards whose classes have any names; the arguments are `list_shards`'s."""
+    folder = folder_of(root)
+    known = read_names(folder)
+    kind = f"{source}{kind} named {hashlib.sha256(chr(10).join(known).encode()).hexdigest()}"
+    parts = [kept_members(file, kind, partial(find, file, known, folder)) for file in files]
+    paths = chain.from_iterable(members.names for members in parts)
+    classes = sorted({path.partition("/")[0] for path in paths})
+    found = gather(folder, source, files, parts, classes, read)
+    spans = found.spans or {}
+    return replace(
+        found,
+        paths={class_in(name): paths for name, paths in found.paths.items()},
+        spans={class_in(name): own for name, own in spans.items()},
+    )
 
 
 def list_shards(
@@ -74,7 +98,7 @@ def gather(
     """
     found: dict[str, list[Row]] = {wnid: [] for wnid in wnids}
     for row, path in enumerate(chain.from_iterable(members.names for members in parts)):
-        if (rows := found.get(path[:WNID_LENGTH])) is not None:
+        if (rows := found.get(path.partition("/")[0])) is not None:
             rows.append((path, row))
     numbers = np.repeat(np.arange(len(parts)), [len(members.names) for members in parts])
     spans = np.concatenate([np.empty((0, 2), np.int64), *(members.spans for members in parts)])

@@ -96,7 +96,7 @@ def check_data(
     for kind, root, classes in wanted_datasets(options, levels):
         found += kind.check(root, classes, recipe or Recipe(), options)
     for named in wanted_labelled(options):
-        found += list_labelled(named, recipe or Recipe())
+        found += list_labelled(named, options, recipe or Recipe())
     units = [unit for part in found.parts for unit in _units(part, decode, truncated)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}

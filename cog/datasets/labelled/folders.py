@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from cog.datasets.labelled.labelled import Labelled
+from cog.datasets.labelled.parts import choose_parts, unused_note
 from cog.errors import CogError
 from cog.images.listing import Listing, refuse_unlistable
 from cog.images.sources.folder import find_in_folders
 from cog.plain_text import printable
 
-TRAIN = ("train", "training")
-TESTS = ("test", "testing", "val", "valid", "validation")
 T = TypeVar("T")
 
 
@@ -32,22 +31,14 @@ def find_folders(root: Path) -> Labelled | None:
     Raises:
         CogError: a part without classes, or a folder that cannot be listed.
     """
-    parts = {path.name.lower(): path for path in sub_folders(root)}
-    train = next((parts[name] for name in TRAIN if name in parts), None)
-    tests = [parts[name] for name in TESTS if name in parts]
-    if train is None or not tests:
-        if not parts:
-            return None
-        listing = list_classes(root)
-        return Labelled(listing, None) if any(listing.paths.values()) else None
-    test, *others = tests
-    notes = tuple(
-        f"{other.name}/ is not used: {train.name}/ trains and {test.name}/ tests"
-        for other in others
-    )
-    return Labelled(
-        list_classes(train), list_classes(test), f"{train.name}/{test.name}", notes=notes
-    )
+    folders = [folder.name for folder in sub_folders(root)]
+    if chosen := choose_parts(folders):
+        train, test = (list_classes(root / part) for part in chosen[:2])
+        if not (train.paths or test.paths):
+            return None  # perhaps of shards
+        return Labelled(train, test, f"{chosen.train}/{chosen.test}", notes=unused_note(chosen))
+    listing = list_classes(root)
+    return Labelled(listing, None) if any(listing.paths.values()) else None
 
 
 def sub_folders(root: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from cog.datasets.check.listing import Listed, Part
 from cog.datasets.check.report import Finding
-from cog.datasets.dataset import Named
+from cog.datasets.dataset import DatasetOptions, Named
 from cog.datasets.labelled.find import find_labelled
 from cog.datasets.labelled.labelled import short_classes, with_classes
 from cog.errors import CogError
@@ -14,14 +14,14 @@ from cog.images.image_list import choose
 from cog.recipe import Recipe
 
 
-def list_labelled(named: Named, recipe: Recipe) -> Listed:
+def list_labelled(named: Named, options: DatasetOptions, recipe: Recipe) -> Listed:
     """List a dataset of labelled images, and the classes that a run would refuse.
 
     Raises:
         CogError: no such source, or nothing labelled in it.
     """
     try:
-        labelled = find_labelled(named.source)
+        labelled = find_labelled(named, options)
     except CogError as error:
         raise CogError(f"{named.name}: {error.what}", error.hint) from error
     findings = []

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,17 @@ import numpy as np
 
 from cog.errors import CogError
 from cog.images.archive_index import Members, read_span
-from cog.images.class_names import image_path, no_class, shard_files
+from cog.images.class_names import (
+    image_path,
+    named_path,
+    no_class,
+    no_name,
+    shard_files,
+)
 from cog.images.listing import Listing, Span, is_image, reason_in_a_line, refuse_unlistable
 from cog.images.parquet_columns import check_columns, no_bytes
 from cog.images.plain_files import open_plain
-from cog.images.shards import list_shards
+from cog.images.shards import list_named, list_shards
 from cog.recipe import WNID
 from cog.small_files import parse_json
 
@@ -50,6 +56,17 @@ def find_in_parquet(root: Path, wnids: Sequence[str]) -> Listing:
     """
     files = shard_files(root, ".parquet")
     listing = list_shards("parquet", root, files, _find, wnids, read_from_parquet)
+    return replace(listing, notes=(*listing.notes, *_scattered(listing)))
+
+
+def find_named(root: Path, files: Sequence[Path]) -> Listing:
+    """The images of some files by class, whatever the names of the classes are.
+
+    Raises:
+        CogError: as `find_in_parquet` does.
+    """
+    find = partial(_find, any_name=True)
+    listing = list_named("parquet", root, files, find, read_from_parquet)
     return replace(listing, notes=(*listing.notes, *_scattered(listing)))
 
 
@@ -131,13 +148,13 @@ def _bytes_column(opened: pq.ParquetFile, group: int) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.binary() if not chunks else None)
 
 
-def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
-    """The images of one file, as `wnid/file`."""
+def _find(file: Path, known: Sequence[str], folder: Path, any_name: bool = False) -> Members:
+    """The images of one file, as `wnid/file`, or as `class/file` where names are free."""
     with _open(file) as opened:
         types = check_columns(file, opened.schema_arrow)
         if _has_no_bytes(opened, file):
             raise no_bytes(file)
-        wnid_of = _wnids_of_labels(opened)
+        class_of = _classes_of_labels(opened, any_name)
         where = f"{file} (its labels are of type {types['label']})"
         paths: list[str] = []
         spans: list[tuple[int, int]] = []
@@ -152,17 +169,24 @@ def _find(file: Path, known: Sequence[str], folder: Path) -> Members:
                 if isinstance(label, int) and label < 0:  # of a test set without labels
                     skipped["with a label below 0"] += 1
                     continue
-                classes = [] if label is None else [wnid_of.get(label, label)]
+                classes = [] if label is None else [class_of.get(label, label)]
                 own = name if name and is_image(name) else f"{file.stem}-{group}-{row}.jpg"
-                path = image_path([own], classes, known)
-                if not path:
-                    raise no_class(where, own, classes, known, folder)
-                paths.append(path)
+                paths.append(_path(own, classes, known, any_name))
+                if not paths[-1]:
+                    no = no_name if any_name else no_class
+                    raise no(where, own, classes, known, folder)
                 spans.append(in_place[row] if in_place else (-1 - group, row))
     if paths and not any(first < 0 or size for first, size in spans):
         raise no_bytes(file)
     refuse_unlistable(paths, str(file))
     return Members(paths, np.array(spans, np.int64).reshape(-1, 2), skipped)
+
+
+def _path(own: str, classes: Sequence[object], known: Sequence[str], any_name: bool) -> str:
+    """`wnid/file`, or `class/file` where names are free; empty if the class cannot be known."""
+    if any_name:
+        return named_path(own, classes, known)
+    return image_path([own], classes, known)
 
 
 def _has_no_bytes(opened: pq.ParquetFile, file: Path) -> bool:
@@ -177,8 +201,8 @@ def _has_no_bytes(opened: pq.ParquetFile, file: Path) -> bool:
     return bool(opened.metadata.num_rows)
 
 
-def _wnids_of_labels(opened: pq.ParquetFile) -> dict[object, str]:
-    """The wnid of every label whose name in the metadata holds one."""
+def _classes_of_labels(opened: pq.ParquetFile, any_name: bool) -> dict[object, str]:
+    """The class of every label by the metadata: the wnid in its name, or where free, the name."""
     try:
         info = parse_json((opened.schema_arrow.metadata or {})[b"huggingface"], lenient=True)
         names = info["info"]["features"]["label"]["names"]
@@ -186,6 +210,8 @@ def _wnids_of_labels(opened: pq.ParquetFile) -> dict[object, str]:
         return {}
     if not isinstance(names, list):
         return {}
+    if any_name:
+        return {label: name for label, name in enumerate(names) if type(name) is str}
     matches = ((label, WNID.match(name)) for label, name in enumerate(names) if type(name) is str)
     return {label: match[0] for label, match in matches if match}
 

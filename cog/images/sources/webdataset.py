@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from cog.images.archive_index import Members, read_span
-from cog.images.class_names import image_path, no_class
+from cog.images.class_names import image_path, named_path, no_class, no_name
 from cog.images.listing import Listing, is_image, refuse_unlistable, why_no_image
 from cog.images.samples import ANY, Image, choose_images, divide
-from cog.images.shards import list_shards
+from cog.images.shards import list_named, list_shards
 from cog.images.sources.tars import in_place, members_of, other_tars
 from cog.small_files import NotReadable, parse_json
 
@@ -45,8 +45,21 @@ def find_in_shards(root: Path, wnids: Sequence[str], image_key: str = "") -> Lis
     return list_shards("webdataset", root, other_tars(root), find, wnids, read_span, kind)
 
 
-def _find(tar: Path, known: Sequence[str], folder: Path, image_key: str) -> Members:
-    """The images of one shard, as `wnid/file`."""
+def find_named(root: Path, files: Sequence[Path], image_key: str = "") -> Listing:
+    """The images of some shards by class, whatever the names of the classes are.
+
+    Raises:
+        CogError: as `find_in_shards` does.
+    """
+    find = partial(_find, image_key=image_key, any_name=True)
+    kind = f" {image_key}" if image_key else ""
+    return list_named("webdataset", root, files, find, read_span, kind)
+
+
+def _find(
+    tar: Path, known: Sequence[str], folder: Path, image_key: str, any_name: bool = False
+) -> Members:
+    """The images of one shard, as `wnid/file`, or as `class/file` where names are free."""
     skipped: Counter[str] = Counter()
     found, labels = _read_through(tar, skipped)
     classed, described = ({k for k, own in labels.items() if s in own} for s in LABELS)
@@ -55,11 +68,15 @@ def _find(tar: Path, known: Sequence[str], folder: Path, image_key: str) -> Memb
     paths = []
     for image in images:
         names, classes = _named(labels.get(image.key, {}).values())
-        path = _path(image, names, classes, known)
+        if any_name:
+            path = named_path(f"{image.key}.{image.name.rpartition('.')[2]}", classes, known)
+        else:
+            path = _path(image, names, classes, known)
         if path and image_key not in ("", ANY):  # no two fields give one name
             path = f"{path.rpartition('.')[0]}.{image.field}"
         if not path:
-            raise no_class(str(tar), image.name, classes, known, folder)
+            no = no_name if any_name else no_class
+            raise no(str(tar), image.name, classes, known, folder)
         paths.append(path)
     keys = {image.key for image in images}
     if unused := sum(len(values) for key, values in labels.items() if key not in keys):

@@ -51,7 +51,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
             f"write def {function}(weights=None), or leave out --weights",
         )
     with seeded(), importable(path.parent):
-        model = _call(lambda: build(**given), f"{path}:{function}")
+        model = call_function(lambda: build(**given), f"{path}:{function}")
     if not isinstance(model, Model):
         raise CogError(
             f"{path}:{function} returned a {type(model).__name__}, not a cog.Model",
@@ -76,7 +76,7 @@ def import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # where pickling and dataclasses look up the module of a class
     try:
         with seeded(), importable(path.parent):
-            _call(lambda: loader.exec_module(module), str(path))
+            call_function(lambda: loader.exec_module(module), str(path))
     except BaseException:
         del sys.modules[name]
         raise
@@ -101,7 +101,8 @@ def importable(*folders: Path) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def _call(function: Callable[[], Any], what: str) -> Any:
+def call_function(function: Callable[[], Any], what: str) -> Any:
+    """Call code of the user; what it raises becomes a CogError that names `what` and the line."""
     try:
         return function()
     except CogError:

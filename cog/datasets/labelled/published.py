@@ -1,0 +1,201 @@
+"""Published datasets as torchvision reads them, `torchvision:NAME@ROOT`, from files that are there.
+
+In: a class of torchvision.datasets whose items are (image, label), and the folder that its `root`
+is. Out: the split that the field uses, and the metric that it reports (Kornblith et al., CVPR 2019,
+table 1, for the sets of `PUBLISHED`). Images that are files are read in place; others, as those of
+CIFAR, are kept in a pack (pack.py), as PNGs, which lose nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cog.datasets.labelled.grouped import grouped
+from cog.datasets.labelled.labelled import Labelled
+from cog.datasets.labelled.pack import pack
+from cog.errors import CogError, unknown_name
+from cog.images.listing import Listing, reason_in_a_line
+from cog.recipe import MEAN_CLASS, TOP1
+
+PREFIX = "torchvision:"
+Arguments = Mapping[str, Any]
+"""what a class of torchvision.datasets is called with, beside its root"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """How a published dataset is used."""
+
+    split: str = ""
+    """which split it is; none: one has to be drawn"""
+    train: tuple[Arguments, ...] = ({},)
+    test: tuple[Arguments, ...] = ()
+    metric: str = TOP1
+
+
+def _splits(train: Sequence[str], test: str, metric: str = TOP1, **others: Any) -> Published:
+    """A dataset whose argument `split` names the parts."""
+    return Published(
+        f"{'+'.join(train)}/{test}",
+        tuple({"split": part, **others} for part in train),
+        ({"split": test, **others},),
+        metric,
+    )
+
+
+PUBLISHED = {
+    "CIFAR10": Published("train/test", ({"train": True},), ({"train": False},)),
+    "CIFAR100": Published("train/test", ({"train": True},), ({"train": False},)),
+    "Caltech101": Published(metric=MEAN_CLASS),
+    "Country211": _splits(["train", "valid"], "test"),
+    "DTD": _splits(["train", "val"], "test", partition=1),
+    "EuroSAT": Published(),
+    "FGVCAircraft": _splits(["trainval"], "test", MEAN_CLASS),
+    "Flowers102": _splits(["train", "val"], "test", MEAN_CLASS),
+    "Food101": _splits(["train"], "test"),
+    "INaturalist": Published(
+        "2021_train/2021_valid", ({"version": "2021_train"},), ({"version": "2021_valid"},)
+    ),
+    "OxfordIIITPet": _splits(["trainval"], "test", MEAN_CLASS),
+    "SUN397": Published(),
+    "StanfordCars": _splits(["train"], "test"),
+    "SVHN": _splits(["train"], "test"),
+}
+"""by the name of its class; of other classes, the arguments `train` or `split` tell the parts"""
+
+
+def find_published(text: str, *, download: bool = False) -> Labelled:
+    """The labelled images of `torchvision:NAME@ROOT`.
+
+    Raises:
+        CogError: no such class, its files are not in ROOT, or its items are no (image, label).
+    """
+    name, _, place = text.removeprefix(PREFIX).partition("@")
+    if not (name and place):
+        raise CogError(
+            f"no source: {text!r}", "write torchvision:NAME@ROOT, such as torchvision:DTD@/data"
+        )
+    kind, root = _class_of(name), Path(place)
+    if not root.is_dir() and not download:
+        raise CogError(f"there is no folder {root}", f"give the root of torchvision's {name}")
+    how = PUBLISHED.get(name) or _inferred(kind)
+    train = _listing([_opened(kind, root, each, download) for each in how.train], root)
+    test = [_opened(kind, root, each, download) for each in how.test]
+    return Labelled(train, _listing(test, root) if test else None, how.split, how.metric)
+
+
+def _class_of(name: str) -> Any:
+    """A class of torchvision.datasets by its name."""
+    from torchvision import datasets
+
+    known = {
+        key: value
+        for key, value in vars(datasets).items()
+        if inspect.isclass(value) and "root" in inspect.signature(value).parameters
+    }
+    if name not in known:
+        raise unknown_name("dataset of torchvision", name, sorted(known))
+    return known[name]
+
+
+def _inferred(kind: Any) -> Published:
+    """The parts of a dataset that is not in the table, by the arguments of its class."""
+    arguments = inspect.signature(kind).parameters
+    if "train" in arguments:
+        return Published("train/test", ({"train": True},), ({"train": False},))
+    if "split" in arguments:
+        return _splits(["train"], "test")
+    return Published()
+
+
+def _opened(kind: Any, root: Path, arguments: Arguments, download: bool) -> Any:
+    """A part of a dataset of torchvision."""
+    more = (
+        {"download": True} if download and "download" in inspect.signature(kind).parameters else {}
+    )
+    try:
+        return kind(root, **arguments, **more)
+    except Exception as error:  # of torchvision, which raises many
+        said = ", ".join(f"{key} {value}" for key, value in arguments.items())
+        raise CogError(
+            f"torchvision cannot read {kind.__name__} {said} in {root} ({reason_in_a_line(error)})",
+            "put its files there as torchvision lays them out, or give --download",
+        ) from error
+
+
+def _listing(parts: Sequence[Any], root: Path) -> Listing:
+    """The images of some parts together, by the names of their classes."""
+    files = [_files(part) for part in parts]
+    labels: list[str] = []
+    if all(each is not None for each in files):
+        paths = []
+        for part, own in zip(parts, files, strict=True):
+            names = _names(part)
+            paths += [os.path.relpath(path, root) for path, _ in own or ()]
+            labels += [names.get(label, str(label)) for _, label in own or ()]
+        return grouped(root, "folder", paths, labels)
+    file, spans = pack(_encoded(parts, labels))
+    numbered = [_number(row) for row in range(len(labels))]
+    return grouped(file.parent, "webdataset", numbered, labels, spans, (file.name,))
+
+
+def _files(part: Any) -> list[tuple[str, int]] | None:
+    """The file and the label of each image; None where images are no files of their own."""
+    if type(part).__name__ == "Caltech101":
+        folder = Path(part.root, "101_ObjectCategories")
+        return [
+            (f"{folder}/{part.categories[label]}/image_{number:04}.jpg", label)
+            for number, label in zip(part.index, part.y, strict=True)
+        ]
+    if type(part).__name__ == "INaturalist":
+        return [(f"{part.root}/{part.all_categories[c]}/{file}", c) for c, file in part.index]
+    for files, labels in (("_image_files", "_labels"), ("_images", "_labels")):
+        if hasattr(part, files) and hasattr(part, labels):
+            return _if_paths(zip(getattr(part, files), getattr(part, labels), strict=True))
+    pairs = getattr(part, "_samples", None) or getattr(part, "samples", None)
+    return _if_paths(pairs) if pairs else None
+
+
+def _if_paths(pairs: Iterable[Any]) -> list[tuple[str, int]] | None:
+    """Pairs of paths and labels as they are; None if they are something else."""
+    found = [pair for pair in pairs if len(pair) == 2 and isinstance(pair[0], str | os.PathLike)]
+    return [(os.fspath(path), int(label)) for path, label in found] or None
+
+
+def _names(part: Any) -> dict[Any, str]:
+    """The name of each label; none where there are no names, or a name is there twice."""
+    for field in ("classes", "categories", "all_categories"):
+        names = getattr(part, field, None)
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return dict(enumerate(names)) if len(set(names)) == len(names) else {}
+    return {}
+
+
+def _number(row: int) -> str:
+    return f"{row:07}.png"
+
+
+def _encoded(parts: Sequence[Any], labels: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Every image of some parts as a PNG under its number; its class is appended to `labels`."""
+    from PIL.Image import Image
+
+    for part in parts:
+        names = _names(part)
+        for row in range(len(part)):
+            item = part[row]
+            image, label = item if isinstance(item, tuple) and len(item) == 2 else (None, None)
+            if not isinstance(image, Image) or not isinstance(label, int | str):
+                raise CogError(
+                    f"an item of torchvision's {type(part).__name__} is no (image, label)",
+                    "give a dataset of labelled images, or a file.py:function that makes one of it",
+                )
+            out = io.BytesIO()
+            image.save(out, "PNG", compress_level=1)
+            yield _number(len(labels)), out.getvalue()
+            labels.append(names.get(label, str(label)))
