@@ -25,6 +25,9 @@ TOP1 = "top1"
 MEAN_CLASS = "mean_class"
 """the headline metric of sets with classes of unequal size: the mean of the classes' top-1"""
 
+HEADLINES = (TOP1, "top5", MEAN_CLASS)
+"""what `--metric NAME=METRIC` takes"""
+
 PRODUCTS = ("float32", "tf32", "bfloat16", "float16")
 """how SGD may make matrix products; all but the first round the factors"""
 

@@ -110,6 +110,9 @@ dataset_options = together(
                   "folder a class of any name; a folder of such folders; Parquet or WebDataset "
                   "shards; a list of `path label split` lines; file.py:function; or "
                   "torchvision:NAME@ROOT. May be given again."),
+    _of_data("--metric", "metrics", multiple=True, metavar="NAME=METRIC",
+             help="The headline metric of a --dataset: top1, top5 or mean_class.  [default: the "
+                  "field's for torchvision's sets, else top1]"),
     _of_data("--download/--no-download", default=False,
              help="Download the files of torchvision:NAME@ROOT that are not there."),
     _of_data("--in1k", type=_PATH, metavar="ROOT",

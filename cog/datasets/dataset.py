@@ -38,6 +38,7 @@ class DatasetOptions:
     split: Path | None = None  # official test lists: a folder of text files, or the pickle
     only: tuple[str, ...] = ()  # L1 or cog_l1, in1k, own names; empty: all
     allow_missing: bool = False
+    metrics: tuple[tuple[str, str], ...] = ()  # headline metrics of datasets, by their names
     download: bool = False  # files of `torchvision:NAME@ROOT` that are not there
     image_key: str | None = None  # the field of WebDataset samples that is their image
 

@@ -19,7 +19,7 @@ from cog.datasets.official_pickles import MAPPING_FILE, refuse_another_mapping
 from cog.datasets.splits import Split, split_images
 from cog.errors import CogError, unknown_name
 from cog.levels.table import Levels
-from cog.recipe import IN1K, LEVEL, Recipe, of_levels
+from cog.recipe import HEADLINES, IN1K, LEVEL, Recipe, of_levels
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,17 @@ def _of_kind(
 
 
 def wanted_labelled(options: DatasetOptions) -> tuple[Named, ...]:
-    """The datasets of labelled images of a run, in the order in which they were given."""
+    """The datasets of labelled images of a run, in the order in which they were given.
+
+    Raises:
+        CogError: a headline metric of a dataset that is not given, or one that there is not.
+    """
+    names = [each.name for each in options.datasets]
+    for name, metric in options.metrics:
+        if name not in names:
+            raise unknown_name("dataset of --metric", name, names)
+        if metric not in HEADLINES:
+            raise unknown_name("metric", metric, HEADLINES)
     asked = {text.strip().lower() for text in options.only}
     return tuple(each for each in options.datasets if not asked or each.name.lower() in asked)
 

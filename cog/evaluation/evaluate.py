@@ -58,6 +58,7 @@ def evaluate(
     images: str | Path | None = None,
     in1k: str | Path | None = None,
     datasets: Mapping[str, Source] | Sequence[Named] = (),
+    metrics: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     download: bool = False,
     split: str | Path | None = None,
     image_key: str | None = None,
@@ -113,6 +114,8 @@ def evaluate(
         in1k: ImageNet-1K, a folder with train/ and val/. Without it, in1k is left out.
         datasets: any labelled images, {name: source}; see `cog evaluate --help` for sources. A
             source may also be a function, as in file.py:function.
+        metrics: the headline metrics of datasets, {name: "mean_class"}. By default the one that
+            the field uses for a dataset of torchvision, else "top1".
         download: download the files of "torchvision:NAME@ROOT" that are not there.
         split: official test lists, a folder or the pickle. Without it, a seeded split.
         image_key: the field of WebDataset samples that is their image: "seg.png" of KEY.seg.png.

@@ -69,7 +69,14 @@ def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, 
     given = {name: options[name] for name in names if options.get(name) is not None}
     lists = {name: read_list(name, given[name]) for name in LISTS if name in given}
     paths = {name: Path(given[name]) for name in PATHS if name in given}
-    return given | lists | paths | _read_image_key(given) | _read_datasets(given)
+    return (
+        given
+        | lists
+        | paths
+        | _read_image_key(given)
+        | _read_datasets(given)
+        | _read_metrics(given)
+    )
 
 
 def _read_image_key(given: Mapping[str, Any]) -> dict[str, str]:
@@ -89,22 +96,32 @@ def _read_datasets(given: Mapping[str, Any]) -> dict[str, Any]:
     from cog.datasets.labelled.names import check_names
 
     datasets = given["datasets"]
-    if isinstance(datasets, str):
-        datasets = (datasets,)
-    pairs = datasets.items() if isinstance(datasets, Mapping) else map(_name_and_source, datasets)
-    named = tuple(Named(*pair) for pair in pairs)
+    named = tuple(Named(*pair) for pair in _pairs(datasets, "flowers=/data/flowers"))
     check_names(each.name for each in named)
     return {"datasets": named}
 
 
-def _name_and_source(text: Any) -> tuple[str, str]:
-    """The two sides of `NAME=SOURCE`."""
-    name, equals, source = str(text).partition("=")
-    if isinstance(text, tuple) and len(text) == 2:
-        return text
-    if not (name and equals and source):
-        raise CogError(f"no dataset: {text!r}", "write NAME=SOURCE, such as flowers=/data/flowers")
-    return name.strip(), source.strip()
+def _read_metrics(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The headline metrics, if any are given: `{name: metric}`, or texts `NAME=METRIC`."""
+    if "metrics" not in given:
+        return {}
+    return {"metrics": tuple(_pairs(given["metrics"], "flowers=mean_class"))}
+
+
+def _pairs(given: Any, example: str) -> list[tuple[str, Any]]:
+    """Pairs of a mapping, or of texts `NAME=VALUE`; pairs stay as they are."""
+    if isinstance(given, Mapping):
+        return list(given.items())
+    pairs = []
+    for each in (given,) if isinstance(given, str) else given:
+        if isinstance(each, tuple):
+            pairs.append(each)
+            continue
+        name, _, value = (part.strip() for part in str(each).partition("="))
+        if not (name and value):
+            raise CogError(f"no name and value: {each!r}", f"write NAME=VALUE, such as {example}")
+        pairs.append((name, value))
+    return pairs
 
 
 def pick(kind: type[Record], options: Mapping[str, Any]) -> Record:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from cog.datasets.dataset import Dataset, DatasetOptions, Named, source_text
+from cog.datasets.dataset import Dataset, DatasetOptions, source_text
 from cog.datasets.find import find_datasets, wanted_labelled
 from cog.datasets.splits import refuse_another_split
+from cog.errors import CogError
 from cog.evaluation.cells import Cell, list_cells
 from cog.evaluation.controls import with_controls
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
@@ -25,6 +27,7 @@ from cog.levels.table import Levels
 from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.probes.settings import Probing
+from cog.probes.table import PROBES
 from cog.progress import Notify
 from cog.recipe import OPTIONS, UNSEEN, Recipe
 from cog.storage import StoragePath, storage_path
@@ -43,14 +46,14 @@ class Plan:
     recipe: Recipe
     devices: tuple[torch.device, ...] = ()  # that make features; none: wherever each model is
     image_key: str | None = None  # of WebDataset samples
-    sources: tuple[Named, ...] = ()  # of labelled images
+    sources: Mapping[str, str] = field(default_factory=dict)  # of labelled images, by name
 
     @property
     def settings(self) -> dict[str, Any]:
         """What run.json says of the plan."""
         key: dict[str, Any] = {"image_key": self.image_key} if self.image_key else {}
         if self.sources:
-            key["datasets"] = {each.name: source_text(each.source) for each in self.sources}
+            key["datasets"] = dict(self.sources)
         return {
             "levels": self.levels.fingerprint,
             "recipe": asdict(self.recipe),
@@ -138,6 +141,7 @@ def make_plan(
         model_runs = with_controls(model_runs, models, extraction.precision, out, tell)
     found = find_datasets(datasets, levels, recipe)
     for dataset in found:
+        refuse_unvalidated(dataset, probing.results())
         refuse_another_split(dataset.split, out / "splits", dataset.name)
         refuse_other_features(model_runs, dataset.name, dataset.lists, extraction)
     if notify:
@@ -151,8 +155,30 @@ def make_plan(
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
     devices, key = pick_own_devices(models, extraction), datasets.image_key
-    sources = wanted_labelled(datasets)
+    sources = {each.name: source_text(each.source) for each in wanted_labelled(datasets)}
     return Plan(out, model_runs, levels, found, cells, extraction, recipe, devices, key, sources)
+
+
+def refuse_unvalidated(
+    dataset: Dataset, results: Iterable[tuple[str, str, int | None, int]]
+) -> None:
+    """Refuse a dataset without images to validate on, before its features are made.
+
+    Raises:
+        CogError: no class has two training images, and a probe chooses settings on held-out ones.
+    """
+    if len(dataset.split.train) > dataset.n_classes:
+        return
+    validated = {
+        probe for probe, solver, *_ in results
+        if "validation" in PROBES[probe].solvers[solver].seed_decides
+    }  # fmt: skip
+    if validated and np.bincount(dataset.split.train.labels).max() < 2:
+        raise CogError(
+            f"{dataset.name}: no class has two training images, and {', '.join(sorted(validated))} "
+            "choose their settings on images that are held out",
+            "give more training images, or --probe ncm, which has no settings",
+        )
 
 
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:

@@ -57,7 +57,7 @@ def find_images(
     raise CogError(
         f"none of the {len(wnids):,} classes is in {root}: expected folders like {example}/, "
         f"tars like {example}.tar, or shards that name them{found}",
-        "give the folder that holds them",
+        "give the folder that holds them; images of any other classes are a --dataset NAME=SOURCE",
     )
 
 

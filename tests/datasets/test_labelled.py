@@ -180,3 +180,26 @@ def test_the_command_checks_a_dataset_without_a_root(tmp_path):
         draw(tmp_path / part, {"a": 2, "b": 2})
     said = CliRunner().invoke(check_command, ["--dataset", f"own={tmp_path}"])
     assert (said.exit_code, said.output.splitlines()[-1]) == (0, "sound")
+
+
+def test_one_part_alone_is_refused_with_what_to_give(tmp_path):
+    draw(tmp_path / "train", {"a": 2, "b": 2})
+    with pytest.raises(CogError, match="has train/, but not both") as caught:
+        found(tmp_path)
+    assert str(tmp_path / "train") in caught.value.hint
+    assert found(tmp_path / "train", Recipe(test_per_class=1)).split.kind == "seeded"
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    draw(tmp_path, {"train": 3, "bus": 3})
+    assert found(tmp_path, Recipe(test_per_class=1)).split.train.classes == ("bus", "train")
+
+
+def test_the_headline_metric_may_be_named(tmp_path):
+    for part in ("train", "test"):
+        draw(tmp_path / part, {"a": 2, "b": 2})
+    assert found(tmp_path, metrics=(("own", "mean_class"),)).metric == "mean_class"
+    with pytest.raises(CogError, match="mean_clas"):
+        found(tmp_path, metrics=(("own", "mean_clas"),))
+    with pytest.raises(CogError, match="owl"):
+        found(tmp_path, metrics=(("owl", "mean_class"),))

@@ -150,9 +150,9 @@ def test_the_command_line_takes_datasets_and_a_dry_run_lists_them(tmp_path, digi
     line = next(line for line in shown.splitlines() if "digits" in line)
     assert {"train/test", "1,200", "597"} <= set(line.split())
     assert "in1k is left out" not in shown
-    with pytest.raises(CogError, match="no dataset") as caught:
+    with pytest.raises(CogError, match="no name and value") as caught:
         CliRunner().invoke(main, [*words, "--dataset", "digits"], catch_exceptions=False)
-    assert "NAME=SOURCE" in caught.value.hint
+    assert "NAME=VALUE" in caught.value.hint
 
 
 def test_an_empty_file_is_an_unreadable_image(tmp_path, digits, pixels):
@@ -170,3 +170,24 @@ def test_levels_without_images_name_the_option(tmp_path, pixels, digits):
     with pytest.raises(CogError, match="asked for without its images") as caught:
         cog.evaluate(pixels, datasets={"digits": digits}, only="L1,digits", out=tmp_path)
     assert "--images ROOT" in caught.value.hint
+
+
+def test_a_metric_that_is_not_top1_is_in_rows_and_hashes(tmp_path, pixels, digits):
+    given = {**OPTIONS, "probes": "ncm", "datasets": {"digits": digits}, "out": tmp_path}
+    first = cog.evaluate(pixels, **given)
+    second = cog.evaluate(pixels, metrics={"digits": "mean_class"}, **given)
+    assert (first["metric"].item(), second["metric"].item()) == ("top1", "mean_class")
+    assert second["mean_class"].item() == first["mean_class"].item()
+    assert not verify(tmp_path).faults
+
+
+def test_one_training_image_a_class_is_refused_before_features_where_probes_validate(
+    tmp_path, pixels
+):
+    for part in ("train", "test"):
+        draw_images(tmp_path / "own" / part, ("a", "b"), 1)
+    given = {**OPTIONS, "datasets": {"own": tmp_path / "own"}, "out": tmp_path / "runs"}
+    with pytest.raises(CogError, match="own: no class has two training images, and knn"):
+        cog.evaluate(pixels, **given)
+    assert not (tmp_path / "runs").exists()
+    assert len(cog.evaluate(pixels, **{**given, "probes": "ncm"})) == 1

@@ -33,8 +33,9 @@ def labelled_dataset(named: Named, options: DatasetOptions, recipe: Recipe) -> D
         CogError: no such source, nothing labelled in it, or what `split_labelled` refuses.
     """
     labelled = find_labelled(named, options)
+    metric = dict(options.metrics).get(named.name)
     split = split_labelled(labelled, recipe, allow_missing=options.allow_missing)
-    return Dataset(named.name, split, len(labelled.classes), labelled.metric)
+    return Dataset(named.name, split, len(labelled.classes), metric or labelled.metric)
 
 
 def find_labelled(named: Named, options: DatasetOptions) -> Labelled:

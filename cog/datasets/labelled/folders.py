@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cog.datasets.labelled.labelled import Labelled
-from cog.datasets.labelled.parts import choose_parts, unused_note
+from cog.datasets.labelled.parts import TESTS, TRAIN, choose_parts, unused_note
 from cog.errors import CogError
 from cog.images.listing import Listing, refuse_unlistable
 from cog.images.sources.folder import find_in_folders
@@ -38,7 +38,15 @@ def find_folders(root: Path) -> Labelled | None:
             return None  # perhaps of shards
         return Labelled(train, test, f"{chosen.train}/{chosen.test}", notes=unused_note(chosen))
     listing = list_classes(root)
-    return Labelled(listing, None) if any(listing.paths.values()) else None
+    if any(listing.paths.values()):
+        return Labelled(listing, None)
+    alone = next((name for name in folders if name.lower() in (*TRAIN, *TESTS)), "")
+    if alone and any(list_classes(root / alone).paths.values()):
+        raise CogError(
+            f"{root} has {alone}/, but not both train/ and one of {', '.join(TESTS)}",
+            f"add the other part, or give {root / alone} to draw a split from it",
+        )
+    return None
 
 
 def sub_folders(root: Path) -> list[Path]:
