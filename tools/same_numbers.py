@@ -56,6 +56,7 @@ NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "features.pth": "torch.save writes a random name into it; `cog probe` reads what it holds",
     "complete": "the mark of this tool",
     "ranks": "of cells: earlier versions kept none",
+    "predictions": "of cells: earlier versions kept none",
 }
 NOT_OF_PAGE = {"charts": "how the page draws, titles and all, is not data"}
 

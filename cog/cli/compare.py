@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,8 @@ def compare(
     Each is a folder of runs or a results.csv. The exit status is 0 if nothing moved by more than
     its noise (with --tolerance: by more than that), both have the same rows, and no cell was left
     out; else it is 1. Noise is what other seeds (paired) and other test images would change, at
-    95 %. Of many numbers, some lie outside by chance. Controls are not compared.
+    95 %: by McNemar's exact test where both have ranks of the same test images, else by their two
+    intervals. Of many numbers, some lie outside by chance. Controls are not compared.
 
     \b
     Example:
@@ -76,18 +78,16 @@ def compare(
     """
     from cog.csv_text import table_as_csv
     from cog.results.compare_runs import compare_runs, rename_models
-    from cog.results.controls import models_only
-    from cog.results.files import read_results
+    from cog.results.paired import Pairs, read_run
     from cog.storage import storage_path, write_text
 
     if tolerance is not None and tolerance != tolerance:
         raise click.BadParameter("expected a number of points, found nan", param_hint="--tolerance")
     left_out: list[str] = []
     notify = say_and_keep(left_out)
-    before, after = (
-        models_only(read_results(storage_path(runs), notify=notify)) for runs in (first, second)
-    )
-    found = compare_runs(*rename_models(before, after, names))
+    before, after = (read_run(storage_path(runs), notify) for runs in (first, second))
+    tables = rename_models(before.table, after.table, names)
+    found = compare_runs(*tables, Pairs(before, after, names, say).discordant)
     to_stdout = str(csv_file) == "-"
     for line in _lines(found, tolerance):
         click.echo(line, err=to_stdout)
@@ -106,10 +106,12 @@ def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
     moved = found.numbers[found.numbers["verdict"] != EQUAL]
     if len(moved):
         yield f"{'moved':>7} {'noise':>6} {'first':>6} {'second':>6}"
+    row: Any  # of a table
     for row in moved.itertuples():
         yield (
             f"{row.difference:+7.2f} {row.noise:6.2f} {row.first:6.2f} {row.second:6.2f}  "
             f"{row.verdict:15}  {_name(row)}, {row.seeds} seed{'s' if row.seeds != 1 else ''}"
+            f"{'' if isnan(row.p) else f', p = {row.p:.2g}'}"
         )
     for _, rows in found.missing.groupby([*SETTING, "verdict"], sort=False):
         row, seeds = next(rows.itertuples()), " ".join(map(str, rows["seed"]))
@@ -119,7 +121,20 @@ def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
         more = f" and {len(cause.changes) - 1} other changes" if len(cause.changes) > 1 else ""
         counts = f"{cause.rows:,} of {found.rows:,} rows"
         yield f"differs: {cause.column}, {first} → {second}{more}, in {counts}"
+    yield from _tests(found)
     yield ", ".join(_counts(found, tolerance))
+
+
+def _tests(found: RunComparison) -> Iterator[str]:
+    """How many numbers were tested on the same images, and why others were not."""
+    from cog.results.compare_runs import INDEPENDENT, PAIRED
+
+    counts = found.numbers["test"].value_counts()
+    if counts.get(PAIRED, 0):
+        yield f"{counts[PAIRED]:,} tested on the same images (McNemar)"
+    reasons = found.numbers.loc[found.numbers["test"] == INDEPENDENT, "why"].value_counts()
+    for why, count in reasons.items():
+        yield f"{count:,} tested by two independent intervals: {why}"
 
 
 def _name(row: Any) -> str:

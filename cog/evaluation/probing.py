@@ -22,7 +22,8 @@ from cog.probes.table import PROBES
 from cog.progress import Notify, percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
-from cog.results.cells import cell_text, class_file, ranks_file
+from cog.results.cells import cell_text, class_file, predictions_file, ranks_file
+from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text
 from cog.storage import write_text
 
@@ -147,6 +148,9 @@ def probe_cells(
         classes = class_table(result, data, dataset.lists[0].classes)
         write_text(class_file(cell.path), classes)
         write_text(ranks_file(cell.path), ranks_text(result.ranks, text, classes))
+        if result.highest is not None:
+            predictions = predictions_text(result.highest, dataset.n_classes, text)
+            write_text(predictions_file(cell.path), predictions)
         write_text(cell.path, text)  # the last: it makes the cell a finished one
         yield row
 

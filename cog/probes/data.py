@@ -20,6 +20,7 @@ OnProgress = Callable[[int, int], None]
 """called with (done, total), in steps of the probe's own, the last time when all is done"""
 
 SCALE_UP = "extract them again with --dtype float32, or multiply them by 1,000 before they are kept"
+HIGHEST = 5  # classes that are kept of each test image
 _BLOCK = 65_536  # rows that are checked at once: it takes little memory
 
 
@@ -83,6 +84,9 @@ class ProbeResult:
     """what the user should know of this fit, a line each"""
     n_short: int | None = None
     """of N shots: how many classes have fewer than N images in the final fit"""
+    highest: NDArray[np.int64] | None = None
+    """for each test image the classes that came first, as `cog.probes.ranks.Placed` has them:
+    [m, min(5, c)]; None of a probe that does not tell"""
 
     @property
     def top1(self) -> float:

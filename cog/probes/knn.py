@@ -28,7 +28,7 @@ from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
-from cog.probes.ranks import output_ranks
+from cog.probes.ranks import Placed, highest_classes, output_ranks
 from cog.probes.rows import parts_of
 from cog.probes.search import SCORE, Trial, best_trial
 
@@ -58,10 +58,12 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
         {"k": k, SCORE: percent_within(ranks, 1)} for k, ranks in zip(choices, found, strict=True)
     ]
     k = int(best_trial(trials)["k"])
+    highest: list[Tensor] = []
     (ranks,) = ranks_of(
-        parts.final, parts.test, [k], progress=lambda done: progress(before + done, total)
-    )
-    return parts.result(ranks, {"k": k}, trials)
+        parts.final, parts.test, [k], progress=lambda done: progress(before + done, total),
+        highest=highest,
+    )  # fmt: skip
+    return parts.result(Placed(ranks, torch.cat(highest).numpy()), {"k": k}, trials)
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:
@@ -80,10 +82,12 @@ def _ranks(
     temperature: float,
     progress: Callable[[int], None],
     beyond_votes: bool = True,
+    highest: list[Tensor] | None = None,
 ) -> list[NDArray[np.int64]]:
     """For each k the rank of the right class of every image in `asked`.
 
     Not `beyond_votes`: that of a class without a vote counts all with one, and is otherwise open.
+    `highest` takes the classes that come first, of the last k, block by block.
     """
     ranks = torch.empty(len(choices), len(asked), dtype=torch.int64)
     for indices in torch.split(torch.arange(len(asked)), ASKED_AT_ONCE):
@@ -94,6 +98,8 @@ def _ranks(
             votes = x.new_zeros(len(x), n_classes)
             votes.scatter_add_(1, near.classes[:, :k], weights[:, :k])
             row[indices] = _ranks_of_votes(votes, near.of_class, y).cpu()
+        if highest is not None and near.of_class is not None:
+            highest.append(_highest_of_votes(votes, near.of_class).cpu())
         progress(int(indices[-1]) + 1)
     return list(ranks.numpy())
 
@@ -106,6 +112,15 @@ def _ranks_of_votes(votes: Tensor, of_class: Tensor | None, labels: Tensor) -> T
     voted = votes > 0  # a vote is at least exp(−1 / temperature)
     by_cosine = output_ranks(of_class.masked_fill(voted, torch.inf), labels)
     return by_vote.where(voted.gather(1, labels[:, None])[:, 0], by_cosine)
+
+
+def _highest_of_votes(votes: Tensor, of_class: Tensor) -> Tensor:
+    """The classes that come first, int64[b, min(5, c)]: by votes, and then by cosine."""
+    voted = votes > 0
+    by_vote = highest_classes(votes)
+    by_cosine = highest_classes(of_class.masked_fill(voted, torch.inf))  # as many, then the others
+    places = torch.arange(by_vote.shape[1], device=votes.device)
+    return by_vote.where(places < voted.sum(dim=1, keepdim=True), by_cosine)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from cog.probes.cost import ProbeSize, seconds_of
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
-from cog.probes.ranks import layer_ranks, percent_right
+from cog.probes.ranks import layer_places, percent_right
 from cog.probes.rows import ProbeParts, parts_of, work_device
 from cog.probes.search import SCORE, Trial, best_trial, search
 from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
@@ -70,10 +70,10 @@ def logreg(
         raise CogError(
             f"the final fit diverged with {best}", "narrow the ranges of lr and wd in the recipe"
         )
-    ranks = layer_ranks(layer, parts.test)
+    placed = layer_places(layer, parts.test)
     progress(total, total)
     hyper = {name: value for name, value in best.items() if name in ("lr", "wd")}
-    return parts.result(ranks, hyper, trials, notes)
+    return parts.result(placed, hyper, trials, notes)
 
 
 def _by_sgd(

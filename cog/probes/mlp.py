@@ -17,9 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
@@ -28,7 +26,7 @@ from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
-from cog.probes.ranks import image_ranks
+from cog.probes.ranks import Placed, image_places
 from cog.probes.rows import parts_of
 from cog.probes.search import SCORE, Trial, best_trial
 from cog.probes.sgd import batches
@@ -53,15 +51,15 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
 
     trials: list[Trial] = []
     for rate in rates:
-        ranks = _ranks(fit(parts.search, rate, len(trials)), parts.validation)
-        trials.append({"lr": rate, SCORE: percent_within(ranks, 1)})
+        placed = _places(fit(parts.search, rate, len(trials)), parts.validation)
+        trials.append({"lr": rate, SCORE: percent_within(placed.ranks, 1)})
     best = best_trial(trials)["lr"]
     network = fit(parts.final, best, len(trials))
     if not all(weights.isfinite().all() for weights in network.weights):
         raise CogError(
             f"the final fit diverged with a rate of {best}", "give smaller mlp_rates in the recipe"
         )
-    return parts.result(_ranks(network, parts.test), {"lr": best}, trials)
+    return parts.result(_places(network, parts.test), {"lr": best}, trials)
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:
@@ -141,7 +139,7 @@ def _moments(features: UnitFeatures) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _ranks(network: _Network, features: UnitFeatures) -> NDArray[np.int64]:
-    """The ranks int64[m], in blocks that leave room for the hidden layer."""
+def _places(network: _Network, features: UnitFeatures) -> Placed:
+    """How images are placed, in blocks that leave room for the hidden layer."""
     widest = max(len(network.weights[0]), len(network.weights[2]))
-    return image_ranks(network.outputs, features, widest)
+    return image_places(network.outputs, features, widest)

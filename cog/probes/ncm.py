@@ -16,7 +16,7 @@ from torch import Tensor
 from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
-from cog.probes.ranks import image_ranks
+from cog.probes.ranks import image_places
 from cog.probes.rows import parts_of
 
 
@@ -33,9 +33,9 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     def cosine(x: Tensor) -> Tensor:
         return (x[:, :-1] @ means.T).masked_fill(counts == 0, -torch.inf)
 
-    ranks = image_ranks(cosine, parts.test, data.n_classes)
+    placed = image_places(cosine, parts.test, data.n_classes)
     progress(1, 1)
-    return parts.result(ranks, {}, [])
+    return parts.result(placed, {}, [])
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

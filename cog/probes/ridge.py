@@ -23,7 +23,7 @@ from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, u
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ncm import class_sums
-from cog.probes.ranks import layer_ranks
+from cog.probes.ranks import layer_places, layer_ranks
 from cog.probes.rows import parts_of
 from cog.probes.search import SCORE, Trial, best_trial
 
@@ -47,9 +47,9 @@ def ridge(
     best = best_trial(trials)["penalty"]
     same = torch.equal(parts.final.rows, parts.search.rows)
     final = search if same else _decompose(parts.final, data.n_classes)
-    ranks = layer_ranks(final.layer(best), parts.test)
+    placed = layer_places(final.layer(best), parts.test)
     progress(len(penalties) + 1, len(penalties) + 1)
-    return parts.result(ranks, {"penalty": best}, trials)
+    return parts.result(placed, {"penalty": best}, trials)
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

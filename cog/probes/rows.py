@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cog.errors import CogError
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, check_probe_data
 from cog.probes.features import UnitFeatures, unit_features
+from cog.probes.ranks import Placed
 from cog.probes.sampling import few_shot, validation_split
 
 Rows = NDArray[np.int64]
@@ -39,7 +40,7 @@ class ProbeParts:
 
     def result(
         self,
-        ranks: NDArray[np.int64],
+        placed: Placed,
         hyper: dict[str, float],
         trials: list[dict[str, float]],
         notes: tuple[str, ...] = (),
@@ -48,8 +49,8 @@ class ProbeParts:
         seconds = time.perf_counter() - self.begun
         n_train, n_validation = len(self.final), len(self.validation)
         return ProbeResult(
-            ranks, hyper, trials, n_train, n_validation, seconds, (*self.notes, *notes),
-            n_short=self.n_short,
+            placed.ranks, hyper, trials, n_train, n_validation, seconds, (*self.notes, *notes),
+            n_short=self.n_short, highest=placed.highest,
         )  # fmt: skip
 
 

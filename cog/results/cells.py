@@ -38,6 +38,11 @@ def ranks_file(path: StoragePath) -> StoragePath:
     return path.parent.parent / "ranks" / f"{path.stem}.json"
 
 
+def predictions_file(path: StoragePath) -> StoragePath:
+    """The predictions that belong to the cell at `path`."""
+    return path.parent.parent / "predictions" / f"{path.stem}.json"
+
+
 def read_cell(path: StoragePath) -> dict[str, Any] | None:
     """The cell at `path`, or None where there is none that can be read."""
     return _read(path)[0]

@@ -1,13 +1,15 @@
 """Two sets of results compared: which numbers moved, by how much, and whether beyond noise.
 
-In: two tidy tables (cog/results/table.py). Out: a row for each mean over seeds, with its verdict.
+In: two tidy tables (cog/results/table.py), and what is known of their test images (paired.py).
+Out: a row for each mean over seeds, with its verdict.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,13 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
 from cog.results.columns import KEY, SETTING, causes
+from cog.results.mcnemar import Discordant, joint_p, largest_difference, mcnemar_p
 from cog.results.table import as_text
 
 Floats = NDArray[np.floating]
 
 EQUAL, WITHIN, MORE = "equal", "within noise", "more than noise"
+PAIRED, INDEPENDENT = "same images", "independent"
 ONLY_FIRST, ONLY_SECOND = "only in the first", "only in the second"
 _RUNS = ("first", "second")
 _LEVEL = 0.95
@@ -41,8 +45,10 @@ class RunComparison:
     """What `compare_runs` found."""
 
     numbers: pd.DataFrame
-    """a row a mean over seeds: `SETTING`, seeds, first, second, difference, noise, verdict; those
-    that moved the most come first. Top-1, difference and noise are in percent points."""
+    """a row a mean over seeds: `SETTING`, seeds, first, second, difference, noise, p, test, why,
+    verdict; those that moved the most come first. Top-1, difference and noise are in percent
+    points. `test` is `PAIRED`, with the `p` of McNemar's test, or `INDEPENDENT`, and `why` says why
+    the images could not be paired; all three are empty for a number that is equal."""
     missing: pd.DataFrame
     """the rows that one of the two lacks: `KEY`, top1, verdict"""
     causes: tuple[Cause, ...]
@@ -67,21 +73,35 @@ class RunComparison:
         return pd.concat(parts, ignore_index=True)[list(self.numbers.columns)]
 
 
-def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> RunComparison:
+def compare_runs(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    discordant: Callable[[tuple[Any, ...]], Discordant | str] = lambda key: "",
+) -> RunComparison:
     """Compare two tidy tables of results number by number; `second` minus `first`.
+
+    `discordant` tells of a result, by the values of `KEY`, how many test images one of the two
+    alone has right, or why it cannot.
 
     Rows are matched by `KEY`; a number is the mean top-1 over the seeds that both have. It is
 
     - equal, if it is the same to the last bit for every seed;
     - within noise, if |difference| ≤ √(a² + b²): a is the half width of the paired t interval at
-      95 % over the seeds (0 with one seed), b joins the bootstrap intervals over test images,
-      `top1_low` and `top1_high`, on the sides where the two numbers face each other;
+      95 % over the seeds (0 with one seed), b is the noise of the test images;
     - more than noise otherwise, and so is every difference where the noise is not known.
 
-    b treats the two sets of test images as independent. They mostly are the same ones, so that b
-    is too large rather than too small. Nothing is corrected for how many numbers are compared.
-    Source of b: Newcombe, Statistics in Medicine 17 (1998) 873, method 10, which squares and adds
-    such sides of Wilson's intervals.
+    Where `discordant` tells of every seed, b is the largest difference that McNemar's exact test
+    on the same images does not reject: with one seed the verdict is that of the test. With several
+    it is the mean over the seeds, as if an image changed in all of them alike, so that b is too
+    large rather than too small; p is twice the mean of theirs (`joint_p`).
+
+    Elsewhere b joins the bootstrap intervals over test images, `top1_low` and `top1_high`, on the
+    sides where the two numbers face each other. It treats the two sets of test images as
+    independent: where they are the same ones, b is too large.
+
+    Nothing is corrected for how many numbers are compared. Source of the latter b: Newcombe,
+    Statistics in Medicine 17 (1998) 873, method 10, which squares and adds such sides of Wilson's
+    intervals.
 
     Raises:
         CogError: no row is in both.
@@ -100,7 +120,7 @@ def compare_runs(first: pd.DataFrame, second: pd.DataFrame) -> RunComparison:
     all_rows = [first.assign(verdict=ONLY_FIRST), second.assign(verdict=ONLY_SECOND)]
     shown = pd.concat([table[[*keys, "top1", "verdict"]] for table in all_rows])
     missing = shown.drop_duplicates(keys, keep=False, ignore_index=True)
-    return RunComparison(_numbers(both), missing, _causes(both), len(both))
+    return RunComparison(_numbers(both, discordant), missing, _causes(both), len(both))
 
 
 def rename_models(
@@ -133,7 +153,9 @@ def rename_models(
     )
 
 
-def _numbers(both: pd.DataFrame) -> pd.DataFrame:
+def _numbers(
+    both: pd.DataFrame, discordant: Callable[[tuple[Any, ...]], Discordant | str]
+) -> pd.DataFrame:
     """A row a mean over seeds, those that moved the most first."""
     from scipy.stats import t
 
@@ -145,13 +167,38 @@ def _numbers(both: pd.DataFrame) -> pd.DataFrame:
     seeds = grouped["difference"].size()
     quantiles = t.ppf((1 + _LEVEL) / 2, (seeds - 1).clip(lower=1))
     of_seeds = quantiles * grouped["difference"].std() / np.sqrt(seeds)
-    noise = np.hypot(of_seeds.fillna(0.0), _image_noise(means, difference > 0))
+    equal = grouped["equal"].all()
+    tests = pd.DataFrame(
+        [_tested(some, discordant) for _, some in grouped],
+        index=means.index,
+    )
+    of_images = tests["noise"].fillna(pd.Series(_image_noise(means, difference > 0), means.index))
+    noise = np.hypot(of_seeds.fillna(0.0), of_images)
     within = difference.abs() <= noise + _ROUNDING
-    verdict = np.select([grouped["equal"].all(), within], [EQUAL, WITHIN], MORE)
+    verdict = np.select([equal, within], [EQUAL, WITHIN], MORE)
     table = means[["top1_first", "top1_second"]].set_axis(_RUNS, axis="columns")
     table.insert(0, "seeds", seeds)
-    table = table.assign(difference=difference, noise=noise, verdict=verdict)
+    table = table.assign(difference=difference, noise=noise)
+    table = table.assign(**{name: tests[name] for name in ("p", "test", "why")}, verdict=verdict)
     return table.iloc[np.argsort(-difference.abs(), kind="stable")].reset_index()
+
+
+_EQUAL: dict[str, Any] = {"noise": np.nan, "p": np.nan, "test": "", "why": ""}
+
+
+def _tested(
+    rows: pd.DataFrame, discordant: Callable[[tuple[Any, ...]], Discordant | str]
+) -> dict[str, Any]:
+    """How the seeds of one number were tested on the same images, or why they were not."""
+    if rows["equal"].all():
+        return _EQUAL
+    found = [discordant(key) for key in rows[list(KEY)].itertuples(index=False, name=None)]
+    counts = [each for each in found if isinstance(each, Discordant)]
+    if len(counts) < len(found):
+        why = next(each for each in found if isinstance(each, str))
+        return _EQUAL | {"test": INDEPENDENT, "why": why}
+    noise = float(np.mean([largest_difference(each, _LEVEL) for each in counts]))
+    return {"noise": noise, "p": joint_p([*map(mcnemar_p, counts)]), "test": PAIRED, "why": ""}
 
 
 def _image_noise(means: pd.DataFrame, rises: pd.Series[bool]) -> Floats:

@@ -14,6 +14,7 @@ import pytest
 import cog
 from cog.errors import CogError
 from cog.evaluation.cells import short_hash
+from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text, read_ranks, sha256
 from tests.support.runs import call_cog
 from tests.support.stores import change_attributes, content, flip
@@ -21,6 +22,7 @@ from tests.support.stores import change_attributes, content, flip
 CELL = "colours/cells/cog_l1--knn-exact--all--22.json"
 CLASSES = "colours/classes/cog_l1--knn-exact--all--22.csv"
 RANKS = "colours/ranks/cog_l1--knn-exact--all--22.json"
+PREDICTIONS = "colours/predictions/cog_l1--knn-exact--all--22.json"
 STORE = "colours/features/cog_l1-train.zarr"
 
 
@@ -58,6 +60,9 @@ def seal(path: Path) -> None:
     classes = path.parents[1] / "classes" / f"{path.stem}.csv"
     kept |= {"cell": sha256(path.read_bytes()), "classes": sha256(classes.read_bytes())}
     file.write_text(json.dumps(kept) + "\n")
+    file = path.parents[1] / "predictions" / path.name
+    kept = json.loads(file.read_text()) | {"cell": sha256(path.read_bytes())}
+    file.write_text(json.dumps(kept) + "\n")
 
 
 def faults(runs: Path) -> dict[str, list[str]]:
@@ -77,13 +82,15 @@ def test_a_sound_run_is_sound_and_is_not_touched(sound):
     assert proof.notes == ()
     assert proof.sound
     assert proof.checked == {
-        "model runs": 2, "cells": 16, "cells proved by their ranks": 16, "splits": 2, "stores": 8,
+        "model runs": 2, "cells": 16, "cells proved by their ranks": 16,
+        "cells proved by their predictions": 16, "splits": 2, "stores": 8,
     }  # fmt: skip
     assert content(sound) == before
 
 
 def test_results_of_a_version_without_ranks_are_sound_and_said(runs):
     shutil.rmtree(runs / "colours" / "ranks")
+    shutil.rmtree(runs / "colours" / "predictions")
     proof = cog.verify(runs)
     assert proof.sound
     assert "8 cells have no ranks" in " ".join(proof.notes)
@@ -91,6 +98,36 @@ def test_results_of_a_version_without_ranks_are_sound_and_said(runs):
     change_row(runs / CELL, top1=12.5)
     assert "top1 12.5" not in str(faults(runs)[CELL][0].split("|")[0])
     assert any("| 12.5" in text for text in faults(runs)[CELL])
+
+
+def test_cells_without_predictions_are_sound_and_said(runs):
+    (runs / PREDICTIONS).unlink()
+    shutil.rmtree(runs / "another" / "predictions")
+    proof = cog.verify(runs)
+    assert proof.sound
+    assert "9 cells have no predictions" in " ".join(proof.notes)
+
+
+def test_predictions_prove_what_ranks_do(runs):
+    """Without ranks, every accuracy follows from the highest classes."""
+    shutil.rmtree(runs / "colours" / "ranks")
+    proof = cog.verify(runs)
+    assert proof.sound
+    assert "top-5" not in " ".join(proof.notes)
+    assert "8 cells have no ranks" in " ".join(proof.notes)
+    change_row(runs / CELL, top5=12.5)
+    assert any(text.startswith("top5 100.0, as ") for text in faults(runs)[CELL])
+
+
+def test_predictions_of_other_ranks_are_found(runs):
+    """A file that is sealed anew with two images in each other's place."""
+    file = runs / PREDICTIONS
+    kept = json.loads(file.read_text())
+    classes = np.frombuffer(zlib.decompress(base64.b64decode(kept["highest"])), kept["type"])
+    turned = classes.reshape(-1, min(5, kept["n_classes"]))[::-1]
+    file.write_text(predictions_text(turned, kept["n_classes"], (runs / CELL).read_text()))
+    (text,) = faults(runs)[PREDICTIONS]
+    assert text.startswith("the ranks that ")
 
 
 def test_results_without_features_are_sound_and_said(runs):
@@ -119,6 +156,7 @@ DAMAGE = {
     "a bit of a cell": (lambda runs: flip(runs / CELL, -3), CELL),
     "a bit of its classes": (lambda runs: flip(runs / CLASSES, -2), CLASSES),
     "a bit of its ranks": (lambda runs: flip(runs / RANKS, -8), RANKS),
+    "a bit of its predictions": (lambda runs: flip(runs / PREDICTIONS, -8), PREDICTIONS),
     "a bit of its checksum": (lambda runs: flip(runs / RANKS, 12), CELL),
     "a bit of run.json": (lambda runs: flip(runs / "colours/run.json", 0), "colours/run.json"),
     "a bit of results.csv": (lambda runs: flip(runs / "results.csv", -3), "results.csv"),
@@ -158,6 +196,8 @@ DAMAGE = {
     "two classes": (lambda runs: swap(runs / CLASSES, runs / CLASSES.replace("_l1", "_l2")),
                     RANKS),
     "two ranks": (lambda runs: swap(runs / RANKS, runs / RANKS.replace("_l1", "_l2")), RANKS),
+    "two predictions": (
+        lambda runs: swap(runs / PREDICTIONS, runs / PREDICTIONS.replace("knn", "ncm")), CELL),
     "two run.json": (lambda runs: swap(runs / "colours/run.json", runs / "another/run.json"),
                      "colours/run.json"),
     "two splits": (lambda runs: swap(runs / "splits/test/cog_l1.txt",
@@ -171,6 +211,7 @@ DAMAGE = {
                  "colours/run.json"),
     "brackets as ranks": (lambda runs: (runs / RANKS).write_text("[" * 100_000), RANKS),
     "other JSON as ranks": (lambda runs: (runs / RANKS).write_text('{"ranks": 3}'), RANKS),
+    "cut predictions": (lambda runs: (runs / PREDICTIONS).write_text('{"cell": "'), PREDICTIONS),
     "binary classes": (lambda runs: (runs / CLASSES).write_bytes(b"\xff\xfe\0"), CLASSES),
     "binary split": (lambda runs: (runs / "splits/test/cog_l1.txt").write_bytes(b"\xff\xfe\0"),
                      "splits/test/cog_l1.txt"),
@@ -236,7 +277,7 @@ def test_chunks_that_no_cell_needs_yet_and_partial_files_are_notes(runs):
         shutil.rmtree(path) if path.is_dir() and "zarr" not in path.name else None
     for path in [*runs.glob("*/cells/cog_l1*"), *runs.glob("*/classes/cog_l1*")]:
         path.unlink()
-    for path in runs.glob("*/ranks/cog_l1*"):
+    for path in [*runs.glob("*/ranks/cog_l1*"), *runs.glob("*/predictions/cog_l1*")]:
         path.unlink()
     (runs / STORE / "features/c/1/0").unlink()
     (runs / "colours" / "cells" / ".x.json.machine.1.00000000.partial").write_text("{")

@@ -1,7 +1,8 @@
-"""A finished cell: its name, its hashes, its accuracies by class, and its ranks.
+"""A finished cell: its name, its hashes, its accuracies by class, its ranks and its predictions.
 
-Every accuracy is computed again from the ranks kept beside the cell. A cell of a version that kept
-none has its accuracies by class: they give all but top-5.
+Every accuracy is computed again from the ranks kept beside the cell, and from its predictions: both
+must agree, image by image. A cell of a version that kept neither has its accuracies by class: they
+give all but top-5.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from cog.evaluation.verify.findings import (
 from cog.evaluation.verify.splits import KeptSplit
 from cog.plain_text import from_spreadsheet
 from cog.probes.metrics import METRICS
-from cog.results.cells import class_file, ranks_file
+from cog.results.cells import class_file, predictions_file, ranks_file
+from cog.results.predictions import KeptPredictions, most_bytes, read_predictions
 from cog.results.ranks import KeptRanks, read_ranks, sha256
 from cog.small_files import JSON_BYTES, NotReadable, read_small, whole_number
 from cog.storage import StoragePath
@@ -66,13 +68,22 @@ def check_cell(
     try:
         table = read_classes(path)
         ranks = kept_ranks(path, len(table.labels))
+        predictions = kept_predictions(path, len(table.labels), len(table.counts))
     except BrokenError as broken:
         yield broken.finding
         return
     yield from _sizes(path, row, table, split)
     if ranks is not None:
         yield from _seals(path, ranks, table)
-    yield from _accuracies(path, row, table, ranks)
+        yield from _accuracies(path, row, table, ranks.ranks, ranks_file(path))
+    if predictions is not None:
+        yield from _seal(path, predictions.cell, path, predictions_file(path))
+        yield from _agreement(path, predictions, table, ranks)
+    if ranks is None and predictions is not None:
+        own = predictions.ranks(table.labels)
+        yield from _accuracies(path, row, table, own, predictions_file(path))
+    if ranks is None and predictions is None:
+        yield from _accuracies(path, row, table, None, class_file(path))
 
 
 def kept_ranks(path: StoragePath, n_test: int) -> KeptRanks | None:
@@ -88,6 +99,22 @@ def kept_ranks(path: StoragePath, n_test: int) -> KeptRanks | None:
         return None
     except (OSError, NotReadable) as error:
         expected = f"the ranks of {n_test:,} test images"
+        raise BrokenError(Finding(str(file), expected, why(error), _beside(path))) from error
+
+
+def kept_predictions(path: StoragePath, n_test: int, n_classes: int) -> KeptPredictions | None:
+    """The predictions beside a cell; None where there are none.
+
+    Raises:
+        BrokenError: the file is damaged.
+    """
+    file = predictions_file(path)
+    try:
+        return read_predictions(read_small(file, most_bytes(n_test)), n_test, n_classes)
+    except FileNotFoundError:
+        return None
+    except (OSError, NotReadable) as error:
+        expected = f"the predictions of {n_test:,} test images"
         raise BrokenError(Finding(str(file), expected, why(error), _beside(path))) from error
 
 
@@ -158,21 +185,54 @@ def _sizes(
 
 def _seals(path: StoragePath, ranks: KeptRanks, table: ClassTable) -> Iterator[Finding]:
     """Whether the cell and its accuracies by class are, byte for byte, those of the ranks."""
-    pairs = (path, ranks.cell, path.read_bytes()), (class_file(path), ranks.classes, table.content)
-    for file, expected, content in pairs:
-        found = sha256(content)
-        if found != expected:
-            wanted = f"sha256 {expected[:16]}, as {ranks_file(path)} has it"
-            yield Finding(str(file), wanted, found[:16], _beside(path))
+    yield from _seal(path, ranks.cell, path, ranks_file(path))
+    yield from _seal(path, ranks.classes, class_file(path), ranks_file(path), table.content)
+
+
+def _seal(
+    path: StoragePath,
+    expected: str,
+    file: StoragePath,
+    source: StoragePath,
+    content: bytes | None = None,
+) -> Iterator[Finding]:
+    """Whether a file of the cell at `path` has the sha256 that `source` says."""
+    found = sha256(file.read_bytes() if content is None else content)
+    if found != expected:
+        wanted = f"sha256 {expected[:16]}, as {source} has it"
+        yield Finding(str(file), wanted, found[:16], _beside(path))
+
+
+def _agreement(
+    path: StoragePath, predictions: KeptPredictions, table: ClassTable, ranks: KeptRanks | None
+) -> Iterator[Finding]:
+    """Whether the predictions are classes, each once an image, and have the ranks that are kept."""
+    file, n_classes = predictions_file(path), len(table.counts)
+    ordered = np.sort(predictions.highest, axis=1)
+    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] < n_classes)).any(axis=1)
+    if twice.any():
+        found = f"a class twice for image {int(twice.argmax()):,}"
+        yield Finding(str(file), "each class once", found, _beside(path))
+    if ranks is None:
+        return
+    width = predictions.highest.shape[1]
+    other = predictions.ranks(table.labels) != np.minimum(ranks.ranks, width)
+    if other.any():
+        expected = f"the ranks that {ranks_file(path)} has"
+        found = f"others for {int(other.sum()):,} images"
+        yield Finding(str(file), expected, found, _beside(path))
 
 
 def _accuracies(
-    path: StoragePath, row: Mapping[str, Any], table: ClassTable, ranks: KeptRanks | None
+    path: StoragePath,
+    row: Mapping[str, Any],
+    table: ClassTable,
+    ranks: NDArray[np.int64] | None,
+    source: StoragePath,
 ) -> Iterator[Finding]:
-    """Whether every accuracy follows from the ranks, or from what stands in for them."""
-    own = _ranks_of(table) if ranks is None else ranks.ranks
+    """Whether every accuracy follows from the ranks, or from what stands in for them: `source`."""
+    own = _ranks_of(table) if ranks is None else ranks
     labels, n_classes = table.labels, len(table.counts)
-    source = class_file(path) if ranks is None else ranks_file(path)
     shown = tuple(text for _, _, text in class_rows(own, labels, table.wnids))
     for wnid, now, before in zip(table.wnids, shown, table.shown, strict=True):
         if now != before:

@@ -47,7 +47,7 @@ from cog.features.bad_images import LISTS
 from cog.features.store.store import FeatureStore
 from cog.levels.files import read_levels
 from cog.progress import Progress, Silent
-from cog.results.cells import finished_cells, ranks_file
+from cog.results.cells import finished_cells, predictions_file, ranks_file
 from cog.storage import StoragePath, files_below, storage_path
 
 
@@ -86,11 +86,15 @@ def verify(
 
 def _counts(folder: Folder) -> dict[str, int]:
     """How many of each kind there are."""
-    ranks = sum(folder.has(ranks_file(path)) for path in folder.cells)
+    ranks, predictions = (
+        sum(folder.has(file(path)) for path in folder.cells)
+        for file in (ranks_file, predictions_file)
+    )
     return {
         "model runs": len(folder.folders),
         "cells": len(folder.cells),
         "cells proved by their ranks": ranks,
+        "cells proved by their predictions": predictions,
         "splits": len(folder.splits),
         "stores": len(folder.stores),
     }
@@ -162,20 +166,31 @@ def _check_cells(folder: Folder) -> Iterator[Found]:
         for path, cell in folder.cells.items():
             yield from check_cell(path, cell, folder.splits.get(cell["row"]["dataset"]))
             advance(1)
-    old = [path for path in folder.cells if not folder.has(ranks_file(path))]
-    if old:
-        names = some([folder.relative(path) for path in old])
-        yield (
-            f"{len(old)} cells have no ranks (an earlier version kept none, or they were removed), "
-            f"so their top-5 is not proved: {names}"
-        )
-    files = (name for name in folder.names if name.split("/")[1:-1] in (["classes"], ["ranks"]))
+    yield from _without(folder)
+    beside = ["classes"], ["ranks"], ["predictions"]
+    files = (name for name in folder.names if name.split("/")[1:-1] in beside)
     hint = f"run {EVALUATE}: it makes what is missing"
     for name in sorted(files):
         model, _, file = name.split("/")
         missing = f"{model}/cells/{Path(file).stem}.json"
         if missing not in folder.names and not name.endswith(".partial"):
             yield Finding(str(folder.runs / missing), f"a cell, as {name} is there", "none", hint)
+
+
+def _without(folder: Folder) -> Iterator[str]:
+    """A note of the cells without ranks, and of those without predictions."""
+    why = "(an earlier version kept none, or they were removed)"
+    no_predictions = {path for path in folder.cells if not folder.has(predictions_file(path))}
+    no_ranks = [path for path in folder.cells if not folder.has(ranks_file(path))]
+    for what, cells, so in (
+        ("ranks", [path for path in no_ranks if path not in no_predictions], ""),
+        ("ranks", [path for path in no_ranks if path in no_predictions],
+         ", so their top-5 is not proved"),
+        ("predictions", sorted(no_predictions, key=str), ""),
+    ):  # fmt: skip
+        if cells:
+            names = some([folder.relative(path) for path in cells])
+            yield f"{len(cells)} cells have no {what} {why}{so}: {names}"
 
 
 def _check_runs(folder: Folder) -> Iterator[Found]:
