@@ -106,8 +106,10 @@ def wanted_labelled(options: DatasetOptions) -> tuple[Named, ...]:
             raise unknown_name("dataset of --metric", name, names)
         if metric not in HEADLINES:
             raise unknown_name("metric", metric, HEADLINES)
-    asked = {text.strip().lower() for text in options.only}
-    return tuple(each for each in options.datasets if not asked or each.name.lower() in asked)
+    asked = {_short(text.strip().lower()) for text in options.only}
+    return tuple(
+        each for each in options.datasets if not asked or _short(each.name.lower()) in asked
+    )
 
 
 def wanted_datasets(

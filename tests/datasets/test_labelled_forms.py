@@ -320,6 +320,27 @@ def test_torchvision_svhn_has_numbers_for_names(tmp_path, monkeypatch):
     assert counts(dataset) == ({"0": 2, "1": 2}, {"0": 1, "1": 1})
 
 
+def test_torchvision_sun397_takes_its_first_partition(tmp_path):
+    root = tmp_path / "SUN397"
+    names = ("/a/abbey", "/a/airplane_cabin", "/b/bar/outdoor")
+    files = [f"{name}/sun_{number}.jpg" for name in names for number in range(3)]
+    for number, file in enumerate(files):
+        jpeg(root / file.lstrip("/"), number)
+    (root / "ClassName.txt").write_text("\n".join(names) + "\n")
+    dataset = found(f"torchvision:SUN397@{tmp_path}", Recipe(test_per_class=1))
+    assert dataset.split.kind == "seeded"
+    assert any("Training_01.txt" in note for note in dataset.split.notes)
+    (root / "Training_01.txt").write_text("\n".join(files[0::3]))
+    (root / "Testing_01.txt").write_text("\n".join(files[1::3]))
+    dataset = found(f"torchvision:SUN397@{tmp_path}")
+    one_each = {"abbey": 1, "airplane_cabin": 1, "bar/outdoor": 1}
+    assert (counts(dataset), dataset.split.kind) == ((one_each, one_each), "Training_01/Testing_01")
+    assert dataset.split.test.paths == tuple(f"SUN397{file}" for file in files[1::3])
+    (root / "Testing_01.txt").write_text("/a/abbey/sun_7.jpg")
+    with pytest.raises(CogError, match="1 of 1 images"):
+        found(f"torchvision:SUN397@{tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("source", "why", "hint"),
     [

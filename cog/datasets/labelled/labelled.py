@@ -5,7 +5,7 @@ To add a form of source: a file beside this one that gives a `Labelled`, and its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,13 +76,16 @@ def split_labelled(labelled: Labelled, recipe: Recipe, *, allow_missing: bool = 
 def short_classes(labelled: Labelled, recipe: Recipe) -> dict[str, str]:
     """Of every class that cannot be used, why."""
     short = {}
+    folded = {name.casefold(): name for name, paths in labelled.train.paths.items() if paths}
     need = recipe.test_per_class + 1
     for name in labelled.classes:
         have = len(labelled.train.paths.get(name, ()))
         if labelled.test is None and have < need:
             short[name] = f"{have} of {need} images"
         elif not have:
-            short[name] = f"no training images{_other_case(name, labelled.train.paths)}"
+            other = folded.get(name.casefold())
+            but = f" (but there are of {printable(other)})" if other else ""
+            short[name] = f"no training images{but}"
         if name in short and (remark := labelled.train.remarks.get(name)):
             short[name] += f": {remark.found}"
     return short
@@ -136,12 +139,6 @@ def _advice(labelled: Labelled, short: Mapping[str, str]) -> str:
     if labelled.test is None:
         return "add images, or ask for fewer test images: --test-per-class"
     return "add training images of them, under the same names"
-
-
-def _other_case(name: str, names: Iterable[str]) -> str:
-    """The name that differs in case alone, where there is one."""
-    other = next((each for each in names if each.casefold() == name.casefold() != each), None)
-    return "" if other is None or other == name else f" (but there are of {printable(other)})"
 
 
 def _of_case(kept: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import inspect
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from cog.datasets.labelled.pack import pack
 from cog.errors import CogError, unknown_name
 from cog.images.listing import Listing, reason_in_a_line
 from cog.recipe import MEAN_CLASS, TOP1
+from cog.small_files import read_lines
 
 PREFIX = "torchvision:"
+SUN_LISTS = ("Training_01.txt", "Testing_01.txt")
 Arguments = Mapping[str, Any]
 """what a class of torchvision.datasets is called with, beside its root"""
 
@@ -86,8 +88,35 @@ def find_published(text: str, *, download: bool = False) -> Labelled:
         raise CogError(f"there is no folder {root}", f"give the root of torchvision's {name}")
     how = PUBLISHED.get(name) or _inferred(kind)
     train = _listing([_opened(kind, root, each, download) for each in how.train], root)
+    if name == "SUN397":
+        return _first_partition(train, root)
     test = [_opened(kind, root, each, download) for each in how.test]
     return Labelled(train, _listing(test, root) if test else None, how.split, how.metric)
+
+
+def _first_partition(every: Listing, root: Path) -> Labelled:
+    """SUN397 by the first of its ten published partitions, if that lies beside the images.
+
+    Source: Xiao et al., CVPR 2010; its Partitions.zip. Each part has 50 images a class.
+    """
+    folders = (root, root / "SUN397", root / "Partitions", root / "SUN397" / "Partitions")
+    folder = next((each for each in folders if all((each / f).is_file() for f in SUN_LISTS)), None)
+    if folder is None:
+        note = f"its published partitions ({' and '.join(SUN_LISTS)}) are not in {root}"
+        return Labelled(every, None, notes=(note,))
+    parts = []
+    for name in SUN_LISTS:
+        listed = {f"SUN397/{line.strip().lstrip('/')}" for line in read_lines(folder / name)}
+        paths = {
+            label: tuple(path for path in own if path in listed)
+            for label, own in every.paths.items()
+        }
+        parts.append(replace(every, paths=paths))
+        if lost := len(listed) - sum(map(len, paths.values())):
+            what = f"{lost:,} of {len(listed):,} images of {folder / name} are not in {root}"
+            raise CogError(what, "bring them there, or take the partitions away to draw a split")
+    train, test = parts
+    return Labelled(train, test, "Training_01/Testing_01")
 
 
 def _class_of(name: str) -> Any:
