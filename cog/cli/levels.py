@@ -1,4 +1,4 @@
-"""`cog build-levels` and `cog levels show | explain | explore | compare | check`."""
+"""`cog build-levels` and `cog levels show | explain | explore | compare | check | …`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cog.cli.options import SectionCommand, of_output, say, section, together
+from cog.cli.rank_correlation import rank_correlation
 from cog.cli.similarity import MeasureOption
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _level_line(chosen: Levels, number: int, between: str) -> str:
 
 @click.group(short_help="Show, explain, explore, compare, check levels.")
 def levels() -> None:
-    """Show, explain, explore, compare and check levels.
+    """Show, explain, explore, compare and check levels, and build them with other measures.
 
     A DIR is a folder that `cog build-levels` wrote, or `official`.
 
@@ -131,6 +132,7 @@ def levels() -> None:
     """
 
 
+levels.add_command(rank_correlation)
 _levels_option = click.option(
     "--levels", "folder", default="official", show_default=True, metavar="DIR", help="Which levels."
 )

@@ -52,7 +52,7 @@ def synsets(source: Path, out: Path, wordnet: str, overwrite: bool) -> None:
         cog synsets /data/pets --out pets-synsets.csv
         cog synsets classes.txt --out synsets.csv
     """
-    from cog.wordnet.class_names import read_class_names
+    from cog.datasets.labelled.class_list import read_class_names
     from cog.wordnet.class_synsets import propose_synsets
     from cog.wordnet.synset_table import write_synsets
     from cog.wordnet.taxonomy import load_taxonomy

@@ -56,6 +56,11 @@ class Levels:
             raise unknown_name("level", f"L{level}", [f"L{number}" for number in self.numbers])
         return self.table[self.table["level"] == level]
 
+    def levels_of(self, wnids: Iterable[str]) -> tuple[int, ...]:
+        """The level of each concept; 0 for one that is in none."""
+        level_of = dict(zip(self.table["wnid"], self.table["level"].tolist(), strict=True))
+        return tuple(level_of.get(wnid, 0) for wnid in wnids)
+
     @property
     def fingerprint(self) -> str:
         """sha256 over the level and wnid of every concept and over the seen wnids."""

@@ -22,14 +22,14 @@ from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL, of_levels
 from cog.results.cells import class_file, finished_cells
+from cog.results.class_accuracies import read_class_rows
 from cog.results.columns import KEY, SETTING, dataset_order, shots_order
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
-from cog.results.kinds import NUMBER, PERCENT
+from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed, where
 from cog.results.summary import Z95, seen_more, summary, with_ranks
 from cog.results.table import tidy
-from cog.small_files import read_lines, whole_number
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
@@ -168,7 +168,7 @@ def _classes(
         if cell["dataset"] == IN1K:
             continue  # the page shows concepts by their similarity to these
         try:
-            rows = _class_rows(path)
+            rows = read_class_rows(path)
         except FileNotFoundError:
             rows = []
         except (KeyError, TypeError, AttributeError, ValueError, csv.Error, IsADirectoryError):
@@ -188,19 +188,6 @@ def _classes(
         for (model, probe, solver), (total, count) in sums.items()
         if count.any()
     ]
-
-
-def _class_rows(path: StoragePath) -> list[tuple[str, int, float]]:
-    """Wnid, test images and top-1 (NaN where it has none) of a table of classes."""
-    rows = []
-    for row in csv.DictReader(read_lines(path), strict=True):
-        top1 = PERCENT.parse(row["top1"])
-        if row["top1"] and not PERCENT.fits(top1):
-            raise ValueError(f"{top1!r} is not {PERCENT.expected}")
-        rows.append((row["wnid"], whole_number(row["n_test"]), top1 if row["top1"] else np.nan))
-    if not rows:
-        raise ValueError("no classes")
-    return rows
 
 
 def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ A name has readings (spellings.py), and the other classes say which of them is m
 - Its score is the support, times how far its way is trusted, times 0.95 for each sense that WordNet
   puts before it. The best score wins.
 - Classes with one reading vote first. Then all classes vote, until no choice changes, at most ten
-  times. Where fewer than three classes have one reading, each begins with its first.
+  times; three times in sets of more than 5,000 classes. Where fewer than three classes have one
+  reading, each begins with its first.
 - Confidence, from 0 to 1: trust in the way, times 1 − second best score / best score, times
   support / the median support of the set where that is below 1.
 
@@ -33,7 +34,8 @@ from cog.wordnet.taxonomy import Taxonomy
 
 SURE = 0.5  # confidence from which a row need not be looked at
 _WHOLE = ("given", "lemma", "spelling", "plural", "hint")  # ways that take the whole name
-_NEIGHBOURS, _NEXT_SENSE, _ROUNDS, _VOTERS = 10, 0.95, 10, 3
+_NEIGHBOURS, _NEXT_SENSE, _VOTERS = 10, 0.95, 3
+_ROUNDS, _FEWER_ROUNDS, _MANY = 10, 3, 5_000
 _NONE = -1
 
 
@@ -102,9 +104,10 @@ def _vote(taxonomy: Taxonomy, ic: Floats, ballot: _Ballot) -> tuple[NDArray[np.i
     first = np.where(counts > 0, ballot.starts[:-1], _NONE)
     whole = [counts[c] == 1 and ballot.readings[i].way in _WHOLE for c, i in enumerate(first)]
     chosen = np.where(whole, first, _NONE) if sum(whole) >= _VOTERS else first
-    support = np.zeros(len(ballot.readings))
-    for _ in range(_ROUNDS):
-        support = _support(taxonomy, ic, ballot, chosen)
+    support = np.ones(len(ballot.readings))
+    several = counts[ballot.owners] > 1
+    for _ in range(_ROUNDS if len(counts) <= _MANY else _FEWER_ROUNDS):
+        support[several] = _support(taxonomy, ic, ballot, several, chosen)
         score = support * ballot.trust
         best = [
             _NONE if i == _NONE else ballot.starts[c] + int(score[ballot.of(c)].argmax())
@@ -113,20 +116,29 @@ def _vote(taxonomy: Taxonomy, ic: Floats, ballot: _Ballot) -> tuple[NDArray[np.i
         if np.array_equal(best, chosen):
             break
         chosen = np.array(best, np.int64)
+    support[~several] = _support(taxonomy, ic, ballot, ~several, chosen)
     return chosen, support
 
 
-def _support(taxonomy: Taxonomy, ic: Floats, ballot: _Ballot, chosen: NDArray[np.int64]) -> Floats:
-    """The mean similarity of each reading to its nearest synsets among those chosen; float64[r].
+def _support(
+    taxonomy: Taxonomy,
+    ic: Floats,
+    ballot: _Ballot,
+    wanted: NDArray[np.bool_],
+    chosen: NDArray[np.int64],
+) -> Floats:
+    """The mean similarity of the wanted readings to their nearest synsets among those chosen.
 
-    Neither its own class nor one that means the same counts. 1 where no other class votes.
+    `wanted` bool[r]; float64, one for each wanted. Neither its own class nor one that means the
+    same counts. 1 where no other class votes.
     """
     voters = np.flatnonzero(chosen >= 0)
     votes = ballot.synsets[chosen[voters]]
-    nearest = np.full((len(ballot.synsets), _NEIGHBOURS), -1.0)
-    for rows, columns, values in similarity_blocks(taxonomy, ic, ballot.synsets, votes):
-        own = ballot.owners[rows, None] == voters[columns]
-        same = ballot.synsets[rows, None] == votes[columns]
+    synsets, owners = ballot.synsets[wanted], ballot.owners[wanted]
+    nearest = np.full((len(synsets), _NEIGHBOURS), -1.0)
+    for rows, columns, values in similarity_blocks(taxonomy, ic, synsets, votes):
+        own = owners[rows, None] == voters[columns]
+        same = synsets[rows, None] == votes[columns]
         found = np.hstack([nearest[rows], np.where(own | same, -1.0, values)])
         nearest[rows] = np.partition(found, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
     counted = nearest >= 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cog.datasets.labelled.class_list import read_class_names
 from cog.errors import CogError
-from cog.wordnet.class_names import read_class_names
 from cog.wordnet.class_synsets import propose_synsets
 from cog.wordnet.synset_table import COLUMNS, read_synsets, write_synsets
 from cog.wordnet.taxonomy import Taxonomy
@@ -113,6 +113,8 @@ def test_class_names_of_folders_parts_and_lists(tmp_path: Path) -> None:
         (tmp_path / "parts" / name).mkdir(parents=True)
     assert read_class_names(tmp_path / "parts") == ("a", "b c", "ü")
     assert read_class_names(tmp_path / "parts" / "train") == ("b c", "ü")
+    (tmp_path / "one" / "train" / "a").mkdir(parents=True)
+    assert read_class_names(tmp_path / "one") == ("a",)
     listed = table(tmp_path, "# classes\n\ndog\r\n#1 cat\n crane (bird) \n")
     assert read_class_names(listed) == ("dog", "#1 cat", "crane (bird)")
 

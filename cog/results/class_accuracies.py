@@ -1,0 +1,138 @@
+"""Accuracies by class, which a cell keeps beside it: read one file, or all of a folder of runs.
+
+In: runs/NAME/classes/*.csv. Out: rows of one file; for each fit a table of models by concepts.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.errors import CogError
+from cog.levels.table import Levels
+from cog.progress import Notify
+from cog.recipe import level_number
+from cog.results.cells import class_file, finished_cells
+from cog.results.columns import KEY
+from cog.results.controls import models_only
+from cog.results.kinds import PERCENT
+from cog.results.mixing import protocol_in, where
+from cog.results.table import tidy
+from cog.small_files import read_lines, whole_number
+from cog.storage import StoragePath
+
+Fit = tuple[str, str, str]
+"""probe, solver, shots: accuracies of two fits are not compared"""
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptAccuracies:
+    """The accuracies of m models in the c concepts that all of them were tested on, by one fit."""
+
+    fit: Fit
+    models: tuple[str, ...]  # [m], sorted
+    wnids: tuple[str, ...]  # [c], sorted
+    top1: NDArray[np.float64]  # [m, c], in percent, means over seeds
+    incomplete: int  # concepts of levels that only some of the models were tested on
+
+
+def read_class_rows(path: StoragePath) -> list[tuple[str, int, float]]:
+    """Wnid, test images and top-1 (NaN where it has none) of a table of classes.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, csv.Error: it is no such table.
+        OSError: it cannot be read.
+    """
+    rows = []
+    for row in csv.DictReader(read_lines(path), strict=True):
+        top1 = PERCENT.parse(row["top1"])
+        if row["top1"] and not PERCENT.fits(top1):
+            raise ValueError(f"{top1!r} is not {PERCENT.expected}")
+        rows.append((row["wnid"], whole_number(row["n_test"]), top1 if row["top1"] else np.nan))
+    if not rows:
+        raise ValueError("no classes")
+    return rows
+
+
+def read_concept_accuracies(
+    runs: StoragePath, levels: Levels, notify: Notify, conditions: Sequence[str] = ()
+) -> tuple[ConceptAccuracies, ...]:
+    """The accuracies of all models below `runs` in the concepts of `levels`, a table a fit.
+
+    Controls are left out, and so are fits of one model, which is said. `conditions`: as `where`.
+
+    Raises:
+        CogError: no finished cells, results of other levels, or no fit with two models that have
+            accuracies by class.
+    """
+    sums: dict[Fit, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(dict))
+    for path, row in _cells_of_levels(runs, levels, notify, conditions).items():
+        of_model = sums[row["probe"], row["solver"], str(row["shots"])][row["model"]]
+        for wnid, n_test, top1 in _rows_of(path, notify):
+            if n_test:
+                of_model.setdefault(wnid, []).append(top1)
+    found = []
+    for fit, by_model in sorted(sums.items()):
+        tested = {model: accuracies for model, accuracies in by_model.items() if accuracies}
+        if len(tested) < 2:
+            notify(f"{_named(fit)}: fewer than two models have accuracies by class: left out")
+            continue
+        found.append(_in_common(fit, tested))
+    if not found:
+        raise CogError(
+            f"no fit in {runs} has accuracies by class of two models",
+            "give the folder of `cog evaluate --out` with two models or more, and their cells",
+        )
+    return tuple(found)
+
+
+def _named(fit: Fit) -> str:
+    return f"{fit[0]}-{fit[1]}, shots {fit[2]}"
+
+
+def _cells_of_levels(
+    runs: StoragePath, levels: Levels, notify: Notify, conditions: Sequence[str]
+) -> dict[StoragePath, dict[str, Any]]:
+    """The file of accuracies by class of each cell of a level, and its row."""
+    cells = finished_cells(runs, protocol_in(conditions), notify)
+    table = models_only(where(tidy(cell["row"] for cell in cells.values()), conditions))
+    keys = set(table[list(KEY)].itertuples(index=False, name=None))
+    found = {}
+    for path, cell in cells.items():
+        row = cell["row"]
+        if level_number(row["dataset"]) is None or tuple(row[name] for name in KEY) not in keys:
+            continue
+        if row.get("levels_hash") != levels.fingerprint[:16]:
+            raise CogError(
+                f"{path} is of levels {row.get('levels_hash') or 'unknown'}, the levels given are"
+                f" {levels.fingerprint[:16]}",
+                "name the levels of these runs with --levels DIR",
+            )
+        found[class_file(path)] = row
+    return found
+
+
+def _rows_of(path: StoragePath, notify: Notify) -> list[tuple[str, int, float]]:
+    try:
+        return read_class_rows(path)
+    except (KeyError, TypeError, AttributeError, ValueError, csv.Error, OSError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        why = "is not there" if missing else "is cut short, or no table of classes"
+        notify(f"{path} {why}: left out")
+        return []
+
+
+def _in_common(fit: Fit, tested: dict[str, dict[str, list[float]]]) -> ConceptAccuracies:
+    models = tuple(sorted(tested))
+    wnids = sorted(set.intersection(*(set(tested[model]) for model in models)))
+    some = set().union(*(tested[model] for model in models))
+    top1 = [[float(np.mean(tested[model][wnid])) for wnid in wnids] for model in models]
+    shape = len(models), len(wnids)
+    array = np.array(top1, np.float64).reshape(shape)
+    return ConceptAccuracies(fit, models, tuple(wnids), array, len(some) - len(wnids))
