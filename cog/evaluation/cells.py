@@ -20,7 +20,9 @@ from cog.images.decoding import decode
 from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
 from cog.levels.table import Levels
+from cog.probes.metrics import has_another
 from cog.probes.settings import Probing
+from cog.probes.table import PROBES
 from cog.recipe import TOP1, Recipe, of_levels
 from cog.results.cells import read_cell
 from cog.small_files import read_text
@@ -130,12 +132,27 @@ def list_cells(
             features = [feature_fingerprint(model_run, each, extraction) for each in dataset.lists]
             hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
             for probe, solver, shots, seed in probing.results():
+                if PROBES[probe].among_test and not _asks_anything(dataset, model_run):
+                    continue
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}
                 if model_run.control:
                     where["control"] = model_run.control
                 yield Cell(
                     model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out
                 )
+
+
+def has_pairs(dataset: Dataset) -> bool:
+    """Whether a class of a dataset has several test images."""
+    return bool(has_another(dataset.split.test.labels).any())
+
+
+def _asks_anything(dataset: Dataset, model_run: ModelRun) -> bool:
+    """Whether a probe among the test images has something to say of a model on a dataset.
+
+    It has not of shuffled labels: those of the training images are, which it does not look at.
+    """
+    return has_pairs(dataset) and model_run.control != "shuffled-labels"
 
 
 def split_hash(lists: Iterable[ImageList]) -> str:

@@ -80,7 +80,7 @@ def evaluate(
     feed: str = "auto",
     chunk_rows: int | None = None,
     executor: str = "here",
-    probes: str | Sequence[str] = ("logreg", "knn", "ncm"),
+    probes: str | Sequence[str] = ("logreg", "knn", "ncm", "retrieval"),
     solver: str = "sgd",
     shots: str | Sequence[int | None] = (None,),
     shots_validation: str = "official",

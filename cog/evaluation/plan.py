@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from cog.datasets.dataset import Dataset, DatasetOptions, source_text
 from cog.datasets.find import find_datasets, wanted_labelled
 from cog.datasets.splits import refuse_another_split
 from cog.errors import CogError
-from cog.evaluation.cells import Cell, list_cells
+from cog.evaluation.cells import Cell, has_pairs, list_cells
 from cog.evaluation.controls import with_controls
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.options import pick, read_options
@@ -149,7 +149,7 @@ def make_plan(
         if note := decoder_note(extraction.decoder, extraction.resize_on == "cpu"):
             notify(note)
         for dataset in found:
-            for note in dataset.split.notes:
+            for note in (*dataset.split.notes, *_left_out(dataset, probing)):
                 notify(f"{dataset.name}: {note}")
         if datasets.in1k is None and datasets.images and not datasets.only:
             notify("in1k is left out: give --in1k ROOT to include it")
@@ -179,6 +179,13 @@ def refuse_unvalidated(
             "choose their settings on images that are held out",
             "give more training images, or --probe ncm, which has no settings",
         )
+
+
+def _left_out(dataset: Dataset, probing: Probing) -> Iterator[str]:
+    """A line for each probe that can say nothing of a dataset."""
+    for probe in probing.probes:
+        if PROBES[probe].among_test and not has_pairs(dataset):
+            yield f"{probe} is left out: no class has two test images"
 
 
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:

@@ -18,7 +18,7 @@ from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.metrics import METRICS, Labels, Ranks, per_class_top1
 from cog.probes.settings import Probing
-from cog.probes.table import PROBES
+from cog.probes.table import PROBES, scored
 from cog.progress import Notify, percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe
@@ -40,8 +40,11 @@ def outcome(
     of_recipe = {"trials_per_round": None, "products": "float32"}
     of_recipe |= {name: getattr(recipe, name) for name in entry.recipe_columns}
     of_shots = {} if result.n_short is None else {"n_short": result.n_short}
+    own = scored(probe, data.test_y)
+    ranks, labels = result.ranks[own], data.test_y[own]
     return {
-        **{name: of(result.ranks, data.test_y, data.n_classes) for name, of in METRICS.items()},
+        **{name: of(ranks, labels, data.n_classes) for name, of in METRICS.items()},
+        **result.figures,
         **result.hyper,
         "n_train": result.n_train,
         "n_validation": result.n_validation,
@@ -100,15 +103,18 @@ def _each_once(notify: Notify) -> Callable[[Sequence[str], object], None]:
     return tell
 
 
-def class_table(result: ProbeResult, data: ProbeData, wnids: Sequence[str]) -> str:
+def class_table(result: ProbeResult, data: ProbeData, wnids: Sequence[str], probe: str) -> str:
     """CSV: each class, its number of test images, and its top-1 in percent."""
-    rows = class_rows(result.ranks, data.test_y, wnids)
+    rows = class_rows(result.ranks, data.test_y, wnids, probe)
     return rows_as_csv([("wnid", "n_test", "top1"), *rows])
 
 
-def class_rows(ranks: Ranks, labels: Labels, wnids: Sequence[str]) -> list[tuple[str, int, str]]:
+def class_rows(
+    ranks: Ranks, labels: Labels, wnids: Sequence[str], probe: str
+) -> list[tuple[str, int, str]]:
     """The rows of `class_table` from the ranks and labels of the test images."""
-    accuracies = per_class_top1(ranks, labels, len(wnids))
+    own = scored(probe, labels)
+    accuracies = per_class_top1(ranks[own], labels[own], len(wnids))
     shown = ("" if np.isnan(accuracy) else f"{accuracy:.6g}" for accuracy in accuracies)
     counts = np.bincount(labels, minlength=len(wnids)).tolist()
     return list(zip(wnids, counts, shown, strict=True))
@@ -145,7 +151,7 @@ def probe_cells(
         row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
         row |= {"n_unreadable": n_unreadable, "n_truncated": n_truncated}
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
-        classes = class_table(result, data, dataset.lists[0].classes)
+        classes = class_table(result, data, dataset.lists[0].classes, cell.probe)
         write_text(class_file(cell.path), classes)
         write_text(ranks_file(cell.path), ranks_text(result.ranks, text, classes))
         if result.highest is not None:

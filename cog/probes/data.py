@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,8 @@ class ProbeResult:
     highest: NDArray[np.int64] | None = None
     """for each test image the classes that came first, as `cog.probes.ranks.Placed` has them:
     [m, min(5, c)]; None of a probe that does not tell"""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """what it says beside its ranks, by the column of the results"""
 
     @property
     def top1(self) -> float:
@@ -103,7 +105,7 @@ def check_probe_data(data: ProbeData) -> None:
             type that they have (see cog/rounding.py).
     """
     _check_part("training", data.train_x, data.train_y, data.n_classes)
-    _check_part("test", data.test_x, data.test_y, data.n_classes)
+    check_test_data(data)
     if data.train_x.shape[1] != data.test_x.shape[1]:
         raise CogError(
             f"expected training and test features of one size, "
@@ -115,6 +117,15 @@ def check_probe_data(data: ProbeData) -> None:
             "expected training images of at least two classes, found one class",
             "give images of more classes",
         )
+
+
+def check_test_data(data: ProbeData) -> None:
+    """Refuse test images that no probe can be scored on, of a probe that learns from no others.
+
+    Raises:
+        CogError: see `check_probe_data`.
+    """
+    _check_part("test", data.test_x, data.test_y, data.n_classes)
 
 
 def _check_part(name: str, x: Features, y: NDArray[np.int64], n_classes: int) -> None:

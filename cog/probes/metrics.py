@@ -96,6 +96,17 @@ def bootstrap_interval(ranks: Ranks, k: int = 1, level: float = 0.95) -> tuple[f
     return 100.0 * float(ends[0]) / len(ranks), 100.0 * float(ends[1]) / len(ranks)
 
 
+def has_another(labels: Labels) -> NDArray[np.bool_]:
+    """Which images are not the only one of their class: bool[m].
+
+    >>> has_another(np.array([3, 0, 3])).tolist()
+    [True, False, True]
+    """
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    several: NDArray[np.bool_] = counts[classes] > 1
+    return several
+
+
 METRICS: dict[str, Callable[[Ranks, Labels, int], float]] = {
     "top1": lambda ranks, labels, n_classes: percent_within(ranks, 1),
     "top5": lambda ranks, labels, n_classes: percent_within(ranks, 5),

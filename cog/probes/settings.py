@@ -19,7 +19,7 @@ VALIDATIONS = ("official", "within")
 class Probing:
     """Which probes a run fits on the features."""
 
-    probes: tuple[str, ...] = ("logreg", "knn", "ncm")
+    probes: tuple[str, ...] = ("logreg", "knn", "ncm", "retrieval")
     solver: str = PROBES["logreg"].official_solver
     """for the probes that have it; the others take their own"""
     shots: tuple[int | None, ...] = (None,)
@@ -51,7 +51,7 @@ class Probing:
     def results(self) -> Iterator[tuple[str, str, int | None, int]]:
         """Probe, solver, shots and seed of every result to come."""
         for probe in self.probes:
-            for shots in self.shots:
+            for shots in (None,) if PROBES[probe].among_test else self.shots:
                 once = PROBES[probe].first_seed_alone and shots is None
                 for seed in self.seeds[:1] if once else self.seeds:
                     yield probe, self.solver_of(probe), shots, seed

@@ -18,6 +18,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cog.probes.cost import ProbeSize
     from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings
 
@@ -51,6 +54,9 @@ class Probe:
     """the hyper-parameters in `ProbeResult.hyper`; each is a column of numbers in results.csv"""
     first_seed_alone: bool = False
     """with all images a seed decides next to nothing: only the first one is fitted"""
+    among_test: bool = False
+    """it learns nothing, but asks each test image about the others: shots and seeds are nothing to
+    it, and an image without another of its class has no part in its metrics"""
 
     @property
     def official_solver(self) -> str:
@@ -101,7 +107,24 @@ PROBES: dict[str, Probe] = {
         solvers={"adamw": Solver(seed_decides="validation split, start, batches")},
         columns=("lr",),
     ),
+    "retrieval": Probe(
+        *_of_file("retrieval"),
+        solvers={"exact": Solver(seed_decides="nothing")},
+        first_seed_alone=True,
+        among_test=True,
+    ),
 }
+
+
+def scored(probe: str, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which test images, of labels int64[m], the metrics of a probe are made of: bool[m].
+
+    All, also of a probe that this version does not know; but see `Probe.among_test`.
+    """
+    from cog.probes.metrics import has_another
+
+    entry = PROBES.get(probe)
+    return has_another(labels) if entry and entry.among_test else labels >= 0
 
 
 def hyper_columns() -> tuple[str, ...]:

@@ -81,7 +81,9 @@ class Pairs:
         )
         if first is None or second is None:
             return NO_RANKS
-        return Discordant(int((first & ~second).sum()), int((second & ~first).sum()), len(first))
+        alone = rows[0]["n_alone"]  # of retrieval: they are right in neither
+        n_images = len(first) - (0 if pd.isna(alone) else int(alone))
+        return Discordant(int((first & ~second).sum()), int((second & ~first).sum()), n_images)
 
     def _same_images(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
         """Whether two rows are of the same test images, in the same order."""

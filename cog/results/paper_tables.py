@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cog.probes.table import PROBES
 from cog.recipe import IN1K, UNSEEN, control_of
 from cog.results.columns import FIT, SETTING, dataset_order
 from cog.results.markup import Entry, Sheet
@@ -27,6 +28,8 @@ def fit_title(fit: Any) -> str:
     ('logreg-sgd, all images', 'knn-exact, 1 image a class')
     """
     probe, solver, shots = fit
+    if probe in PROBES and PROBES[probe].among_test:
+        return f"{probe}-{solver}, the test images among themselves, R@1 as top-1"
     images = {"all": "all images", 1: "1 image a class"}
     return f"{probe}-{solver}, {images.get(shots, f'{shots} images a class')}"
 

@@ -35,7 +35,9 @@ def test_a_probe_has_the_accuracy_of_the_cpu(device, data, name, solver):
     assert len(found.ranks) == len(expected.ranks)
 
 
-@pytest.mark.parametrize(("name", "solver"), [("knn", "exact"), ("ncm", "exact")])
+@pytest.mark.parametrize(
+    ("name", "solver"), [(name, "exact") for name in ("knn", "ncm", "retrieval")]
+)
 def test_probes_without_a_fit_rank_nearly_every_image_alike(device, data, name, solver):
     found, expected = (fitted(data, name, solver, each) for each in (device, torch.device("cpu")))
     assert (found.ranks == expected.ranks).mean() > 0.98

@@ -26,8 +26,10 @@ def test_hyper_parameters_are_those_of_the_entry(probe, solver):
 
 
 @SOLVER
-@pytest.mark.parametrize("grown", ["n_train", "dim"])
+@pytest.mark.parametrize("grown", ["rows", "dim"])
 def test_cost_grows_with_the_work(probe, solver, grown):
+    if grown == "rows":
+        grown = "n_test" if PROBES[probe].among_test else "n_train"
     large = replace(SMALL, **{grown: 200 * getattr(SMALL, grown)})
     small, large = (PROBES[probe].cost(size, settings(solver)) for size in (SMALL, large))
     assert 0 < small < large

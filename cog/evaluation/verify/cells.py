@@ -30,6 +30,7 @@ from cog.evaluation.verify.findings import (
 from cog.evaluation.verify.splits import KeptSplit
 from cog.plain_text import from_spreadsheet
 from cog.probes.metrics import METRICS
+from cog.probes.table import scored
 from cog.results.cells import class_file, predictions_file, ranks_file
 from cog.results.predictions import KeptPredictions, most_bytes, read_predictions
 from cog.results.ranks import KeptRanks, read_ranks, sha256
@@ -233,7 +234,8 @@ def _accuracies(
     """Whether every accuracy follows from the ranks, or from what stands in for them: `source`."""
     own = _ranks_of(table) if ranks is None else ranks
     labels, n_classes = table.labels, len(table.counts)
-    shown = tuple(text for _, _, text in class_rows(own, labels, table.wnids))
+    counted = scored(row["probe"], labels)
+    shown = tuple(text for _, _, text in class_rows(own, labels, table.wnids, row["probe"]))
     for wnid, now, before in zip(table.wnids, shown, table.shown, strict=True):
         if now != before:
             expected = f"top1 {now or 'empty'} of {wnid}, as {source} gives it"
@@ -241,7 +243,7 @@ def _accuracies(
     for name, metric in METRICS.items():
         if name not in row or row[name] is None or (ranks is None and name == "top5"):
             continue
-        value = metric(own, labels, n_classes)
+        value = metric(own[counted], labels[counted], n_classes)
         if not math.isclose(value, row[name], rel_tol=1e-12, abs_tol=1e-12):
             expected = f"{name} {value}, as {source} gives it"
             yield Finding(str(path), expected, str(row[name]), RESTORE_CELL)

@@ -46,6 +46,7 @@ from cog.evaluation.verify.tables import check_bad_images, check_results
 from cog.features.bad_images import LISTS
 from cog.features.store.store import FeatureStore
 from cog.levels.files import read_levels
+from cog.probes.table import PROBES
 from cog.progress import Progress, Silent
 from cog.results.cells import finished_cells, predictions_file, ranks_file
 from cog.storage import StoragePath, files_below, storage_path
@@ -181,16 +182,22 @@ def _without(folder: Folder) -> Iterator[str]:
     """A note of the cells without ranks, and of those without predictions."""
     why = "(an earlier version kept none, or they were removed)"
     no_predictions = {path for path in folder.cells if not folder.has(predictions_file(path))}
+    unasked = {path for path in no_predictions if _finds_images(folder.cells[path]["row"]["probe"])}
     no_ranks = [path for path in folder.cells if not folder.has(ranks_file(path))]
     for what, cells, so in (
         ("ranks", [path for path in no_ranks if path not in no_predictions], ""),
         ("ranks", [path for path in no_ranks if path in no_predictions],
          ", so their top-5 is not proved"),
-        ("predictions", sorted(no_predictions, key=str), ""),
+        ("predictions", sorted(no_predictions - unasked, key=str), ""),
     ):  # fmt: skip
         if cells:
             names = some([folder.relative(path) for path in cells])
             yield f"{len(cells)} cells have no {what} {why}{so}: {names}"
+
+
+def _finds_images(probe: str) -> bool:
+    """Whether a probe places images, not classes: then it predicts none."""
+    return probe in PROBES and PROBES[probe].among_test
 
 
 def _check_runs(folder: Folder) -> Iterator[Found]:
