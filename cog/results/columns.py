@@ -69,7 +69,7 @@ def shots_order(shots: int | str) -> float:
 
 def _metrics(raw: pd.Series[Any]) -> pd.Series[Any]:
     """Cells name their metric only where it is another one than top-1."""
-    return TEXT.read(raw).replace("", TOP1)
+    return TEXT.read(raw.map(lambda value: value if isinstance(value, str) and value else TOP1))
 
 
 METRIC = replace(TEXT, read=_metrics)
