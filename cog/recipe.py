@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from cog.errors import unknown_name
 
@@ -31,6 +32,9 @@ HEADLINES = (TOP1, "top5", MEAN_CLASS)
 PRODUCTS = ("float32", "tf32", "bfloat16", "float16")
 """how SGD may make matrix products; all but the first round the factors"""
 
+NORMS = ("l2", "none", "standard")
+"""how features are scaled for the probes that do not compare by cosine"""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -57,6 +61,7 @@ class Recipe:
     batch_size: int = 1024
     momentum: float = 0.9
 
+    norm: str = "l2"  # of the features, one of NORMS; officially to length 1
     products: str = "float32"  # of SGD's matrices, one of PRODUCTS
 
     # of an option that version 0.1 had: stored results were hashed with these, so they stay as is
@@ -87,14 +92,27 @@ class Recipe:
     mlp_least_steps: int = 300  # where few images make few batches
 
     def __post_init__(self) -> None:
-        """Refuse unknown products here, before hours of work on features."""
+        """Refuse unknown names here, before hours of work on features."""
+        if self.norm not in NORMS:
+            raise unknown_name("norm", self.norm, NORMS)
         if self.products not in PRODUCTS:
             raise unknown_name("kind of products", self.products, PRODUCTS)
+
+    def recorded(self) -> dict[str, Any]:
+        """What is written and hashed; norm only where it is not the default, which 0.1 had alone.
+
+        >>> "norm" in Recipe().recorded(), Recipe(norm="none").recorded()["norm"]
+        (False, 'none')
+        """
+        fields = asdict(self)
+        if self.norm == Recipe.norm:
+            del fields["norm"]
+        return fields
 
 
 OPTIONS = (
     "test_per_class", "min_train", "max_train",
-    "trials_per_round", "lbfgs_early_stop", "products",
+    "trials_per_round", "lbfgs_early_stop", "products", "norm",
 )  # fmt: skip
 """the fields that are options of the commands and of `cog.evaluate`"""
 

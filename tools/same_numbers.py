@@ -47,6 +47,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "image_key": "not in 0.1: how run.json names the field of a sample",
     "controls": "not in 0.1: how run.json names that choice",
     "metric": "not in 0.1: which metric is the headline one",
+    "norm": "not in 0.1: of features, where it is not l2",
     "map": "not in 0.1: mean average precision, of retrieval",
     "r_precision": "not in 0.1: of retrieval",
     "n_alone": "not in 0.1: test images without another of their class, of retrieval",

@@ -204,6 +204,9 @@ def probe_options(probes: Sequence[str]) -> Decorator:
                   help="End the path of decays once validation falls."),
         of_probes("--products", metavar="KIND", default=Recipe.products,
                   help="Of SGD's matrices: float32, tf32, bfloat16 or float16."),
+        of_probes("--norm", metavar="NAME", default=Recipe.norm,
+                  help="Of features, for logreg, ridge and mlp: l2 (to length 1), none, or "
+                       "standard (each number, by training images). Others take cosines."),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -121,7 +121,7 @@ def list_cells(
 ) -> Iterator[Cell]:
     """Every cell of a run: dataset by dataset, model by model, then in the order of `probing`."""
     for dataset in datasets:
-        shared = {"protocol": PROTOCOL, "recipe_hash": short_hash(asdict(recipe))}
+        shared = {"protocol": PROTOCOL, "recipe_hash": short_hash(recipe.recorded())}
         if of_levels(dataset.name):
             shared["levels_hash"] = levels.fingerprint[:16]
         elif dataset.metric != TOP1:

@@ -88,6 +88,7 @@ def evaluate(
     trials_per_round: int | None = None,
     lbfgs_early_stop: bool | None = None,
     products: str | None = None,
+    norm: str | None = None,
     recipe: Recipe | None = None,
     controls: bool = False,
     out: str | Path = "runs",
@@ -151,6 +152,8 @@ def evaluate(
             True.
         products: of SGD's matrices: "float32", "tf32", "bfloat16" or "float16". By default the
             recipe's, "float32".
+        norm: of features, for logreg, ridge and mlp: "l2" (to length 1, the recipe's default),
+            "none", or "standard" (each number by mean and deviation of the training images).
         recipe: numbers of the protocol, where no other argument gives one. By default the official
             ones.
         controls: add to each model its controls, as rows of models called NAME+CONTROL:

@@ -56,7 +56,7 @@ class Plan:
             key["datasets"] = dict(self.sources)
         return {
             "levels": self.levels.fingerprint,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.recorded(),
             "extraction": asdict(self.extraction),
             **key,
         }

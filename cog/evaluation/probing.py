@@ -37,8 +37,10 @@ def outcome(
     the interval `top1_low` to `top1_high` is the error to look at.
     """
     entry = PROBES[probe].solvers[solver]
-    of_recipe = {"trials_per_round": None, "products": "float32"}
+    of_recipe: dict[str, Any] = {"trials_per_round": None, "products": "float32"}
     of_recipe |= {name: getattr(recipe, name) for name in entry.recipe_columns}
+    if recipe.norm != Recipe.norm and not PROBES[probe].by_cosine:
+        of_recipe["norm"] = recipe.norm
     of_shots = {} if result.n_short is None else {"n_short": result.n_short}
     own = scored(probe, data.test_y)
     ranks, labels = result.ranks[own], data.test_y[own]

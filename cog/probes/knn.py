@@ -43,7 +43,7 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     Raises:
         CogError: data that no probe can learn from, or no image to validate on.
     """
-    parts = parts_of(data, settings)
+    parts = parts_of(data, settings, norm="l2")
     recipe, rows = settings.recipe, parts.validation.rows
     judged = replace(parts.validation, rows=rows[:: math.ceil(len(rows) / recipe.knn_validation)])
     parts = replace(parts, validation=judged)

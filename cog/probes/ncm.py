@@ -26,7 +26,7 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     Raises:
         CogError: data that no probe can learn from.
     """
-    parts = parts_of(data, settings, validated=False)
+    parts = parts_of(data, settings, validated=False, norm="l2")
     sums, counts = class_sums(parts.final, data.n_classes)
     means = torch.nn.functional.normalize(sums, dim=1).to(parts.final.scale)
 

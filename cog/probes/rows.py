@@ -6,14 +6,15 @@ All probes share it, so that those of one seed and one number of shots see the s
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, check_probe_data
-from cog.probes.features import UnitFeatures, unit_features
+from cog.probes.features import UnitFeatures, standardised, unit_features
 from cog.probes.ranks import Placed
 from cog.probes.sampling import few_shot, validation_split
 
@@ -54,22 +55,29 @@ class ProbeParts:
         )  # fmt: skip
 
 
-def parts_of(data: ProbeData, settings: ProbeSettings, validated: bool = True) -> ProbeParts:
+def parts_of(
+    data: ProbeData, settings: ProbeSettings, validated: bool = True, norm: str | None = None
+) -> ProbeParts:
     """The parts that a probe learns from; without validation images if it is not `validated`.
 
-    The data is checked, and unit features are made, once for all fits.
+    The data is checked, and unit features are made, once for all fits. Features have the `norm` of
+    the recipe if none is given. Standardised ones are scaled by the images that a fit learns from:
+    validation images by those of the search, test images by those of the final fit.
 
     Raises:
         CogError: data that no probe can learn from, or no class has an image for validation.
     """
     device = work_device(settings)
-    if device not in data.on_device:
+    norm = settings.recipe.norm if norm is None else norm
+    key = device if norm == "l2" else f"{device}, as they are"
+    if key not in data.on_device:
         check_probe_data(data)
-        data.on_device[device] = (
-            unit_features(data.train_x, data.train_y, device),
-            unit_features(data.test_x, data.test_y, device),
+        as_asked = partial(unit_features, device=device, to_length_1=norm == "l2")
+        data.on_device[key] = (
+            as_asked(data.train_x, data.train_y),
+            as_asked(data.test_x, data.test_y),
         )
-    train, test = data.on_device[device]
+    train, test = data.on_device[key]
     begun = time.perf_counter()
     search, validation, final = rows_to_fit(data.train_y, settings)
     if not validated:
@@ -80,8 +88,19 @@ def parts_of(data: ProbeData, settings: ProbeSettings, validated: bool = True) -
             "give more images, or more --shots",
         )
     n_short, notes = _short_classes(data, final, settings.shots)
-    return ProbeParts(
+    parts = ProbeParts(
         train.only(search), train.only(validation), train.only(final), test, begun, n_short, notes
+    )
+    return _standardised(parts) if norm == "standard" else parts
+
+
+def _standardised(parts: ProbeParts) -> ProbeParts:
+    return replace(
+        parts,
+        search=standardised(parts.search, by=parts.search),
+        validation=standardised(parts.validation, by=parts.search),
+        final=standardised(parts.final, by=parts.final),
+        test=standardised(parts.test, by=parts.final),
     )
 
 

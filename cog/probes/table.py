@@ -54,6 +54,8 @@ class Probe:
     """the hyper-parameters in `ProbeResult.hyper`; each is a column of numbers in results.csv"""
     first_seed_alone: bool = False
     """with all images a seed decides next to nothing: only the first one is fitted"""
+    by_cosine: bool = False
+    """it compares features by cosine, whatever the norm of the recipe"""
     among_test: bool = False
     """it learns nothing, but asks each test image about the others: shots and seeds are nothing to
     it, and an image without another of its class has no part in its metrics"""
@@ -90,10 +92,12 @@ PROBES: dict[str, Probe] = {
         *_of_file("knn"),
         solvers={"exact": Solver(seed_decides="validation split")},
         columns=("k",),
+        by_cosine=True,
         first_seed_alone=True,
     ),
     "ncm": Probe(
         *_of_file("ncm"),
+        by_cosine=True,
         solvers={"exact": Solver(seed_decides="nothing")},
         first_seed_alone=True,
     ),
@@ -109,6 +113,7 @@ PROBES: dict[str, Probe] = {
     ),
     "retrieval": Probe(
         *_of_file("retrieval"),
+        by_cosine=True,
         solvers={"exact": Solver(seed_decides="nothing")},
         first_seed_alone=True,
         among_test=True,

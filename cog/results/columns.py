@@ -102,6 +102,7 @@ _BEFORE_HYPER = (
 _AFTER_HYPER = (
     Column("trials_per_round", SIZE, cause=2),
     Column("products", TEXT, cause=2),
+    Column("norm", TEXT, cause=2),
     Column("shots_validation", TEXT, cause=2, same_in="rows that have it"),
     Column("n_train", COUNT, cause=2),
     Column("n_validation", COUNT, cause=2),

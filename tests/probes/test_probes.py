@@ -356,7 +356,7 @@ def test_features_are_looked_at_once_for_all_probes(monkeypatch):
     calls = []
     monkeypatch.setattr(
         "cog.probes.rows.unit_features",
-        lambda *args: calls.append(args[2]) or unit_features(*args),
+        lambda *args, **named: calls.append(named["device"]) or unit_features(*args, **named),
     )
     data = clusters()
     for kind in KINDS:
