@@ -29,6 +29,10 @@ MEAN_CLASS = "mean_class"
 HEADLINES = (TOP1, "top5", MEAN_CLASS)
 """what `--metric NAME=METRIC` takes"""
 
+CUT_HEIGHTS = (1, 2, 4, 8)
+"""where the tree of the classes is cut for top-1 (ours): in ImageNet-1K e.g. sharks, turtles,
+ungulates, placental mammals"""
+
 PRODUCTS = ("float32", "tf32", "bfloat16", "float16")
 """how SGD may make matrix products; all but the first round the factors"""
 

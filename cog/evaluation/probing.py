@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
@@ -17,6 +18,7 @@ from cog.features.executors.device import Device
 from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.metrics import METRICS, Labels, Ranks, per_class_top1
+from cog.probes.mistakes import mistakes
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES, scored
 from cog.progress import Notify, percent_of
@@ -26,6 +28,7 @@ from cog.results.cells import cell_text, class_file, predictions_file, ranks_fil
 from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text
 from cog.storage import write_text
+from cog.wordnet.class_tree import class_tree
 
 
 def outcome(
@@ -122,6 +125,17 @@ def class_rows(
     return list(zip(wnids, counts, shown, strict=True))
 
 
+def mistakes_of(
+    highest: NDArray[np.int64] | None, labels: Labels, names: Sequence[str]
+) -> dict[str, float | None]:
+    """The columns of mistakes; none where no predictions are kept or the classes are no synsets.
+
+    `highest`: the classes that came first for each test image, `names`: those of the classes.
+    """
+    tree = None if highest is None else class_tree(tuple(names))
+    return {} if highest is None or tree is None else mistakes(highest[:, 0], labels, tree)
+
+
 def probe_cells(
     plan: Plan,
     dataset: Dataset,
@@ -151,6 +165,7 @@ def probe_cells(
         tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
         row = _row(plan, dataset, cell, device.kind(cell.model_run.model))
         row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
+        row |= mistakes_of(result.highest, data.test_y, dataset.lists[0].classes)
         row |= {"n_unreadable": n_unreadable, "n_truncated": n_truncated}
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
         classes = class_table(result, data, dataset.lists[0].classes, cell.probe)

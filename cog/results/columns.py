@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from cog.probes.mistakes import MISTAKE_HEIGHT, MISTAKE_SIMILARITY, cut_column
 from cog.probes.table import hyper_columns
-from cog.recipe import IN1K, TOP1, level_number
+from cog.recipe import CUT_HEIGHTS, IN1K, TOP1, level_number
 from cog.results.kinds import (
     ALL_OR_INTEGER,
     COUNT,
@@ -94,6 +95,9 @@ _BEFORE_HYPER = (
     Column("map", PERCENT),
     Column("r_precision", PERCENT),
     Column("n_alone", COUNT),
+    Column(MISTAKE_SIMILARITY, NUMBER),
+    Column(MISTAKE_HEIGHT, NUMBER),
+    *(Column(cut_column(height), PERCENT) for height in CUT_HEIGHTS),
     Column("seed_decides", TEXT),
     Column("seen_data", TEXT),
     Column("family", TEXT),

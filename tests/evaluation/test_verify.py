@@ -232,6 +232,17 @@ def test_damage_is_found_and_named(runs, name):
     assert file in found, found
 
 
+def test_what_mistakes_cost_follows_from_the_predictions(runs):
+    row = json.loads((runs / CELL).read_text())["row"]
+    assert row["top1"] <= row["top1_height1"] <= row["top1_height8"] <= 100
+    change_row(runs / CELL, top1_height2=12.5)
+    seal(runs / CELL)
+    call_cog("results", runs, "--out", runs / "results.csv", cwd=runs)
+    (text,) = faults(runs)[CELL]
+    assert text.startswith("top1_height2 ")
+    assert "predictions" in text
+
+
 def test_a_row_that_was_edited_everywhere_does_not_follow_from_the_ranks(runs):
     """The cell, its checksum and results.csv agree: the ranks still tell."""
     change_row(runs / CELL, top5=12.5)

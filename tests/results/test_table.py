@@ -8,7 +8,9 @@ import pytest
 
 from cog.errors import CogError
 from cog.probes.metrics import METRICS
+from cog.probes.mistakes import cut_column
 from cog.probes.table import PROBES
+from cog.recipe import CUT_HEIGHTS
 from cog.results.columns import PERCENT, causes, columns
 from cog.results.files import read_results, write_results
 from cog.results.table import tidy
@@ -57,8 +59,9 @@ def test_every_column_has_one_name_and_what_sums_up_others_is_a_cause_first():
 
 
 def test_every_metric_has_its_column():
+    cuts = [cut_column(height) for height in CUT_HEIGHTS]
     assert [column.name for column in columns() if column.kind is PERCENT] == [
-        *METRICS, "map", "r_precision",  # of retrieval alone
+        *METRICS, "map", "r_precision", *cuts,  # two of retrieval alone, and of cut trees
     ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.evaluation.cells import cell_name
-from cog.evaluation.probing import class_rows
+from cog.evaluation.probing import class_rows, mistakes_of
 from cog.evaluation.verify.findings import (
     EVALUATE,
     RESTORE_CELL,
@@ -80,6 +80,8 @@ def check_cell(
     if predictions is not None:
         yield from _seal(path, predictions.cell, path, predictions_file(path))
         yield from _agreement(path, predictions, table, ranks)
+        found = mistakes_of(predictions.highest, table.labels, table.wnids)
+        yield from _numbers(path, row, found, predictions_file(path))
     if ranks is None and predictions is not None:
         own = predictions.ranks(table.labels)
         yield from _accuracies(path, row, table, own, predictions_file(path))
@@ -240,10 +242,19 @@ def _accuracies(
         if now != before:
             expected = f"top1 {now or 'empty'} of {wnid}, as {source} gives it"
             yield Finding(str(class_file(path)), expected, before or "nothing", _beside(path))
-    for name, metric in METRICS.items():
-        if name not in row or row[name] is None or (ranks is None and name == "top5"):
+    top5 = {"top5"} if ranks is None else set()
+    own, labels = own[counted], labels[counted]
+    found = {name: of(own, labels, n_classes) for name, of in METRICS.items() if name not in top5}
+    yield from _numbers(path, row, found, source)
+
+
+def _numbers(
+    path: StoragePath, row: Mapping[str, Any], found: Mapping[str, float | None], source: object
+) -> Iterator[Finding]:
+    """Whether a row has the numbers that were found again from `source`, as far as it has them."""
+    for name, value in found.items():
+        if row.get(name) is None or value is None:
             continue
-        value = metric(own[counted], labels[counted], n_classes)
         if not math.isclose(value, row[name], rel_tol=1e-12, abs_tol=1e-12):
             expected = f"{name} {value}, as {source} gives it"
             yield Finding(str(path), expected, str(row[name]), RESTORE_CELL)
