@@ -19,7 +19,7 @@ from cog.levels.table import Levels
 from cog.provenance import cog_version
 from cog.report import charts
 from cog.report.explorer import explorer_data
-from cog.report.page_data import PageData, as_columns, dataset_labels
+from cog.report.page_data import PageData, as_columns, dataset_label, dataset_labels
 from cog.report.render import render
 from cog.report.theme import PAGE
 from cog.results.files import is_table
@@ -55,6 +55,7 @@ def write_page(
         vega=Markup(vega_script()),
         n_models=data.table["model"].nunique(),
         sentences=_sentences(data),
+        confused=[(dataset_label(each.dataset), each) for each in data.confused],
         explorer=explorer_data(levels, taxonomy),
         cog_version=cog_version(),
     )

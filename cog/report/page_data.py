@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ import pandas as pd
 from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL, of_levels
+from cog.report.confusions import Confused, most_confused
 from cog.results.cells import class_file, finished_cells
 from cog.results.class_accuracies import read_class_rows
 from cog.results.columns import KEY, SETTING, dataset_order, shots_order
@@ -53,6 +54,8 @@ class PageData:
     trials: list[dict[str, Any]]
     """trials of the search by model, dataset, probe and solver"""
     why: str  # where there are no accuracies by concept, the reason
+    confused: list[Confused] = field(default_factory=list)
+    """the classes that are most confused, by dataset"""
 
 
 def read_page_data(
@@ -85,7 +88,8 @@ def read_page_data(
             "see --levels."
         )
     shown = concepts if classes else concepts[:0]
-    return PageData(results, table, shown, classes, _trials(cells), why)
+    confused = most_confused(((path, cell["row"]) for path, cell in cells), notify)
+    return PageData(results, table, shown, classes, _trials(cells), why, confused)
 
 
 def dataset_label(dataset: str) -> str:
