@@ -23,7 +23,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib.metadata import distributions
 from itertools import groupby, zip_longest
@@ -58,10 +58,15 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "feed": "not in 0.1: how run.json names that choice",
     "resize_on": "not in 0.1: how run.json names that choice",
 }
+ADDED_COLUMNS = {  # of results.csv, and of the results in a page alone: levels have one too
+    "similarity": "not in 0.1: of the classes of a dataset to the seen ones",
+    "seen_similarity": "not in 0.1: of the seen classes to those of a dataset",
+}
 NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "cache": "of cog: indices of tars",
     "features.pth": "torch.save writes a random name into it; `cog probe` reads what it holds",
     "complete": "the mark of this tool",
+    "distances": "of datasets, in splits/: earlier versions kept none",
     "ranks": "of cells: earlier versions kept none",
     "predictions": "of cells: earlier versions kept none",
 }
@@ -249,18 +254,28 @@ def compared(name: str, content: bytes) -> bytes:
     """What of a file's content is compared: of a page its data, without what may differ."""
     if name.endswith("results.csv"):
         rows = list(csv.reader(content.decode().split("\n")))[:-1]  # it ends in a newline
-        kept = [place for place, column in enumerate(rows[0]) if column not in IGNORED | ADDED]
+        passed_over = IGNORED | ADDED | ADDED_COLUMNS
+        kept = [place for place, column in enumerate(rows[0]) if column not in passed_over]
         return "\n".join(",".join(row[place] for place in kept) for row in rows).encode()
     if name.endswith(".html"):
         pattern = rb'<script type="application/json" id="([^"]+)">(.*?)</script>'
         scripts = re.findall(pattern, content, re.DOTALL)
+        scripts = [(key, without(ADDED_COLUMNS, text) if key == b"results" else text)
+                   for key, text in scripts]  # fmt: skip
         data = (key + b" " + text for key, text in scripts if key.decode() not in NOT_OF_PAGE)
         content = re.sub(rb'("\w+":)', rb"\n\1", b"\n".join(data))  # a line a field
     if name.endswith((".json", ".html")):
-        value = r'(?:"(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^\[\]]*\]|[^,\s}\]]+)'
-        content = re.sub(rf',\s*"(?:{"|".join(ADDED)})":\s*{value}'.encode(), b"", content)
-        return re.sub(rf'("(?:{"|".join(IGNORED)})":\s*){value}'.encode(), rb"\1null", content)
+        content = without(ADDED, content)
+        return re.sub(rf'("(?:{"|".join(IGNORED)})":\s*){VALUE}'.encode(), rb"\1null", content)
     return content
+
+
+VALUE = r'(?:"(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^\[\]]*\]|[^,\s}\]]+)'  # of a key of JSON
+
+
+def without(keys: Iterable[str], content: bytes) -> bytes:
+    """JSON without some keys that are not the first of their object."""
+    return re.sub(rf',\s*"(?:{"|".join(keys)})":\s*{VALUE}'.encode(), b"", content)
 
 
 def first_difference(one: bytes, other: bytes, is_table: bool) -> str:

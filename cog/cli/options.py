@@ -146,6 +146,10 @@ run_options = together(
     dataset_options,
     _of_data("--max-train", type=_COUNT, metavar="N", default=Recipe.max_train,
              help="Training images that are used of a class."),
+    _of_data("--synsets", multiple=True, metavar="NAME=FILE.csv",
+             help="The synsets of the classes of a --dataset, a table by `cog synsets`: rows then "
+                  "say how near its classes are to the seen ones. Classes that are wnids need "
+                  "none. May be given again."),
     _of_data("--allow-missing/--no-allow-missing", default=False,
              help="Leave out classes that are missing or short, and mark the rows."),
     of_features("--device", default="auto", metavar="LIST",

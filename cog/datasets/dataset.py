@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from cog.datasets.splits import Split
 from cog.images.image_list import ImageList
-from cog.recipe import TOP1
+from cog.recipe import TOP1, WNID
 
 Wnids = tuple[str, ...]
 Source = str | Path | Callable[[], Any]
@@ -39,8 +39,19 @@ class DatasetOptions:
     only: tuple[str, ...] = ()  # L1 or cog_l1, in1k, own names; empty: all
     allow_missing: bool = False
     metrics: tuple[tuple[str, str], ...] = ()  # headline metrics of datasets, by their names
+    synsets: tuple[tuple[str, Path], ...] = ()  # tables of synsets of datasets, by their names
     download: bool = False  # files of `torchvision:NAME@ROOT` that are not there
     image_key: str | None = None  # the field of WebDataset samples that is their image
+
+
+@dataclass(frozen=True)
+class Synsets:
+    """The synsets of a dataset's classes, as a table gives them: `--synsets NAME=table.csv`."""
+
+    table: str  # its path, as the user wrote it
+    sha256: str  # of the table
+    wnids: tuple[str, ...]  # [c], in the order of labels; two classes may have the same
+    notes: tuple[str, ...] = ()  # what the user should know of the table
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class Dataset:
     split: Split
     n_wanted: int  # classes, with those that were left out
     metric: str = TOP1  # the headline metric, as the field reports this set
+    synsets: Synsets | None = None  # where a table is given
 
     @property
     def lists(self) -> tuple[ImageList, ImageList]:
@@ -61,3 +73,14 @@ class Dataset:
     def n_classes(self) -> int:
         """Classes that have images."""
         return len(self.split.train.classes)
+
+    @property
+    def wnids(self) -> tuple[str, ...] | None:
+        """The synset of each class as wnid [c], in the order of labels; None where nobody knows.
+
+        Those of the table, or else the names of the classes where all of them are wnids.
+        """
+        if self.synsets is not None:
+            return self.synsets.wnids
+        classes = self.split.train.classes
+        return classes if all(map(WNID.fullmatch, classes)) else None

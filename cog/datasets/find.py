@@ -17,6 +17,7 @@ from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.labelled.find import labelled_dataset
 from cog.datasets.official_pickles import MAPPING_FILE, refuse_another_mapping
 from cog.datasets.splits import Split, split_images
+from cog.datasets.synsets import with_synsets
 from cog.errors import CogError, unknown_name
 from cog.levels.table import Levels
 from cog.recipe import HEADLINES, IN1K, LEVEL, Recipe, of_levels
@@ -47,7 +48,8 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
 
     Raises:
         CogError: nothing is wanted; an unknown dataset; classes of any dataset that are missing or
-            short; or the official pickle of levels lies beside the split, with other concepts.
+            short; the official pickle of levels lies beside the split, with other concepts; or a
+            table of synsets that does not fit the classes.
     """
     if options.split is not None:
         beside = options.split if options.split.is_dir() else options.split.parent
@@ -65,7 +67,7 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
     if not finders and not own:
         hint = "give --images ROOT, --in1k ROOT or --dataset NAME=SOURCE"
         raise CogError("there is nothing to evaluate", hint)
-    return _all_found(finders | own)
+    return with_synsets(_all_found(finders | own), options, levels)
 
 
 def _all_found(finders: Mapping[str, Callable[[], Dataset]]) -> tuple[Dataset, ...]:
@@ -98,9 +100,13 @@ def wanted_labelled(options: DatasetOptions) -> tuple[Named, ...]:
     """The datasets of labelled images of a run, in the order in which they were given.
 
     Raises:
-        CogError: a headline metric of a dataset that is not given, or one that there is not.
+        CogError: a headline metric or synsets of a dataset that is not given, or a metric that
+            there is not.
     """
     names = [each.name for each in options.datasets]
+    for name, _ in options.synsets:
+        if name not in names:
+            raise unknown_name("dataset of --synsets", name, names)
     for name, metric in options.metrics:
         if name not in names:
             raise unknown_name("dataset of --metric", name, names)

@@ -28,6 +28,7 @@ import pandas as pd
 from cog.datasets.dataset import Dataset, Named, Source
 from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell
+from cog.evaluation.distances import write_distances
 from cog.evaluation.featuring import discard_features_of, make_features
 from cog.evaluation.models import ModelLike
 from cog.evaluation.plan import Plan, plan_from
@@ -42,6 +43,7 @@ from cog.features.store.store import FeatureStore
 from cog.interruption import in_order
 from cog.progress import Progress, Silent
 from cog.recipe import SEEDS, Recipe
+from cog.results.distances import with_distance
 from cog.results.files import write_results
 from cog.results.table import tidy
 
@@ -59,6 +61,7 @@ def evaluate(
     in1k: str | Path | None = None,
     datasets: Mapping[str, Source] | Sequence[Named] = (),
     metrics: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    synsets: Mapping[str, str | Path] | Sequence[tuple[str, str | Path]] = (),
     download: bool = False,
     split: str | Path | None = None,
     image_key: str | None = None,
@@ -117,6 +120,8 @@ def evaluate(
             source may also be a function, as in file.py:function.
         metrics: the headline metrics of datasets, {name: "mean_class"}. By default the one that
             the field uses for a dataset of torchvision, else "top1".
+        synsets: tables by `cog synsets` with the synsets of datasets' classes, {name: path}: rows
+            then say how near the classes are to the seen ones. Classes that are wnids need none.
         download: download the files of "torchvision:NAME@ROOT" that are not there.
         split: official test lists, a folder or the pickle. Without it, a seeded split.
         image_key: the field of WebDataset samples that is their image: "seg.png" of KEY.seg.png.
@@ -185,11 +190,12 @@ def run_plan(
     sweep_runs(plan.out, plan.model_runs)
     cells = len(share.of(plan.cells))
     rows: list[dict[str, Any]] = []
+    distances = write_distances(plan, progress.notify)
     try:
         with executor_for(plan.extraction, plan.devices, progress) as executor:
             for datasets in [[each] for each in plan.datasets] if share.is_all else [plan.datasets]:
                 for row in _rows(plan, datasets, executor, progress, share):
-                    rows.append(row)
+                    rows.append(with_distance(row, distances))
                     progress.result(row)
                 if rows:
                     write_results(plan.out, PROTOCOL, progress.notify)

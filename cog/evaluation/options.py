@@ -76,6 +76,7 @@ def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, 
         | _read_image_key(given)
         | _read_datasets(given)
         | _read_metrics(given)
+        | _read_synsets(given)
     )
 
 
@@ -106,6 +107,18 @@ def _read_metrics(given: Mapping[str, Any]) -> dict[str, Any]:
     if "metrics" not in given:
         return {}
     return {"metrics": tuple(_pairs(given["metrics"], "flowers=mean_class"))}
+
+
+def _read_synsets(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of synsets, if any are given: `{name: path}`, or texts `NAME=FILE`."""
+    if "synsets" not in given:
+        return {}
+    pairs = _pairs(given["synsets"], "flowers=flowers-synsets.csv")
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise CogError(f"two tables of synsets for {name}", "give one --synsets a dataset")
+    return {"synsets": tuple((name, Path(path)) for name, path in pairs)}
 
 
 def _pairs(given: Any, example: str) -> list[tuple[str, Any]]:

@@ -54,6 +54,11 @@ class Plan:
         key: dict[str, Any] = {"image_key": self.image_key} if self.image_key else {}
         if self.sources:
             key["datasets"] = dict(self.sources)
+        if tables := {each.name: each.synsets for each in self.datasets if each.synsets}:
+            key["synsets"] = {
+                name: {"table": synsets.table, "sha256": synsets.sha256}
+                for name, synsets in tables.items()
+            }
         return {
             "levels": self.levels.fingerprint,
             "recipe": self.recipe.recorded(),
@@ -149,7 +154,8 @@ def make_plan(
         if note := decoder_note(extraction.decoder, extraction.resize_on == "cpu"):
             notify(note)
         for dataset in found:
-            for note in (*dataset.split.notes, *_left_out(dataset, probing)):
+            of_synsets = dataset.synsets.notes if dataset.synsets else ()
+            for note in (*dataset.split.notes, *of_synsets, *_left_out(dataset, probing)):
                 notify(f"{dataset.name}: {note}")
         if datasets.in1k is None and datasets.images and not datasets.only:
             notify("in1k is left out: give --in1k ROOT to include it")

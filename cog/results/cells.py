@@ -14,6 +14,7 @@ from typing import Any
 from cog.errors import CogError
 from cog.progress import Notify
 from cog.results.columns import KEY, problem_of
+from cog.results.distances import read_distances, with_distance
 from cog.small_files import NotReadable, read_json
 from cog.storage import StoragePath, write_text
 
@@ -66,6 +67,8 @@ def finished_cells(
 ) -> dict[StoragePath, dict[str, Any]]:
     """The finished cells below the folder `runs` by file: those that are results.
 
+    Rows have the columns of `read_distances`, which are of datasets and lie in files of their own.
+
     Args:
         runs: the folder of `cog evaluate --out`.
         protocol: only cells of this protocol; without it, those of the most frequent one (of
@@ -95,7 +98,12 @@ def finished_cells(
     for path, problem in problems.items():
         if problem and notify:
             notify(f"{path} {problem}: left out")
-    kept = {path: cell for path, cell in cells.items() if cell and not problems[path]}
+    distances = read_distances(runs, notify)
+    kept = {
+        path: {**cell, "row": with_distance(cell["row"], distances)}
+        for path, cell in cells.items()
+        if cell and not problems[path]
+    }
     if not kept:
         found = f": {len(cells)} cannot be used" if cells else ""
         raise CogError(

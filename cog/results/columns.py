@@ -98,6 +98,8 @@ _BEFORE_HYPER = (
     Column(MISTAKE_SIMILARITY, NUMBER),
     Column(MISTAKE_HEIGHT, NUMBER),
     *(Column(cut_column(height), PERCENT) for height in CUT_HEIGHTS),
+    Column("similarity", NUMBER),
+    Column("seen_similarity", NUMBER),
     Column("seed_decides", TEXT),
     Column("seen_data", TEXT),
     Column("family", TEXT),
