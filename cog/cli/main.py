@@ -20,6 +20,7 @@ from cog.cli.report import report
 from cog.cli.results import results
 from cog.cli.similarity import similarity
 from cog.cli.store import store
+from cog.cli.suites import suites
 from cog.cli.synsets import synsets
 from cog.cli.verify import verify
 from cog.cores import cgroup_quota, usable_cores
@@ -59,8 +60,8 @@ def main() -> None:
 
 
 for command in (
-    demo, build_levels, levels, similarity, synsets, check_data, evaluate, extract, probe, export,
-    store, models, results, report, compare, verify, doctor,
+    demo, build_levels, levels, similarity, synsets, suites, check_data, evaluate, extract, probe,
+    export, store, models, results, report, compare, verify, doctor,
 ):  # fmt: skip
     main.add_command(command)
 

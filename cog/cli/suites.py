@@ -1,0 +1,84 @@
+"""`cog suites`: the sets of a suite, and what is missing of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cog.datasets.suites.at_root import missing, needed
+from cog.datasets.suites.suite import Suite, SuiteSet, read_suite, suite_names
+
+
+@click.group(short_help="Datasets that papers report together.")
+def suites() -> None:
+    """Datasets that papers report together, for `cog evaluate --suite NAME --data ROOT`.
+
+    \b
+    Example:
+        cog suites list
+        cog suites show transfer --data /data
+    """
+
+
+@suites.command("list")
+def list_suites() -> None:
+    """The suites that are part of the program.
+
+    \b
+    Example:
+        cog suites list
+    """
+    for name in suite_names():
+        suite = read_suite(name)
+        click.echo(f"{name}: {suite.about} ({len(suite.sets)} sets)")
+
+
+@suites.command()
+@click.argument("name", metavar="NAME|FILE.toml")
+@click.option("--data", type=click.Path(path_type=Path), metavar="ROOT",
+              help="Where the sets lie: say what is missing there.")  # fmt: skip
+@click.pass_context
+def show(context: click.Context, name: str, data: Path | None) -> None:
+    """The sets of a suite: protocol, source, licence, expected folders, counts, what is missing.
+
+    With --data the exit status is 1 if something is missing under ROOT.
+
+    \b
+    Example:
+        cog suites show cog
+        cog suites show transfer --data /data
+        cog suites show my_sets.toml --data /data
+    """
+    suite = read_suite(name)
+    click.echo(f"{suite.name}: {suite.about}")
+    if suite.paper:
+        click.echo(f"  paper     {suite.paper}")
+    lacking = missing(suite, data) if data else {}
+    for key, each in suite.sets.items():
+        click.echo(f"\n{key}")
+        for title, text in _facts(suite, each):
+            click.echo(f"  {title:<9} {text}")
+        if data:
+            said = f"{', '.join(lacking[key])} in {data}" if key in lacking else "nothing"
+            click.echo(f"  missing   {said}")
+    context.exit(1 if lacking else 0)
+
+
+def _facts(suite: Suite, each: SuiteSet) -> list[tuple[str, str]]:
+    """What is known of a set, each with its title."""
+    protocol = suite.protocols.get(each.protocol)
+    sizes = [f"{each.classes:,} classes"] if each.classes else []
+    sizes += [f"{each.train:,} training images"] if each.train else []
+    sizes += [f"{each.test:,} test images"] if each.test else []
+    facts = [
+        ("protocol", protocol.about if protocol else "as the options of the run say"),
+        ("split", each.split),
+        ("metric", each.metric or "as the source has it (top1 unless the field uses another)"),
+        ("counts", ", ".join(sizes)),
+        ("source", each.paper),
+        ("licence", each.licence),
+        ("reads", each.source),
+        ("expects", ", ".join(f"ROOT/{path}" for path in needed(each))),
+    ]
+    return [(title, text) for title, text in facts if text]

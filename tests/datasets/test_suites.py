@@ -1,0 +1,91 @@
+"""Suites: the files of the program, those of users, and what is missing of them."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from cog.cli.main import main
+from cog.datasets.labelled.published import PUBLISHED
+from cog.datasets.suites.suite import read_suite, suite_names
+from cog.errors import CogError
+
+GOOD = (
+    'about = "two sets"\n[protocols.p]\nabout = "a"\nc = [1, 10]\n[sets.birds]\nsource = "birds"\n'
+)
+
+
+def written(folder, text):
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_of_ours_is_sound_and_is_shown(name):
+    suite = read_suite(name)
+    assert suite.sets
+    for each in suite.sets.values():
+        if each.source.startswith("torchvision:"):
+            kind = each.source.removeprefix("torchvision:").partition("@")[0]
+            assert each.metric in ("", PUBLISHED[kind].metric)
+    shown = CliRunner().invoke(main, ["suites", "show", name]).output
+    assert all(f"\n{key}\n" in shown for key in suite.sets)
+    assert name in CliRunner().invoke(main, ["suites", "list"]).output
+
+
+def test_what_is_missing_under_the_root_is_shown(tmp_path):
+    (tmp_path / "flowers-102" / "jpg").mkdir(parents=True)
+    (tmp_path / "SUN397").mkdir()
+    done = CliRunner().invoke(main, ["suites", "show", "transfer", "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    blocks = {block.split("\n")[0]: block for block in done.output.split("\n\n")}
+    lacking = "flowers-102/imagelabels.mat, flowers-102/setid.mat"
+    assert f"missing   {lacking} in {tmp_path}" in blocks["flowers"]
+    assert "missing   nothing" in blocks["sun397"]
+
+
+def test_a_file_of_the_user_has_the_same_form(tmp_path):
+    suite = read_suite(written(tmp_path, GOOD))
+    assert (suite.name, suite.protocols["p"].c) == ("mine", (1.0, 10.0))
+    assert suite.sets["birds"].place == "birds"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('source = "birds"', 'sorce = "birds"', "sets.birds.sorce"),
+        ('source = "birds"', "", "sets.birds.source: expected a text, found nothing"),
+        ('source = "birds"', "source = 3", "sets.birds.source: expected a text"),
+        ('source = "birds"', 'source = "torchvision:DTD"', "sets.birds.source: expected a path"),
+        ('source = "birds"', 'source = "birds"\nprotocol = "q"', "sets.birds.protocol: expected"),
+        ('source = "birds"', 'source = "birds"\nmetric = "map"', "sets.birds.metric: expected one"),
+        ('source = "birds"', 'source = "birds"\ntrain = -1', "sets.birds.train: expected no"),
+        (
+            'source = "birds"',
+            'source = "birds"\ntrain = true',
+            "sets.birds.train: expected a whole",
+        ),
+        ('source = "birds"', 'source = "birds"\nneeds = "a"', "sets.birds.needs: expected a list"),
+        ("c = [1, 10]", "c = [10, 1]", "protocols.p.c: expected two numbers"),
+        ("c = [1, 10]", 'solver = "adam"', "protocols.p.solver: expected one of sgd, lbfgs"),
+        ("c = [1, 10]", 'norm = "l1"', "protocols.p.norm: expected one of l2"),
+        ('about = "two sets"', "", "about: expected a text"),
+        ("[sets.birds]", "[sets.'a b']", "cannot be called 'a b'"),
+        ('[sets.birds]\nsource = "birds"', "", "sets: expected one set or more"),
+        ('[sets.birds]\nsource = "birds"', "[[sets]]", "sets: expected tables"),
+        ('about = "two sets"', "about =", "is no suite: Invalid value"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_by_its_key(tmp_path, old, new, said):
+    assert old in GOOD
+    with pytest.raises(CogError) as error:
+        read_suite(written(tmp_path, GOOD.replace(old, new)))
+    assert said in error.value.what
+
+
+def test_an_unknown_suite_is_refused(tmp_path):
+    with pytest.raises(CogError, match="unknown suite 'transfr'\nnearest: transfer"):
+        read_suite("transfr")
+    with pytest.raises(CogError, match="cannot be read"):
+        read_suite(tmp_path / "none.toml")
