@@ -60,11 +60,14 @@ def check_data(
     from cog.cli.terminal import Terminal
     from cog.datasets.check import check as library
     from cog.datasets.dataset import DatasetOptions
+    from cog.datasets.suites.at_root import with_suites
     from cog.levels.files import read_levels
 
-    wanted = pick(DatasetOptions, {"images": root, **options})
+    wanted, notes = with_suites(pick(DatasetOptions, {"images": root, **options}))
     recipe = Recipe(test_per_class=test_per_class, min_train=min_train)
     terminal = Terminal()
+    for note in notes:
+        terminal.notify(note)
     found = library.check_data(
         wanted, read_levels(levels), recipe,
         decode=decode, truncated=truncated, report=report, workers=workers, progress=terminal,

@@ -38,6 +38,7 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
         cog evaluate --model my.py:load --images photos --levels my_levels --only L1,L5 \\
             --test-per-class 10 --min-train 20 --solver lbfgs
         cog evaluate --model dino --dataset birds=/data/birds --dataset art=/data/art
+        cog evaluate --model dino --suite cog --suite transfer --data /data
     """
     from cog.cli.terminal import Terminal
     from cog.evaluation.evaluate import run_plan

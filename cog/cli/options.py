@@ -113,6 +113,10 @@ dataset_options = together(
     _of_data("--metric", "metrics", multiple=True, metavar="NAME=METRIC",
              help="The headline metric of a --dataset: top1, top5 or mean_class.  [default: the "
                   "field's for torchvision's sets, else top1]"),
+    _of_data("--suite", "suites", multiple=True, metavar="NAME|FILE.toml",
+             help="Sets that papers report together, see `cog suites list`; each by its own "
+                  "protocol. May be given again."),
+    _of_data("--data", type=_PATH, metavar="ROOT", help="Where the sets of --suite lie."),
     _of_data("--download/--no-download", default=False,
              help="Download the files of torchvision:NAME@ROOT that are not there."),
     _of_data("--in1k", type=_PATH, metavar="ROOT",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cog.datasets.suites.at_root import missing, needed
-from cog.datasets.suites.suite import Suite, SuiteSet, read_suite, suite_names
+if TYPE_CHECKING:
+    from cog.datasets.suites.suite import Suite, SuiteSet
 
 
 @click.group(short_help="Datasets that papers report together.")
@@ -29,6 +30,8 @@ def list_suites() -> None:
     Example:
         cog suites list
     """
+    from cog.datasets.suites.suite import read_suite, suite_names
+
     for name in suite_names():
         suite = read_suite(name)
         click.echo(f"{name}: {suite.about} ({len(suite.sets)} sets)")
@@ -50,6 +53,9 @@ def show(context: click.Context, name: str, data: Path | None) -> None:
         cog suites show transfer --data /data
         cog suites show my_sets.toml --data /data
     """
+    from cog.datasets.suites.at_root import missing
+    from cog.datasets.suites.suite import read_suite
+
     suite = read_suite(name)
     click.echo(f"{suite.name}: {suite.about}")
     if suite.paper:
@@ -67,6 +73,8 @@ def show(context: click.Context, name: str, data: Path | None) -> None:
 
 def _facts(suite: Suite, each: SuiteSet) -> list[tuple[str, str]]:
     """What is known of a set, each with its title."""
+    from cog.datasets.suites.at_root import needed
+
     protocol = suite.protocols.get(each.protocol)
     sizes = [f"{each.classes:,} classes"] if each.classes else []
     sizes += [f"{each.train:,} training images"] if each.train else []

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cog.datasets.protocol import Protocol
 from cog.datasets.splits import Split
 from cog.images.image_list import ImageList
-from cog.recipe import TOP1, WNID
+from cog.probes.settings import Probing
+from cog.recipe import TOP1, WNID, Recipe
 
 Wnids = tuple[str, ...]
 Source = str | Path | Callable[[], Any]
@@ -41,6 +43,9 @@ class DatasetOptions:
     metrics: tuple[tuple[str, str], ...] = ()  # headline metrics of datasets, by their names
     synsets: tuple[tuple[str, Path], ...] = ()  # tables of synsets of datasets, by their names
     download: bool = False  # files of `torchvision:NAME@ROOT` that are not there
+    suites: tuple[str, ...] = ()  # names, or TOML files; see suites/at_root.py
+    data: Path | None = None  # where the sets of suites lie
+    protocols: tuple[tuple[str, Protocol], ...] = ()  # of sets of suites, by their names
     image_key: str | None = None  # the field of WebDataset samples that is their image
 
 
@@ -63,11 +68,22 @@ class Dataset:
     n_wanted: int  # classes, with those that were left out
     metric: str = TOP1  # the headline metric, as the field reports this set
     synsets: Synsets | None = None  # where a table is given
+    protocol: Protocol | None = None  # where a suite has one for it
 
     @property
     def lists(self) -> tuple[ImageList, ImageList]:
         """Training and test images."""
         return self.split.train, self.split.test
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe of a run as it is for this dataset."""
+        if self.protocol is None:
+            return recipe
+        return self.protocol.recipe(recipe, len(self.split.train))
+
+    def probing(self, probing: Probing) -> Probing:
+        """The probes of a run as they are for this dataset."""
+        return probing if self.protocol is None else self.protocol.probing(probing)
 
     @property
     def n_classes(self) -> int:

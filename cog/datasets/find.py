@@ -6,8 +6,8 @@ images: labelled/find.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -67,7 +67,21 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
     if not finders and not own:
         hint = "give --images ROOT, --in1k ROOT or --dataset NAME=SOURCE"
         raise CogError("there is nothing to evaluate", hint)
-    return with_synsets(_all_found(finders | own), options, levels)
+    every = _with_protocols(_all_found(finders | own), options)
+    return with_synsets(every, options, levels)
+
+
+def _with_protocols(datasets: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:
+    """The datasets with the protocols that suites have for them; all levels are one set."""
+    of = dict(options.protocols)
+    return tuple(
+        replace(each, protocol=of.get(each.name) or (of.get("levels") if _is_level(each) else None))
+        for each in datasets
+    )
+
+
+def _is_level(dataset: Dataset) -> bool:
+    return of_levels(dataset.name) and dataset.name != IN1K
 
 
 def _all_found(finders: Mapping[str, Callable[[], Dataset]]) -> tuple[Dataset, ...]:

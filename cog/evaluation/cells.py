@@ -121,7 +121,10 @@ def list_cells(
 ) -> Iterator[Cell]:
     """Every cell of a run: dataset by dataset, model by model, then in the order of `probing`."""
     for dataset in datasets:
-        shared = {"protocol": PROTOCOL, "recipe_hash": short_hash(recipe.recorded())}
+        shared = {
+            "protocol": PROTOCOL,
+            "recipe_hash": short_hash(dataset.recipe(recipe).recorded()),
+        }
         if of_levels(dataset.name):
             shared["levels_hash"] = levels.fingerprint[:16]
         elif dataset.metric != TOP1:
@@ -131,7 +134,7 @@ def list_cells(
         for model_run in model_runs:
             features = [feature_fingerprint(model_run, each, extraction) for each in dataset.lists]
             hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
-            for probe, solver, shots, seed in probing.results():
+            for probe, solver, shots, seed in dataset.probing(probing).results():
                 if PROBES[probe].among_test and not _asks_anything(dataset, model_run):
                     continue
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}

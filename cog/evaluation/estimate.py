@@ -139,7 +139,7 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell], where: str) -
         rows, model = len(dataset.split.train), model_run.model
         rows = rows if shots is None else min(rows, shots * dataset.n_classes)
         size = ProbeSize(rows, len(dataset.split.test), model.dim, dataset.n_classes)
-        settings = ProbeSettings(solver, shots, 0, plan.recipe, where)
+        settings = ProbeSettings(solver, shots, 0, dataset.recipe(plan.recipe), where)
         total += count * PROBES[probe].cost(size, settings)
     return total
 

@@ -62,6 +62,8 @@ def evaluate(
     datasets: Mapping[str, Source] | Sequence[Named] = (),
     metrics: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     synsets: Mapping[str, str | Path] | Sequence[tuple[str, str | Path]] = (),
+    suites: str | Sequence[str] = (),
+    data: str | Path | None = None,
     download: bool = False,
     split: str | Path | None = None,
     image_key: str | None = None,
@@ -122,6 +124,8 @@ def evaluate(
             the field uses for a dataset of torchvision, else "top1".
         synsets: tables by `cog synsets` with the synsets of datasets' classes, {name: path}: rows
             then say how near the classes are to the seen ones. Classes that are wnids need none.
+        suites: sets that papers report together: "cog", "transfer" or a TOML file of that form.
+        data: the folder where the sets of suites lie.
         download: download the files of "torchvision:NAME@ROOT" that are not there.
         split: official test lists, a folder or the pickle. Without it, a seeded split.
         image_key: the field of WebDataset samples that is their image: "seg.png" of KEY.seg.png.

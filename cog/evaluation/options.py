@@ -31,9 +31,10 @@ def _read_shots(value: str | int | None) -> int | None:
     return int(value)
 
 
-PATHS = ("images", "in1k", "split", "weights")
+PATHS = ("images", "in1k", "data", "split", "weights")
 LISTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "only": (_read_name, "in1k,L1,L5"),
+    "suites": (_read_name, "cog,transfer"),
     "probes": (_read_name, "logreg,knn"),
     "shots": (_read_shots, "all,1,2,4"),
     "seeds": (int, "22,37"),

@@ -13,6 +13,7 @@ import torch
 from cog.datasets.dataset import Dataset, DatasetOptions, source_text
 from cog.datasets.find import find_datasets, wanted_labelled
 from cog.datasets.splits import refuse_another_split
+from cog.datasets.suites.at_root import with_suites
 from cog.errors import CogError
 from cog.evaluation.cells import Cell, has_pairs, list_cells
 from cog.evaluation.controls import with_controls
@@ -59,6 +60,12 @@ class Plan:
                 name: {"table": synsets.table, "sha256": synsets.sha256}
                 for name, synsets in tables.items()
             }
+        if recipes := {
+            each.name: each.recipe(self.recipe).recorded()
+            for each in self.datasets
+            if each.protocol is not None
+        }:
+            key["recipes"] = recipes
         return {
             "levels": self.levels.fingerprint,
             "recipe": self.recipe.recorded(),
@@ -104,13 +111,17 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         CogError: see `make_plan`.
     """
     model, name = options["model"], options.get("name") or ()
+    datasets, notes = with_suites(pick(DatasetOptions, options))
+    if notify:
+        for note in notes:
+            notify(note)
     return make_plan(
         ModelOptions(
             (model,) if isinstance(model, str | Path | Model) else tuple(model),
             pick(LoadOptions, options),
             (name,) if isinstance(name, str) else tuple(name),
         ),
-        pick(DatasetOptions, options),
+        datasets,
         pick(Extraction, options),
         pick(Probing, options),
         replace(options.get("recipe") or Recipe(), **read_options(OPTIONS, options)),
@@ -146,7 +157,7 @@ def make_plan(
         model_runs = with_controls(model_runs, models, extraction.precision, out, tell)
     found = find_datasets(datasets, levels, recipe)
     for dataset in found:
-        refuse_unvalidated(dataset, probing.results())
+        refuse_unvalidated(dataset, dataset.probing(probing).results())
         refuse_another_split(dataset.split, out / "splits", dataset.name)
         refuse_other_features(model_runs, dataset.name, dataset.lists, extraction)
     if notify:

@@ -153,10 +153,11 @@ def probe_cells(
     data = controlled(stored, plan.model_runs[0], dataset.name)
     n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
     n_truncated = len(train.truncated()) + len(test.truncated())
+    recipe = dataset.recipe(plan.recipe)
     where, tell = str(device.device), _each_once(device.progress.notify)
     for cell in cells:
         settings = ProbeSettings(
-            cell.solver, cell.shots, cell.seed, plan.recipe, where, cell.shots_validation
+            cell.solver, cell.shots, cell.seed, recipe, where, cell.shots_validation
         )
         name = cell.model_run.model.name
         label = f"{name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
@@ -164,7 +165,7 @@ def probe_cells(
             result = PROBES[cell.probe].fit(data, settings, percent_of(advance))
         tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
         row = _row(plan, dataset, cell, device.kind(cell.model_run.model))
-        row |= outcome(result, data, cell.probe, cell.solver, plan.recipe)
+        row |= outcome(result, data, cell.probe, cell.solver, recipe)
         row |= mistakes_of(result.highest, data.test_y, dataset.lists[0].classes)
         row |= {"n_unreadable": n_unreadable, "n_truncated": n_truncated}
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})

@@ -47,7 +47,9 @@ class Column:
     cause: int = 0
     """whether it says how a number was made: 1 if it sums up many settings, such as a hash, 2 if
     it is one of them, 0 if not. What sums up is named first."""
-    same_in: Literal["", "a table", "a dataset", "levels", "rows that have it"] = ""
+    same_in: Literal[
+        "", "a table", "a dataset", "levels", "levels and each dataset", "rows that have it"
+    ] = ""
     """where all rows that stand in one table must have the same value"""
 
 
@@ -123,7 +125,7 @@ _AFTER_HYPER = (
     Column("precision", TEXT, cause=2),
     Column("dtype", TEXT, cause=2),
     Column("device", TEXT, cause=2),
-    Column("recipe_hash", TEXT, cause=1, same_in="a table"),
+    Column("recipe_hash", TEXT, cause=1, same_in="levels and each dataset"),
     Column("levels_hash", TEXT, cause=1, same_in="levels"),
     Column("split_hash", TEXT, cause=1, same_in="a dataset"),
     Column("features_hash", TEXT, cause=1),

@@ -95,14 +95,16 @@ def _mixed(results: pd.DataFrame) -> list[Mixed]:
     for column in causes():
         if column.same_in == "a table":
             found += _values(results, column.name)
-        elif column.same_in == "levels":
+        elif column.same_in in ("levels", "levels and each dataset"):
             found += _values(results[results["dataset"].map(of_levels)], column.name)
         elif column.same_in == "rows that have it":
             found += _values(results[results[column.name] != ""], column.name)
     for dataset in sorted(results["dataset"].unique(), key=dataset_order):
         rows = results[results["dataset"] == dataset]
         for column in causes():
-            if column.same_in == "a dataset":
+            if column.same_in == "a dataset" or (
+                column.same_in == "levels and each dataset" and not of_levels(dataset)
+            ):
                 found += _values(rows, column.name, f" of {dataset}")
     return found
 

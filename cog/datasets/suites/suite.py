@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cog.datasets.labelled.names import check_names
+from cog.datasets.protocol import SOLVERS, Protocol
 from cog.errors import CogError, unknown_name
-from cog.probes.table import PROBES
 from cog.recipe import HEADLINES, IN1K, NORMS
 from cog.small_files import read_text
 
@@ -25,20 +25,6 @@ OWN = {IN1K: "in1k", LEVELS: "images"}
 
 _FOLDER = Path(__file__).parent
 _BYTES = 1 << 20
-_SOLVERS = tuple(PROBES["logreg"].solvers)
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How the sets that name it are evaluated; what is left out stays as the run's options say."""
-
-    about: str
-    solver: str = ""
-    """of logreg"""
-    norm: str = ""
-    """of features, for the probes that do not compare by cosine"""
-    c: tuple[float, ...] = ()
-    """the ends of the search for L-BFGS's C, the inverse of the penalty, as scikit-learn has it"""
 
 
 @dataclass(frozen=True)
@@ -142,11 +128,13 @@ def _checked(path: Path, found: dict[str, Any]) -> Suite:
     check_names(name for name in sets if name not in OWN)
     for name, protocol in protocols.items():
         where = f"{path}: protocols.{name}"
-        _one_of(protocol.solver, _SOLVERS, f"{where}.solver")
+        _one_of(protocol.solver, SOLVERS, f"{where}.solver")
         _one_of(protocol.norm, NORMS, f"{where}.norm")
         if protocol.c and not (len(protocol.c) == 2 and 0 < protocol.c[0] < protocol.c[1]):
             raise _wrong(f"{where}.c", "two numbers, 0 < low < high", list(protocol.c))
     for name, each in sets.items():
+        if name in OWN and each.metric:
+            raise _wrong(f"{path}: sets.{name}.metric", "none, as it is top1", each.metric)
         _check_set(each, protocols, f"{path}: sets.{name}")
     return Suite(path.stem, head.about, sets, protocols, head.paper)
 

@@ -38,10 +38,21 @@ def check_run(folder: StoragePath, run: Mapping[str, Any], rows: Rows) -> Iterat
     yield from differing(rows, "model_fingerprint", [fingerprint], path)
     yield from differing(rows, "dim", [run.get("dim")], path)
     yield from differing(rows, "seen_data", [run.get("seen_data")], path)
-    recipe = short_hash(run.get("recipe"))
-    yield from differing(rows, "recipe_hash", [recipe], path, may_change=LATER)
+    yield from _other_recipes(rows, run, path)
     of_any = {file: row for file, row in rows.items() if of_levels(row["dataset"])}
     yield from differing(of_any, "levels_hash", [levels], path, may_change=LATER)
+
+
+def _other_recipes(rows: Rows, run: Mapping[str, Any], path: StoragePath) -> Iterator[Found]:
+    """The cells of other recipes than run.json has, for all datasets or for one of a suite."""
+    recipes: Mapping[str, Any] = run.get("recipes") or {}
+    every: dict[str, dict[StoragePath, Mapping[str, Any]]] = {}
+    for file, row in rows.items():
+        name = row["dataset"] if row["dataset"] in recipes else ""
+        every.setdefault(name, {})[file] = row
+    for name, own in every.items():
+        recipe = short_hash(recipes[name] if name else run.get("recipe"))
+        yield from differing(own, "recipe_hash", [recipe], path, may_change=LATER)
 
 
 def _is_hash(value: object) -> bool:

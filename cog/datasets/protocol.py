@@ -1,0 +1,57 @@
+"""How a dataset of a suite is evaluated where that is not as the options of the run say."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from cog.probes.settings import Probing
+from cog.probes.table import PROBES
+from cog.recipe import Recipe
+
+RATIO = 10**0.5
+"""of neighbours in the search for C: from 1e-5 to 1e6 there are 23"""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the sets that name it are evaluated; what is left out stays as the run's options say."""
+
+    about: str
+    solver: str = ""
+    """of logreg"""
+    norm: str = ""
+    """of features, for the probes that do not compare by cosine"""
+    c: tuple[float, ...] = ()
+    """the ends of the search for L-BFGS's C, the inverse of the penalty, as scikit-learn has it"""
+
+    def recipe(self, recipe: Recipe, n_train: int) -> Recipe:
+        """The recipe for a dataset of so many training images.
+
+        scikit-learn minimises C · Σ loss + |W|²/2, L-BFGS here the mean loss + decay · |W|²/2: so
+        the decay is 1 / (C · n).
+        """
+        if self.norm:
+            recipe = replace(recipe, norm=self.norm)
+        if self.c:
+            decays = tuple(1 / (c * n_train) for c in equal_ratios(*self.c))
+            recipe = replace(recipe, lbfgs_decays=decays)
+        return recipe
+
+    def probing(self, probing: Probing) -> Probing:
+        """The probes of a run with the solver of this protocol."""
+        return replace(probing, solver=self.solver) if self.solver else probing
+
+
+SOLVERS = tuple(PROBES["logreg"].solvers)
+"""what `Protocol.solver` may be"""
+
+
+def equal_ratios(low: float, high: float) -> tuple[float, ...]:
+    """Numbers from `low` to `high`, neighbours about `RATIO` apart.
+
+    >>> equal_ratios(1, 10), len(equal_ratios(1e-5, 1e6))
+    ((1.0, 3.1622776601683795, 10.0), 23)
+    """
+    steps = max(1, round(math.log(high / low, RATIO)))
+    return tuple(low * (high / low) ** (step / steps) for step in range(steps + 1))

@@ -1,0 +1,131 @@
+"""`cog evaluate --suite`: each set by its own protocol, and what is missing stops the run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cog.cli.main import main
+from cog.datasets.dataset import DatasetOptions, Named
+from cog.datasets.suites.at_root import with_suites
+from cog.errors import CogError
+from cog.evaluation.cells import short_hash
+from cog.evaluation.verify.verify import verify
+from cog.results.mixing import refuse_mixed
+from tests.support.runs import draw_images
+
+SUITE = """
+about = "two sets of one kind, and one that is elsewhere"
+[protocols.small]
+about = "L-BFGS on features as they are"
+solver = "lbfgs"
+norm = "none"
+c = [0.01, 1]
+[sets.birds]
+source = "birds"
+protocol = "small"
+metric = "mean_class"
+[sets.fish]
+source = "fish"
+[sets.lost]
+source = "lost"
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sets")
+    for name in ("birds", "fish"):
+        for part in ("train", "test"):
+            draw_images(root / name / part, ("a", "b", "c"), 6, spread=0.2)
+    (root / "three.toml").write_text(SUITE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(root, plug_in):
+    words = ["--suite", root / "three.toml", "--data", root, "--allow-missing", "--seeds", "22"]
+    command = ["evaluate", "--model", f"{plug_in}:load", "--probe", "ridge,logreg", *words]
+    main([str(word) for word in [*command, "--out", root / "runs"]], standalone_mode=False)
+    return root / "runs"
+
+
+def test_each_set_is_evaluated_by_its_protocol(runs):
+    rows = pd.read_csv(runs / "results.csv", keep_default_na=False)
+    solvers = {(row.dataset, row.probe): row.solver for row in rows.itertuples()}
+    assert solvers[("birds", "logreg")] == "lbfgs"
+    assert solvers[("fish", "logreg")] == "sgd"
+    assert set(rows.loc[rows["dataset"] == "birds", "norm"]) == {"none"}
+    assert set(rows.loc[rows["dataset"] == "birds", "metric"]) == {"mean_class"}
+    cell = json.loads((runs / "colours/cells/birds--logreg-lbfgs--all--22.json").read_text())
+    tried = [trial["wd"] for trial in cell["trials"]]
+    wanted = 1 / (np.array([1e-2, 10**-1.5, 1e-1, 10**-0.5, 1]) * 18)  # 1 / (C · n)
+    np.testing.assert_allclose(tried, wanted[: len(tried)])
+    recipes = json.loads((runs / "colours/run.json").read_text())["recipes"]
+    assert list(recipes) == ["birds"]
+    assert cell["hashes"]["recipe_hash"] == short_hash(recipes["birds"])
+    assert not verify(runs).faults
+
+
+def test_sets_of_other_protocols_stand_in_one_table_but_not_two_of_one_set(runs):
+    rows = pd.read_csv(runs / "results.csv", keep_default_na=False)
+    refuse_mixed(rows)
+    other = rows[rows["dataset"] == "birds"].assign(model="m", recipe_hash="other")
+    with pytest.raises(CogError, match="recipe_hash of birds differs"):
+        refuse_mixed(pd.concat([rows, other], ignore_index=True))
+
+
+def options(root, *suites, **more):
+    return DatasetOptions(suites=tuple(map(str, suites)), data=root, **more)
+
+
+def test_missing_sets_stop_the_run_with_their_list(root):
+    with pytest.raises(CogError) as error:
+        with_suites(options(root, root / "three.toml"))
+    assert f"missing in {root}: lost: lost" in error.value.what
+    assert "--allow-missing" in error.value.hint
+    found, notes = with_suites(options(root, root / "three.toml", allow_missing=True))
+    assert [each.name for each in found.datasets] == ["birds", "fish"]
+    assert "1 of 3 sets are missing (lost): means over its sets are partial" in notes[0]
+
+
+def test_only_and_dataset_decide_which_sets_there_must_be(root):
+    suite = root / "three.toml"
+    found, notes = with_suites(options(root, suite, only=("Fish",)))
+    assert ([each.name for each in found.datasets], found.protocols, notes) == (["fish"], (), ())
+    found, notes = with_suites(options(root, suite, datasets=(Named("lost", "/elsewhere"),)))
+    assert [each.name for each in found.datasets] == ["lost", "birds", "fish"]
+    assert not notes
+
+
+def test_two_suites_may_share_a_set_but_not_under_two_protocols(root):
+    twin, other = root / "twin.toml", root / "other.toml"
+    shutil.copy(root / "three.toml", twin)
+    found, _ = with_suites(options(root, root / "three.toml", twin, only=("birds",)))
+    assert len(found.datasets) == 1
+    other.write_text(SUITE.replace("c = [0.01, 1]", "c = [0.01, 2]"))
+    with pytest.raises(CogError, match="other protocols for birds"):
+        with_suites(options(root, twin, other, only=("birds",)))
+
+
+def test_the_benchmark_s_own_sets_become_its_options(root):
+    for name in ("imagenet/train", "imagenet/val"):
+        (root / name).mkdir(parents=True)
+    found, _ = with_suites(options(root, "cog", images=root / "elsewhere"))
+    assert (found.in1k, found.images, found.datasets) == (
+        root / "imagenet", root / "elsewhere", ()
+    )  # fmt: skip
+    levels, _ = with_suites(options(root, "cog", only=("in1k",)))
+    assert (levels.in1k, levels.images) == (root / "imagenet", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({"suites": ("cog",)}, "needs the folder"), ({"data": "x"}, "give --suite")]
+)
+def test_suite_and_data_go_together(given, said):
+    with pytest.raises(CogError, match=said):
+        with_suites(DatasetOptions(**given))
