@@ -51,6 +51,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "map": "not in 0.1: mean average precision, of retrieval",
     "r_precision": "not in 0.1: of retrieval",
     "n_alone": "not in 0.1: test images without another of their class, of retrieval",
+    "near": "not in 0.1: in a page, how near a dataset is to the seen concepts",
     "mistake_similarity": "not in 0.1: how alike right and predicted class are in WordNet",
     "mistake_height": "not in 0.1: how high what lies above both is",
     **{f"top1_height{height}": "not in 0.1: top-1 of a cut tree" for height in (1, 2, 4, 8)},

@@ -28,7 +28,8 @@ from cog.storage import StoragePath, write_text
 from cog.wordnet.taxonomy import load_taxonomy
 
 CHARTS = (
-    charts.levels, charts.few_shot, charts.ranks, charts.concepts, charts.surface, charts.cost,
+    charts.levels, charts.distance, charts.few_shot, charts.ranks, charts.concepts, charts.surface,
+    charts.cost,
 )  # fmt: skip
 SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # that vl_convert compiles
 

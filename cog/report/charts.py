@@ -38,6 +38,42 @@ def levels(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin
     return _lines(rows, look, x, title, "place")
 
 
+def distance(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin:
+    """A point a model and dataset over the dataset's similarity to the seen concepts; far is right.
+
+    A line joins a model's points on ImageNet-1K and the levels. Rows: as for levels, with `near`,
+    the similarity, and `joined`, whether the dataset is one of these.
+    """
+    hover = _hover()
+    axis = alt.Axis(title="mean similarity to the nearest seen concept", grid=False)
+    scale = alt.Scale(zero=False, nice=False, reverse=True, padding=14)
+    x = alt.X("near:Q", scale=scale, axis=axis)
+    values = alt.Scale(zero=False, nice=False, padding=10)
+    y = alt.Y("value:Q", scale=values, axis=alt.Axis(title=title))
+    places = alt.Chart(rows).transform_aggregate(near="mean(near)", groupby=["place"])
+    marks = places.mark_rule(color=look.line, strokeWidth=1).encode(x)
+    names = places.mark_text(angle=315, align="left", dx=4, fontSize=12, color=look.text)
+    base = alt.Chart(rows).encode(x, y, detail="model:N")
+    lines = base.transform_filter("datum.joined").mark_line(strokeJoin="round")
+    known = base.transform_filter("datum.slot > 0 && isValid(datum.low)")
+    errors = known.mark_rule(strokeWidth=1.5).encode(_colour(look), y="low:Q", y2="high:Q")
+    tooltip: list[Any] = [
+        "model:N", alt.Tooltip("place:N", title="dataset"),
+        alt.Tooltip("near:Q", title="similarity", format=".3f"),
+        *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high")),
+    ]  # fmt: skip
+    points = base.mark_point(filled=True, size=60).add_params(hover)
+    opacity = _emphasis(hover, 1, 1, 0.4)
+    layers = (
+        marks + names.encode(x, text="place:N", y=alt.value(-4))
+        + lines.encode(_colour(look, hover), _dash(look), opacity=opacity,
+                       strokeWidth=_emphasis(hover, 3, 2.2, 1))
+        + errors
+        + points.encode(_colour(look, hover), _shape(look), tooltip=tooltip, opacity=opacity)
+    )  # fmt: skip
+    return _finish(layers, look)
+
+
 def few_shot(rows: Any, look: Look) -> alt.TopLevelMixin:
     """A line a model over images a class. Rows: as for levels, with shots and `pictures`.
 

@@ -15,6 +15,7 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
+from cog.recipe import of_levels
 from cog.report import charts
 from cog.report.build import SCHEMA, require_model
 from cog.report.page_data import PageData, dataset_labels
@@ -63,15 +64,24 @@ def figures(data: PageData, baseline: str | None) -> Figures:
         slot=[slots.get(model, 0) for model in data.table["model"]],
         order=data.table["place"].map(order),
         value=data.table["top1"],
+        joined=data.table["dataset"].map(of_levels),
     ).sort_values(["slot", "order"])
     rows = _of_one_fit(table)
     yield "accuracy", charts.levels(_rows(rows), look, "top-1 accuracy (%)")
+    yield from _distance("distance", rows, look, "top-1 accuracy (%)")
     yield "ranks", charts.ranks(_rows(rows.assign(value=rows["rank"]).dropna(subset="rank")), look)
     if baseline is not None and baseline in set(rows["model"]):
         yield from _contrasts(rows, look, baseline)
     yield from _few_shot(table, rows, look)
     yield from _costs(rows, look)
     yield from _concepts(data, rows, look)
+
+
+def _distance(name: str, rows: pd.DataFrame, look: Look, title: str) -> Figures:
+    """Values against how near the datasets are to the seen concepts, where two or more say so."""
+    shown = rows.dropna(subset="near")
+    if shown["dataset"].nunique() > 1:
+        yield name, charts.distance(_rows(shown), look, title)
 
 
 def _of_one_fit(table: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +114,7 @@ def means_over_levels(table: pd.DataFrame) -> pd.Series[float]:
 
 def _contrasts(rows: pd.DataFrame, look: Look, baseline: str) -> Figures:
     table = against(rows, baseline)
-    extra = rows[["model", "dataset", "slot", "order", "place"]]
+    extra = rows[["model", "dataset", "slot", "order", "place", "near", "joined"]]
     table = table.merge(extra, on=["model", "dataset"], validate="one_to_one")
     table = table.sort_values(["slot", "order"])
     error = Z95 * table["error"]
@@ -112,6 +122,7 @@ def _contrasts(rows: pd.DataFrame, look: Look, baseline: str) -> Figures:
         value=table["difference"], low=table["difference"] - error, high=table["difference"] + error
     )
     yield "difference", charts.levels(_rows(points), look, f"points above {baseline}")
+    yield from _distance("distance-difference", points, look, f"points above {baseline}")
     odds = table.assign(value=table["log_odds_ratio"], low=None, high=None)
     yield "log-odds", charts.levels(_rows(odds), look, f"log-odds ratio to {baseline}")
 

@@ -46,7 +46,8 @@ class PageData:
     table: pd.DataFrame
     """its summary, with `place` (the dataset as people call it: IN-1K, L1, …), `more` (whether the
     model saw more than ImageNet-1K), `rank` among the complete models, `pictures` (images a class),
-    and `low` and `high`, the 95 % interval of the mean from seeds and test images"""
+    `near` (how similar the dataset's classes are to the seen ones; missing where nobody knows), and
+    `low` and `high`, the 95 % interval of the mean from seeds and test images"""
     concepts: pd.DataFrame
     """columns of levels.csv; empty where there are no accuracies by concept"""
     classes: list[dict[str, Any]]
@@ -135,9 +136,11 @@ def _table(results: pd.DataFrame) -> pd.DataFrame:
     mean = images.groupby(list(SETTING), as_index=False)["pictures"].mean()
     table = table.merge(mean, on=list(SETTING), how="left", validate="one_to_one")
     few = pd.to_numeric(table["shots"], errors="coerce")
+    near = results.groupby("dataset")["similarity"].first()  # of the dataset alone
     return table.assign(
         pictures=few.fillna(table["pictures"]),
         place=table["dataset"].map(dataset_label),
+        near=table["dataset"].map(near),
         more=[seen_more(seen) for seen in table["seen_data"]],
         low=table["top1"] - Z95 * table["error"],
         high=table["top1"] + Z95 * table["error"],

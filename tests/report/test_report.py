@@ -21,7 +21,15 @@ from cog.report.page_data import as_columns, read_page_data
 from cog.results.files import read_results
 from cog.results.summary import ranking, summary, wide
 from cog.results.table import tidy
-from tests.support.report_pages import MODELS, SEEDS, held, made_page, table_of
+from tests.support.report_pages import (
+    MODELS,
+    NEAR,
+    SEEDS,
+    held,
+    made_page,
+    table_of,
+    write_distances,
+)
 from tests.support.result_rows import made_rows, write_runs
 
 
@@ -119,7 +127,7 @@ def test_columns_with_few_values_are_kept_as_codes():
 
 def test_figures_are_files_that_can_be_read(made, tmp_path):
     names = [name for name, _ in figures(made.data, "plain")]
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 16
     paths = write_figures(made.data, tmp_path, "svg", "plain")
     assert [path.stem for path in paths] == names
     text = {path.stem: path.read_text(encoding="utf-8") for path in paths}
@@ -130,13 +138,45 @@ def test_figures_are_files_that_can_be_read(made, tmp_path):
     assert all(name in shown for name in best)
 
 
+def rows_of(chart):
+    (values,) = chart.to_dict()["datasets"].values()
+    return pd.DataFrame(values)
+
+
+def test_all_datasets_stand_on_one_axis_by_their_distance_and_levels_are_joined(tmp_path):
+    """Two of the user's own beside in1k and two levels; nobody knows how near one of them is."""
+    rows = made_rows(("a", "b"), datasets=("in1k", "cog_l1", "cog_l2", "pets", "odd"))
+    runs = write_runs(tmp_path, rows)
+    write_distances(
+        runs, {name: NEAR[name] for name in ("in1k", "cog_l1", "cog_l2")} | {"pets": 0.9}
+    )
+    data = read_page_data(runs, read_levels())
+    made = dict(figures(data, "a"))
+    drawn = rows_of(made["distance"]).drop_duplicates("place").set_index("place")
+    assert drawn["near"].to_dict() == {"IN-1K": 1, "L1": 0.845, "L2": 0.692, "pets": 0.9}
+    assert drawn["joined"].to_dict() == {"IN-1K": True, "L1": True, "L2": True, "pets": False}
+    values = rows_of(made["distance"]).set_index(["model", "dataset"])["value"]
+    expected = data.table.set_index(["model", "dataset"])["top1"]
+    assert values.to_dict() == expected[expected.index.get_level_values(1) != "odd"].to_dict()
+    gains = rows_of(made["distance-difference"]).set_index(["model", "dataset"])["value"]
+    assert gains["b", "pets"] == pytest.approx(expected["b", "pets"] - expected["a", "pets"])
+    assert set(gains["a"]) == {0}
+
+
+def test_without_distances_there_is_no_such_figure(tmp_path):
+    runs = write_runs(tmp_path, made_rows(("a", "b"), seeds=(22,)))
+    assert not [
+        name for name, _ in figures(read_page_data(runs, read_levels()), "a") if "dist" in name
+    ]
+
+
 def test_the_command_writes_page_and_images(made, tmp_path):
     command = [str(made.runs), "--out", str(tmp_path / "page.html"), "--png", str(tmp_path / "png")]
     done = CliRunner().invoke(report, command, catch_exceptions=False)
     assert done.exit_code == 0
     files = done.stdout.split()
     assert files[0] == str(tmp_path / "page.html")
-    assert len(files) == 13  # no baseline: no figures of differences
+    assert len(files) == 14  # no baseline: no figures of differences
     for file in files[1:]:
         with open(file, "rb") as image:  # noqa: PTH123
             assert image.read(8) == b"\x89PNG\r\n\x1a\n"

@@ -14,11 +14,11 @@ from cog.results.files import read_results
 from cog.results.summary import wide
 from cog.results.table import tidy
 from tests.support.browser import opened, processor_seconds
-from tests.support.report_pages import MODELS, made_page
+from tests.support.report_pages import MODELS, NEAR, made_page
 from tests.support.result_rows import ODD_NAMES, SEEDS, SHOTS, made_rows
 
 pytestmark = pytest.mark.long  # a browser and several pages
-CHARTS = ("levels", "ranks", "few_shot", "cost", "concepts", "surface")
+CHARTS = ("levels", "distance", "ranks", "few_shot", "cost", "concepts", "surface")
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,25 @@ def test_the_baseline_is_what_lines_are_beside(page, made, unit):
     places = {"IN-1K": "in1k"} | {f"L{level}": f"cog_l{level}" for level in range(1, 6)}
     found = {(row[0], places[row[1]]): float(row[2]) for row in numbers(page, "levels")}
     assert found == pytest.approx(expected.to_dict(), rel=1e-4, abs=1e-9)
+
+
+def test_the_chart_of_distance_has_accuracy_and_gain_by_similarity(page, made):
+    places = {"IN-1K": "in1k"} | {f"L{level}": f"cog_l{level}" for level in range(1, 6)}
+    rows = made.data.table[made.data.table["shots"] == "all"]
+    top1 = rows.set_index(["model", "dataset"])["top1"].to_dict()
+    shown = numbers(page, "distance")
+    assert {places[row[1]]: float(row[2]) for row in shown} == NEAR
+    found = {(row[0], places[row[1]]): float(row[3]) for row in shown}
+    assert found == pytest.approx(top1, rel=1e-4)
+    page.check('input[name="unit"][value="difference"]')
+    page.select_option("#baseline", "plain")
+    gains = {key: value - top1["plain", key[1]] for key, value in top1.items()}
+    shown = numbers(page, "distance")
+    found = {(row[0], places[row[1]]): float(row[3]) for row in shown}
+    assert found == pytest.approx(gains, rel=1e-4, abs=1e-9)
+    names = page.eval_on_selector_all("#distance-chart text", "all => all.map(t => t.textContent)")
+    assert set(places) <= set(names)
+    assert page.is_visible('nav a[href="#distance"]')
 
 
 def test_a_model_stands_out_where_it_is_ticked_and_no_longer_where_it_is_pressed(page):
@@ -292,3 +311,5 @@ def test_models_stand_out_even_if_none_has_every_level(tmp_path, page):
     page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready]")
     assert page.locator(".chip").count() == 2
+    assert not page.is_visible("#distance")  # nobody knows how near a dataset is
+    assert not page.is_visible('nav a[href="#distance"]')

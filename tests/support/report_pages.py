@@ -14,10 +14,12 @@ from cog.levels.files import read_levels
 from cog.levels.table import Levels
 from cog.report.build import write_page
 from cog.report.page_data import PageData, read_page_data
-from tests.support.result_rows import ODD_NAMES, made_rows, write_runs
+from cog.results.distances import distances_folder
+from tests.support.result_rows import DATASETS, ODD_NAMES, made_rows, write_runs
 
 MODELS = (*ODD_NAMES, "plain", "another")
 SEEDS = (22, 37)
+NEAR = dict(zip(DATASETS, (1.0, 0.845, 0.692, 0.575, 0.445, 0.198), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +43,20 @@ def made_page(folder: Path) -> Made:
         if row["model"] == "another":
             row["complete"] = False
     runs = write_runs(folder / "runs", rows)
+    write_distances(runs, NEAR)
     for seed in SEEDS:
         write_classes(runs / "model-0", levels, seed)
     data = read_page_data(runs, levels)
     return Made(runs, levels, data, write_page(data, levels, folder / "report.html"))
+
+
+def write_distances(runs: Path, near: dict[str, float]) -> None:
+    """How near each dataset is to the seen concepts, as a run keeps it."""
+    folder = distances_folder(runs)
+    folder.mkdir(parents=True)
+    for dataset, similarity in near.items():
+        document = {"similarity": similarity, "seen_similarity": similarity / 2}
+        (folder / f"{dataset}.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 def write_classes(model: Path, levels: Levels, seed: int) -> None:

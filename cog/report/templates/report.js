@@ -82,6 +82,10 @@ function drawLevels(models) {
     .sort((a, b) => ranked.indexOf(a.model) - ranked.indexOf(b.model))[0];
   const note = lead?.levels == null ? "" : ` Best mean over levels: ${lead.model}, ${lead.levels.toFixed(1)} %.`;
   drawChart("levels", rows, `${unit} of ${models.length} models on ${places.join(", ")}.${note}`, LINE);
+  if (get("distance").hidden) return;
+  get("distance-unit").textContent = unit;
+  drawChart("distance", distanceRows(models), `${unit} of ${models.length} models against the similarity of datasets to the seen concepts`,
+    [...LINE.slice(0, 2), ["near", "Similarity"], ...LINE.slice(2)]);
 }
 
 function drawCost(models) {
@@ -234,6 +238,8 @@ async function start() {
   offer();
   best(4).forEach((model, at) => { state.slots[at] = model; });
   get("baseline-label").hidden = true;
+  const known = unique(summary.filter((row) => row.near !== null).map((row) => row.place));
+  for (const part of document.querySelectorAll('[data-for="distance"]')) part.hidden = known.length < 2;
   wireFilters();
   bind("setup", "setup", offer);
   bind("shots", "shots");

@@ -113,6 +113,14 @@ function levelRows(models) {
   return crowdFirst(made);
 }
 
+// The same values over how near the dataset is to the seen concepts, where that is known.
+function distanceRows(models) {
+  const near = new Map(summary.map((row) => [row.place, row.near]));
+  return levelRows(models).map((row) => ({
+    ...row, near: near.get(row.place), joined: row.place === "IN-1K" || levelPlaces.includes(row.place),
+  })).filter((row) => row.near !== null);
+}
+
 function rankRows(models) {
   return crowdFirst(models.flatMap((one) => [...one.by.values()]
     .filter((row) => row.rank !== null)
