@@ -10,7 +10,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -144,17 +144,28 @@ def _with_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: StoragePath, most: int = JSON_BYTES) -> Any:
+def read_json(
+    path: StoragePath,
+    most: int = JSON_BYTES,
+    *,
+    each_object: Callable[[dict[str, Any]], Any] | None = None,
+) -> Any:
     """The document of a JSON file of at most `most` bytes, as `parse_json` gives it.
 
     Raises:
         NotReadable: as `parse_json`, or it is larger, or no file.
         OSError: it cannot be read.
     """
-    return parse_json(read_small(path, most), most)
+    return parse_json(read_small(path, most), most, each_object=each_object)
 
 
-def parse_json(text: bytes | str, most: int = JSON_BYTES, *, lenient: bool = False) -> Any:
+def parse_json(
+    text: bytes | str,
+    most: int = JSON_BYTES,
+    *,
+    lenient: bool = False,
+    each_object: Callable[[dict[str, Any]], Any] | None = None,
+) -> Any:
     """The document of a JSON text: what any program may hold, print and write again.
 
     Args:
@@ -162,6 +173,7 @@ def parse_json(text: bytes | str, most: int = JSON_BYTES, *, lenient: bool = Fal
         most: the most bytes or characters that are parsed.
         lenient: let NaN, infinities and long numbers pass as floats, where other programs write
             them beside what is of use.
+        each_object: what is kept of each object, such as less; by default all.
 
     Raises:
         NotReadable: it is longer, no JSON, nested too deeply, has NaN, an infinity, a number of
@@ -174,7 +186,9 @@ def parse_json(text: bytes | str, most: int = JSON_BYTES, *, lenient: bool = Fal
     whole, real = (_long_number, float) if lenient else (whole_number, finite_number)
     other = float if lenient else _no_number
     try:
-        found = json.loads(text, parse_int=whole, parse_float=real, parse_constant=other)
+        found = json.loads(
+            text, parse_int=whole, parse_float=real, parse_constant=other, object_hook=each_object
+        )
         if "\\u" in text:  # which may stand for half a character
             json.dumps(found, ensure_ascii=False).encode()
     except NotReadable:

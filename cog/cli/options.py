@@ -108,8 +108,8 @@ dataset_options = together(
     _of_data("--dataset", "datasets", multiple=True, metavar="NAME=SOURCE",
              help="Any labelled images: a folder with train/ and test/ (or val/), each with a "
                   "folder a class of any name; a folder of such folders; Parquet or WebDataset "
-                  "shards; a list of `path label split` lines; file.py:function; or "
-                  "torchvision:NAME@ROOT. May be given again."),
+                  "shards; a list of `path label split` lines; train2018.json of iNaturalist; "
+                  "file.py:function; or torchvision:NAME@ROOT. May be given again."),
     _of_data("--metric", "metrics", multiple=True, metavar="NAME=METRIC",
              help="The headline metric of a --dataset: top1, top5 or mean_class.  [default: the "
                   "field's for torchvision's sets, else top1]"),

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from cog.datasets.dataset import Dataset, DatasetOptions, Named
+from cog.datasets.labelled.coco import annotations_in, find_in_coco
 from cog.datasets.labelled.folders import find_folders
 from cog.datasets.labelled.function import find_by_function, find_by_name
 from cog.datasets.labelled.labelled import Labelled, split_labelled
@@ -20,8 +21,8 @@ from cog.recipe import Recipe
 
 FORMS = (
     "a folder with train/ and test/, each with a folder a class; a folder of such folders; Parquet "
-    "or WebDataset shards; a list of `path label split` lines; file.py:function; or "
-    "torchvision:NAME@ROOT"
+    "or WebDataset shards; a list of `path label split` lines; train2018.json as COCO's; "
+    "file.py:function; or torchvision:NAME@ROOT"
 )
 _FUNCTION = re.compile(r".+\.py:\w+")
 
@@ -60,6 +61,8 @@ def _find_below(root: Path, image_key: str | None) -> Labelled:
     found = None
     if root.is_file() and root.suffix in SUFFIXES:
         return find_in_list(root)
+    if labels := root if root.is_file() and root.suffix == ".json" else annotations_in(root):
+        return find_in_coco(labels)
     if root.is_dir():
         found = find_folders(root)
     elif not root.exists() and not any(root.parent.glob(root.name)):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 TRAIN = ("train", "training")
 TESTS = ("test", "testing", "val", "valid", "validation")
+_TRAIN_WORD = re.compile(r"(?<![A-Za-z])train(ing)?(?![A-Za-z])")
 
 
 class Chosen(NamedTuple):
@@ -29,6 +32,20 @@ def choose_parts(names: Iterable[str]) -> Chosen | None:
     train = [known[name] for name in TRAIN if name in known]
     tests = [known[name] for name in TESTS if name in known]
     return Chosen(train[0], tests[0], tuple(tests[1:])) if train and tests else None
+
+
+def tests_beside(file: Path) -> dict[str, Path]:
+    """The files of the test parts that lie beside a file of a training part, by part.
+
+    Names differ in the part alone: `real_train.txt` and `real_test.txt`, `train2018.json` and
+    `val2018.json`. None lie beside a file without `train` in its name.
+    """
+    word = _TRAIN_WORD.search(file.name)
+    if word is None:
+        return {}
+    before, after = file.name[: word.start()], file.name[word.end() :]
+    beside = {part: file.with_name(before + part + after) for part in TESTS}
+    return {part: other for part, other in beside.items() if other.is_file()}
 
 
 def unused_note(chosen: Chosen) -> tuple[str, ...]:

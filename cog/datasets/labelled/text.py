@@ -2,6 +2,10 @@
 
 Paths are relative to the folder of the list and may hold spaces. Where a line has tabs, they part
 its fields, and labels may hold spaces too. Splits are called train and test (or val, …).
+
+Without splits in its lines, a list to train may lie beside one to test, as DomainNet's
+`real_train.txt` and `real_test.txt`. Where all labels are numbers that tell apart the same images
+as the folders of the images do, these folders give the names of the classes.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from pathlib import Path
 
 from cog.datasets.labelled.grouped import grouped, refuse_twice
 from cog.datasets.labelled.labelled import Labelled
-from cog.datasets.labelled.parts import TESTS, TRAIN, choose_parts, unused_note
+from cog.datasets.labelled.parts import TESTS, TRAIN, choose_parts, tests_beside, unused_note
 from cog.errors import CogError
 from cog.images.listing import Listing, is_image
 from cog.images.sources.tars import leads_out
@@ -28,25 +32,15 @@ def find_in_list(file: Path) -> Labelled:
         CogError: a line that is none, some lines with a split and some without, an image that is
             there twice, or one part alone.
     """
-    try:
-        texts = read_lines(file)
-    except NotReadable as error:
-        raise CogError(f"{file} is no list of images: {error}", "give lines of text") from error
-    lines: list[Line] = []
-    for number, text in enumerate(texts, start=1):
-        if text.strip() and not text.startswith("#"):
-            lines.append(_read(text, f"{file} line {number}"))
-            if bool(lines[-1][2]) != bool(lines[0][2]):
-                raise CogError(
-                    f"{file} line {number}: expected {'a' if lines[0][2] else 'no'} split, as in "
-                    f"the lines before, found {shown(text, 200)}",
-                    "give all lines a split (train or test), or none",
-                )
-    if not lines:
-        raise CogError(f"{file} is empty", "give lines `path label split`")
+    lines = _read_lines(file)
+    if not lines[0][2] and (beside := tests_beside(file)):
+        lines = [(path, label, TRAIN[0]) for path, label, _ in lines]
+        for part, other in beside.items():
+            lines += [(path, label, part) for path, label, _ in _read_lines(other, plain=True)]
     refuse_twice([path for path, _, _ in lines], str(file))
+    lines, notes = _named_by_folders(lines)
     if not lines[0][2]:
-        return Labelled(_listing(file, lines), None)
+        return Labelled(_listing(file, lines), None, notes=notes)
     splits = sorted({split for _, _, split in lines})
     chosen = choose_parts(splits)
     if chosen is None:
@@ -55,7 +49,46 @@ def find_in_list(file: Path) -> Labelled:
     train, test = (
         _listing(file, [line for line in lines if line[2] == part]) for part in chosen[:2]
     )
-    return Labelled(train, test, f"{chosen.train}/{chosen.test}", notes=unused_note(chosen))
+    notes += unused_note(chosen)
+    return Labelled(train, test, f"{chosen.train}/{chosen.test}", notes=notes)
+
+
+def _read_lines(file: Path, *, plain: bool = False) -> list[Line]:
+    """The lines of a list, all with a split or none; with `plain`, none."""
+    try:
+        texts = read_lines(file)
+    except NotReadable as error:
+        raise CogError(f"{file} is no list of images: {error}", "give lines of text") from error
+    lines: list[Line] = []
+    for number, text in enumerate(texts, start=1):
+        if not text.strip() or text.startswith("#"):
+            continue
+        lines.append(_read(text, f"{file} line {number}"))
+        split = bool(lines[0][2]) and not plain
+        if bool(lines[-1][2]) != split:
+            raise CogError(
+                f"{file} line {number}: expected {'a' if split else 'no'} split, as in the lines "
+                f"before, found {shown(text, 200)}",
+                "give all lines a split (train or test), or none",
+            )
+    if not lines:
+        raise CogError(f"{file} is empty", "give lines `path label split`")
+    return lines
+
+
+def _named_by_folders(lines: list[Line]) -> tuple[list[Line], tuple[str, ...]]:
+    """The lines with folders for labels, and a note.
+
+    They stay as they are if a label has images in several folders, or a folder of several labels.
+    """
+    folders = [path.rpartition("/")[0].rpartition("/")[2] for path, _, _ in lines]
+    labels = {label for _, label, _ in lines}
+    pairs = {(label, folder) for (_, label, _), folder in zip(lines, folders, strict=True)}
+    one_to_one = len(pairs) == len(labels) == len(set(folders))
+    if not one_to_one or "" in folders or not all(label.isdecimal() for label in labels):
+        return lines, ()
+    named = [(path, own, split) for (path, _, split), own in zip(lines, folders, strict=True)]
+    return named, ("labels are numbers; classes are called as the folders of their images",)
 
 
 def _listing(file: Path, lines: list[Line]) -> Listing:
