@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cog.datasets.suites.at_root import missing, source_under
+from cog.datasets.suites.suite import read_suite
 from cog.errors import CogError
 from cog.images.image_list import read_bytes
 from cog.recipe import Recipe
@@ -148,6 +150,17 @@ def test_json_of_two_years_or_without_validation_is_refused(inaturalist):
         found(inaturalist)
     with pytest.raises(CogError, match=r"expected val2019\.json"):
         found(inaturalist / "train2019.json")
+
+
+def test_the_suite_transfer_finds_inaturalist_in_its_published_layout(inaturalist):
+    inaturalist.rename(inaturalist.with_name("inat2018"))
+    root, suite = inaturalist.parent, read_suite("transfer")
+    assert "inat2018" not in missing(suite, root)
+    assert "inat2019" in missing(suite, root)
+    each = suite.sets["inat2018"]
+    dataset = found(source_under(each, root))
+    assert (dataset.split.kind, dataset.metric) == ("train/val", "top1")
+    assert suite.protocols[each.protocol].norm == "l2"
 
 
 def domain(root: Path, name: str, folders: dict[str, int]) -> None:
