@@ -146,6 +146,34 @@ def control_of(name: str) -> str:
     return control if control != name and control in CONTROLS else ""
 
 
+def parted(dataset: str) -> tuple[str, str]:
+    """The dataset and the further test set of it that a full name has; "" for its own.
+
+    >>> parted("in1k/v2"), parted("in1k")
+    (('in1k', 'v2'), ('in1k', ''))
+    """
+    base, _, test_set = dataset.partition("/")
+    return base, test_set
+
+
+def file_name(dataset: str) -> str:
+    """What the names of files call a dataset or a test set; no name has an `@`.
+
+    >>> file_name("in1k/v2"), file_name("in1k")
+    ('in1k@v2', 'in1k')
+    """
+    return dataset.replace("/", "@")
+
+
+def dataset_of_file(name: str) -> str:
+    """The dataset or test set that a part of a file's name is of.
+
+    >>> dataset_of_file("in1k@v2")
+    'in1k/v2'
+    """
+    return name.replace("@", "/")
+
+
 def level_number(dataset: str) -> int | None:
     """The number of the level that a dataset is; None for any other dataset.
 

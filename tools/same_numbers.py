@@ -46,6 +46,8 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "truncated": "not in 0.1: how run.json names that choice",
     "image_key": "not in 0.1: how run.json names the field of a sample",
     "controls": "not in 0.1: how run.json names that choice",
+    "test_set": "not in 0.1: a further test set of a dataset",
+    "n_fit_classes": "not in 0.1: classes that a probe was fitted on, of a test set",
     "metric": "not in 0.1: which metric is the headline one",
     "norm": "not in 0.1: of features, where it is not l2",
     "map": "not in 0.1: mean average precision, of retrieval",

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 @run_options
 @probe_options(probes=Probing.probes)
 @output_options
+@of_output(
+    "--keep-heads/--no-keep-heads",
+    default=None,
+    help="Keep the fitted layers of probes, by which later test sets are scored.  [default: "
+    "those of at most 16 MiB; all with --test-set]",
+)
 @of_output("--discard-features/--no-discard-features", default=False,
            help="Remove the features of a dataset once its cells are done.")  # fmt: skip
 def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **options: Any) -> None:

@@ -110,6 +110,9 @@ dataset_options = together(
                   "folder a class of any name; a folder of such folders; Parquet or WebDataset "
                   "shards; a list of `path label split` lines; train2018.json of iNaturalist; "
                   "file.py:function; or torchvision:NAME@ROOT. May be given again."),
+    _of_data("--test-set", "test_sets", multiple=True, metavar="DATASET/NAME=SOURCE",
+             help="Further test images of a dataset's classes, such as in1k/v2: its probes are "
+                  "scored on them too. May be given again."),
     _of_data("--metric", "metrics", multiple=True, metavar="NAME=METRIC",
              help="The headline metric of a --dataset: top1, top5 or mean_class.  [default: the "
                   "field's for torchvision's sets, else top1]"),

@@ -93,13 +93,15 @@ class Terminal:
 
     def result(self, row: dict[str, Any]) -> None:
         """Print one finished row; the first one comes after the head of the table."""
+        from cog.results.columns import full_name
+
         if not self.header_shown:
             self.header_shown = True
             print(f"{'model':28} {'dataset':8} {'probe':14} {'shots':>5} {'seed':>4} "
                   f"{'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
         probe = f"{row['probe']}-{row['solver']}"
         drawn = "" if is_plain(self.out) else f"  {bar(row['top1'], 10)}".rstrip()
-        print(f"{pad(row['model'], 28)} {row['dataset']:8} {probe:14} {row['shots']:>5} "
+        print(f"{pad(row['model'], 28)} {full_name(row):8} {probe:14} {row['shots']:>5} "
               f"{row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
               flush=True)  # fmt: skip
 

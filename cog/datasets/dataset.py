@@ -11,7 +11,7 @@ from cog.datasets.protocol import Protocol
 from cog.datasets.splits import Split
 from cog.images.image_list import ImageList
 from cog.probes.settings import Probing
-from cog.recipe import TOP1, WNID, Recipe
+from cog.recipe import TOP1, WNID, Recipe, parted
 
 Wnids = tuple[str, ...]
 Source = str | Path | Callable[[], Any]
@@ -37,6 +37,7 @@ class DatasetOptions:
     images: Path | None = None  # of the levels
     in1k: Path | None = None
     datasets: tuple[Named, ...] = ()  # any labelled images
+    test_sets: tuple[Named, ...] = ()  # further ones of datasets: DATASET/NAME
     split: Path | None = None  # official test lists: a folder of text files, or the pickle
     only: tuple[str, ...] = ()  # L1 or cog_l1, in1k, own names; empty: all
     allow_missing: bool = False
@@ -61,7 +62,10 @@ class Synsets:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One dataset with the split that a run uses: `in1k`, `cog_l1`, `cog_l2`, … or any name."""
+    """One dataset with the split that a run uses: `in1k`, `cog_l1`, `cog_l2`, … or any name.
+
+    A further test set of one, `in1k/v2`, is a dataset with the training images of that.
+    """
 
     name: str
     split: Split
@@ -87,8 +91,8 @@ class Dataset:
 
     @property
     def n_classes(self) -> int:
-        """Classes that have images."""
-        return len(self.split.train.classes)
+        """Classes that have images: the answers of a probe."""
+        return len(self.split.test.classes)
 
     @property
     def wnids(self) -> tuple[str, ...] | None:
@@ -98,5 +102,15 @@ class Dataset:
         """
         if self.synsets is not None:
             return self.synsets.wnids
-        classes = self.split.train.classes
+        classes = self.split.test.classes
         return classes if all(map(WNID.fullmatch, classes)) else None
+
+    @property
+    def own_lists(self) -> tuple[ImageList, ...]:
+        """The lists that no other dataset has: of a test set, its test images."""
+        return self.lists[1:] if self.is_test_set else self.lists
+
+    @property
+    def is_test_set(self) -> bool:
+        """Whether it is a further test set of another dataset."""
+        return bool(parted(self.name)[1])

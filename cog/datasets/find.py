@@ -18,6 +18,7 @@ from cog.datasets.labelled.find import labelled_dataset
 from cog.datasets.official_pickles import MAPPING_FILE, refuse_another_mapping
 from cog.datasets.splits import Split, split_images
 from cog.datasets.synsets import with_synsets
+from cog.datasets.test_sets import with_test_sets
 from cog.errors import CogError, unknown_name
 from cog.levels.table import Levels
 from cog.recipe import HEADLINES, IN1K, LEVEL, Recipe, of_levels
@@ -68,7 +69,7 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
         hint = "give --images ROOT, --in1k ROOT or --dataset NAME=SOURCE"
         raise CogError("there is nothing to evaluate", hint)
     every = _with_protocols(_all_found(finders | own), options)
-    return with_synsets(every, options, levels)
+    return with_test_sets(with_synsets(every, options, levels), options)
 
 
 def _with_protocols(datasets: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:

@@ -17,7 +17,7 @@ from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose
 from cog.images.listing import Listing, Remark
-from cog.recipe import WNID, Recipe
+from cog.recipe import WNID, Recipe, file_name, parted
 from cog.storage import StoragePath, write_text
 
 _UNLISTED = "in no test list"
@@ -212,7 +212,8 @@ def write_split(split: Split, folder: StoragePath, dataset: str) -> None:
 
     `--split FOLDER/test` reads them. As in the official lists, labels are indices in all wanted
     classes, with those left out. Names of classes that paths do not tell are in
-    `names/<dataset>.txt`, one a line. A file that is equal already is not written.
+    `names/<dataset>.txt`, one a line. Of a further test set, `test/<dataset>@<name>.txt` is all. A
+    file that is equal already is not written.
     """
     for file, text in _changed_files(split, folder, dataset).items():
         write_text(file, text)
@@ -233,13 +234,14 @@ def _changed_files(split: Split, folder: StoragePath, dataset: str) -> dict[Stor
     wanted = sorted([*split.train.classes, *split.left_out])
     label_of = {wnid: label for label, wnid in enumerate(wanted)}
     texts = {}
-    for images in (split.test, split.train):
+    is_test_set = parted(dataset)[1]
+    for images in (split.test,) if is_test_set else (split.test, split.train):
         labels = [label_of[images.classes[label]] for label in images.labels.tolist()]
         lines = zip(images.paths, labels, strict=True)
         texts[images.split] = "".join(f"{path} {label}\n" for path, label in lines)
     if split.named:
         texts[NAMES] = "".join(f"{name}\n" for name in wanted)
-    files = {folder / part / f"{dataset}.txt": text for part, text in texts.items()}
+    files = {folder / part / f"{file_name(dataset)}.txt": text for part, text in texts.items()}
     return {
         file: text
         for file, text in files.items()

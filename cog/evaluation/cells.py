@@ -22,8 +22,8 @@ from cog.images.limits import Unreadable
 from cog.levels.table import Levels
 from cog.probes.metrics import has_another
 from cog.probes.settings import Probing
-from cog.probes.table import PROBES
-from cog.recipe import TOP1, Recipe, of_levels
+from cog.probes.table import PROBES, Probe
+from cog.recipe import TOP1, Recipe, file_name, of_levels
 from cog.results.cells import read_cell
 from cog.small_files import read_text
 from cog.storage import StoragePath
@@ -47,7 +47,7 @@ class LeftOut:
     def read_now(self) -> bool:
         """Whether one of them can be read now, or nobody knows: their list is gone."""
         try:
-            text = read_text(self.out / UNREADABLE / f"{self.dataset.name}.csv")
+            text = read_text(self.out / UNREADABLE / f"{file_name(self.dataset.name)}.csv")
         except (OSError, ValueError):
             return True
         listed = {tuple(row[1:3]) for row in rows_from_csv(text)}
@@ -79,6 +79,8 @@ class Cell:
     seed: int
     hashes: dict[str, str]
     left_out: LeftOut
+    fit: str
+    """the hash of what its probe is fitted from; test images are no part of it"""
 
     @property
     def shots_validation(self) -> str:
@@ -108,7 +110,7 @@ class Cell:
 
 def cell_name(dataset: str, probe: str, solver: str, shots: int | str, seed: int) -> str:
     """The name of a cell's files without their endings; `shots` as results show them."""
-    return f"{dataset}--{probe}-{solver}--{shots}--{seed}"
+    return f"{file_name(dataset)}--{probe}-{solver}--{shots}--{seed}"
 
 
 def list_cells(
@@ -135,14 +137,28 @@ def list_cells(
             features = [feature_fingerprint(model_run, each, extraction) for each in dataset.lists]
             hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
             for probe, solver, shots, seed in dataset.probing(probing).results():
-                if PROBES[probe].among_test and not _asks_anything(dataset, model_run):
+                if not _can_answer(PROBES[probe], dataset, model_run):
                     continue
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}
                 if model_run.control:
                     where["control"] = model_run.control
+                made_of = (probe, solver, shots, seed, PROTOCOL, shared["recipe_hash"], features[0])
                 yield Cell(
-                    model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out
-                )
+                    model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out,
+                    fit=short_hash([*made_of, where]),
+                )  # fmt: skip
+
+
+def _can_answer(probe: Probe, dataset: Dataset, model_run: ModelRun) -> bool:
+    """Whether a probe has something to say of a model on a dataset."""
+    if probe.among_test:
+        return _asks_anything(dataset, model_run)
+    return probe.answers_some or answers_all(dataset)
+
+
+def answers_all(dataset: Dataset) -> bool:
+    """Whether the answers on a dataset are all the classes that its probes are fitted on."""
+    return dataset.n_classes == len(dataset.split.train.classes)
 
 
 def has_pairs(dataset: Dataset) -> bool:

@@ -53,7 +53,7 @@ def write_distances(plan: Plan, notify: Notify) -> Distances:
 def _write(plan: Plan, notify: Notify) -> None:
     taxonomy: Taxonomy | None = None
     for dataset in plan.datasets:
-        if dataset.wnids is None:
+        if dataset.wnids is None or dataset.is_test_set:
             continue
         made_from = _made_from(dataset, plan.levels)
         before = read_distance(plan.out, dataset.name)

@@ -84,7 +84,7 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
     to_decode = 0
     for dataset in plan.datasets:
         wanted = plan.wanted_features(plan.todo(dataset.name))
-        for images in dataset.lists:
+        for images in dataset.own_lists:
             paths = {
                 model_run: store_path(model_run, dataset.name, images.split) for model_run in wanted
             }
@@ -136,6 +136,8 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell], where: str) -
     total = 0.0
     alike = Counter((cell.model_run, cell.probe, cell.solver, cell.shots) for cell in todo)
     for (model_run, probe, solver, shots), count in alike.items():
+        if dataset.is_test_set and PROBES[probe].has_head:
+            continue  # its head is there, or comes from its dataset
         rows, model = len(dataset.split.train), model_run.model
         rows = rows if shots is None else min(rows, shots * dataset.n_classes)
         size = ProbeSize(rows, len(dataset.split.test), model.dim, dataset.n_classes)

@@ -30,6 +30,7 @@ from cog.errors import Interrupted
 from cog.evaluation.cells import PROTOCOL, Cell
 from cog.evaluation.distances import write_distances
 from cog.evaluation.featuring import discard_features_of, make_features
+from cog.evaluation.fits import lists_needed
 from cog.evaluation.models import ModelLike
 from cog.evaluation.plan import Plan, plan_from
 from cog.evaluation.probing import probe_cells
@@ -42,7 +43,7 @@ from cog.features.model_run import sweep_runs
 from cog.features.store.store import FeatureStore
 from cog.interruption import in_order
 from cog.progress import Progress, Silent
-from cog.recipe import SEEDS, Recipe
+from cog.recipe import SEEDS, Recipe, parted
 from cog.results.distances import with_distance
 from cog.results.files import write_results
 from cog.results.table import tidy
@@ -60,6 +61,7 @@ def evaluate(
     images: str | Path | None = None,
     in1k: str | Path | None = None,
     datasets: Mapping[str, Source] | Sequence[Named] = (),
+    test_sets: Mapping[str, Source] | Sequence[Named] = (),
     metrics: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     synsets: Mapping[str, str | Path] | Sequence[tuple[str, str | Path]] = (),
     suites: str | Sequence[str] = (),
@@ -97,6 +99,7 @@ def evaluate(
     recipe: Recipe | None = None,
     controls: bool = False,
     out: str | Path = "runs",
+    keep_heads: bool | None = None,
     discard_features: bool = False,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -120,6 +123,8 @@ def evaluate(
         in1k: ImageNet-1K, a folder with train/ and val/. Without it, in1k is left out.
         datasets: any labelled images, {name: source}; see `cog evaluate --help` for sources. A
             source may also be a function, as in file.py:function.
+        test_sets: further test images of datasets, {"in1k/v2": source}; their classes are matched
+            by name, by wnid, or by number.
         metrics: the headline metrics of datasets, {name: "mean_class"}. By default the one that
             the field uses for a dataset of torchvision, else "top1".
         synsets: tables by `cog synsets` with the synsets of datasets' classes, {name: path}: rows
@@ -169,6 +174,8 @@ def evaluate(
             shuffled-labels, random-features and untrained; and images+raw-pixels. They are outside
             of ranks and means.
         out: folder or URL of the results.
+        keep_heads: keep the fitted layers, by which later test sets are scored. By default those of
+            at most 16 MiB, and all where there are test sets.
         discard_features: remove the features of a dataset once its cells are done.
         progress: what watches the run. By default nothing is shown.
 
@@ -197,7 +204,7 @@ def run_plan(
     distances = write_distances(plan, progress.notify)
     try:
         with executor_for(plan.extraction, plan.devices, progress) as executor:
-            for datasets in [[each] for each in plan.datasets] if share.is_all else [plan.datasets]:
+            for datasets in _groups(plan, share):
                 for row in _rows(plan, datasets, executor, progress, share):
                     rows.append(with_distance(row, distances))
                     progress.result(row)
@@ -213,6 +220,16 @@ def run_plan(
     if not share.is_all:
         progress.notify(f"worker {share}: {_outcome(plan, len(rows), cells)}")
     return tidy(rows)
+
+
+def _groups(plan: Plan, share: Share) -> list[list[Dataset]]:
+    """The datasets, each with its test sets; of one worker's share all at once."""
+    if not share.is_all:
+        return [list(plan.datasets)]
+    groups: dict[str, list[Dataset]] = {}
+    for dataset in plan.datasets:
+        groups.setdefault(parted(dataset.name)[0], []).append(dataset)
+    return list(groups.values())
 
 
 def _rows(
@@ -233,10 +250,11 @@ def _rows(
                 yield row
     stores = {}
     for dataset in datasets:
-        model_runs = plan.wanted_features([cell for _, cell in todo[dataset.name]])
-        if model_runs:
+        wanted = [cell for _, cell in todo[dataset.name]]
+        if model_runs := plan.wanted_features(wanted):
+            lists = lists_needed(dataset, wanted)
             stores[dataset.name] = make_features(
-                plan, dataset, model_runs, executor, progress, share
+                plan, dataset, lists, model_runs, executor, progress, share
             )
     for dataset in datasets:
         own = [cell for is_own, cell in todo[dataset.name] if is_own]

@@ -14,6 +14,7 @@ from cog.features.extract import Stores, describe_devices, extract
 from cog.features.model_run import ModelRun, write_model_run
 from cog.features.run_stores import store_path
 from cog.features.store.files import remove_store
+from cog.images.image_list import ImageList
 from cog.progress import Progress
 
 
@@ -21,27 +22,27 @@ def discard_features_of(model_runs: Sequence[ModelRun], datasets: Sequence[Datas
     """Remove the features of some datasets."""
     for model_run in model_runs:
         for dataset in datasets:
-            for images in dataset.lists:
+            for images in dataset.own_lists:
                 remove_store(store_path(model_run, dataset.name, images.split))
 
 
 def make_features(
     plan: Plan,
     dataset: Dataset,
+    lists: Sequence[ImageList],
     model_runs: Sequence[ModelRun],
     executor: Executor,
     progress: Progress,
     share: Share = ALL,
 ) -> list[Stores]:
-    """Make the features of one dataset; writes run.json, the split, and lists of bad images."""
+    """Make features of one dataset; writes run.json, the split, and lists of bad images."""
     devices = describe_devices(model_runs, executor)
     for model_run in (run for run in plan.model_runs if run.of_features in model_runs):
         write_model_run(model_run, {**devices[model_run.of_features], **plan.settings})
     write_split(dataset.split, plan.out / "splits", dataset.name)
-    stores = extract(
-        model_runs, dataset.name, dataset.lists, plan.extraction, executor, progress, share
-    )
-    first = [of_list[model_runs[0]] for of_list in stores]
-    for line in record_bad_images(plan.out, dataset.name, dataset.lists, first):
+    stores = extract(model_runs, dataset.name, lists, plan.extraction, executor, progress, share)
+    own = dataset.own_lists
+    first = [of_list[model_runs[0]] for of_list in stores[-len(own) :]]
+    for line in record_bad_images(plan.out, dataset.name, own, first):
         progress.notify(line)
     return stores

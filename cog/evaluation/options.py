@@ -76,6 +76,7 @@ def read_options(names: Iterable[str], options: Mapping[str, Any]) -> dict[str, 
         | paths
         | _read_image_key(given)
         | _read_datasets(given)
+        | _read_test_sets(given)
         | _read_metrics(given)
         | _read_synsets(given)
     )
@@ -101,6 +102,16 @@ def _read_datasets(given: Mapping[str, Any]) -> dict[str, Any]:
     named = tuple(Named(*pair) for pair in _pairs(datasets, "flowers=/data/flowers"))
     check_names(each.name for each in named)
     return {"datasets": named}
+
+
+def _read_test_sets(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The further test sets, if any are given: `{name: source}`, or texts `NAME=SOURCE`."""
+    if "test_sets" not in given:
+        return {}
+    from cog.datasets.dataset import Named
+
+    pairs = _pairs(given["test_sets"], "in1k/v2=/data/imagenetv2")
+    return {"test_sets": tuple(Named(*pair) for pair in pairs)}
 
 
 def _read_metrics(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cog.datasets.find import find_datasets, wanted_labelled
 from cog.datasets.splits import refuse_another_split
 from cog.datasets.suites.at_root import with_suites
 from cog.errors import CogError
-from cog.evaluation.cells import Cell, has_pairs, list_cells
+from cog.evaluation.cells import Cell, answers_all, has_pairs, list_cells
 from cog.evaluation.controls import with_controls
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.options import pick, read_options
@@ -47,6 +47,7 @@ class Plan:
     recipe: Recipe
     devices: tuple[torch.device, ...] = ()  # that make features; none: wherever each model is
     image_key: str | None = None  # of WebDataset samples
+    keep_heads: bool | None = None  # of probes; None: small ones
     sources: Mapping[str, str] = field(default_factory=dict)  # of labelled images, by name
 
     @property
@@ -98,7 +99,7 @@ class Plan:
             store_path(model_run, dataset.name, images.split)
             for model_run in self.extracted
             for dataset in self.datasets
-            for images in dataset.lists
+            for images in dataset.own_lists
         ]
 
 
@@ -129,6 +130,7 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         storage_path(options.get("out") or "runs"),
         notify,
         bool(options.get("controls")),
+        options.get("keep_heads"),
     )
 
 
@@ -142,6 +144,7 @@ def make_plan(
     out: StoragePath,
     notify: Notify | None = None,
     controls: bool = False,
+    keep_heads: bool | None = None,
 ) -> Plan:
     """Load the models, find the images, and list the cells; nothing is written.
 
@@ -159,7 +162,7 @@ def make_plan(
     for dataset in found:
         refuse_unvalidated(dataset, dataset.probing(probing).results())
         refuse_another_split(dataset.split, out / "splits", dataset.name)
-        refuse_other_features(model_runs, dataset.name, dataset.lists, extraction)
+        refuse_other_features(model_runs, dataset.name, dataset.own_lists, extraction)
     if notify:
         _notify_of_models(model_runs, notify)
         if note := decoder_note(extraction.decoder, extraction.resize_on == "cpu"):
@@ -172,8 +175,12 @@ def make_plan(
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
     devices, key = pick_own_devices(models, extraction), datasets.image_key
-    sources = {each.name: source_text(each.source) for each in wanted_labelled(datasets)}
-    return Plan(out, model_runs, levels, found, cells, extraction, recipe, devices, key, sources)
+    given = (*wanted_labelled(datasets), *datasets.test_sets)
+    sources = {each.name: source_text(each.source) for each in given}
+    keep = True if keep_heads is None and datasets.test_sets else keep_heads
+    return Plan(
+        out, model_runs, levels, found, cells, extraction, recipe, devices, key, keep, sources
+    )
 
 
 def refuse_unvalidated(
@@ -203,6 +210,8 @@ def _left_out(dataset: Dataset, probing: Probing) -> Iterator[str]:
     for probe in probing.probes:
         if PROBES[probe].among_test and not has_pairs(dataset):
             yield f"{probe} is left out: no class has two test images"
+        elif not (PROBES[probe].answers_some or answers_all(dataset)):
+            yield f"{probe} is left out: it cannot answer among some of the classes alone"
 
 
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:

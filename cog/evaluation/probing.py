@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
-from cog.evaluation.controls import controlled
+from cog.evaluation.fits import FitData, fit_cell
 from cog.evaluation.plan import Plan
 from cog.features.exchange import FeatureSet, in_common_classes
 from cog.features.executors.device import Device
@@ -23,7 +23,7 @@ from cog.probes.settings import Probing
 from cog.probes.table import PROBES, scored
 from cog.progress import Notify, percent_of
 from cog.provenance import versions
-from cog.recipe import Recipe
+from cog.recipe import Recipe, parted
 from cog.results.cells import cell_text, class_file, predictions_file, ranks_file
 from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text
@@ -54,7 +54,7 @@ def outcome(
         "n_train": result.n_train,
         "n_validation": result.n_validation,
         "n_test": len(data.test_y),
-        "dim": data.train_x.shape[1],
+        "dim": data.test_x.shape[1],
         "seed_decides": entry.seed_decides,
         **of_recipe,
         **of_shots,
@@ -146,13 +146,11 @@ def probe_cells(
     """Fit the probes of one model's cells on one dataset; writes each cell and gives its row.
 
     `plan`: of this model run alone.
-    `stores`: the features of the training images and of the test images.
+    `stores`: the features of the training images, which a test set may lack, and of test images.
     """
-    train, test = stores
-    stored = ProbeData(*train.read(), *test.read(), n_classes=dataset.n_classes)
-    data = controlled(stored, plan.model_runs[0], dataset.name)
-    n_unreadable = train.rows - len(data.train_y) + test.rows - len(data.test_y)
-    n_truncated = len(train.truncated()) + len(test.truncated())
+    of_fits = FitData(dataset, plan.model_runs[0], stores)
+    data, names = of_fits.scored, dataset.split.test.classes
+    counts = {"n_unreadable": of_fits.n_unreadable, "n_truncated": of_fits.n_truncated}
     recipe = dataset.recipe(plan.recipe)
     where, tell = str(device.device), _each_once(device.progress.notify)
     for cell in cells:
@@ -162,14 +160,15 @@ def probe_cells(
         name = cell.model_run.model.name
         label = f"{name} {dataset.name} {cell.probe} {cell.shots_name} seed {cell.seed}"
         with device.progress.bar(label, 100, "%") as advance:
-            result = PROBES[cell.probe].fit(data, settings, percent_of(advance))
+            watch = percent_of(advance)
+            result = fit_cell(cell, of_fits, settings, plan.keep_heads, watch)
         tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
         row = _row(plan, dataset, cell, device.kind(cell.model_run.model))
         row |= outcome(result, data, cell.probe, cell.solver, recipe)
-        row |= mistakes_of(result.highest, data.test_y, dataset.lists[0].classes)
-        row |= {"n_unreadable": n_unreadable, "n_truncated": n_truncated}
+        row |= mistakes_of(result.highest, data.test_y, names)
+        row |= counts
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
-        classes = class_table(result, data, dataset.lists[0].classes, cell.probe)
+        classes = class_table(result, data, names, cell.probe)
         write_text(class_file(cell.path), classes)
         write_text(ranks_file(cell.path), ranks_text(result.ranks, text, classes))
         if result.highest is not None:
@@ -182,20 +181,23 @@ def probe_cells(
 def _row(plan: Plan, dataset: Dataset, cell: Cell, kind: str) -> dict[str, Any]:
     """The columns of a row that do not depend on the fit; `kind`: of the model's device."""
     found = versions()
+    base, test_set = parted(cell.dataset)
     dim, width = cell.model_run.model.dim, np.dtype(plan.extraction.dtype).itemsize
     return {
         "model": cell.model_run.model.name,
-        "dataset": cell.dataset,
+        "dataset": base,
+        **({"test_set": test_set} if test_set else {}),
         "probe": cell.probe,
         "solver": cell.solver,
         "shots": cell.shots_name,
         "seed": cell.seed,
         "n_classes": dataset.n_classes,
+        **({"n_fit_classes": len(dataset.split.train.classes)} if test_set else {}),
         "complete": dataset.n_classes == dataset.n_wanted,
         "seen_data": cell.model_run.model.seen_data,
         "family": cell.model_run.model.family,
         "parameters": cell.model_run.model.n_parameters,
-        "feature_bytes": sum(map(len, dataset.lists)) * dim * width,
+        "feature_bytes": sum(map(len, dataset.own_lists)) * dim * width,
         "split": dataset.split.kind,
         "precision": plan.extraction.precision,
         "dtype": plan.extraction.dtype,

@@ -12,6 +12,7 @@ from cog.csv_text import rows_as_csv
 from cog.errors import CogError
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
+from cog.recipe import file_name
 from cog.small_files import NotReadable, read_text
 from cog.storage import StoragePath, write_text
 
@@ -31,7 +32,7 @@ def record_bad_images(
     for name in LISTS:
         reasons = [bad_images(store, name) for store in stores]
         count = sum(map(len, reasons))
-        part = out / name / f"{dataset}.csv"
+        part = out / name / f"{file_name(dataset)}.csv"
         if not count and not part.exists():
             continue
         rows = [

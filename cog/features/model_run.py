@@ -90,7 +90,7 @@ def refuse_another(model_run: ModelRun) -> None:
 def sweep_runs(out: StoragePath, model_runs: Iterable[ModelRun]) -> None:
     """Remove what killed writers left in the folder of all results; at a URL there is nothing."""
     if isinstance(out, Path):
-        own = ("", "cells", "classes", "ranks", "features")
+        own = ("", "cells", "classes", "ranks", "predictions", "heads", "features")
         runs = [out / run.folder.name / name for run in model_runs for name in own]
         lists = [out / name for name in LISTS]
         for folder in (out, *lists, *out.glob("splits/*"), *runs):

@@ -18,6 +18,7 @@ from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
 from cog.images.pillow_simd import decoder_of_pixels
 from cog.images.truncated import READ
+from cog.recipe import file_name, parted
 from cog.storage import StoragePath
 
 
@@ -66,8 +67,12 @@ def made_from(
 
 
 def store_path(model_run: ModelRun, dataset: str, split: str) -> StoragePath:
-    """Where a model run has the features of one split of one dataset."""
-    return model_run.folder / "features" / f"{dataset}-{split}.zarr"
+    """Where a model run has the features of one split of one dataset.
+
+    Those of training images are the dataset's, for its test sets too.
+    """
+    name = parted(dataset)[0] if split == "train" else file_name(dataset)
+    return model_run.folder / "features" / f"{name}-{split}.zarr"
 
 
 def refuse_other_features(

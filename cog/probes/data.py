@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
+from cog.probes.head import Head
 from cog.probes.metrics import percent_within
 from cog.recipe import Recipe
 from cog.rounding import largest_of_rows, refuse_worn
@@ -87,6 +88,8 @@ class ProbeResult:
     highest: NDArray[np.int64] | None = None
     """for each test image the classes that came first, as `cog.probes.ranks.Placed` has them:
     [m, min(5, c)]; None of a probe that does not tell"""
+    head: Head | None = None
+    """the layer that was fitted, of a probe that is one"""
     figures: Mapping[str, float] = field(default_factory=dict)
     """what it says beside its ranks, by the column of the results"""
 

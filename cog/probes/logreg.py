@@ -73,7 +73,7 @@ def logreg(
     placed = layer_places(layer, parts.test)
     progress(total, total)
     hyper = {name: value for name, value in best.items() if name in ("lr", "wd")}
-    return parts.result(placed, hyper, trials, notes)
+    return parts.result(placed, hyper, trials, notes, layer)
 
 
 def _by_sgd(

@@ -35,7 +35,8 @@ def ncm(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
 
     placed = image_places(cosine, parts.test, data.n_classes)
     progress(1, 1)
-    return parts.result(placed, {}, [])
+    bias = torch.zeros_like(means[:, :1]).masked_fill(counts[:, None] == 0, -torch.inf)
+    return parts.result(placed, {}, [], layer=torch.cat([means, bias], dim=1))
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

@@ -47,9 +47,10 @@ def ridge(
     best = best_trial(trials)["penalty"]
     same = torch.equal(parts.final.rows, parts.search.rows)
     final = search if same else _decompose(parts.final, data.n_classes)
-    placed = layer_places(final.layer(best), parts.test)
+    layer = final.layer(best)
+    placed = layer_places(layer, parts.test)
     progress(len(penalties) + 1, len(penalties) + 1)
-    return parts.result(placed, {"penalty": best}, trials)
+    return parts.result(placed, {"penalty": best}, trials, layer=layer)
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:

@@ -11,10 +11,12 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cog.errors import CogError
 from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, check_probe_data
 from cog.probes.features import UnitFeatures, standardised, unit_features
+from cog.probes.head import Head
 from cog.probes.ranks import Placed
 from cog.probes.sampling import few_shot, validation_split
 
@@ -34,6 +36,8 @@ class ProbeParts:
     test: UnitFeatures
     begun: float
     """when the fit began, by time.perf_counter"""
+    to_length_1: bool = True
+    """whether features have length 1"""
     n_short: int | None = None
     """of N shots: how many classes have fewer than N images in `final`"""
     notes: tuple[str, ...] = ()
@@ -45,14 +49,21 @@ class ProbeParts:
         hyper: dict[str, float],
         trials: list[dict[str, float]],
         notes: tuple[str, ...] = (),
+        layer: Tensor | None = None,
     ) -> ProbeResult:
-        """The result of the fit, which ends now."""
+        """The result of the fit, which ends now; `layer` [c, d + 1] is what was fitted, if any."""
         seconds = time.perf_counter() - self.begun
         n_train, n_validation = len(self.final), len(self.validation)
         return ProbeResult(
             placed.ranks, hyper, trials, n_train, n_validation, seconds, (*self.notes, *notes),
             n_short=self.n_short, highest=placed.highest,
+            head=None if layer is None else self._head(layer),
         )  # fmt: skip
+
+    def _head(self, layer: Tensor) -> Head:
+        """A layer with what it takes of features."""
+        as_arrays = [each.cpu().numpy() for each in (layer, *(self.test.standard or ()))]
+        return Head(as_arrays[0], self.to_length_1, *as_arrays[1:])
 
 
 def parts_of(
@@ -89,8 +100,9 @@ def parts_of(
         )
     n_short, notes = _short_classes(data, final, settings.shots)
     parts = ProbeParts(
-        train.only(search), train.only(validation), train.only(final), test, begun, n_short, notes
-    )
+        train.only(search), train.only(validation), train.only(final), test, begun,
+        norm == "l2", n_short, notes,
+    )  # fmt: skip
     return _standardised(parts) if norm == "standard" else parts
 
 

@@ -56,9 +56,16 @@ class Probe:
     """with all images a seed decides next to nothing: only the first one is fitted"""
     by_cosine: bool = False
     """it compares features by cosine, whatever the norm of the recipe"""
+    has_head: bool = False
+    """it fits a linear layer, which may be kept, and may answer with some of the classes alone"""
     among_test: bool = False
     """it learns nothing, but asks each test image about the others: shots and seeds are nothing to
     it, and an image without another of its class has no part in its metrics"""
+
+    @property
+    def answers_some(self) -> bool:
+        """Whether it can answer among some of the classes that it was fitted on."""
+        return self.has_head or self.among_test
 
     @property
     def official_solver(self) -> str:
@@ -78,6 +85,7 @@ def _of_file(name: str) -> tuple[Fit, Cost]:
 PROBES: dict[str, Probe] = {
     "logreg": Probe(
         *_of_file("logreg"),
+        has_head=True,
         solvers={
             "sgd": Solver(
                 seed_decides="validation split, trials, start, batches",
@@ -97,12 +105,14 @@ PROBES: dict[str, Probe] = {
     ),
     "ncm": Probe(
         *_of_file("ncm"),
+        has_head=True,
         by_cosine=True,
         solvers={"exact": Solver(seed_decides="nothing")},
         first_seed_alone=True,
     ),
     "ridge": Probe(
         *_of_file("ridge"),
+        has_head=True,
         solvers={"exact": Solver(seed_decides="validation split")},
         columns=("penalty",),
     ),

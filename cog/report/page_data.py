@@ -24,13 +24,13 @@ from cog.recipe import IN1K, LEVEL, of_levels
 from cog.report.confusions import Confused, most_confused
 from cog.results.cells import class_file, finished_cells
 from cog.results.class_accuracies import read_class_rows
-from cog.results.columns import KEY, SETTING, dataset_order, shots_order
+from cog.results.columns import KEY, SETTING, dataset_order, key_of, shots_order
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
 from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed, where
 from cog.results.summary import Z95, seen_more, summary, with_ranks
-from cog.results.table import tidy
+from cog.results.table import tidy, with_full_names
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
@@ -131,6 +131,7 @@ def _column(series: pd.Series) -> Any:
 
 def _table(results: pd.DataFrame) -> pd.DataFrame:
     """The summary with the other columns of `PageData.table`."""
+    results = with_full_names(results)
     table = with_ranks(summary(results))
     images = results.assign(pictures=results["n_train"] / results["n_classes"])
     mean = images.groupby(list(SETTING), as_index=False)["pictures"].mean()
@@ -160,7 +161,7 @@ def _results_and_cells(
     return results, [
         (class_file(path), cell)
         for path, cell in cells.items()
-        if cell["row"]["shots"] == most and tuple(cell["row"][name] for name in KEY) in keys
+        if cell["row"]["shots"] == most and key_of(cell["row"]) in keys
     ]
 
 
@@ -172,7 +173,7 @@ def _classes(
     sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(index))))
     for path, content in cells:
         cell = content["row"]
-        if cell["dataset"] == IN1K:
+        if cell["dataset"] == IN1K or cell.get("test_set"):
             continue  # the page shows concepts by their similarity to these
         try:
             rows = read_class_rows(path)
@@ -202,6 +203,8 @@ def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:
     found: dict[tuple[str, ...], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for _, cell in cells:
         row = cell["row"]
+        if row.get("test_set"):
+            continue  # its trials are those of its dataset
         for trial in cell.get("trials") or ():
             numbers = ("lr", "wd", "validation_top1")
             if not (isinstance(trial, dict) and all(NUMBER.fits(trial.get(n)) for n in numbers)):

@@ -13,7 +13,7 @@ from typing import Any
 
 from cog.errors import CogError
 from cog.progress import Notify
-from cog.results.columns import KEY, problem_of
+from cog.results.columns import key_of, problem_of
 from cog.results.distances import read_distances, with_distance
 from cog.small_files import NotReadable, read_json
 from cog.storage import StoragePath, write_text
@@ -85,7 +85,7 @@ def finished_cells(
     rows = {path: cell["row"] for path, cell in cells.items() if cell and not problems[path]}
     counts = Counter(row["protocol"] for row in rows.values())
     wanted = protocol or max(counts, key=lambda name: (counts[name], name), default="")
-    keys = {path: tuple(row[name] for name in ("protocol", *KEY)) for path, row in rows.items()}
+    keys = {path: (row["protocol"], *key_of(row)) for path, row in rows.items()}
     same: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for path, key in keys.items():
         same[key].append(str(path))

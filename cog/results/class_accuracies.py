@@ -19,7 +19,7 @@ from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.recipe import level_number
 from cog.results.cells import class_file, finished_cells
-from cog.results.columns import KEY
+from cog.results.columns import KEY, key_of
 from cog.results.controls import models_only
 from cog.results.kinds import PERCENT
 from cog.results.mixing import protocol_in, where
@@ -106,7 +106,7 @@ def _cells_of_levels(
     found = {}
     for path, cell in cells.items():
         row = cell["row"]
-        if level_number(row["dataset"]) is None or tuple(row[name] for name in KEY) not in keys:
+        if level_number(row["dataset"]) is None or row.get("test_set") or key_of(row) not in keys:
             continue
         if row.get("levels_hash") != levels.fingerprint[:16]:
             raise CogError(

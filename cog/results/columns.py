@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cog.probes.mistakes import MISTAKE_HEIGHT, MISTAKE_SIMILARITY, cut_column
 from cog.probes.table import hyper_columns
-from cog.recipe import CUT_HEIGHTS, IN1K, TOP1, level_number
+from cog.recipe import CUT_HEIGHTS, IN1K, TOP1, level_number, parted
 from cog.results.kinds import (
     ALL_OR_INTEGER,
     COUNT,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 FIT = ("probe", "solver", "shots")
 """what is fitted; accuracies of two fits are not compared"""
 SETTING = ("model", "dataset", *FIT)
-"""what a mean over seeds is of"""
-KEY = (*SETTING, "seed")
+"""what a mean over seeds is of; there `dataset` is a full name, such as in1k/v2 for a test set"""
+KEY = ("model", "dataset", "test_set", *FIT, "seed")
 """what one result is of: no two rows of a table have the same"""
 
 
@@ -58,10 +58,13 @@ def dataset_order(dataset: str) -> tuple[int, int, str]:
 
     >>> sorted(["other", "cog_l10", "cog_l2", "in1k"], key=dataset_order)
     ['in1k', 'cog_l2', 'cog_l10', 'other']
+    >>> sorted(["cog_l1", "in1k/v2", "in1k"], key=dataset_order)
+    ['in1k', 'in1k/v2', 'cog_l1']
     """
-    if dataset == IN1K:
+    base = parted(dataset)[0]
+    if base == IN1K:
         return 0, 0, dataset
-    level = level_number(dataset)
+    level = level_number(base)
     return (2, 0, dataset) if level is None else (1, level, dataset)
 
 
@@ -82,11 +85,13 @@ SHOTS = replace(ALL_OR_INTEGER, order=shots_order)
 _BEFORE_HYPER = (
     Column("model", TEXT, needed=True),
     Column("dataset", DATASET, needed=True),
+    Column("test_set", TEXT),
     Column("probe", TEXT, needed=True),
     Column("solver", TEXT, needed=True),
     Column("shots", SHOTS, needed=True),
     Column("seed", INTEGER, needed=True),
     Column("n_classes", SIZE, cause=2, same_in="a dataset"),
+    Column("n_fit_classes", SIZE, cause=2),
     Column("complete", FLAG),
     Column("top1", PERCENT, needed=True),
     Column("top5", PERCENT),
@@ -152,6 +157,16 @@ def columns() -> tuple[Column, ...]:
 def causes() -> tuple[Column, ...]:
     """The columns that say how a number was made; those that sum up many settings come first."""
     return tuple(sorted((c for c in columns() if c.cause), key=lambda column: column.cause))
+
+
+def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The values of `KEY` of a row; cells name their test set only where it is not the own one."""
+    return tuple(row.get(name, "") if name == "test_set" else row[name] for name in KEY)
+
+
+def full_name(row: Mapping[str, Any]) -> str:
+    """The dataset of a row, or its test set: in1k, in1k/v2."""
+    return f"{row['dataset']}/{test}" if (test := row.get("test_set")) else str(row["dataset"])
 
 
 def problem_of(row: Mapping[str, Any]) -> str:

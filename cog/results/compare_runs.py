@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cog.errors import CogError, unknown_name
 from cog.results.columns import KEY, SETTING, causes
 from cog.results.mcnemar import Discordant, joint_p, largest_difference, mcnemar_p
-from cog.results.table import as_text
+from cog.results.table import as_text, with_full_names
 
 Floats = NDArray[np.floating]
 
@@ -106,7 +106,7 @@ def compare_runs(
     Raises:
         CogError: no row is in both.
     """
-    keys = list(KEY)
+    first, second, keys = with_full_names(first), with_full_names(second), list(KEY)
     both = first.merge(
         second, on=keys, suffixes=[f"_{run}" for run in _RUNS], validate="one_to_one"
     )

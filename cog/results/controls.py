@@ -20,7 +20,7 @@ from cog.recipe import control_of
 from cog.results.columns import FIT, SETTING
 from cog.results.paper_tables import fit_title
 from cog.results.summary import Z95, joined_error, summary
-from cog.results.table import sort_rows
+from cog.results.table import sort_rows, with_full_names
 
 FAR = 4.0
 CHANCE = ("shuffled-labels", "random-features")
@@ -38,6 +38,7 @@ def models_only(table: pd.DataFrame) -> pd.DataFrame:
 
 def findings_of_controls(results: pd.DataFrame) -> list[str]:
     """A sentence for each leak, and for each model that is not above a control."""
+    results = with_full_names(results)
     controls = is_control(results["model"])
     if not controls.any():
         return []

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cog.progress import Notify
+from cog.results.columns import full_name
 from cog.results.kinds import NUMBER
 from cog.small_files import NotReadable, read_json
 from cog.storage import StoragePath
@@ -47,8 +48,8 @@ def read_distances(runs: StoragePath, notify: Notify | None = None) -> Distances
 
 
 def with_distance(row: Mapping[str, Any], distances: Distances) -> dict[str, Any]:
-    """A row of results with the columns of its dataset, if there are any."""
-    return {**row, **distances.get(row["dataset"], {})}
+    """A row of results with the columns of its dataset, if there are any; a test set has none."""
+    return {**row, **distances.get(full_name(row), {})}
 
 
 def _read(path: StoragePath) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 from cog.errors import CogError, unknown_name
 from cog.recipe import of_levels
 from cog.results.columns import causes, dataset_order
-from cog.results.table import as_text
+from cog.results.table import as_text, with_full_names
 
 Mixed = tuple[str, str, dict[str, tuple[str, ...]]]
 """a column with several values; which that is for people; the models that have each value"""
@@ -91,7 +91,7 @@ def refuse_mixed(results: pd.DataFrame) -> None:
 
 def _mixed(results: pd.DataFrame) -> list[Mixed]:
     """Each column that has several values where it must have one."""
-    found = []
+    results, found = with_full_names(results), []
     for column in causes():
         if column.same_in == "a table":
             found += _values(results, column.name)

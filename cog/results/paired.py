@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from cog.csv_text import rows_from_csv
 from cog.progress import Notify
+from cog.recipe import file_name
 from cog.results.cells import finished_cells, ranks_file
-from cog.results.columns import KEY
+from cog.results.columns import KEY, full_name
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
 from cog.results.mcnemar import Discordant
 from cog.results.ranks import read_ranks, sha256
-from cog.results.table import tidy
+from cog.results.table import tidy, with_full_names
 from cog.small_files import JSON_BYTES, NotReadable, read_small, read_text
 from cog.storage import StoragePath
 
@@ -40,7 +41,7 @@ class Run:
 
     path: StoragePath
     table: pd.DataFrame
-    """the tidy table, without controls"""
+    """the tidy table, without controls; test sets are datasets of their own"""
     cells: Mapping[Key, StoragePath] = field(default_factory=dict)
     """the file of each cell; none of a table"""
 
@@ -48,10 +49,11 @@ class Run:
 def read_run(path: StoragePath, notify: Notify) -> Run:
     """A folder of runs with its cells, or a table; arguments and errors as in `read_results`."""
     if is_table(path):
-        return Run(path, models_only(read_results(path, notify=notify)))
+        return Run(path, with_full_names(models_only(read_results(path, notify=notify))))
     cells = finished_cells(path, None, notify)
     files = {_key(cell["row"]): file for file, cell in cells.items()}
-    return Run(path, models_only(tidy(cell["row"] for cell in cells.values())), files)
+    table = with_full_names(models_only(tidy(cell["row"] for cell in cells.values())))
+    return Run(path, table, files)
 
 
 class Pairs:
@@ -98,13 +100,14 @@ class Pairs:
 
 
 def _key(row: Mapping[Any, Any]) -> Key:
-    return tuple(row[name] for name in KEY)
+    return tuple("" if name == "test_set" else full_name(row) if name == "dataset" else row[name]
+                 for name in KEY)  # fmt: skip
 
 
 def _unreadable(runs: StoragePath, dataset: str) -> frozenset[str] | None:
     """The test images that were left out, as `runs/unreadable` lists them; None without a list."""
     try:
-        rows = list(rows_from_csv(read_text(runs / "unreadable" / f"{dataset}.csv")))
+        rows = list(rows_from_csv(read_text(runs / "unreadable" / f"{file_name(dataset)}.csv")))
         return frozenset(path for _, split, path, _ in rows if split == "test")
     except (OSError, ValueError):
         return None

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cog.recipe import UNSEEN, control_of, level_number
 from cog.results.columns import FIT, SETTING, dataset_order
-from cog.results.table import sort_rows
+from cog.results.table import sort_rows, with_full_names
 
 Z95 = 1.96
 """a normal variable is within so many standard deviations of its mean 95 times in 100"""
@@ -32,6 +32,8 @@ def seen_more(seen_data: str) -> bool:
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """A row a model × dataset × probe × solver × shots: the mean over seeds, and how sure it is.
 
+    Test sets are datasets of their own, called in1k/v2.
+
     Columns: `SETTING`; `seeds`, how many; `top1` and `top5`, means; `se`, the standard error of
     top1 over seeds, s / √n, NaN for one seed; `low` and `high`, the means of the ends of the 95 %
     intervals over test images; `error`; `complete`, whether all seeds had all classes;
@@ -41,6 +43,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     from both the seeds and the draw of test images, which all seeds share. A term that is not
     known (one seed; no interval) counts as 0; NaN where neither is.
     """
+    results = with_full_names(results)
     complete = results["complete"].fillna(False).astype(bool)
     groups = results.assign(complete=complete).groupby(list(SETTING), sort=False, as_index=False)
     of_models = ("seen_data", "family", "parameters", "dim", "n_test")

@@ -34,6 +34,15 @@ def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return sort_rows(table, KEY)
 
 
+def with_full_names(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows with test sets as datasets of their own, called in1k/v2; `test_set` is empty."""
+    further = results["test_set"] != ""
+    if not further.any():
+        return results
+    full = results["dataset"] + "/" + results["test_set"]
+    return results.assign(dataset=results["dataset"].mask(further, full), test_set="")
+
+
 def sort_rows(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """The rows sorted by some columns, each in the order of its kind."""
     kinds = {column.name: column.kind for column in columns()}

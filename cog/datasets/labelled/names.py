@@ -9,7 +9,7 @@ from cog.errors import CogError
 from cog.plain_text import printable
 from cog.recipe import IN1K, LEVEL
 
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TAKEN = re.compile(rf"{IN1K}|({LEVEL}|l)\d+")  # what `--only` and results call the benchmark's own
 
 
@@ -22,7 +22,7 @@ def check_names(names: Iterable[str]) -> None:
     """
     known: dict[str, str] = {}
     for name in names:
-        if not _SAFE.fullmatch(name) or "--" in name:
+        if not SAFE.fullmatch(name) or "--" in name:
             raise CogError(
                 f"a dataset cannot be called {printable(name)[:80]!r}",
                 "give it a name of at most 64 letters (a to z), digits, ., _ and -, without --",

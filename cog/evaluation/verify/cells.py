@@ -32,6 +32,7 @@ from cog.plain_text import from_spreadsheet
 from cog.probes.metrics import METRICS
 from cog.probes.table import scored
 from cog.results.cells import class_file, predictions_file, ranks_file
+from cog.results.columns import full_name
 from cog.results.predictions import KeptPredictions, most_bytes, read_predictions
 from cog.results.ranks import KeptRanks, read_ranks, sha256
 from cog.small_files import JSON_BYTES, NotReadable, read_small, whole_number
@@ -152,7 +153,7 @@ def read_classes(path: StoragePath) -> ClassTable:
 def _names(path: StoragePath, cell: Mapping[str, Any]) -> Iterator[Finding]:
     """Whether a cell's file, folder, row and hashes say the same."""
     row = cell["row"]
-    name = cell_name(row["dataset"], row["probe"], row["solver"], row["shots"], row["seed"])
+    name = cell_name(full_name(row), row["probe"], row["solver"], row["shots"], row["seed"])
     folder = path.parent.parent.name
     if name != path.stem:
         yield Finding(str(path), f"the result {path.stem}", name, RESTORE_CELL)
@@ -176,7 +177,7 @@ def _sizes(
             yield Finding(str(path), expected, str(row.get(column)), RESTORE_CELL)
     if split is None:
         return
-    if table.wnids != split.train.classes:
+    if table.wnids != split.test.classes:
         yield Finding(
             str(class_file(path)), "the classes of its split", "other ones", _beside(path)
         )

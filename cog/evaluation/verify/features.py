@@ -13,13 +13,14 @@ from cog.features.bad_images import bad_images
 from cog.features.store.store import FeatureStore
 from cog.features.store.verify import verify
 from cog.progress import Progress
+from cog.recipe import dataset_of_file
 from cog.storage import StoragePath
 
 
 def dataset_and_split(store: StoragePath) -> tuple[str, str]:
     """The dataset and the part of it that a store is of, by its name: `cog_l1-train.zarr`."""
     dataset, _, split = store.stem.rpartition("-")
-    return dataset, split
+    return dataset_of_file(dataset), split
 
 
 def check_store(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from cog.evaluation.verify.features import dataset_and_split
 from cog.evaluation.verify.splits import KeptSplit
 from cog.progress import Progress
+from cog.recipe import dataset_of_file
+from cog.results.columns import full_name
 from cog.storage import StoragePath
 
 Cells = dict[StoragePath, dict[str, Any]]
@@ -43,11 +46,11 @@ class Folder:
         """The datasets that have cells, stores or splits."""
         of_stores = {dataset_and_split(path)[0] for path in self.stores}
         of_splits = {
-            Path(name).stem
+            dataset_of_file(Path(name).stem)
             for name in self.names
             if name.startswith("splits/") and name.endswith(".txt")
         }
-        of_cells = {cell["row"]["dataset"] for cell in self.cells.values()}
+        of_cells = {full_name(cell["row"]) for cell in self.cells.values()}
         return sorted(of_stores | of_splits | of_cells)
 
     def has(self, path: StoragePath) -> bool:
@@ -59,13 +62,17 @@ class Folder:
         return str(path).removeprefix(f"{self.runs}/")
 
     def rows(self, **wanted: str) -> dict[StoragePath, dict[str, Any]]:
-        """The rows of the cells that have these values, by their files."""
+        """The rows of the cells that have these values, by their files; datasets by full name."""
         rows = {path: cell["row"] for path, cell in self.cells.items()}
         return {
             path: row
             for path, row in rows.items()
-            if all(row[name] == value for name, value in wanted.items())
+            if all(_value(row, name) == value for name, value in wanted.items())
         }
+
+
+def _value(row: Mapping[str, Any], name: str) -> Any:
+    return full_name(row) if name == "dataset" else row[name]
 
 
 def _is_of_model(name: str) -> bool:

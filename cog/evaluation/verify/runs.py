@@ -16,6 +16,7 @@ from cog.images.pillow_simd import PILLOW_SIMD
 from cog.images.truncated import TRUNCATED
 from cog.levels.table import Levels
 from cog.recipe import IN1K, level_number, of_levels
+from cog.results.columns import full_name
 from cog.storage import StoragePath
 
 Rows = Mapping[StoragePath, Mapping[str, Any]]
@@ -39,7 +40,7 @@ def check_run(folder: StoragePath, run: Mapping[str, Any], rows: Rows) -> Iterat
     yield from differing(rows, "dim", [run.get("dim")], path)
     yield from differing(rows, "seen_data", [run.get("seen_data")], path)
     yield from _other_recipes(rows, run, path)
-    of_any = {file: row for file, row in rows.items() if of_levels(row["dataset"])}
+    of_any = {file: row for file, row in rows.items() if of_levels(full_name(row))}
     yield from differing(of_any, "levels_hash", [levels], path, may_change=LATER)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from cog.datasets.splits import NAMES
 from cog.evaluation.cells import split_hash
 from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
 from cog.images.image_list import ImageList
-from cog.recipe import of_levels
+from cog.recipe import file_name, of_levels, parted
 from cog.small_files import NotReadable, read_lines
 from cog.storage import StoragePath
 
@@ -40,8 +40,9 @@ class KeptSplit:
 
 
 def split_file(runs: StoragePath, dataset: str, split: str) -> StoragePath:
-    """The file of the training or test images of a dataset."""
-    return runs / "splits" / split / f"{dataset}.txt"
+    """The file of the training or test images of a dataset; a test set trains on its dataset's."""
+    name = file_name(dataset) if split == "test" else parted(dataset)[0]
+    return runs / "splits" / split / f"{name}.txt"
 
 
 def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
@@ -56,7 +57,7 @@ def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
     files = {split: split_file(runs, dataset, split) for split in ("train", "test")}
     lines = {split: _read(file) for split, file in files.items()}
     named = split_file(runs, dataset, NAMES)
-    if not of_levels(dataset) and named.is_file():
+    if not of_levels(parted(dataset)[0]) and named.is_file():
         class_of = _names_of(named, lines["train"][1])
     else:
         class_of = _wnids_of(files["train"], lines["train"])
@@ -73,7 +74,16 @@ def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
             raise _broken(files[split], "labels of the training images", found)
         numbers = np.array([index[label] for label in own], np.int64)
         lists[split] = ImageList("", "folder", paths, numbers, classes, split)
+    if parted(dataset)[1]:
+        lists["test"] = _of_own_classes(lists["test"])
     return KeptSplit(lists["train"], lists["test"], labels)
+
+
+def _of_own_classes(images: ImageList) -> ImageList:
+    """A list with the classes that it has images of, as test sets have them."""
+    own, labels = np.unique(images.labels, return_inverse=True)
+    names = tuple(images.classes[label] for label in own.tolist())
+    return replace(images, labels=labels.astype(np.int64), classes=names)
 
 
 def _wnids_of(file: StoragePath, lines: Lines) -> dict[int, str]:

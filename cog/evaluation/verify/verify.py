@@ -48,7 +48,9 @@ from cog.features.store.store import FeatureStore
 from cog.levels.files import read_levels
 from cog.probes.table import PROBES
 from cog.progress import Progress, Silent
+from cog.recipe import file_name, parted
 from cog.results.cells import finished_cells, predictions_file, ranks_file
+from cog.results.columns import full_name
 from cog.storage import StoragePath, files_below, storage_path
 
 
@@ -154,6 +156,8 @@ def _check_stores(folder: Folder) -> Iterator[Found]:
         dataset, split = dataset_and_split(path)
         used = bool(folder.rows(dataset=dataset, model=path.parent.parent.name))
         yield from check_store(path, folder.runs, folder.splits, used, folder.progress)
+        if parted(dataset)[1]:
+            continue  # its training features are its dataset's, and not needed where heads are kept
         other = path.parent / f"{dataset}-{'test' if split == 'train' else 'train'}.zarr"
         if used and str(other) not in there:
             yield Finding(str(other), f"a store, as {path.name} is kept", "none", MAKE)
@@ -165,7 +169,7 @@ def _check_cells(folder: Folder) -> Iterator[Found]:
     """Every cell, and the files beside the cells."""
     with folder.progress.bar("cells", len(folder.cells), "cells") as advance:
         for path, cell in folder.cells.items():
-            yield from check_cell(path, cell, folder.splits.get(cell["row"]["dataset"]))
+            yield from check_cell(path, cell, folder.splits.get(full_name(cell["row"])))
             advance(1)
     yield from _without(folder)
     beside = ["classes"], ["ranks"], ["predictions"]
@@ -225,7 +229,8 @@ def _check_runs(folder: Folder) -> Iterator[Found]:
 def _fingerprints(folder: Folder, own: StoragePath, dataset: str) -> Iterator[dict[str, Any]]:
     """The fingerprints of the stores of one model on one dataset, as far as they can be read."""
     for split in ("train", "test"):
-        path = own / "features" / f"{dataset}-{split}.zarr"
+        name = file_name(dataset) if split == "test" else parted(dataset)[0]
+        path = own / "features" / f"{name}-{split}.zarr"
         if folder.has(path / "zarr.json"):
             try:
                 yield FeatureStore.open(path).fingerprint

@@ -1,0 +1,175 @@
+"""Further test sets of a dataset: other images of its classes, `--test-set DATASET/NAME=SOURCE`.
+
+In: a source of labelled images, and the dataset whose classes they show. Out: a `Dataset` called
+DATASET/NAME with the training images of DATASET, so that a probe of the one is scored on the other.
+
+Classes are matched by name, which for ImageNet is the wnid. Names that are numbers count the
+classes from 0: those of `classes.txt` in the source, a name a line, else ImageNet's in the order of
+their wnids. ImageNet-V2 has such folders; sorted as text, "10" would come before "2". The test set
+keeps the classes that it has images of, and answers are sought among these alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cog.datasets.dataset import Dataset, DatasetOptions, Named, Source
+from cog.datasets.labelled.class_list import read_class_names
+from cog.datasets.labelled.find import find_labelled
+from cog.datasets.labelled.names import SAFE
+from cog.datasets.splits import Split
+from cog.errors import CogError, unknown_name
+from cog.images.image_list import ImageList, choose
+from cog.images.listing import Listing
+from cog.plain_text import printable
+from cog.recipe import WNID, parted
+
+CLASSES = "classes.txt"
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_SHOWN = 10  # classes that a message names
+
+
+def with_test_sets(found: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:
+    """Each dataset with its test sets behind it.
+
+    Raises:
+        CogError: a test set of no dataset that is evaluated, a name that cannot be used, or what
+            `find_test_set` refuses.
+    """
+    check_test_sets(options.test_sets)
+    of_dataset: dict[str, list[Named]] = {dataset.name: [] for dataset in found}
+    for named in options.test_sets:
+        base = parted(named.name)[0]
+        key = base if base in of_dataset else f"cog_{base.lower()}"
+        if key not in of_dataset:
+            raise unknown_name("dataset of --test-set", base, list(of_dataset))
+        of_dataset[key].append(Named(f"{key}/{parted(named.name)[1]}", named.source))
+    return tuple(
+        each
+        for dataset in found
+        for each in (
+            dataset,
+            *(find_test_set(named, dataset, options) for named in of_dataset[dataset.name]),
+        )
+    )
+
+
+def check_test_sets(named: Sequence[Named]) -> None:
+    """Refuse names of test sets that cannot be used.
+
+    Raises:
+        CogError: not DATASET/NAME with letters, digits, `.`, `_` and `-`, or two that differ in
+            case alone.
+    """
+    known: set[str] = set()
+    for name, _ in named:
+        base, own = parted(name)
+        if not (SAFE.fullmatch(base) and SAFE.fullmatch(own)) or "--" in name:
+            raise CogError(
+                f"a test set cannot be called {printable(name)[:80]!r}",
+                "write DATASET/NAME=SOURCE, such as in1k/v2=/data/imagenetv2; NAME has letters, "
+                "digits, ., _ and -, without --",
+            )
+        if name.lower() in known:
+            raise CogError(f"the test set {name} is there twice", "give each a name of its own")
+        known.add(name.lower())
+
+
+def find_test_set(named: Named, base: Dataset, options: DatasetOptions) -> Dataset:
+    """The test set of a source, for probes of `base`.
+
+    Raises:
+        CogError: no such source, nothing labelled in it, or classes that `base` does not have (with
+            `allow_missing` these are left out).
+    """
+    try:
+        return _found(named, base, options)
+    except CogError as error:
+        raise CogError(f"{named.name}: {error.what}", error.hint) from error
+
+
+def _found(named: Named, base: Dataset, options: DatasetOptions) -> Dataset:
+    labelled = find_labelled(named, options)
+    listing = labelled.train if labelled.test is None else labelled.test
+    notes = [*labelled.notes, *listing.notes]
+    if labelled.test is not None:
+        notes.append(f"of its parts {labelled.split}, the second one tests")
+    wanted = sorted([*base.split.train.classes, *base.split.left_out])
+    filled = [name for name, paths in listing.paths.items() if paths]
+    class_of, by = match_classes(filled, wanted, _class_list(named.source))
+    known = set(base.split.train.classes)
+    lacking = [name for name in filled if class_of.get(name) not in known]
+    if len(lacking) == len(filled) or (lacking and not options.allow_missing):
+        raise CogError(
+            f"{len(lacking):,} of {len(filled):,} classes are none of {base.name}: "
+            f"{_named(lacking)}; it has {_named(base.split.train.classes)}",
+            f"name the folders as {base.name} does; or number them from 0, with the names in "
+            f"{CLASSES} beside them; or give --allow-missing to leave these classes out",
+        )
+    test = _chosen(listing, {name: class_of[name] for name in filled if name not in lacking})
+    n_classes = len(base.split.train.classes)
+    notes.append(f"{len(test):,} images, classes matched by {by}")
+    if lacking:
+        notes.append(f"{len(lacking):,} classes are none of {base.name}: left out")
+    if len(test.classes) < n_classes:
+        notes.append(
+            f"it has {len(test.classes):,} of the {n_classes:,} classes: a probe answers among "
+            "these alone"
+        )
+    split = Split(base.split.train, test, base.split.left_out, f"classes by {by}", tuple(notes))
+    return Dataset(named.name, split, len(filled), base.metric, protocol=base.protocol)
+
+
+def match_classes(
+    names: Sequence[str], wanted: Sequence[str], listed: Sequence[str] = ()
+) -> tuple[dict[str, str], str]:
+    """The class of `wanted` that each name means, and by what: wnid, name or number.
+
+    Args:
+        names: of the classes of a test set.
+        wanted: the classes of the dataset, sorted.
+        listed: the names that numbers stand for; none where there is no list.
+
+    >>> match_classes(["10", "2"], [f"n{number:08}" for number in range(11)])
+    ({'10': 'n00000010', '2': 'n00000002'}, 'number')
+    >>> match_classes(["cat"], ["cat", "dog"])
+    ({'cat': 'cat'}, 'name')
+    """
+    wnids = all(map(WNID.fullmatch, wanted))
+    numbered = listed or (wanted if wnids else ())
+    known = set(wanted)
+    if not known.isdisjoint(names) or not numbered or not all(map(_NUMBER.fullmatch, names)):
+        return {name: name for name in names if name in known}, "wnid" if wnids else "name"
+    of_number = {
+        name: numbered[int(name)] for name in names
+        if int(name) < len(numbered) and numbered[int(name)] in known
+    }  # fmt: skip
+    return of_number, "number"
+
+
+def _class_list(source: Source) -> Sequence[str]:
+    """The names that the numbers of classes stand for, where they lie in the source."""
+    file = Path(source, CLASSES) if isinstance(source, str | Path) else None
+    return read_class_names(file) if file is not None and file.is_file() else ()
+
+
+def _chosen(listing: Listing, class_of: Mapping[str, str]) -> ImageList:
+    """The images of these classes, under the names that the dataset has for them."""
+    if len(set(class_of.values())) < len(class_of):
+        raise CogError("two of its classes are one class", "merge them, or rename one")
+    paths = {own: listing.paths[name] for name, own in class_of.items()}
+    spans = listing.spans
+    if spans is not None:
+        spans = {own: spans[name] for name, own in class_of.items()}
+    rows = {own: np.arange(len(each)) for own, each in paths.items()}
+    return choose(replace(listing, paths=paths, spans=spans), rows, "test")
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(printable, names[:_SHOWN])) + more

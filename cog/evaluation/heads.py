@@ -1,0 +1,98 @@
+"""The heads of probes that a run keeps: `runs/NAME/heads/`, beside the cells.
+
+In: a cell. Out: the file of the head of its fit, if it is of this very fit. A further test set is
+scored by the head of its dataset's cell. A head is kept if it has at most `SMALL` bytes, or as the
+user says.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cog.evaluation.cells import Cell, cell_name
+from cog.probes.data import Features, ProbeResult
+from cog.probes.features import unit_features
+from cog.probes.head import Head, head_bytes, read_head
+from cog.probes.ranks import Placed, layer_places
+from cog.recipe import parted
+from cog.small_files import NotReadable, read_small
+from cog.storage import StoragePath, write_bytes
+
+SMALL = 2**24  # bytes of a head that is kept unasked: 16 MiB, 1,000 classes of 4,000 numbers
+MOST = 2**30  # of a file that is read
+
+
+class Known(NamedTuple):
+    """What is known of the fit of a head."""
+
+    hyper: dict[str, float]
+    n_train: int
+    n_validation: int
+    n_short: int | None
+
+
+def known_of(result: ProbeResult) -> Known:
+    """What a result says of its fit."""
+    return Known(dict(result.hyper), result.n_train, result.n_validation, result.n_short)
+
+
+def head_file(cell: Cell) -> StoragePath:
+    """The head of the fit of a cell: that of its dataset's own cell."""
+    dataset = parted(cell.dataset)[0]
+    name = cell_name(dataset, cell.probe, cell.solver, cell.shots_name, cell.seed)
+    return cell.model_run.folder / "heads" / f"{name}.safetensors"
+
+
+def keep_head(cell: Cell, result: ProbeResult, wanted: bool | None) -> None:
+    """Write the head of a fit, if it has one; `wanted`: None keeps it if it is small."""
+    head = result.head
+    if head is None or not (head.n_bytes <= SMALL if wanted is None else wanted):
+        return
+    about = {
+        "fit": cell.fit,
+        "model": cell.model_run.model.name,
+        "dataset": parted(cell.dataset)[0],
+        "probe": cell.probe,
+        "solver": cell.solver,
+        "shots": str(cell.shots_name),
+        "seed": str(cell.seed),
+        "result": json.dumps(known_of(result)._asdict()),
+    }
+    write_bytes(head_file(cell), head_bytes(head, about))
+
+
+def kept_head(cell: Cell) -> tuple[Head, Known] | None:
+    """The head of a cell's fit and what is known of that; None where it is not kept, or another."""
+    try:
+        head, about = read_head(read_small(head_file(cell), MOST))
+        known = Known(**json.loads(about["result"]))
+    except (OSError, NotReadable, KeyError, TypeError, ValueError):
+        return None
+    return (head, known) if about.get("fit") == cell.fit else None
+
+
+def scored(
+    head: Head, x: Features, labels: NDArray[np.int64], classes: NDArray[np.int64], device: str
+) -> Placed:
+    """How a head places images, answering with some classes alone.
+
+    Args:
+        head: of any classes.
+        x: features [m, d].
+        labels: int64[m], indices in `classes`.
+        classes: int64[c'], which classes of the head are answers, in their order.
+        device: where the products are made.
+    """
+    import torch
+
+    own = head.among(classes)
+    features = unit_features(x, labels, device, to_length_1=own.to_length_1)
+    if own.mean is not None and own.factor is not None:
+        standard = tuple(torch.tensor(each, device=device) for each in (own.mean, own.factor))
+        features = replace(features, standard=(standard[0], standard[1]))
+    return layer_places(torch.tensor(own.layer, device=device), features)
