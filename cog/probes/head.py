@@ -6,6 +6,7 @@ features are standardised, `mean` and `factor` float32 [d]; and the text that is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from cog.small_files import NotReadable
 
 Floats = NDArray[np.float32]
+_ABOUT = "about"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,10 @@ def head_bytes(head: Head, about: Mapping[str, str]) -> bytes:
 
     arrays = {"layer": head.layer, "mean": head.mean, "factor": head.factor}
     kept = {name: np.ascontiguousarray(each) for name, each in arrays.items() if each is not None}
-    return bytes(save(kept, {**about, "to_length_1": str(head.to_length_1)}))
+    known = {**about, "to_length_1": str(head.to_length_1)}
+    return bytes(
+        save(kept, {_ABOUT: json.dumps(known, sort_keys=True)})
+    )  # the order of several is open
 
 
 def read_head(data: bytes) -> tuple[Head, dict[str, str]]:
@@ -82,7 +87,6 @@ def read_head(data: bytes) -> tuple[Head, dict[str, str]]:
 
 def _about(data: bytes) -> dict[str, str]:
     """The texts in the head of a safetensors file: JSON after its length in eight bytes."""
-    import json
-
     size = int.from_bytes(data[:8], "little")
-    return {str(k): str(v) for k, v in json.loads(data[8 : 8 + size])["__metadata__"].items()}
+    known = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_ABOUT])
+    return {str(key): str(value) for key, value in known.items()}

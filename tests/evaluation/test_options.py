@@ -29,7 +29,7 @@ FIELDS = {
     for kind in (LoadOptions, DatasetOptions, Extraction, Probing)
     for field in fields(kind)
 }
-ELSEWHERE = {"model", "name", "levels", "out", "discard_features", "controls"}
+ELSEWHERE = {"model", "name", "levels", "out", "discard_features", "keep_heads", "controls"}
 """arguments and options that no dataclass holds"""
 
 

@@ -17,6 +17,7 @@ from cog.evaluation.verify.verify import verify
 from cog.features.store.store import FeatureStore
 from cog.probes.settings import Probing
 from cog.recipe import control_of
+from cog.results.columns import KEY
 from tests.support.runs import draw_images
 
 OPTIONS = {"seeds": "22,37", "shots": "2,all", "device": "cpu", "probes": "ncm,retrieval"}
@@ -113,7 +114,7 @@ def test_cog_compare_counts_the_images_that_are_asked(runs):
 
     run = read_run(runs, lambda _: None)
     table = run.table[(run.table["probe"] == "retrieval") & (run.table["model"] == "colours")]
-    (key,) = table[["model", "dataset", "probe", "solver", "shots", "seed"]].itertuples(index=False)
+    (key,) = table[list(KEY)].itertuples(index=False)
     found = Pairs(run, run, {}, lambda _: None).discordant(tuple(key))
     assert (found.first, found.second, found.images) == (0, 0, 8)
 
