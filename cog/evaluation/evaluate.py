@@ -43,7 +43,7 @@ from cog.features.model_run import sweep_runs
 from cog.features.store.store import FeatureStore
 from cog.interruption import in_order
 from cog.progress import Progress, Silent
-from cog.recipe import SEEDS, Recipe, parted
+from cog.recipe import SEEDS, Recipe
 from cog.results.distances import with_distance
 from cog.results.files import write_results
 from cog.results.table import tidy
@@ -204,7 +204,7 @@ def run_plan(
     distances = write_distances(plan, progress.notify)
     try:
         with executor_for(plan.extraction, plan.devices, progress) as executor:
-            for datasets in _groups(plan, share):
+            for datasets in plan.groups() if share.is_all else [plan.datasets]:
                 for row in _rows(plan, datasets, executor, progress, share):
                     rows.append(with_distance(row, distances))
                     progress.result(row)
@@ -220,16 +220,6 @@ def run_plan(
     if not share.is_all:
         progress.notify(f"worker {share}: {_outcome(plan, len(rows), cells)}")
     return tidy(rows)
-
-
-def _groups(plan: Plan, share: Share) -> list[list[Dataset]]:
-    """The datasets, each with its test sets; of one worker's share all at once."""
-    if not share.is_all:
-        return [list(plan.datasets)]
-    groups: dict[str, list[Dataset]] = {}
-    for dataset in plan.datasets:
-        groups.setdefault(parted(dataset.name)[0], []).append(dataset)
-    return list(groups.values())
 
 
 def _rows(

@@ -30,7 +30,7 @@ from cog.models.options import LoadOptions
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
 from cog.progress import Notify
-from cog.recipe import OPTIONS, UNSEEN, Recipe
+from cog.recipe import OPTIONS, UNSEEN, Recipe, parted
 from cog.storage import StoragePath, storage_path
 
 
@@ -73,6 +73,13 @@ class Plan:
             "extraction": asdict(self.extraction),
             **key,
         }
+
+    def groups(self) -> list[list[Dataset]]:
+        """The datasets, each with its test sets."""
+        groups: dict[str, list[Dataset]] = {}
+        for dataset in self.datasets:
+            groups.setdefault(parted(dataset.name)[0], []).append(dataset)
+        return list(groups.values())
 
     def todo(self, dataset: str) -> list[Cell]:
         """The cells of one dataset that are not done."""
