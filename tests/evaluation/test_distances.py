@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -157,6 +158,25 @@ def test_a_damaged_file_is_named_and_made_again(runs, model, given, tmp_path):
         assert [line.split(" ")[0] for line in said] == [str(path)]
         pd.testing.assert_frame_equal(cog.evaluate(model, out=out, **given), table)
         assert read_distance(out, "own")
+
+
+def test_cog_verify_computes_them_again(runs, levels_folder, tmp_path):
+    out = shutil.copytree(runs[0], tmp_path / "runs")
+    path = out / "splits" / "distances" / "own.json"
+    sound = json.loads(path.read_text())
+    for change, expected in (
+        ({"similarity": sound["similarity"] + 1e-6}, "similarity"),
+        ({"seen_similarity": None}, "seen_similarity"),
+        ({"wnids": sound["wnids"][:2]}, "a synset for each class"),
+        ({"wnids": [*sound["wnids"][:2], "n00000001"]}, "synsets of WordNet"),
+    ):
+        path.write_text(json.dumps(sound | change))
+        own = [
+            fault for fault in verify(out, levels=levels_folder).faults if "own.json" in fault.file
+        ]
+        assert [fault.expected.startswith(expected) for fault in own] == [True]
+    path.write_text(json.dumps(sound))
+    assert not verify(out, levels=levels_folder).faults
 
 
 def test_tables_that_do_not_fit_are_refused_before_any_work(tmp_path, model, own):

@@ -4,6 +4,7 @@ In: a folder of runs. Out: a `Proof`. Nothing is written. In this order:
 
 - the split of each dataset: its lists, and the classes that the levels have at its labels;
 - the feature stores that are kept: checksums, fingerprints, images and labels;
+- how near datasets are to the seen concepts, from the synsets of their classes;
 - each cell: its name, its hashes, its accuracies from the ranks kept beside it;
 - run.json of each model, against the cells;
 - results.csv, unreadable.csv and truncated.csv, against what they are made from.
@@ -21,6 +22,7 @@ from typing import Any
 from cog.errors import CogError
 from cog.evaluation.cells import PROTOCOL
 from cog.evaluation.verify.cells import check_cell
+from cog.evaluation.verify.distances import check_distances
 from cog.evaluation.verify.features import check_store, dataset_and_split, listed_images
 from cog.evaluation.verify.findings import (
     EVALUATE,
@@ -147,6 +149,7 @@ def _check_levels(folder: Folder, given: str | Path | None) -> Iterator[Found]:
         if hashes == {found}:
             file = split_file(folder.runs, dataset, "train")
             yield from wrong_classes(kept, wanted_classes(levels, dataset), file)
+    yield from check_distances(folder, levels)
 
 
 def _check_stores(folder: Folder) -> Iterator[Found]:
