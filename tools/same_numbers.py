@@ -65,6 +65,10 @@ ADDED_COLUMNS = {  # of results.csv, and of the results in a page alone: levels 
     "similarity": "not in 0.1: of the classes of a dataset to the seen ones",
     "seen_similarity": "not in 0.1: of the seen classes to those of a dataset",
 }
+ADDED_TO_WIDE = {  # columns of `cog results --wide`
+    f"concepts{end}": "not in 0.1: means by axis"
+    for end in ("", "_error", "_log_odds", "_log_odds_error", "_sets")
+} | {"partial": "not in 0.1: axes of which a model lacks sets"}
 NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "cache": "of cog: indices of tars",
     "features.pth": "torch.save writes a random name into it; `cog probe` reads what it holds",
@@ -256,9 +260,9 @@ def differences(old: Files, new: Files) -> Iterator[tuple[str, str]]:
 
 def compared(name: str, content: bytes) -> bytes:
     """What of a file's content is compared: of a page its data, without what may differ."""
-    if name.endswith("results.csv"):
+    if name.endswith(("results.csv", "wide.csv")):
         rows = list(csv.reader(content.decode().split("\n")))[:-1]  # it ends in a newline
-        passed_over = IGNORED | ADDED | ADDED_COLUMNS
+        passed_over = IGNORED | ADDED | ADDED_COLUMNS | ADDED_TO_WIDE
         kept = [place for place, column in enumerate(rows[0]) if column not in passed_over]
         return "\n".join(",".join(row[place] for place in kept) for row in rows).encode()
     if name.endswith(".html"):

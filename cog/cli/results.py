@@ -13,10 +13,13 @@ from cog.cli.options import say, say_and_keep, together, where_option
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cog.results.views import Shown
+
 _PATH = click.Path(path_type=Path)
 _VIEW_OPTIONS = together(
     click.option("--wide/--no-wide", default=False,
-                 help="A row a model, a column a dataset: mean top-1 and its standard error."),
+                 help="A row a model, a column a dataset: mean top-1 and its standard error; "
+                      "means by axis: concepts, domains, tasks."),
     click.option("--ranking/--no-ranking", default=False,
                  help="The rank of each model on each dataset."),
     click.option("--baseline", metavar="MODEL",
@@ -60,8 +63,8 @@ def results(
         cog results runs/ --baseline sup_resnet50 --format markdown
         cog results runs/ --where shots=all --format latex --out table.tex
     """
+    from cog.results import views
     from cog.results.files import as_parquet, read_results
-    from cog.results.views import FORMATS, VIEWS, Shown
     from cog.storage import storage_path
 
     given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop}
@@ -70,21 +73,30 @@ def results(
         raise click.UsageError(f"--{' and --'.join(chosen)} are different tables: give one")
     left_out: list[str] = []
     found = read_results(storage_path(runs), where, say_and_keep(left_out))
-    shown = Shown(VIEWS[chosen[0]], found, baseline or "", say)
+    shown = views.Shown(views.VIEWS[chosen[0]], found, baseline or "", say)
     for_people = (style, file, parquet) == (None, None, None) and sys.stdout.isatty()
     if for_people and shown.view.bars:
-        from rich.console import Console
-
-        from cog.cli.result_table import show
-
-        show(shown.one_kind, Console(highlight=False))
+        _draw(shown, wide)
     else:
         if file is not None or parquet is None:
-            _write(FORMATS[style or ("markdown" if for_people else "csv")](shown), file)
+            _write(views.FORMATS[style or ("markdown" if for_people else "csv")](shown), file)
         if parquet is not None:
             _write(as_parquet(shown.numbers), parquet)
         _say_findings(found)
     context.exit(1 if left_out else 0)
+
+
+def _draw(shown: Shown, axes: bool) -> None:
+    """Draw the table in a terminal; with `axes`, the means by axis below it."""
+    from rich.console import Console
+
+    from cog.cli.result_table import show
+    from cog.results.markup import to_markdown
+    from cog.results.paper_tables import axis_sheets
+
+    show(shown.one_kind, Console(highlight=False))
+    if axes:
+        click.echo(to_markdown(axis_sheets(shown.numbers)), nl=False)
 
 
 def _say_findings(results: pd.DataFrame) -> None:

@@ -20,9 +20,10 @@ from cog.report import charts
 from cog.report.build import SCHEMA, require_model
 from cog.report.page_data import PageData, dataset_labels
 from cog.report.theme import PAPER, Look
+from cog.results.axes import Z95
 from cog.results.columns import FIT, shots_order
 from cog.results.differences import against
-from cog.results.summary import Z95, level_means
+from cog.results.summary import level_means
 from cog.storage import write_bytes, write_text
 
 Figures = Iterator[tuple[str, alt.TopLevelMixin]]

@@ -22,6 +22,7 @@ from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL, of_levels
 from cog.report.confusions import Confused, most_confused
+from cog.results.axes import Z95
 from cog.results.cells import class_file, finished_cells
 from cog.results.class_accuracies import read_class_rows
 from cog.results.columns import KEY, SETTING, dataset_order, key_of, shots_order
@@ -29,7 +30,7 @@ from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
 from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed, where
-from cog.results.summary import Z95, seen_more, summary, with_ranks
+from cog.results.summary import seen_more, summary, with_ranks
 from cog.results.table import tidy, with_full_names
 from cog.storage import StoragePath
 

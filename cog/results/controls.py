@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from cog.recipe import control_of
+from cog.results.axes import Z95
 from cog.results.columns import FIT, SETTING
 from cog.results.paper_tables import fit_title
-from cog.results.summary import Z95, joined_error, summary
+from cog.results.summary import joined_error, summary
 from cog.results.table import sort_rows, with_full_names
 
 FAR = 4.0

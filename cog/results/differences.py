@@ -10,6 +10,7 @@ import pandas as pd
 
 from cog.errors import CogError, unknown_name
 from cog.recipe import IN1K, level_number
+from cog.results.axes import log_odds
 from cog.results.columns import FIT, SETTING, dataset_order
 from cog.results.summary import by_dataset, joined_error
 from cog.results.table import sort_rows
@@ -42,8 +43,8 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     base = base.rename(columns={name: f"baseline_{name}" for name in figures})
     table = summary[[*SETTING, *figures]].merge(base, on=common, how="inner")
     table["difference"] = table["top1"] - table["baseline_top1"]
-    base_odds = _log_odds(table["baseline_top1"], table["baseline_n_test"])
-    table["log_odds_ratio"] = _log_odds(table["top1"], table["n_test"]) - base_odds
+    base_odds = log_odds(table["baseline_top1"], table["baseline_n_test"])
+    table["log_odds_ratio"] = log_odds(table["top1"], table["n_test"]) - base_odds
     table["error"] = joined_error(table["error"], table["baseline_error"])
     reach = _t95(table) * table["error"]
     table.loc[table["model"] == baseline, "error"] = 0.0
@@ -65,13 +66,6 @@ def _t95(table: pd.DataFrame) -> pd.Series[float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = (table["error"] ** 4 / parts).fillna(np.inf)
     return pd.Series(t.ppf(0.975, freedom), index=table.index)
-
-
-def _log_odds(top1: pd.Series[float], n_test: pd.Series[float]) -> pd.Series[float]:
-    """ln(p / (1 − p)) of percentages; p stays half a test image away from 0 and 1."""
-    half = 50 / n_test
-    share = top1.clip(half, 100 - half) / 100
-    return pd.Series(np.log(share / (1 - share)), index=top1.index)
 
 
 def drop(summary: pd.DataFrame) -> pd.DataFrame:

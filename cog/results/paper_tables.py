@@ -12,6 +12,7 @@ import pandas as pd
 
 from cog.probes.table import PROBES
 from cog.recipe import IN1K, UNSEEN, control_of
+from cog.results.axes import AXES
 from cog.results.columns import FIT, SETTING, dataset_order
 from cog.results.markup import Entry, Sheet
 from cog.results.summary import seen_more, with_ranks
@@ -40,6 +41,47 @@ def accuracy_sheets(summary: pd.DataFrame) -> list[Sheet]:
     texts = [_with_error(f"{row['top1']:.2f}", row["se"]) for row in table.to_dict("records")]
     note = "Top-1 in percent, mean over seeds ± its standard error; bold: the best of a column."
     return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
+
+
+def axis_sheets(wide: pd.DataFrame) -> list[Sheet]:
+    """Means by axis of generalization, of the table that `wide` gives."""
+    sheets = []
+    axes = [axis for axis in AXES if axis in wide]
+    note = (
+        "Means over sets of each set's headline metric in percent, and of its log odds, ± their "
+        "errors from seeds and test images."
+    )
+    models = wide[wide["model"].map(control_of) == ""]
+    for fit, group in models.groupby(list(FIT), sort=False):
+        shown = [axis for axis in axes if group[axis].notna().any()]
+        if not shown:
+            continue
+        heads = [(f"{axis} ({group[f'{axis}_sets'].max()})", f"{axis}, log odds") for axis in shown]
+        rows = tuple(
+            (Entry(row["model"]), *(entry for axis in shown for entry in _of_axis(row, axis)))
+            for row in group.to_dict("records")
+        )
+        partial = f"{PARTIAL} lacks sets, or classes of sets: a mean of other tasks."
+        notes = (note, partial) if group["partial"].ne("").any() else (note,)
+        header = ("model", *(head for pair in heads for head in pair))
+        sheets.append(Sheet(f"Means by axis: {fit_title(fit)}", header, rows, notes))
+    return sheets
+
+
+def _of_axis(row: dict[Any, Any], axis: str) -> tuple[Entry, Entry]:
+    """The mean of an axis, and that of its log odds."""
+    partial = axis in row["partial"].split()
+    odds = _mean(row, f"{axis}_log_odds", "{:.3f}", partial)
+    return Entry(_mean(row, axis, "{:.2f}", partial)), Entry(odds)
+
+
+def _mean(row: dict[Any, Any], name: str, digits: str, partial: bool) -> str:
+    """A mean with its error and its mark."""
+    if pd.isna(row[name]):
+        return ABSENT
+    error = row[f"{name}_error"]
+    text = digits.format(row[name]) + ("" if pd.isna(error) else f" ± {digits.format(error)}")
+    return text + PARTIAL * partial
 
 
 def ranking_sheets(summary: pd.DataFrame) -> list[Sheet]:

@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cog.recipe import UNSEEN, control_of, level_number
+from cog.results.axes import Z95, axis_means, joined_solvers
 from cog.results.columns import FIT, SETTING, dataset_order
 from cog.results.table import sort_rows, with_full_names
-
-Z95 = 1.96
-"""a normal variable is within so many standard deviations of its mean 95 times in 100"""
 
 
 def seen_more(seen_data: str) -> bool:
@@ -122,9 +120,11 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     Beside it `<dataset>_se`, the standard error of that mean, where there is more than one seed.
     `levels` is the mean over the levels that are there, `rank` the rank by it among the models that
     have every level of the table with all its classes (1 is best). The others have no rank: their
-    task is easier. Controls have neither mean nor rank.
+    task is easier. Controls have neither mean nor rank. Then come the means by axis of
+    `axis_means`. Sets that decide their solver stand in one row, see `joined_solvers`.
     """
     by = [*FIT, "model"]
+    results = joined_solvers(with_full_names(results))
     cells = summary(results)
     rows = cells.groupby(by)
     means, errors = by_dataset(cells, "top1"), by_dataset(cells, "se")
@@ -144,6 +144,7 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
         ranked = levels["mean"].where(complete).groupby(level=list(FIT))
         table["levels"] = levels["mean"]
         table["rank"] = ranked.rank(ascending=False, method="min").astype("Int64")
+    table = table.join(axis_means(results))
     table["complete"] = complete
     table["seen_data"] = rows["seen_data"].first()
     return sort_rows(table.reset_index(), by)

@@ -69,7 +69,14 @@ class View:
 VIEWS = {
     # all rows, mixed or not: each says itself what it is of
     "tidy": View(lambda of: of.results, bars=True),
-    "wide": View(lambda of: wide(of.one_kind), bars=True),
+    "wide": View(
+        lambda of: wide(of.one_kind),
+        lambda of: [
+            *paper_tables.accuracy_sheets(of.summary),
+            *paper_tables.axis_sheets(of.numbers),
+        ],
+        bars=True,
+    ),
     "ranking": View(
         lambda of: ranking(of.summary),
         lambda of: paper_tables.ranking_sheets(of.summary),

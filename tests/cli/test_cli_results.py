@@ -34,8 +34,8 @@ def cog_results(*arguments):
 
 NAMES_OF = {
     "csv": lambda text: set(pd.read_csv(io.StringIO(text))["model"]),
-    "markdown": lambda text: {row[0].rstrip("†") for row in shown(text).rows[1:]},
-    "latex": lambda text: {row[0].rstrip("†") for row in latex_rows(text)[1:]},
+    "markdown": lambda text: {row[0].rstrip("†") for row in shown(text).rows[1:]} - {"model"},
+    "latex": lambda text: {row[0].rstrip("†") for row in latex_rows(text)[1:]} - {"model"},
 }
 
 
