@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cog.datasets.dataset import DatasetOptions, Named
+from cog.datasets.find import find_datasets
 from cog.datasets.suites.at_root import missing, source_under
 from cog.datasets.suites.suite import read_suite
 from cog.errors import CogError
 from cog.images.image_list import read_bytes
+from cog.levels.files import read_levels
 from cog.recipe import Recipe
 from tests.support.labelled_images import counts, found, png
 
@@ -185,6 +188,24 @@ def test_domainnet_lists_give_the_names_of_classes_by_their_folders(tmp_path):
     assert any("folders of their images" in note for note in dataset.split.notes)
     sketch = found(tmp_path / "sketch_train.txt")
     assert sketch.split.test.classes == ("The_Eiffel_Tower", "zebra")
+
+
+def test_a_domain_of_domainnet_tests_another_one_by_names_of_classes(tmp_path):
+    folders = {"zebra": 2, "aircraft_carrier": 0, "ant": 1}
+    domain(tmp_path, "real", folders)
+    domain(tmp_path, "sketch", {"zebra": 1, "ant": 0})  # numbers of its own
+    options = DatasetOptions(
+        datasets=(Named("real", tmp_path / "real_train.txt"),),
+        test_sets=(Named("real/sketch", tmp_path / "sketch_test.txt"),),
+    )
+    real, sketch = find_datasets(options, read_levels(None), Recipe())
+    assert sketch.split.test.paths == (
+        "sketch/ant/sketch_000_000002.jpg",
+        "sketch/zebra/sketch_001_000002.jpg",
+    )
+    names = [sketch.split.test.classes[label] for label in sketch.split.test.labels]
+    assert names == ["ant", "zebra"]
+    assert sketch.split.train.fingerprint == real.split.train.fingerprint
 
 
 @pytest.mark.parametrize(
