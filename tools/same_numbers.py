@@ -52,6 +52,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "norm": "not in 0.1: of features, where it is not l2",
     "map": "not in 0.1: mean average precision, of retrieval",
     "r_precision": "not in 0.1: of retrieval",
+    "n_unlabelled": "not in 0.1: images without a right class, of a test set",
     "n_alone": "not in 0.1: test images without another of their class, of retrieval",
     "near": "not in 0.1: in a page, how near a dataset is to the seen concepts",
     "mistake_similarity": "not in 0.1: how alike right and predicted class are in WordNet",

@@ -107,8 +107,15 @@ class Dataset:
 
     @property
     def own_lists(self) -> tuple[ImageList, ...]:
-        """The lists that no other dataset has: of a test set, its test images."""
+        """The lists that no other dataset has: of a test set, its test images, if these are its."""
+        if self.split.within:
+            return ()
         return self.lists[1:] if self.is_test_set else self.lists
+
+    @property
+    def of_features(self) -> str:
+        """The dataset whose features of test images it has: itself, but where it has none."""
+        return parted(self.name)[0] if self.split.within else self.name
 
     @property
     def is_test_set(self) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cog.datasets.matching import match_listed
 from cog.datasets.official_lists import read_lists
 from cog.datasets.official_pickles import totals_note
+from cog.datasets.right_classes import RightClasses
 from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose
@@ -22,6 +23,7 @@ from cog.storage import StoragePath, write_text
 
 _UNLISTED = "in no test list"
 NAMES = "names"  # the folder of lists of the names of classes
+RIGHT = "right"  # that of right classes, where images have several
 TEST_DRAW, TRAIN_DRAW = 0, 1  # each class has one random stream for each draw
 
 
@@ -37,6 +39,21 @@ class Split:
     broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """of the official train and test folders: path → why it is no image that can be read"""
     named: bool = False  # whether the classes have names that paths do not tell
+    right: RightClasses | None = None  # of the test images, where these have several
+    within: ImageList | None = None
+    """a list that the test images are part of, and whose features they have: these have none of
+    their own"""
+
+    @property
+    def feature_lists(self) -> tuple[ImageList, ImageList]:
+        """The lists whose features serve the training and the test images."""
+        return self.train, self.within or self.test
+
+    @property
+    def rows_within(self) -> NDArray[np.int64]:
+        """Which images of `within` the test images are: int64[m]."""
+        at = {path: row for row, path in enumerate(self.feature_lists[1].paths)}
+        return np.array([at[path] for path in self.test.paths], np.int64)
 
 
 def split_images(
@@ -212,8 +229,9 @@ def write_split(split: Split, folder: StoragePath, dataset: str) -> None:
 
     `--split FOLDER/test` reads them. As in the official lists, labels are indices in all wanted
     classes, with those left out. Names of classes that paths do not tell are in
-    `names/<dataset>.txt`, one a line. Of a further test set, `test/<dataset>@<name>.txt` is all. A
-    file that is equal already is not written.
+    `names/<dataset>.txt`, one a line. Of a further test set, `test/<dataset>@<name>.txt` is all;
+    where its images have several right classes, `right/<dataset>@<name>.txt` has those of an image
+    in a line, the label first. A file that is equal already is not written.
     """
     for file, text in _changed_files(split, folder, dataset).items():
         write_text(file, text)
@@ -239,6 +257,9 @@ def _changed_files(split: Split, folder: StoragePath, dataset: str) -> dict[Stor
         labels = [label_of[images.classes[label]] for label in images.labels.tolist()]
         lines = zip(images.paths, labels, strict=True)
         texts[images.split] = "".join(f"{path} {label}\n" for path, label in lines)
+    if split.right:
+        own = [[label_of[split.test.classes[each]] for each in of] for of in split.right.of_each()]
+        texts[RIGHT] = "".join(f"{' '.join(map(str, labels))}\n" for labels in own)
     if split.named:
         texts[NAMES] = "".join(f"{name}\n" for name in wanted)
     files = {folder / part / f"{file_name(dataset)}.txt": text for part, text in texts.items()}

@@ -6,7 +6,8 @@ DATASET/NAME with the training images of DATASET, so that a probe of the one is 
 Classes are matched by name, which for ImageNet is the wnid. Names that are numbers count the
 classes from 0: those of `classes.txt` in the source, a name a line, else ImageNet's in the order of
 their wnids. ImageNet-V2 has such folders; sorted as text, "10" would come before "2". The test set
-keeps the classes that it has images of, and answers are sought among these alone.
+keeps the classes that it has images of, and answers are sought among these alone. Other labels of
+the dataset's own test images: reassessed.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cog.datasets.dataset import Dataset, DatasetOptions, Named, Source
 from cog.datasets.labelled.class_list import read_class_names
 from cog.datasets.labelled.find import find_labelled
 from cog.datasets.labelled.names import SAFE
+from cog.datasets.reassessed import find_reassessed, is_reassessed
 from cog.datasets.splits import Split
 from cog.errors import CogError, unknown_name
 from cog.images.image_list import ImageList, choose
@@ -88,6 +90,8 @@ def find_test_set(named: Named, base: Dataset, options: DatasetOptions) -> Datas
             `allow_missing` these are left out).
     """
     try:
+        if is_reassessed(named.source):
+            return find_reassessed(named, base)
         return _found(named, base, options)
     except CogError as error:
         raise CogError(f"{named.name}: {error.what}", error.hint) from error

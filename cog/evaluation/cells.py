@@ -11,6 +11,7 @@ from typing import Any
 
 from cog.csv_text import rows_from_csv
 from cog.datasets.dataset import Dataset
+from cog.datasets.right_classes import RightClasses
 from cog.errors import CogError
 from cog.features.bad_images import UNREADABLE
 from cog.features.model_run import ModelRun
@@ -131,10 +132,13 @@ def list_cells(
             shared["levels_hash"] = levels.fingerprint[:16]
         elif dataset.metric != TOP1:
             shared["metric"] = dataset.metric
-        split = split_hash(dataset.lists)
+        split = split_hash(dataset.lists, dataset.split.right)
         left_out = LeftOut(model_runs[0].folder.parent, dataset, extraction)
         for model_run in model_runs:
-            features = [feature_fingerprint(model_run, each, extraction) for each in dataset.lists]
+            features = [
+                feature_fingerprint(model_run, each, extraction)
+                for each in dataset.split.feature_lists
+            ]
             hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
             for probe, solver, shots, seed in dataset.probing(probing).results():
                 if not _can_answer(PROBES[probe], dataset, model_run):
@@ -150,33 +154,30 @@ def list_cells(
 
 
 def _can_answer(probe: Probe, dataset: Dataset, model_run: ModelRun) -> bool:
-    """Whether a probe has something to say of a model on a dataset."""
-    if probe.among_test:
-        return _asks_anything(dataset, model_run)
-    return probe.answers_some or answers_all(dataset)
+    """Whether a probe has something to say of a model on a dataset.
 
-
-def answers_all(dataset: Dataset) -> bool:
-    """Whether the answers on a dataset are all the classes that its probes are fitted on."""
-    return dataset.n_classes == len(dataset.split.train.classes)
-
-
-def has_pairs(dataset: Dataset) -> bool:
-    """Whether a class of a dataset has several test images."""
-    return bool(has_another(dataset.split.test.labels).any())
-
-
-def _asks_anything(dataset: Dataset, model_run: ModelRun) -> bool:
-    """Whether a probe among the test images has something to say of a model on a dataset.
-
-    It has not of shuffled labels: those of the training images are, which it does not look at.
+    One among the test images has not of shuffled labels: those of the training images are, which it
+    does not look at.
     """
-    return has_pairs(dataset) and model_run.control != "shuffled-labels"
+    unasked = probe.among_test and model_run.control == "shuffled-labels"
+    return not (unasked or why_left_out(probe, dataset))
 
 
-def split_hash(lists: Iterable[ImageList]) -> str:
-    """The hash of the training and test images of a dataset."""
-    return short_hash([images.fingerprint for images in lists])
+def why_left_out(probe: Probe, dataset: Dataset) -> str:
+    """Why a probe can say nothing of a dataset; empty where it can."""
+    if probe.among_test and dataset.split.right:
+        return "it asks for images of one class, and these have several"
+    if probe.among_test and not has_another(dataset.split.test.labels).any():
+        return "no class has two test images"
+    if not (probe.answers_some or dataset.n_classes == len(dataset.split.train.classes)):
+        return "it cannot answer among some of the classes alone"
+    return ""
+
+
+def split_hash(lists: Iterable[ImageList], right: RightClasses | None) -> str:
+    """The hash of the training and test images of a dataset, and of their right classes."""
+    several = [right.fingerprint] if right else []
+    return short_hash([*(images.fingerprint for images in lists), *several])
 
 
 def short_hash(value: Any) -> str:

@@ -40,9 +40,10 @@ def make_features(
     for model_run in (run for run in plan.model_runs if run.of_features in model_runs):
         write_model_run(model_run, {**devices[model_run.of_features], **plan.settings})
     write_split(dataset.split, plan.out / "splits", dataset.name)
-    stores = extract(model_runs, dataset.name, lists, plan.extraction, executor, progress, share)
+    name = dataset.of_features
+    stores = extract(model_runs, name, lists, plan.extraction, executor, progress, share)
     own = dataset.own_lists
-    first = [of_list[model_runs[0]] for of_list in stores[-len(own) :]]
+    first = [of_list[model_runs[0]] for of_list in stores[len(stores) - len(own) :]]
     for line in record_bad_images(plan.out, dataset.name, own, first):
         progress.notify(line)
     return stores

@@ -8,7 +8,7 @@ has none, it is fitted again, on the same training images with the same seed.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,13 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.datasets.dataset import Dataset
+from cog.datasets.right_classes import RightClasses
 from cog.evaluation.cells import Cell
 from cog.evaluation.controls import controlled
 from cog.evaluation.heads import Known, keep_head, kept_head, known_of, scored
+from cog.evaluation.several_right import once_a_class, once_an_image
 from cog.features.model_run import ModelRun
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
-from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, check_test_data
+from cog.probes.data import (
+    Features,
+    OnProgress,
+    ProbeData,
+    ProbeResult,
+    ProbeSettings,
+    check_test_data,
+)
 from cog.probes.head import Head
 from cog.probes.rows import work_device
 from cog.probes.table import PROBES
@@ -31,9 +40,9 @@ from cog.recipe import parted
 
 def lists_needed(dataset: Dataset, cells: Sequence[Cell]) -> tuple[ImageList, ...]:
     """The images whose features these cells need: training images only where one is fitted."""
-    if not dataset.is_test_set or any(_is_fitted(cell) for cell in cells):
-        return dataset.lists
-    return dataset.own_lists
+    lists = dataset.split.feature_lists
+    fitted = not dataset.is_test_set or any(map(_is_fitted, cells))
+    return lists if fitted else lists[1:]
 
 
 def _is_fitted(cell: Cell) -> bool:
@@ -52,7 +61,7 @@ class FitData:
     @cached_property
     def scored(self) -> ProbeData:
         """Test images with labels among the answers; of a test set without training images."""
-        test_x, test_y = self.stores[-1].read()
+        test_x, test_y = self._tests
         if self.dataset.is_test_set:
             stored = ProbeData(test_x[:0], test_y[:0], test_x, test_y, self.dataset.n_classes)
         else:
@@ -61,14 +70,42 @@ class FitData:
         return controlled(stored, self.model_run, self.dataset.name)
 
     @cached_property
+    def asked(self) -> ProbeData:
+        """The same, each test image once for each of its right classes."""
+        return once_a_class(self.scored, self.right)
+
+    @cached_property
     def fitted(self) -> ProbeData:
         """Of a test set: all training images, and labels among all classes."""
         train_x, train_y = self.stores[0].read()
-        own = self.scored
+        own = self.asked
         n_classes = len(self.dataset.split.train.classes)
         stored = ProbeData(train_x, train_y, own.test_x, self.answers[own.test_y], n_classes)
         learnt = controlled(stored, self.model_run, parted(self.dataset.name)[0])
         return replace(learnt, test_x=own.test_x)
+
+    @cached_property
+    def right(self) -> RightClasses | None:
+        """The right classes of the images of `scored`, where they have several."""
+        right = self.dataset.split.right
+        return right and right.only(self._found[1])
+
+    @cached_property
+    def _found(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Of test images within a list: which of its readable ones they are, and which are."""
+        store, rows = self.stores[-1], self.dataset.split.rows_within
+        readable = np.ones(len(self.dataset.split.feature_lists[1]), bool)
+        readable[list(store.unreadable())] = False
+        return (np.cumsum(readable) - 1)[rows[readable[rows]]], readable[rows]
+
+    @property
+    def _tests(self) -> tuple[Features, NDArray[np.int64]]:
+        """Features and labels of the test images that could be read."""
+        x, y = self.stores[-1].read()
+        if self.dataset.split.within is None:
+            return x, y
+        rows, are_read = self._found
+        return x[rows], self.dataset.split.test.labels[are_read]
 
     @property
     def answers(self) -> NDArray[np.int64]:
@@ -78,17 +115,22 @@ class FitData:
 
     @property
     def n_unreadable(self) -> int:
-        """Images of these stores that could not be read; of a test set, of its own."""
-        return sum(len(store.unreadable()) for store in self._own)
+        """Images of these lists that could not be read; of a test set, of its own."""
+        return sum(self._n_own(store.unreadable()) for store in self._own)
 
     @property
     def n_truncated(self) -> int:
         """Likewise, those that end too early."""
-        return sum(len(store.truncated()) for store in self._own)
+        return sum(self._n_own(store.truncated()) for store in self._own)
 
     @property
     def _own(self) -> Sequence[FeatureStore]:
         return self.stores[-1:] if self.dataset.is_test_set else self.stores
+
+    def _n_own(self, rows: Collection[int]) -> int:
+        """How many of some rows of a store are images of these lists."""
+        split = self.dataset.split
+        return len({*rows}.intersection(split.rows_within.tolist())) if split.within else len(rows)
 
 
 def fit_cell(
@@ -110,16 +152,16 @@ def fit_cell(
     if kept is None:
         result = probe.fit(data.fitted, settings, progress)
         if result.head is None:
-            return result  # among all classes: see `answers_all`
+            return once_an_image(result, data.right)  # among all classes: see `why_left_out`
         keep_head(cell, result, keep)
         kept = result.head, known_of(result)
-    return _scored(kept, data, work_device(settings))
+    return once_an_image(_scored(kept, data, work_device(settings)), data.right)
 
 
 def _scored(kept: tuple[Head, Known], data: FitData, device: str) -> ProbeResult:
     """The result of a head on a test set."""
     begun = time.perf_counter()
-    (head, known), own = kept, data.scored
+    (head, known), own = kept, data.asked
     check_test_data(own)
     placed = scored(head, own.test_x, own.test_y, data.answers, device)
     return ProbeResult(

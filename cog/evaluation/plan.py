@@ -15,7 +15,7 @@ from cog.datasets.find import find_datasets, wanted_labelled
 from cog.datasets.splits import refuse_another_split
 from cog.datasets.suites.at_root import with_suites
 from cog.errors import CogError
-from cog.evaluation.cells import Cell, answers_all, has_pairs, list_cells
+from cog.evaluation.cells import Cell, list_cells, why_left_out
 from cog.evaluation.controls import with_controls
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.options import pick, read_options
@@ -215,10 +215,8 @@ def refuse_unvalidated(
 def _left_out(dataset: Dataset, probing: Probing) -> Iterator[str]:
     """A line for each probe that can say nothing of a dataset."""
     for probe in probing.probes:
-        if PROBES[probe].among_test and not has_pairs(dataset):
-            yield f"{probe} is left out: no class has two test images"
-        elif not (PROBES[probe].answers_some or answers_all(dataset)):
-            yield f"{probe} is left out: it cannot answer among some of the classes alone"
+        if why := why_left_out(PROBES[probe], dataset):
+            yield f"{probe} is left out: {why}"
 
 
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:

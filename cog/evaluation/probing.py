@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
+from cog.datasets.right_classes import RightClasses
 from cog.evaluation.cells import Cell
 from cog.evaluation.fits import FitData, fit_cell
 from cog.evaluation.plan import Plan
+from cog.evaluation.several_right import nearest_right
 from cog.features.exchange import FeatureSet, in_common_classes
 from cog.features.executors.device import Device
 from cog.features.store.store import FeatureStore
@@ -126,14 +128,21 @@ def class_rows(
 
 
 def mistakes_of(
-    highest: NDArray[np.int64] | None, labels: Labels, names: Sequence[str]
+    highest: NDArray[np.int64] | None,
+    labels: Labels,
+    names: Sequence[str],
+    right: RightClasses | None = None,
 ) -> dict[str, float | None]:
     """The columns of mistakes; none where no predictions are kept or the classes are no synsets.
 
-    `highest`: the classes that came first for each test image, `names`: those of the classes.
+    `highest`: the classes that came first for each test image, `names`: those of the classes. With
+    several `right` classes, that counts which is nearest to the predicted one.
     """
     tree = None if highest is None else class_tree(tuple(names))
-    return {} if highest is None or tree is None else mistakes(highest[:, 0], labels, tree)
+    if highest is None or tree is None:
+        return {}
+    nearest = labels if right is None else nearest_right(highest[:, 0], right, tree)
+    return mistakes(highest[:, 0], nearest, tree)
 
 
 def probe_cells(
@@ -165,7 +174,7 @@ def probe_cells(
         tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
         row = _row(plan, dataset, cell, device.kind(cell.model_run.model))
         row |= outcome(result, data, cell.probe, cell.solver, recipe)
-        row |= mistakes_of(result.highest, data.test_y, names)
+        row |= mistakes_of(result.highest, data.test_y, names, of_fits.right)
         row |= counts
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
         classes = class_table(result, data, names, cell.probe)
@@ -182,6 +191,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, kind: str) -> dict[str, Any]:
     """The columns of a row that do not depend on the fit; `kind`: of the model's device."""
     found = versions()
     base, test_set = parted(cell.dataset)
+    within = dataset.split.within
     dim, width = cell.model_run.model.dim, np.dtype(plan.extraction.dtype).itemsize
     return {
         "model": cell.model_run.model.name,
@@ -193,6 +203,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, kind: str) -> dict[str, Any]:
         "seed": cell.seed,
         "n_classes": dataset.n_classes,
         **({"n_fit_classes": len(dataset.split.train.classes)} if test_set else {}),
+        **({"n_unlabelled": len(within) - len(dataset.split.test)} if within else {}),
         "complete": dataset.n_classes == dataset.n_wanted,
         "seen_data": cell.model_run.model.seen_data,
         "family": cell.model_run.model.family,

@@ -65,6 +65,8 @@ def most_confused(
     """
     first: dict[tuple[str, ...], tuple[int, StoragePath]] = {}
     for path, row in cells:
+        if row.get("n_unlabelled") is not None:
+            continue  # of several right classes nobody knows which one was not seen
         key = (row["dataset"], row["model"], row["probe"], row["solver"])
         if key not in first or row["seed"] < first[key][0]:
             first[key] = row["seed"], path

@@ -102,6 +102,7 @@ _BEFORE_HYPER = (
     Column("map", PERCENT),
     Column("r_precision", PERCENT),
     Column("n_alone", COUNT),
+    Column("n_unlabelled", COUNT),
     Column(MISTAKE_SIMILARITY, NUMBER),
     Column(MISTAKE_HEIGHT, NUMBER),
     *(Column(cut_column(height), PERCENT) for height in CUT_HEIGHTS),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cog.csv_text import rows_from_csv
 from cog.progress import Notify
-from cog.recipe import file_name
+from cog.recipe import file_name, parted
 from cog.results.cells import finished_cells, ranks_file
 from cog.results.columns import KEY, full_name
 from cog.results.controls import models_only
@@ -105,12 +105,17 @@ def _key(row: Mapping[Any, Any]) -> Key:
 
 
 def _unreadable(runs: StoragePath, dataset: str) -> frozenset[str] | None:
-    """The test images that were left out, as `runs/unreadable` lists them; None without a list."""
-    try:
-        rows = list(rows_from_csv(read_text(runs / "unreadable" / f"{file_name(dataset)}.csv")))
-        return frozenset(path for _, split, path, _ in rows if split == "test")
-    except (OSError, ValueError):
-        return None
+    """The test images that were left out, as `runs/unreadable` lists them; None without a list.
+
+    A test set without a list has images of its dataset, with other labels: then that one's counts.
+    """
+    for name in (file_name(dataset), parted(dataset)[0]):
+        try:
+            rows = list(rows_from_csv(read_text(runs / "unreadable" / f"{name}.csv")))
+            return frozenset(path for _, split, path, _ in rows if split == "test")
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def _right(cell: StoragePath, n_test: int, notify: Notify) -> NDArray[np.bool_] | None:

@@ -20,12 +20,19 @@ from numpy.typing import NDArray
 from cog.evaluation.cells import cell_name
 from cog.evaluation.probing import class_rows, mistakes_of
 from cog.evaluation.verify.findings import (
-    EVALUATE,
     RESTORE_CELL,
     BrokenError,
     Finding,
+    Found,
+    beside,
     renamed,
     why,
+)
+from cog.evaluation.verify.predictions import (
+    agreement,
+    fits,
+    kept_predictions,
+    predicted_ranks,
 )
 from cog.evaluation.verify.splits import KeptSplit
 from cog.plain_text import from_spreadsheet
@@ -33,7 +40,6 @@ from cog.probes.metrics import METRICS
 from cog.probes.table import scored
 from cog.results.cells import class_file, predictions_file, ranks_file
 from cog.results.columns import full_name
-from cog.results.predictions import KeptPredictions, most_bytes, read_predictions
 from cog.results.ranks import KeptRanks, read_ranks, sha256
 from cog.small_files import JSON_BYTES, NotReadable, read_small, whole_number
 from cog.storage import StoragePath
@@ -60,7 +66,7 @@ class ClassTable:
 
 def check_cell(
     path: StoragePath, cell: Mapping[str, Any], split: KeptSplit | None
-) -> Iterator[Finding]:
+) -> Iterator[Found]:
     """What does not hold of one cell and of the two files beside it.
 
     `split`: of its dataset; None where it cannot be read. A cell without ranks is no fault.
@@ -75,17 +81,21 @@ def check_cell(
         yield broken.finding
         return
     yield from _sizes(path, row, table, split)
+    right = split.right if split else None
+    if predictions is not None and not fits(right, row, len(table.labels)):
+        yield f"{predictions_file(path)} could not be checked: images were left out"
+        predictions = None
     if ranks is not None:
         yield from _seals(path, ranks, table)
         yield from _accuracies(path, row, table, ranks.ranks, ranks_file(path))
     if predictions is not None:
         yield from _seal(path, predictions.cell, path, predictions_file(path))
-        yield from _agreement(path, predictions, table, ranks)
-        found = mistakes_of(predictions.highest, table.labels, table.wnids)
+        predicted = predicted_ranks(predictions, table.labels, right)
+        yield from agreement(path, predictions, len(table.counts), ranks, predicted)
+        found = mistakes_of(predictions.highest, table.labels, table.wnids, right)
         yield from _numbers(path, row, found, predictions_file(path))
-    if ranks is None and predictions is not None:
-        own = predictions.ranks(table.labels)
-        yield from _accuracies(path, row, table, own, predictions_file(path))
+        if ranks is None:
+            yield from _accuracies(path, row, table, predicted, predictions_file(path))
     if ranks is None and predictions is None:
         yield from _accuracies(path, row, table, None, class_file(path))
 
@@ -103,28 +113,7 @@ def kept_ranks(path: StoragePath, n_test: int) -> KeptRanks | None:
         return None
     except (OSError, NotReadable) as error:
         expected = f"the ranks of {n_test:,} test images"
-        raise BrokenError(Finding(str(file), expected, why(error), _beside(path))) from error
-
-
-def kept_predictions(path: StoragePath, n_test: int, n_classes: int) -> KeptPredictions | None:
-    """The predictions beside a cell; None where there are none.
-
-    Raises:
-        BrokenError: the file is damaged.
-    """
-    file = predictions_file(path)
-    try:
-        return read_predictions(read_small(file, most_bytes(n_test)), n_test, n_classes)
-    except FileNotFoundError:
-        return None
-    except (OSError, NotReadable) as error:
-        expected = f"the predictions of {n_test:,} test images"
-        raise BrokenError(Finding(str(file), expected, why(error), _beside(path))) from error
-
-
-def _beside(path: StoragePath) -> str:
-    """What to do about a file beside the cell at `path`: both are written by one fit."""
-    return f"put it back as it was, or remove the cell {path} and run {EVALUATE}"
+        raise BrokenError(Finding(str(file), expected, why(error), beside(path))) from error
 
 
 def read_classes(path: StoragePath) -> ClassTable:
@@ -145,7 +134,7 @@ def read_classes(path: StoragePath) -> ClassTable:
             raise NotReadable(f"it has {sum(numbers)} test images")
     except (OSError, ValueError, csv.Error) as error:
         raise BrokenError(
-            Finding(str(file), "wnid, n_test and top1", why(error), _beside(path))
+            Finding(str(file), "wnid, n_test and top1", why(error), beside(path))
         ) from error
     return ClassTable(content, tuple(map(from_spreadsheet, wnids)), numbers, shown)
 
@@ -178,13 +167,15 @@ def _sizes(
     if split is None:
         return
     if table.wnids != split.test.classes:
-        yield Finding(
-            str(class_file(path)), "the classes of its split", "other ones", _beside(path)
-        )
+        yield Finding(str(class_file(path)), "the classes of its split", "other ones", beside(path))
+    n_unlabelled = len(split.within) - len(split.test) if split.within else None
+    if row.get("n_unlabelled") != n_unlabelled:
+        found, expected = str(row.get("n_unlabelled")), f"n_unlabelled {n_unlabelled}"
+        yield Finding(str(path), f"{expected}, as its split has it", found, RESTORE_CELL)
     left_out = len(split.test) - len(table.labels)
     if not 0 <= left_out <= (row.get("n_unreadable") or 0):
         expected = f"{len(split.test):,} test images less the {row.get('n_unreadable')} unreadable"
-        yield Finding(str(class_file(path)), expected, f"{len(table.labels):,}", _beside(path))
+        yield Finding(str(class_file(path)), expected, f"{len(table.labels):,}", beside(path))
 
 
 def _seals(path: StoragePath, ranks: KeptRanks, table: ClassTable) -> Iterator[Finding]:
@@ -204,27 +195,7 @@ def _seal(
     found = sha256(file.read_bytes() if content is None else content)
     if found != expected:
         wanted = f"sha256 {expected[:16]}, as {source} has it"
-        yield Finding(str(file), wanted, found[:16], _beside(path))
-
-
-def _agreement(
-    path: StoragePath, predictions: KeptPredictions, table: ClassTable, ranks: KeptRanks | None
-) -> Iterator[Finding]:
-    """Whether the predictions are classes, each once an image, and have the ranks that are kept."""
-    file, n_classes = predictions_file(path), len(table.counts)
-    ordered = np.sort(predictions.highest, axis=1)
-    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] < n_classes)).any(axis=1)
-    if twice.any():
-        found = f"a class twice for image {int(twice.argmax()):,}"
-        yield Finding(str(file), "each class once", found, _beside(path))
-    if ranks is None:
-        return
-    width = predictions.highest.shape[1]
-    other = predictions.ranks(table.labels) != np.minimum(ranks.ranks, width)
-    if other.any():
-        expected = f"the ranks that {ranks_file(path)} has"
-        found = f"others for {int(other.sum()):,} images"
-        yield Finding(str(file), expected, found, _beside(path))
+        yield Finding(str(file), wanted, found[:16], beside(path))
 
 
 def _accuracies(
@@ -242,7 +213,7 @@ def _accuracies(
     for wnid, now, before in zip(table.wnids, shown, table.shown, strict=True):
         if now != before:
             expected = f"top1 {now or 'empty'} of {wnid}, as {source} gives it"
-            yield Finding(str(class_file(path)), expected, before or "nothing", _beside(path))
+            yield Finding(str(class_file(path)), expected, before or "nothing", beside(path))
     top5 = {"top5"} if ranks is None else set()
     own, labels = own[counted], labels[counted]
     found = {name: of(own, labels, n_classes) for name, of in METRICS.items() if name not in top5}

@@ -92,6 +92,11 @@ def why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else "") or f"that {error}"
 
 
+def beside(path: StoragePath) -> str:
+    """What to do about a file beside the cell at `path`: both are written by one fit."""
+    return f"put it back as it was, or remove the cell {path} and run {EVALUATE}"
+
+
 def renamed(model: str) -> str:
     """What to do about the folder of a model run that has another name than its model."""
     return f"call the folder {model} again; or remove it, if {model} has one too"

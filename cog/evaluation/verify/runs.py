@@ -82,7 +82,7 @@ def check_features_hash(
         made = [
             [
                 made_from(model, preprocess, images, *how, decoder, truncated, compiled, resize_on)
-                for images in kept.lists
+                for images in kept.feature_lists
             ]
             for decoder, truncated, compiled, resize_on in product(
                 (*DECODERS, PILLOW_SIMD), TRUNCATED, (False, True), RESIZED_ON

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cog.datasets.splits import NAMES
+from cog.datasets.right_classes import RightClasses
+from cog.datasets.splits import NAMES, RIGHT
 from cog.evaluation.cells import split_hash
 from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
 from cog.images.image_list import ImageList
 from cog.recipe import file_name, of_levels, parted
-from cog.small_files import NotReadable, read_lines
+from cog.small_files import NotReadable, read_lines, whole_number
 from cog.storage import StoragePath
 
 Lines = tuple[tuple[str, ...], list[int]]
@@ -27,6 +28,10 @@ class KeptSplit:
     test: ImageList
     labels: tuple[int, ...]
     """of each class that is kept, its index among all wanted classes"""
+    right: RightClasses | None = None
+    """of the test images, where these have several"""
+    within: ImageList | None = None
+    """the list whose features the test images have, where they have none of their own"""
 
     @property
     def lists(self) -> tuple[ImageList, ImageList]:
@@ -34,14 +39,19 @@ class KeptSplit:
         return self.train, self.test
 
     @property
+    def feature_lists(self) -> tuple[ImageList, ImageList]:
+        """The lists whose features serve the training and the test images."""
+        return self.train, self.within or self.test
+
+    @property
     def hash(self) -> str:
         """The `split_hash` of its cells."""
-        return split_hash(self.lists)
+        return split_hash(self.lists, self.right)
 
 
 def split_file(runs: StoragePath, dataset: str, split: str) -> StoragePath:
     """The file of the training or test images of a dataset; a test set trains on its dataset's."""
-    name = file_name(dataset) if split == "test" else parted(dataset)[0]
+    name = file_name(dataset) if split in ("test", RIGHT) else parted(dataset)[0]
     return runs / "splits" / split / f"{name}.txt"
 
 
@@ -74,9 +84,27 @@ def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
             raise _broken(files[split], "labels of the training images", found)
         numbers = np.array([index[label] for label in own], np.int64)
         lists[split] = ImageList("", "folder", paths, numbers, classes, split)
+    if split_file(runs, dataset, RIGHT).is_file():
+        right = _read_right(split_file(runs, dataset, RIGHT), index, lists["test"])
+        within = read_split(runs, parted(dataset)[0]).test
+        return KeptSplit(lists["train"], lists["test"], labels, right, within)
     if parted(dataset)[1]:
         lists["test"] = _of_own_classes(lists["test"])
     return KeptSplit(lists["train"], lists["test"], labels)
+
+
+def _read_right(file: StoragePath, index: Mapping[int, int], images: ImageList) -> RightClasses:
+    """The right classes of a list of images, from the labels that a file has of each in a line."""
+    try:
+        lines = [
+            [index[whole_number(label)] for label in line.split()] for line in read_lines(file)
+        ]
+    except (OSError, NotReadable, KeyError) as error:
+        raise _broken(file, "labels of the training images", why(error)) from error
+    first = [line[0] for line in lines if line]
+    if first != images.labels.tolist() or len(first) != len(lines):
+        raise _broken(file, f"a line of each of {len(images):,} images, its label first", "others")
+    return RightClasses.of(lines)
 
 
 def _of_own_classes(images: ImageList) -> ImageList:

@@ -16,6 +16,7 @@ from cog.errors import CogError
 from cog.evaluation.cells import PROTOCOL
 from cog.evaluation.verify.findings import MAKE, Finding, Found, why
 from cog.features.bad_images import HEAD
+from cog.recipe import file_name
 from cog.results.columns import KEY
 from cog.results.files import fold
 from cog.small_files import NotReadable, read_small
@@ -105,7 +106,7 @@ def check_bad_images(
             expected = f"a head and the rows of {len(parts)} parts"
             yield Finding(str(file), expected, what, MAKE)
     for dataset, images in of_stores.items():
-        part = f"{which}/{dataset}.csv"
+        part = f"{which}/{file_name(dataset)}.csv"
         rows = rows_from_csv(texts.get(part, ""))
         shown = {(row[0], row[1], row[2]) for row in rows if len(row) == 4}
         if shown != images:

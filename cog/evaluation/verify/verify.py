@@ -43,7 +43,7 @@ from cog.evaluation.verify.runs import (
     check_split_hash,
     wanted_classes,
 )
-from cog.evaluation.verify.splits import read_split, split_file, wrong_classes
+from cog.evaluation.verify.splits import KeptSplit, read_split, split_file, wrong_classes
 from cog.evaluation.verify.tables import check_bad_images, check_results
 from cog.features.bad_images import LISTS
 from cog.features.store.store import FeatureStore
@@ -159,13 +159,18 @@ def _check_stores(folder: Folder) -> Iterator[Found]:
         dataset, split = dataset_and_split(path)
         used = bool(folder.rows(dataset=dataset, model=path.parent.parent.name))
         yield from check_store(path, folder.runs, folder.splits, used, folder.progress)
-        if parted(dataset)[1]:
-            continue  # its training features are its dataset's, and not needed where heads are kept
+        if parted(dataset)[1] or (split == "test" and _serves_others(folder, dataset)):
+            continue  # the training features are not needed where heads are kept
         other = path.parent / f"{dataset}-{'test' if split == 'train' else 'train'}.zarr"
         if used and str(other) not in there:
             yield Finding(str(other), f"a store, as {path.name} is kept", "none", MAKE)
     if not there:
         yield "no features are kept: their checksums could not be checked"
+
+
+def _serves_others(folder: Folder, dataset: str) -> bool:
+    """Whether the test features of a dataset serve a test set of it too."""
+    return any(kept.within for name, kept in folder.splits.items() if parted(name)[0] == dataset)
 
 
 def _check_cells(folder: Folder) -> Iterator[Found]:
@@ -221,7 +226,7 @@ def _check_runs(folder: Folder) -> Iterator[Found]:
         for dataset, kept in folder.splits.items():
             of_dataset = folder.rows(model=name, dataset=dataset)
             if of_dataset:
-                stores = list(_fingerprints(folder, own, dataset))
+                stores = list(_fingerprints(folder, own, dataset, kept))
                 yield from check_features_hash(own, run, of_dataset, kept, stores)
     for dataset, kept in folder.splits.items():
         rows = folder.rows(dataset=dataset)
@@ -229,10 +234,13 @@ def _check_runs(folder: Folder) -> Iterator[Found]:
             yield from check_split_hash(folder.runs, dataset, rows, kept)
 
 
-def _fingerprints(folder: Folder, own: StoragePath, dataset: str) -> Iterator[dict[str, Any]]:
+def _fingerprints(
+    folder: Folder, own: StoragePath, dataset: str, kept: KeptSplit
+) -> Iterator[dict[str, Any]]:
     """The fingerprints of the stores of one model on one dataset, as far as they can be read."""
     for split in ("train", "test"):
-        name = file_name(dataset) if split == "test" else parted(dataset)[0]
+        shared = split == "train" or kept.within
+        name = parted(dataset)[0] if shared else file_name(dataset)
         path = own / "features" / f"{name}-{split}.zarr"
         if folder.has(path / "zarr.json"):
             try:
