@@ -3,38 +3,105 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from cog.cli.options import SectionCommand, of_features, of_output, of_probes, probe_options
+from cog.errors import CogError
+
+if TYPE_CHECKING:
+    from cog.cli.terminal import Terminal
 
 _PATH = click.Path(path_type=Path)
 
 
 @click.command(cls=SectionCommand, short_help="Fit probes on any features.")
-@of_features("--train", required=True, help="Features to learn from.")
+@of_features("--train", help="Features to learn from.")
+@of_features("--apply", metavar="HEAD",
+             help="Or a head that a fit has left, runs/NAME/heads/*.safetensors: nothing is "
+                  "fitted.")  # fmt: skip
 @of_features("--test", required=True, help="Features to score on.")
 @probe_options(probes=("logreg",))
 @of_probes("--device", default="auto", help="auto, cpu, cuda[:n] or mps.")
+@of_output("--heads", metavar="DIR",
+           help="Keep the fitted layers of logreg, ridge and ncm here, for --apply.")  # fmt: skip
 @of_output("--json/--no-json", "as_json", default=False,
            help="Print one line: a list of rows.")  # fmt: skip
-def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> None:
-    """Fit probes on the features of --train and score them on --test.
+def probe(
+    train: str | None,
+    apply: str | None,
+    test: str,
+    device: str,
+    heads: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Fit probes on the features of --train and score them on --test, or --apply a fitted one.
 
     Features are a store (runs/NAME/features/NAME.zarr), the official X_Y.pth ({X, Y, name}), or an
     .npz with X and Y. Labels may be any whole numbers from 0; they are renumbered if need be.
+
+    --apply takes the head of a fit, and answers among the classes of --test alone. These are
+    matched by name where both are of runs, or where the features have `classes`, a list of names;
+    else labels count the classes of the head from 0.
 
     \b
     Example:
         cog probe --train features_train/X_Y.pth --test features_test/X_Y.pth --solver lbfgs
         cog probe --train a.npz --test b.npz --probe logreg,knn --shots all,1,4 --json
+        cog probe --apply runs/dino/heads/in1k--logreg-sgd--all--22.safetensors --test c.npz
     """
     from cog.cli.terminal import Terminal
+
+    terminal = Terminal()
+    if (train is None) == (apply is None):
+        raise CogError("expected either --train or --apply", "give the one of them that is meant")
+    if apply is not None:
+        rows = _applied(apply, test, device, terminal)
+    else:
+        rows = _fitted(train, test, device, heads, options, terminal)
+    shown = []
+    for names, row in rows:
+        shown.append(row)
+        if not as_json:
+            terminal.result({**names, **row})
+    if as_json:
+        click.echo(json.dumps(shown))
+
+
+Rows = Iterator[tuple[dict[str, str], dict[str, Any]]]
+"""what the table calls model and dataset, and the row"""
+
+
+def _applied(head: str, test: str, device: str, terminal: Terminal) -> Rows:
+    """The row of a head that was fitted before."""
+    from cog.evaluation.applying import apply_head, read_named
+    from cog.features.forward import pick_device
+    from cog.storage import storage_path
+
+    _refuse_options_of_fits()
+    features = read_named(storage_path(test))
+    where = str(pick_device(device))
+    model, row = apply_head(storage_path(head), features, where, terminal.notify)
+    yield {"model": model, "dataset": features.name}, row
+
+
+def _fitted(
+    train: str | None,
+    test: str,
+    device: str,
+    heads: str | None,
+    options: dict[str, Any],
+    terminal: Terminal,
+) -> Rows:
+    """The rows of the probes that are asked for, as they are fitted."""
+    from cog.evaluation.applying import read_named
     from cog.evaluation.options import pick, read_options
     from cog.evaluation.probing import probe_features
-    from cog.features.exchange import read_features
     from cog.features.forward import pick_device
     from cog.probes.settings import Probing
     from cog.recipe import OPTIONS, Recipe
@@ -42,16 +109,28 @@ def probe(train: str, test: str, device: str, as_json: bool, **options: Any) -> 
 
     probing = pick(Probing, options)
     recipe = Recipe(**read_options(OPTIONS, options))
-    rows = []
-    terminal = Terminal()
-    sets = read_features(storage_path(train)), read_features(storage_path(test))
+    sets = read_named(storage_path(str(train))), read_named(storage_path(test))
     watch = terminal.percent, terminal.notify
-    for row in probe_features(*sets, probing, recipe, str(pick_device(device)), *watch):
-        rows.append(row)
-        if not as_json:
-            terminal.result({"model": sets[0].name, "dataset": sets[1].name, **row})
-    if as_json:
-        click.echo(json.dumps(rows))
+    where = None if heads is None else storage_path(heads)
+    names = {"model": sets[0].name, "dataset": sets[1].name}
+    for row in probe_features(*sets, probing, recipe, str(pick_device(device)), *watch, where):
+        yield names, row
+
+
+def _refuse_options_of_fits() -> None:
+    """Refuse options of a fit that are given beside --apply."""
+    context = click.get_current_context()
+    ours = {"apply", "test", "device", "as_json"}
+    given = [
+        option.opts[0] for option in context.command.params
+        if option.name not in ours
+        and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    ]  # fmt: skip
+    if given:
+        raise CogError(
+            f"--apply takes a head as it was fitted, and {', '.join(given)} is for fits",
+            f"leave out {', '.join(given)}, or give --train in place of --apply",
+        )
 
 
 @click.command(short_help="Write features as an official X_Y.pth.")
@@ -61,14 +140,16 @@ def export(store: str, out: Path) -> None:
     """Write the features of STORE in the layout of the benchmark's public code.
 
     {"X": float32[m, d], "Y": int64[m], "name": text}, by torch.save; unreadable images are left
-    out, as that code does. STORE may also be an .npz with X and Y.
+    out, as that code does. STORE may also be an .npz with X and Y. A further test set of a dataset
+    has the names of its classes as well, and so have classes without images: {"classes": [text]}.
 
     \b
     Example:
         cog export runs/dino_resnet50/features/cog_l5-train.zarr --out features_train/X_Y.pth
     """
-    from cog.features.exchange import read_features, write_features
+    from cog.evaluation.applying import read_named, without_plain_names
+    from cog.features.exchange import write_features
     from cog.storage import storage_path
 
-    write_features(out, read_features(storage_path(store)))
+    write_features(out, without_plain_names(read_named(storage_path(store)), store))
     click.echo(out)

@@ -7,7 +7,6 @@ has none, it is fitted again, on the same training images with the same seed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,20 +18,12 @@ from cog.datasets.dataset import Dataset
 from cog.datasets.right_classes import RightClasses
 from cog.evaluation.cells import Cell
 from cog.evaluation.controls import controlled
-from cog.evaluation.heads import Known, keep_head, kept_head, known_of, scored
+from cog.evaluation.heads import head_result, keep_head, kept_head, known_of
 from cog.evaluation.several_right import once_a_class, once_an_image
 from cog.features.model_run import ModelRun
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
-from cog.probes.data import (
-    Features,
-    OnProgress,
-    ProbeData,
-    ProbeResult,
-    ProbeSettings,
-    check_test_data,
-)
-from cog.probes.head import Head
+from cog.probes.data import Features, OnProgress, ProbeData, ProbeResult, ProbeSettings
 from cog.probes.rows import work_device
 from cog.probes.table import PROBES
 from cog.recipe import parted
@@ -141,36 +132,19 @@ def fit_cell(
     Raises:
         CogError: what the probe refuses.
     """
-    probe = PROBES[cell.probe]
+    probe, classes = PROBES[cell.probe], data.dataset.split.train.classes
     if probe.among_test:
         return probe.fit(data.scored, settings, progress)
     if not data.dataset.is_test_set:
         result = probe.fit(data.scored, settings, progress)
-        keep_head(cell, result, keep)
+        keep_head(cell, result, classes, settings.recipe, keep)
         return result
     kept = kept_head(cell)
     if kept is None:
         result = probe.fit(data.fitted, settings, progress)
         if result.head is None:
             return once_an_image(result, data.right)  # among all classes: see `why_left_out`
-        keep_head(cell, result, keep)
+        keep_head(cell, result, classes, settings.recipe, keep)
         kept = result.head, known_of(result)
-    return once_an_image(_scored(kept, data, work_device(settings)), data.right)
-
-
-def _scored(kept: tuple[Head, Known], data: FitData, device: str) -> ProbeResult:
-    """The result of a head on a test set."""
-    begun = time.perf_counter()
-    (head, known), own = kept, data.asked
-    check_test_data(own)
-    placed = scored(head, own.test_x, own.test_y, data.answers, device)
-    return ProbeResult(
-        placed.ranks,
-        hyper=known.hyper,
-        trials=[],
-        n_train=known.n_train,
-        n_validation=known.n_validation,
-        seconds=time.perf_counter() - begun,
-        n_short=known.n_short,
-        highest=placed.highest,
-    )
+    result = head_result(*kept, data.asked, data.answers, work_device(settings))
+    return once_an_image(result, data.right)

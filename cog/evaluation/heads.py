@@ -8,6 +8,8 @@ user says.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,16 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.evaluation.cells import Cell, cell_name
-from cog.probes.data import Features, ProbeResult
+from cog.probes.data import Features, ProbeData, ProbeResult, check_test_data
 from cog.probes.features import unit_features
 from cog.probes.head import Head, head_bytes, read_head
 from cog.probes.ranks import Placed, layer_places
-from cog.recipe import parted
+from cog.recipe import Recipe, parted
 from cog.small_files import NotReadable, read_small
 from cog.storage import StoragePath, write_bytes
 
 SMALL = 2**24  # bytes of a head that is kept unasked: 16 MiB, 1,000 classes of 4,000 numbers
 MOST = 2**30  # of a file that is read
+_OF_RECIPE = ("trials_per_round", "products", "norm")  # what rows of results have of a recipe
 
 
 class Known(NamedTuple):
@@ -48,8 +51,13 @@ def head_file(cell: Cell) -> StoragePath:
     return cell.model_run.folder / "heads" / f"{name}.safetensors"
 
 
-def keep_head(cell: Cell, result: ProbeResult, wanted: bool | None) -> None:
-    """Write the head of a fit, if it has one; `wanted`: None keeps it if it is small."""
+def keep_head(
+    cell: Cell, result: ProbeResult, classes: Sequence[str], recipe: Recipe, wanted: bool | None
+) -> None:
+    """Write the head of a fit, if it has one; `wanted`: None keeps it if it is small.
+
+    `classes`: the names of the classes that it was fitted on.
+    """
     head = result.head
     if head is None or not (head.n_bytes <= SMALL if wanted is None else wanted):
         return
@@ -61,19 +69,72 @@ def keep_head(cell: Cell, result: ProbeResult, wanted: bool | None) -> None:
         "solver": cell.solver,
         "shots": str(cell.shots_name),
         "seed": str(cell.seed),
-        "result": json.dumps(known_of(result)._asdict()),
     }
-    write_bytes(head_file(cell), head_bytes(head, about))
+    write_head(head_file(cell), replace(head, classes=tuple(classes)), result, recipe, about)
+
+
+def write_head(
+    file: StoragePath, head: Head, result: ProbeResult, recipe: Recipe, about: Mapping[str, str]
+) -> None:
+    """Write the head of a fit with what is known of that, and texts `about` it."""
+    known = {
+        "result": json.dumps(known_of(result)._asdict()),
+        "recipe": json.dumps({name: getattr(recipe, name) for name in _OF_RECIPE}),
+    }
+    write_bytes(file, head_bytes(head, {**about, **known}))
 
 
 def kept_head(cell: Cell) -> tuple[Head, Known] | None:
     """The head of a cell's fit and what is known of that; None where it is not kept, or another."""
     try:
-        head, about = read_head(read_small(head_file(cell), MOST))
-        known = Known(**json.loads(about["result"]))
-    except (OSError, NotReadable, KeyError, TypeError, ValueError):
+        head, about, known = read_kept(head_file(cell))
+    except (OSError, NotReadable):
         return None
     return (head, known) if about.get("fit") == cell.fit else None
+
+
+def read_kept(file: StoragePath) -> tuple[Head, dict[str, str], Known]:
+    """A head, the texts about it, and what is known of its fit.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        NotReadable: it is no head that a fit has left.
+    """
+    head, about = read_head(read_small(file, MOST))
+    try:
+        return head, about, Known(**json.loads(about["result"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotReadable(f"it does not tell of its fit ({type(error).__name__})") from error
+
+
+def head_result(
+    head: Head, known: Known, data: ProbeData, answers: NDArray[np.int64], device: str
+) -> ProbeResult:
+    """The result of a head on test images.
+
+    Args:
+        head: of any classes.
+        known: of its fit.
+        data: test images alone, with labels among the answers.
+        answers: int64[c'], which classes of the head are answers, in their order.
+        device: where the products are made.
+
+    Raises:
+        CogError: test images that no probe can be scored on.
+    """
+    begun = time.perf_counter()
+    check_test_data(data)
+    placed = scored(head, data.test_x, data.test_y, answers, device)
+    return ProbeResult(
+        placed.ranks,
+        hyper=known.hyper,
+        trials=[],
+        n_train=known.n_train,
+        n_validation=known.n_validation,
+        seconds=time.perf_counter() - begun,
+        n_short=known.n_short,
+        highest=placed.highest,
+    )
 
 
 def scored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from cog.datasets.dataset import Dataset
 from cog.datasets.right_classes import RightClasses
 from cog.evaluation.cells import Cell
 from cog.evaluation.fits import FitData, fit_cell
+from cog.evaluation.heads import write_head
 from cog.evaluation.plan import Plan
 from cog.evaluation.several_right import nearest_right
-from cog.features.exchange import FeatureSet, in_common_classes
+from cog.features.exchange import FeatureSet, by_names, in_common_classes, label_names
 from cog.features.executors.device import Device
 from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
@@ -29,7 +31,7 @@ from cog.recipe import Recipe, parted
 from cog.results.cells import cell_text, class_file, predictions_file, ranks_file
 from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text
-from cog.storage import write_text
+from cog.storage import StoragePath, write_text
 from cog.wordnet.class_tree import class_tree
 
 
@@ -72,16 +74,20 @@ def probe_features(
     device: str,
     progress: Callable[[str], OnProgress] = lambda label: unwatched,
     notify: Notify = lambda text: None,
+    heads: StoragePath | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Fit the probes on any features; gives the row of each result when it is done.
 
-    The classes are those of both sets together (see `in_common_classes`). `progress` makes the
-    `OnProgress` of each fit from its label. `notify` takes what the user should know of the labels
-    and of each fit.
+    The classes are those of both sets together (see `by_names` and `in_common_classes`).
+    `progress` makes the `OnProgress` of each fit from its label. `notify` takes what the user
+    should know of the labels and of each fit. Layers that are fitted are kept in the folder
+    `heads`, if it is given.
 
     Raises:
         CogError: features that no probe can learn from.
     """
+    train, test = by_names(train, test)
+    named, by = label_names(train, test)
     train, test, n_classes, notes = in_common_classes(train, test)
     for note in notes:
         notify(note)
@@ -94,6 +100,10 @@ def probe_features(
         result = PROBES[probe].fit(data, settings, progress(label))
         tell(result.notes, shots_name)
         key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
+        if heads is not None and result.head is not None:
+            about = {"model": train.name, "named_by": by, **{k: str(v) for k, v in key.items()}}
+            file = heads / f"{probe}-{solver}--{shots_name}--{seed}.safetensors"
+            write_head(file, replace(result.head, classes=named), result, recipe, about)
         yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
 
 

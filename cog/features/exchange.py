@@ -5,6 +5,7 @@ In: such a file, or one of our stores. Out: a FeatureSet, or the official file.
 - The official layout is what `torch.save` makes of {"X": float32[m, d], "Y": int64[m], "name":
   text} (the public code's extract_features.py and feature_ops.py).
 - An .npz holds arrays X and Y.
+- Either may have `classes` beside them, a list of texts: the names of the labels 0, 1, ….
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class FeatureSet:
     y: NDArray[np.int64]
     """[m], at least 0"""
     name: str
+    classes: tuple[str, ...] = ()
+    """the names of labels 0, 1, …, where they are known"""
 
 
 def read_features(path: StoragePath) -> FeatureSet:
@@ -56,11 +59,14 @@ def read_features(path: StoragePath) -> FeatureSet:
     if not {"X", "Y"} <= content.keys():
         raise CogError(f"expected X and Y in {path}, found {list(content)[:5]}", HINT)
     x, y = (_as_array(path, key, content[key]) for key in ("X", "Y"))
-    return _checked(path, x, y, content.get("name", path.stem))
+    features = _checked(path, x, y, content.get("name", path.stem))
+    return replace(features, classes=_classes(path, content.get("classes"), features.y))
 
 
 def write_features(path: Path, features: FeatureSet) -> None:
-    """Write the official layout: X float32, Y int64, name; whole or not at all.
+    """Write the official layout: X float32, Y int64, name, and classes if there are any.
+
+    It is written whole or not at all.
 
     Equal features give equal bytes: `torch.save` would put the name of a file that it opens into
     the file, and of one that is open it knows no name.
@@ -71,11 +77,13 @@ def write_features(path: Path, features: FeatureSet) -> None:
     import torch
 
     refuse_worn(features.x, None, features.name, "extract them again with --dtype float32")
-    content = {
+    content: dict[str, Any] = {
         "X": torch.from_numpy(features.x.astype(np.float32)),
         "Y": torch.from_numpy(features.y.astype(np.int64)),
         "name": features.name,
     }
+    if features.classes:
+        content["classes"] = list(features.classes)
     with partial_file(path) as partial, partial.open("wb") as file:
         torch.save(content, file)
 
@@ -86,7 +94,7 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
             raise ValueError("it is no zip of arrays")
         refuse_zip_bomb(path)
         with np.load(path, allow_pickle=False) as file:
-            wanted = [key for key in ("X", "Y", "name") if key in file.files]
+            wanted = [key for key in ("X", "Y", "name", "classes") if key in file.files]
             return dict.fromkeys(file.files) | {key: file[key] for key in wanted}
     except CogError:
         raise
@@ -159,6 +167,33 @@ def _checked(path: Path, x: NDArray[Any], y: NDArray[Any], name: Any) -> Feature
     return FeatureSet(x, y.astype(np.int64), name)
 
 
+def _classes(path: Path, given: Any, y: NDArray[np.int64]) -> tuple[str, ...]:
+    """The names of classes; none where there are none."""
+    names = given.tolist() if isinstance(given, np.ndarray) else given
+    if names is None:
+        return ()
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not texts or len(set(names)) < len(names) or int(y.max(initial=-1)) >= len(names):
+        raise CogError(
+            f"{path}: expected classes as a list of different names, one for each label from 0 up",
+            "leave classes out, or write the names in the order of labels",
+        )
+    return tuple(names)
+
+
+def by_names(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, FeatureSet]:
+    """Both sets with labels that count the names of both together, where both tell names."""
+    if not (train.classes and test.classes) or train.classes == test.classes:
+        return train, test
+    names = tuple(sorted({*train.classes, *test.classes}))
+    at = {name: index for index, name in enumerate(names)}
+    of = [np.array([at[name] for name in part.classes], np.int64) for part in (train, test)]
+    return (
+        replace(train, y=of[0][train.y], classes=names),
+        replace(test, y=of[1][test.y], classes=names),
+    )
+
+
 def in_common_classes(
     train: FeatureSet, test: FeatureSet
 ) -> tuple[FeatureSet, FeatureSet, int, tuple[str, ...]]:
@@ -193,6 +228,17 @@ def in_common_classes(
     if len(labels) and labels[-1] != len(labels) - 1:
         train, test = (replace(part, y=np.searchsorted(labels, part.y)) for part in (train, test))
     return train, test, len(labels), tuple(notes)
+
+
+def label_names(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ...], str]:
+    """What the classes of both sets together are called, and by what: "name" or "label".
+
+    By name where the training images tell the names of all of their labels.
+    """
+    labels = np.union1d(train.y, test.y).tolist()
+    if train.classes and labels == list(range(len(train.classes))):
+        return train.classes, "name"
+    return tuple(map(str, labels)), "label"
 
 
 def _range(labels: NDArray[np.int64]) -> str:

@@ -1,7 +1,8 @@
 """The layer that a linear probe has fitted, kept so that other images can be scored later.
 
 As a file it is safetensors: `layer` float32 [c, d + 1], weights and in the last column biases; if
-features are standardised, `mean` and `factor` float32 [d]; and the text that is kept with it.
+features are standardised, `mean` and `factor` float32 [d]; `classes` uint8, the names of the c
+classes in UTF-8 with a zero byte between them; and the texts that are kept with it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,8 @@ class Head:
     """[d], taken from features if these are standardised"""
     factor: Floats | None = None
     """[d], which then multiplies them"""
+    classes: tuple[str, ...] = ()
+    """the names of the c classes, where they are known"""
 
     @property
     def n_bytes(self) -> int:
@@ -39,7 +43,8 @@ class Head:
 
     def among(self, classes: NDArray[np.int64]) -> Head:
         """The head that answers with these classes alone, int64[c']."""
-        return replace(self, layer=self.layer[classes])
+        names = tuple(self.classes[at] for at in classes.tolist()) if self.classes else ()
+        return replace(self, layer=self.layer[classes], classes=names)
 
 
 def head_bytes(head: Head, about: Mapping[str, str]) -> bytes:
@@ -47,7 +52,11 @@ def head_bytes(head: Head, about: Mapping[str, str]) -> bytes:
     from safetensors.numpy import save
 
     arrays = {"layer": head.layer, "mean": head.mean, "factor": head.factor}
-    kept = {name: np.ascontiguousarray(each) for name, each in arrays.items() if each is not None}
+    kept: dict[str, NDArray[Any]] = {
+        name: np.ascontiguousarray(each) for name, each in arrays.items() if each is not None
+    }
+    if head.classes:
+        kept["classes"] = np.frombuffer("\0".join(head.classes).encode(), np.uint8)
     known = {**about, "to_length_1": str(head.to_length_1)}
     return bytes(
         save(kept, {_ABOUT: json.dumps(known, sort_keys=True)})
@@ -78,11 +87,22 @@ def read_head(data: bytes) -> tuple[Head, dict[str, str]]:
             raise ValueError("expected a layer [c, d + 1], and both or none of mean and factor [d]")
         if any(each is not None and each.dtype != np.float32 for each in (layer, mean, factor)):
             raise ValueError("expected float32")
+        classes = _names(arrays.get("classes"), -1 if layer is None else len(layer))
         to_length_1 = {"True": True, "False": False}[about.pop("to_length_1")]
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise NotReadable(f"it is no head of a probe ({type(error).__name__}: {error})") from error
     assert layer is not None
-    return Head(layer, to_length_1, mean, factor), about
+    return Head(layer, to_length_1, mean, factor, classes), about
+
+
+def _names(kept: NDArray[Any] | None, count: int) -> tuple[str, ...]:
+    """The names of classes; none in a file without them."""
+    if kept is None:
+        return ()
+    names = tuple(kept.tobytes().decode().split("\0"))
+    if kept.dtype != np.uint8 or len(set(names)) != len(names) or len(names) != count:
+        raise ValueError(f"expected the names of {count} classes")
+    return names
 
 
 def _about(data: bytes) -> dict[str, str]:
