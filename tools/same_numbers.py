@@ -77,6 +77,7 @@ NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "distances": "of datasets, in splits/: earlier versions kept none",
     "ranks": "of cells: earlier versions kept none",
     "predictions": "of cells: earlier versions kept none",
+    "mistakes.json": "of cells: earlier versions kept none",
     "heads": "of probes: earlier versions kept none",
 }
 NOT_OF_PAGE = {"charts": "how the page draws, titles and all, is not data"}

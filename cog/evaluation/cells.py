@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,8 @@ from cog.probes.settings import Probing
 from cog.probes.table import PROBES, Probe
 from cog.recipe import TOP1, Recipe, file_name, of_levels
 from cog.results.cells import read_cell
+from cog.results.columns import full_name
+from cog.results.kept_mistakes import mistakes_of_cells, with_mistakes
 from cog.small_files import read_text
 from cog.storage import StoragePath
 
@@ -112,6 +114,21 @@ class Cell:
 def cell_name(dataset: str, probe: str, solver: str, shots: int | str, seed: int) -> str:
     """The name of a cell's files without their endings; `shots` as results show them."""
     return f"{file_name(dataset)}--{probe}-{solver}--{shots}--{seed}"
+
+
+def cell_file(runs: StoragePath, row: Mapping[str, Any]) -> StoragePath:
+    """The file of the cell that a row of results is of."""
+    name = cell_name(full_name(row), row["probe"], row["solver"], row["shots"], row["seed"])
+    return runs / str(row["model"]) / "cells" / f"{name}.json"
+
+
+def with_what_mistakes_cost(
+    runs: StoragePath, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The rows of finished cells with the columns of cog/results/mistakes.py."""
+    cells = {cell_file(runs, row): row for row in rows}
+    found = mistakes_of_cells(runs, cells, lambda _: None)
+    return [with_mistakes(row, found[path]) for path, row in cells.items()]
 
 
 def list_cells(

@@ -84,6 +84,7 @@ def _made_from(dataset: Dataset, levels: Levels) -> dict[str, Any]:
         "levels": levels.fingerprint,
         **{name: levels.recipe[name] for name in _CHOICES},
         "table_sha256": dataset.synsets.sha256 if dataset.synsets else None,
+        "classes": list(dataset.split.train.classes) if dataset.synsets else None,
         "wnids": list(dataset.wnids or ()),
     }
 

@@ -27,7 +27,7 @@ import pandas as pd
 
 from cog.datasets.dataset import Dataset, Named, Source
 from cog.errors import Interrupted
-from cog.evaluation.cells import PROTOCOL, Cell
+from cog.evaluation.cells import PROTOCOL, Cell, with_what_mistakes_cost
 from cog.evaluation.distances import write_distances
 from cog.evaluation.featuring import discard_features_of, make_features
 from cog.evaluation.fits import lists_needed
@@ -219,7 +219,7 @@ def run_plan(
         raise Interrupted(f"run the same command to go on{done}") from error
     if not share.is_all:
         progress.notify(f"worker {share}: {_outcome(plan, len(rows), cells)}")
-    return tidy(rows)
+    return tidy(with_what_mistakes_cost(plan.out, rows))
 
 
 def _rows(

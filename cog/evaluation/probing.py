@@ -7,22 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
-from cog.datasets.right_classes import RightClasses
 from cog.evaluation.cells import Cell
 from cog.evaluation.fits import FitData, fit_cell
 from cog.evaluation.heads import write_head
 from cog.evaluation.plan import Plan
-from cog.evaluation.several_right import nearest_right
 from cog.features.exchange import FeatureSet, by_names, in_common_classes, label_names
 from cog.features.executors.device import Device
 from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.metrics import METRICS, Labels, Ranks, per_class_top1
-from cog.probes.mistakes import mistakes
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES, scored
 from cog.progress import Notify, percent_of
@@ -32,7 +28,6 @@ from cog.results.cells import cell_text, class_file, predictions_file, ranks_fil
 from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text
 from cog.storage import StoragePath, write_text
-from cog.wordnet.class_tree import class_tree
 
 
 def outcome(
@@ -137,24 +132,6 @@ def class_rows(
     return list(zip(wnids, counts, shown, strict=True))
 
 
-def mistakes_of(
-    highest: NDArray[np.int64] | None,
-    labels: Labels,
-    names: Sequence[str],
-    right: RightClasses | None = None,
-) -> dict[str, float | None]:
-    """The columns of mistakes; none where no predictions are kept or the classes are no synsets.
-
-    `highest`: the classes that came first for each test image, `names`: those of the classes. With
-    several `right` classes, that counts which is nearest to the predicted one.
-    """
-    tree = None if highest is None else class_tree(tuple(names))
-    if highest is None or tree is None:
-        return {}
-    nearest = labels if right is None else nearest_right(highest[:, 0], right, tree)
-    return mistakes(highest[:, 0], nearest, tree)
-
-
 def probe_cells(
     plan: Plan,
     dataset: Dataset,
@@ -184,7 +161,6 @@ def probe_cells(
         tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
         row = _row(plan, dataset, cell, device.kind(cell.model_run.model))
         row |= outcome(result, data, cell.probe, cell.solver, recipe)
-        row |= mistakes_of(result.highest, data.test_y, names, of_fits.right)
         row |= counts
         text = cell_text({"hashes": cell.hashes, "row": row, "trials": result.trials})
         classes = class_table(result, data, names, cell.probe)

@@ -13,6 +13,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,12 @@ from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL, of_levels
 from cog.report.confusions import Confused, most_confused
 from cog.results.axes import Z95
-from cog.results.cells import class_file, finished_cells
+from cog.results.cells import class_file
 from cog.results.class_accuracies import read_class_rows
 from cog.results.columns import KEY, SETTING, dataset_order, key_of, shots_order
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
+from cog.results.kept_mistakes import finished_rows
 from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed, where
 from cog.results.summary import seen_more, summary, with_ranks
@@ -35,7 +37,7 @@ from cog.results.table import tidy, with_full_names
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
-"""a finished cell: the path of its accuracies by concept, and its content"""
+"""a finished cell: its path, and its content"""
 CONCEPT_COLUMNS = ("wnid", "name", "level", "similarity", "nearest_name", "lcs_name")
 
 
@@ -74,7 +76,7 @@ def read_page_data(
     Raises:
         CogError: no results there, or results of different protocols, levels or splits.
     """
-    notify = notify or (lambda _: None)
+    notify = cache(notify or (lambda _: None))  # each line once
     results, cells = _results_and_cells(runs, notify, conditions)
     refuse_mixed(results)
     table = _table(results)
@@ -90,7 +92,7 @@ def read_page_data(
             "see --levels."
         )
     shown = concepts if classes else concepts[:0]
-    confused = most_confused(((path, cell["row"]) for path, cell in cells), notify)
+    confused = most_confused(runs, ((path, cell["row"]) for path, cell in cells), notify)
     return PageData(results, table, shown, classes, _trials(cells), why, confused)
 
 
@@ -155,12 +157,12 @@ def _results_and_cells(
     """The results without controls, and those of their cells with the most images a class."""
     if is_table(runs):
         return models_only(read_results(runs, conditions)), []
-    cells = finished_cells(runs, protocol_in(conditions), notify)
+    cells = finished_rows(runs, protocol_in(conditions), notify)
     results = models_only(where(tidy(cell["row"] for cell in cells.values()), conditions))
     keys = set(results[list(KEY)].itertuples(index=False, name=None))
     most = max(results["shots"], key=shots_order)
     return results, [
-        (class_file(path), cell)
+        (path, cell)
         for path, cell in cells.items()
         if cell["row"]["shots"] == most and key_of(cell["row"]) in keys
     ]
@@ -177,11 +179,11 @@ def _classes(
         if cell["dataset"] == IN1K or cell.get("test_set"):
             continue  # the page shows concepts by their similarity to these
         try:
-            rows = read_class_rows(path)
+            rows = read_class_rows(class_file(path))
         except FileNotFoundError:
             rows = []
         except (KeyError, TypeError, AttributeError, ValueError, csv.Error, IsADirectoryError):
-            notify(f"{path} is cut short, or no table of classes: left out")
+            notify(f"{class_file(path)} is cut short, or no table of classes: left out")
             continue
         both = sums[cell["model"], cell["probe"], cell["solver"]]
         for wnid, n_test, top1 in rows:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 from cog.levels.table import Levels
+from cog.plain_text import from_spreadsheet
 from cog.progress import Notify
 from cog.recipe import level_number
 from cog.results.cells import class_file, finished_cells
@@ -43,7 +44,7 @@ class ConceptAccuracies:
 
 
 def read_class_rows(path: StoragePath) -> list[tuple[str, int, float]]:
-    """Wnid, test images and top-1 (NaN where it has none) of a table of classes.
+    """Class, test images and top-1 (NaN where it has none) of a table of classes.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError, csv.Error: it is no such table.
@@ -54,7 +55,8 @@ def read_class_rows(path: StoragePath) -> list[tuple[str, int, float]]:
         top1 = PERCENT.parse(row["top1"])
         if row["top1"] and not PERCENT.fits(top1):
             raise ValueError(f"{top1!r} is not {PERCENT.expected}")
-        rows.append((row["wnid"], whole_number(row["n_test"]), top1 if row["top1"] else np.nan))
+        name = from_spreadsheet(row["wnid"])
+        rows.append((name, whole_number(row["n_test"]), top1 if row["top1"] else np.nan))
     if not rows:
         raise ValueError("no classes")
     return rows

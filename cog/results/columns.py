@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from cog.probes.mistakes import MISTAKE_HEIGHT, MISTAKE_SIMILARITY, cut_column
 from cog.probes.table import hyper_columns
 from cog.recipe import CUT_HEIGHTS, IN1K, TOP1, level_number, parted
 from cog.results.kinds import (
@@ -25,6 +24,7 @@ from cog.results.kinds import (
     TEXT,
     Kind,
 )  # fmt: skip
+from cog.results.mistakes import MISTAKE_HEIGHT, MISTAKE_SIMILARITY, cut_column
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,8 @@ import pandas as pd
 from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.progress import Notify
-from cog.results.cells import finished_cells
 from cog.results.columns import Column, columns, problem_of
+from cog.results.kept_mistakes import finished_rows
 from cog.results.mixing import protocol_in, where
 from cog.results.table import tidy
 from cog.small_files import read_small, read_text
@@ -25,18 +25,26 @@ Row = tuple[int, dict[str, Any]]
 
 
 def fold(
-    runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
+    runs: StoragePath,
+    protocol: str | None = None,
+    notify: Notify | None = None,
+    *,
+    keep: bool = False,
 ) -> pd.DataFrame:
-    """Every cell that `finished_cells` gives for these arguments as a row of one tidy table."""
-    return tidy(cell["row"] for cell in finished_cells(runs, protocol, notify).values())
+    """Every cell that `finished_rows` gives for these arguments as a row of one tidy table."""
+    cells = finished_rows(runs, protocol, notify, keep=keep)
+    return tidy(cell["row"] for cell in cells.values())
 
 
 def write_results(
     runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
 ) -> StoragePath:
-    """Fold the cells below `runs` into `runs/results.csv`; gives its path."""
+    """Fold the cells below `runs` into `runs/results.csv`; gives its path.
+
+    What the mistakes of each cell cost is kept for the next time.
+    """
     path = runs / "results.csv"
-    write_text(path, table_as_csv(fold(runs, protocol, notify), notify))
+    write_text(path, table_as_csv(fold(runs, protocol, notify, keep=True), notify))
     return path
 
 

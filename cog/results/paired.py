@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from cog.csv_text import rows_from_csv
 from cog.progress import Notify
 from cog.recipe import file_name, parted
-from cog.results.cells import finished_cells, ranks_file
+from cog.results.cells import ranks_file
 from cog.results.columns import KEY, full_name
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
+from cog.results.kept_mistakes import finished_rows
 from cog.results.mcnemar import Discordant
 from cog.results.ranks import read_ranks, sha256
 from cog.results.table import tidy, with_full_names
@@ -50,7 +51,7 @@ def read_run(path: StoragePath, notify: Notify) -> Run:
     """A folder of runs with its cells, or a table; arguments and errors as in `read_results`."""
     if is_table(path):
         return Run(path, with_full_names(models_only(read_results(path, notify=notify))))
-    cells = finished_cells(path, None, notify)
+    cells = finished_rows(path, None, notify)
     files = {_key(cell["row"]): file for file, cell in cells.items()}
     table = with_full_names(models_only(tidy(cell["row"] for cell in cells.values())))
     return Run(path, table, files)

@@ -64,22 +64,23 @@ class ClassTree:
 
 
 @lru_cache(maxsize=8)
-def class_tree(wnids: tuple[str, ...]) -> ClassTree | None:
-    """The tree of classes that are called by their wnids, in this order; kept for the next call.
+def class_tree(wnids: tuple[str, ...], wordnet: str = "bundled") -> ClassTree | None:
+    """The tree of classes with these synsets, in this order; kept for the next call.
 
-    None where a name is no noun synset of WordNet 3.0, or there are too many: `MOST_CLASSES`.
+    `wordnet`: as `load_taxonomy` takes it. None where a name is none of its noun synsets, or there
+    are too many: `MOST_CLASSES`.
     """
     if not 0 < len(wnids) <= MOST_CLASSES or not all(map(WNID.fullmatch, wnids)):
         return None
-    taxonomy = _wordnet()
+    taxonomy = _wordnet(wordnet)
     if any(wnid not in taxonomy.index_of for wnid in wnids):
         return None
     return make_class_tree(taxonomy, taxonomy.indices(wnids))
 
 
 @cache
-def _wordnet() -> Taxonomy:
-    return load_taxonomy()
+def _wordnet(wordnet: str) -> Taxonomy:
+    return load_taxonomy(wordnet)
 
 
 def make_class_tree(taxonomy: Taxonomy, synsets: Ints) -> ClassTree:

@@ -17,13 +17,16 @@ from cog.errors import CogError
 from cog.evaluation.distances import distance_of
 from cog.evaluation.verify.verify import verify
 from cog.levels.files import read_levels
+from cog.recipe import CUT_HEIGHTS
 from cog.results.distances import read_distance
 from cog.results.files import read_results
+from cog.results.mistakes import cut_column
 from tests.support.labelled_images import draw
 
 OPTIONS = {"probes": "ncm", "seeds": "22", "device": "cpu"}
 MEANT = {"cat": "n02121808", "hot dog": "n07697537", "zebra": "n02391049"}
 BOTH = ["similarity", "seen_similarity"]
+CUTS = [cut_column(height) for height in CUT_HEIGHTS]
 
 
 def write_table(path: Path, meant: dict[str, str]) -> Path:
@@ -97,7 +100,8 @@ def test_the_table_of_results_has_them_and_cells_do_not(runs, levels_folder):
     pd.testing.assert_frame_equal(written[BOTH], table[BOTH])
     assert table[BOTH].notna().all(axis=None)
     for cell in (out / "pixels" / "cells").iterdir():
-        assert "similarity" not in json.loads(cell.read_text())["row"]
+        row = json.loads(cell.read_text())["row"]
+        assert not {"similarity", "mistake_similarity"} & row.keys()
     proof = verify(out, levels=levels_folder)
     assert not proof.faults
 
@@ -127,11 +131,16 @@ def test_again_computes_nothing_and_an_edited_table_moves_these_columns_alone(
     edited = write_table(tmp_path / "edited.csv", {**MEANT, "cat": "n02119789"})  # a fox
     again = cog.evaluate(model, out=out, **{**given, "synsets": {"own": edited}})
     own = again["dataset"] == "own"
-    assert (again.loc[own, BOTH] != table.loc[own, BOTH]).all(axis=None)
-    pd.testing.assert_frame_equal(again.drop(columns=BOTH), table.drop(columns=BOTH))
+    moved = [*BOTH, "mistake_similarity"]
+    assert table.loc[own, moved].notna().all(axis=None)
+    assert (again.loc[own, moved] != table.loc[own, moved]).all(axis=None)
+    others = [*moved, "mistake_height", *CUTS]
+    pd.testing.assert_frame_equal(again.drop(columns=others), table.drop(columns=others))
+    written = read_results(out / "results.csv")
+    pd.testing.assert_frame_equal(written[others], again[others])
     pd.testing.assert_frame_equal(again[~own], table[~own])
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
-    assert changed <= {"own.json", "run.json"}
+    assert changed <= {"own.json", "run.json", "mistakes.json"}
     pd.testing.assert_frame_equal(cog.evaluate(model, out=out, **given), table)
 
 

@@ -15,8 +15,8 @@ import cog
 from cog.datasets.reassessed import N_IMAGES
 from cog.datasets.right_classes import RightClasses
 from cog.errors import CogError
-from cog.evaluation.several_right import nearest_right
 from cog.evaluation.verify.verify import verify
+from cog.results.mistakes import nearest_right
 from cog.results.predictions import read_predictions
 from cog.results.ranks import read_ranks
 from cog.wordnet.class_tree import class_tree
@@ -188,7 +188,26 @@ def test_the_nearest_right_class_counts():
     tree = class_tree(tuple(WNIDS))
     right = RightClasses.of([[0, 3], [5, 4], [2], [1, 2]])
     # a tiger cat is near the Egyptian cat; a right answer is itself; 6 is no class
-    assert nearest_right(np.array([4, 5, 6, 2]), right, tree).tolist() == [3, 5, 2, 2]
+    found = nearest_right(np.array([4, 5, 6, 2]), right.classes, right.counts, tree)
+    assert found.tolist() == [3, 5, 2, 2]
+
+
+def test_what_mistakes_cost_is_by_the_nearest_right_class(runs):
+    out, table = runs
+    row, tree = of(table, "real").loc["ncm"], class_tree(tuple(WNIDS))
+    right = [line.split() for line in (out / "splits/right/in1k@real.txt").read_text().splitlines()]
+    classes = sorted({int(label) for line in right for label in line})
+    assert len(classes) == len(WNIDS)  # labels count a thousand classes, the tree six
+    (file,) = out.glob("*/predictions/in1k@real--ncm-*.json")
+    first = read_predictions(file.read_bytes(), len(right), len(WNIDS)).highest[:, :1]
+    heights = [
+        int(tree.pair_heights(own, np.repeat(taken, len(own))).min())
+        for line, taken in zip(right, first, strict=True)
+        if taken not in (own := np.array([classes.index(int(label)) for label in line]))
+    ]
+    assert len(heights) == round(len(right) * (100 - row["top1"]) / 100)
+    assert row["mistake_height"] == pytest.approx(np.mean(heights))
+    assert row["top1_height1"] >= row["top1"]
 
 
 def test_an_image_that_cannot_be_read_is_left_out_of_both(images, model, labels, file, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 import cog
 from cog.errors import CogError
 from cog.evaluation.cells import short_hash
+from cog.results.files import read_results
 from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text, read_ranks, sha256
 from tests.support.runs import call_cog
@@ -233,14 +234,22 @@ def test_damage_is_found_and_named(runs, name):
 
 
 def test_what_mistakes_cost_follows_from_the_predictions(runs):
-    row = json.loads((runs / CELL).read_text())["row"]
+    row = read_results(runs / "results.csv", ["probe=knn", "dataset=cog_l1"]).iloc[0]
     assert row["top1"] <= row["top1_height1"] <= row["top1_height8"] <= 100
-    change_row(runs / CELL, top1_height2=12.5)
-    seal(runs / CELL)
+    file, cell = runs / "colours/mistakes.json", Path(CELL).stem
+    sound = json.loads(file.read_text())
+    changed = sound[cell] | {"n_right": sound[cell]["n_right"] - 1}
+    file.write_text(json.dumps(sound | {cell: changed}))
     call_cog("results", runs, "--out", runs / "results.csv", cwd=runs)
-    (text,) = faults(runs)[CELL]
-    assert text.startswith("top1_height2 ")
-    assert "predictions" in text
+    found = faults(runs)
+    assert list(found) == ["colours/mistakes.json"]
+    (text,) = found["colours/mistakes.json"]
+    assert text.startswith(f"n_right {sound[cell]['n_right']} of {cell}, as its predictions")
+    file.write_text(json.dumps(sound | {cell: changed | {"row": "of another fit"}}))
+    call_cog("results", runs, "--out", runs / "results.csv", cwd=runs)
+    assert faults(runs) == {}  # it is read by nobody
+    file.unlink()
+    assert faults(runs) == {}
 
 
 def test_a_row_that_was_edited_everywhere_does_not_follow_from_the_ranks(runs):

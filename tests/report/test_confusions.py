@@ -82,8 +82,8 @@ def test_damaged_predictions_are_said_and_left_out(runs):
     file.write_text("[" * 9)
     try:
         cells = [(path, {"dataset": "cog_l1", "model": "a", "probe": "p", "solver": "s", "seed": 1})
-                 for path in runs.glob("model-0/classes/*--22.csv")]  # fmt: skip
-        assert most_confused(cells, said.append) == []
+                 for path in runs.glob("model-0/cells/*--22.json")]  # fmt: skip
+        assert most_confused(runs, cells, said.append) == []
     finally:
         file.write_text(before)
     (line,) = said

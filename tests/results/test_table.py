@@ -8,11 +8,11 @@ import pytest
 
 from cog.errors import CogError
 from cog.probes.metrics import METRICS
-from cog.probes.mistakes import cut_column
 from cog.probes.table import PROBES
 from cog.recipe import CUT_HEIGHTS
 from cog.results.columns import PERCENT, causes, columns
 from cog.results.files import read_results, write_results
+from cog.results.mistakes import cut_column
 from cog.results.table import tidy
 from tests.support.result_rows import (
     one_row,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cog.levels.files import read_levels
-from cog.probes.mistakes import mistakes
+from cog.results.mistakes import mistakes
 from cog.wordnet.class_tree import class_tree, make_class_tree
 from cog.wordnet.concept_lists import read_wnids
 from cog.wordnet.similarity import similarity
@@ -141,7 +141,7 @@ def test_a_class_above_others_has_a_height():
 def test_mistakes_of_a_few_images_by_hand():
     """Right, a beagle for a Maltese dog, a tabby for a dog, and an output that was NaN."""
     tree = class_tree(DOGS)
-    found = mistakes(np.array([1, 2, 3, 4]), np.array([1, 1, 0, 0]), tree)
+    found = mistakes(np.array([1, 2, 3, 4]), np.array([1, 1, 0, 0]), tree).columns()
     lin = similarity(tree.taxonomy, tree.ic, tree.synsets[[1, 0]], tree.synsets[[2, 3]])
     assert found == {
         "mistake_similarity": lin.mean(), "mistake_height": 1.5, "top1_height1": 50.0,
@@ -150,7 +150,7 @@ def test_mistakes_of_a_few_images_by_hand():
 
 
 def test_without_mistakes_there_is_no_mean():
-    found = mistakes(np.arange(4), np.arange(4), class_tree(DOGS))
+    found = mistakes(np.arange(4), np.arange(4), class_tree(DOGS)).columns()
     assert [found["mistake_similarity"], found["mistake_height"]] == [None, None]
     assert found["top1_height1"] == 100.0
 
@@ -171,7 +171,7 @@ def test_images_are_asked_one_by_one_with_the_same_result(trees):
             key=tree.taxonomy.names.__getitem__,
         )
         heights.append(int(tree.heights[best]))
-    found = mistakes(predicted, labels, tree)
+    found = mistakes(predicted, labels, tree).columns()
     assert found["mistake_height"] == pytest.approx(np.mean(heights))
     for cut in (1, 2, 4, 8):
         right = len(labels) - len(pairs) + sum(height <= cut for height in heights)

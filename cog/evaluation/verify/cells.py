@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.evaluation.cells import cell_name
-from cog.evaluation.probing import class_rows, mistakes_of
+from cog.evaluation.probing import class_rows
 from cog.evaluation.verify.findings import (
     RESTORE_CELL,
     BrokenError,
@@ -92,8 +92,6 @@ def check_cell(
         yield from _seal(path, predictions.cell, path, predictions_file(path))
         predicted = predicted_ranks(predictions, table.labels, right)
         yield from agreement(path, predictions, len(table.counts), ranks, predicted)
-        found = mistakes_of(predictions.highest, table.labels, table.wnids, right)
-        yield from _numbers(path, row, found, predictions_file(path))
         if ranks is None:
             yield from _accuracies(path, row, table, predicted, predictions_file(path))
     if ranks is None and predictions is None:
@@ -217,13 +215,6 @@ def _accuracies(
     top5 = {"top5"} if ranks is None else set()
     own, labels = own[counted], labels[counted]
     found = {name: of(own, labels, n_classes) for name, of in METRICS.items() if name not in top5}
-    yield from _numbers(path, row, found, source)
-
-
-def _numbers(
-    path: StoragePath, row: Mapping[str, Any], found: Mapping[str, float | None], source: object
-) -> Iterator[Finding]:
-    """Whether a row has the numbers that were found again from `source`, as far as it has them."""
     for name, value in found.items():
         if row.get(name) is None or value is None:
             continue

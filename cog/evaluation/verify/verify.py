@@ -5,7 +5,8 @@ In: a folder of runs. Out: a `Proof`. Nothing is written. In this order:
 - the split of each dataset: its lists, and the classes that the levels have at its labels;
 - the feature stores that are kept: checksums, fingerprints, images and labels;
 - how near datasets are to the seen concepts, from the synsets of their classes;
-- each cell: its name, its hashes, its accuracies from the ranks kept beside it;
+- each cell: its name, its hashes, its accuracies from the ranks kept beside it, and what its
+  mistakes cost;
 - run.json of each model, against the cells;
 - results.csv, unreadable.csv and truncated.csv, against what they are made from.
 
@@ -37,6 +38,7 @@ from cog.evaluation.verify.findings import (
     some,
 )
 from cog.evaluation.verify.folder import Folder
+from cog.evaluation.verify.mistakes import check_mistakes
 from cog.evaluation.verify.runs import (
     check_features_hash,
     check_run,
@@ -179,6 +181,7 @@ def _check_cells(folder: Folder) -> Iterator[Found]:
         for path, cell in folder.cells.items():
             yield from check_cell(path, cell, folder.splits.get(full_name(cell["row"])))
             advance(1)
+    yield from check_mistakes(folder)
     yield from _without(folder)
     beside = ["classes"], ["ranks"], ["predictions"]
     files = (name for name in folder.names if name.split("/")[1:-1] in beside)
