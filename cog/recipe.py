@@ -20,6 +20,9 @@ LEVEL = "cog_l"
 UNSEEN = "IN-1K"
 """the only training data for which the levels hold unseen concepts"""
 
+REFIT = "+refit"
+"""what the name of a test set ends with where heads are refitted on it; no name given has a `+`"""
+
 TOP1 = "top1"
 """the headline metric of a dataset, unless the field uses another one for it"""
 
@@ -154,6 +157,24 @@ def parted(dataset: str) -> tuple[str, str]:
     """
     base, _, test_set = dataset.partition("/")
     return base, test_set
+
+
+def is_refit(dataset: str) -> bool:
+    """Whether a dataset is a test set with probes that are fitted on images of its own domain.
+
+    >>> is_refit("real/sketch+refit"), is_refit("real/sketch")
+    (True, False)
+    """
+    return dataset.endswith(REFIT)
+
+
+def fitted_on(dataset: str) -> str:
+    """The dataset whose training images the probes of a dataset learn from.
+
+    >>> fitted_on("real/sketch"), fitted_on("real/sketch+refit"), fitted_on("in1k")
+    ('real', 'real/sketch+refit', 'in1k')
+    """
+    return dataset if is_refit(dataset) else parted(dataset)[0]
 
 
 def file_name(dataset: str) -> str:

@@ -151,6 +151,9 @@ run_options = together(
              help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
                   "WebDataset or Parquet shards, or a list; without it, levels are left out."),
     dataset_options,
+    _of_data("--refit-shots", metavar="LIST",
+             help="Also refit heads on so many images a class of each --test-set's own domain, "
+                  "1,10,all, and test them on its others: rows DATASET/NAME+refit."),
     _of_data("--max-train", type=_COUNT, metavar="N", default=Recipe.max_train,
              help="Training images that are used of a class."),
     _of_data("--synsets", multiple=True, metavar="NAME=FILE.csv",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ from cog.datasets.protocol import Protocol
 from cog.datasets.splits import Split
 from cog.images.image_list import ImageList
 from cog.probes.settings import Probing
-from cog.recipe import TOP1, WNID, Recipe, parted
+from cog.probes.table import PROBES
+from cog.recipe import TOP1, WNID, Recipe, fitted_on
 
 Wnids = tuple[str, ...]
 Source = str | Path | Callable[[], Any]
@@ -38,6 +39,7 @@ class DatasetOptions:
     in1k: Path | None = None
     datasets: tuple[Named, ...] = ()  # any labelled images
     test_sets: tuple[Named, ...] = ()  # further ones of datasets: DATASET/NAME
+    refit_shots: tuple[int | None, ...] = ()  # heads are refitted on so many images of test sets
     split: Path | None = None  # official test lists: a folder of text files, or the pickle
     only: tuple[str, ...] = ()  # L1 or cog_l1, in1k, own names; empty: all
     allow_missing: bool = False
@@ -73,6 +75,7 @@ class Dataset:
     metric: str = TOP1  # the headline metric, as the field reports this set
     synsets: Synsets | None = None  # where a table is given
     protocol: Protocol | None = None  # where a suite has one for it
+    refit_shots: tuple[int | None, ...] = ()  # of a test set with heads that are refitted on it
 
     @property
     def lists(self) -> tuple[ImageList, ImageList]:
@@ -87,7 +90,11 @@ class Dataset:
 
     def probing(self, probing: Probing) -> Probing:
         """The probes of a run as they are for this dataset."""
-        return probing if self.protocol is None else self.protocol.probing(probing)
+        own = probing if self.protocol is None else self.protocol.probing(probing)
+        if not self.refit_shots:
+            return own
+        probes = tuple(probe for probe in own.probes if not PROBES[probe].among_test)
+        return replace(own, probes=probes, shots=self.refit_shots)
 
     @property
     def n_classes(self) -> int:
@@ -108,16 +115,15 @@ class Dataset:
     @property
     def own_lists(self) -> tuple[ImageList, ...]:
         """The lists that no other dataset has: of a test set, its test images, if these are its."""
-        if self.split.within:
-            return ()
-        return self.lists[1:] if self.is_test_set else self.lists
+        lists = self.split.feature_lists[1:] if self.is_test_set else self.split.feature_lists
+        return tuple(images for images in lists if images is not self.split.within)
 
     @property
     def of_features(self) -> str:
-        """The dataset whose features of test images it has: itself, but where it has none."""
-        return parted(self.name)[0] if self.split.within else self.name
+        """The dataset whose features it has: itself, but for a test set of others' images."""
+        return fitted_on(self.name) if self.split.within else self.name
 
     @property
     def is_test_set(self) -> bool:
-        """Whether it is a further test set of another dataset."""
-        return bool(parted(self.name)[1])
+        """Whether it is a further test set, for probes that are fitted on another dataset."""
+        return fitted_on(self.name) != self.name

@@ -16,6 +16,7 @@ from cog.datasets.dataset import Dataset, DatasetOptions, Named, Wnids
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.labelled.find import labelled_dataset
 from cog.datasets.official_pickles import MAPPING_FILE, refuse_another_mapping
+from cog.datasets.refits import with_refits
 from cog.datasets.splits import Split, split_images
 from cog.datasets.synsets import with_synsets
 from cog.datasets.test_sets import with_test_sets
@@ -69,7 +70,8 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
         hint = "give --images ROOT, --in1k ROOT or --dataset NAME=SOURCE"
         raise CogError("there is nothing to evaluate", hint)
     every = _with_protocols(_all_found(finders | own), options)
-    return with_test_sets(with_synsets(every, options, levels), options)
+    every = with_test_sets(with_synsets(every, options, levels), options)
+    return with_refits(every, options, recipe)
 
 
 def _with_protocols(datasets: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:

@@ -18,13 +18,13 @@ from cog.errors import CogError
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose
 from cog.images.listing import Listing, Remark
-from cog.recipe import WNID, Recipe, file_name, parted
+from cog.recipe import WNID, Recipe, file_name, fitted_on
 from cog.storage import StoragePath, write_text
 
 _UNLISTED = "in no test list"
 NAMES = "names"  # the folder of lists of the names of classes
 RIGHT = "right"  # that of right classes, where images have several
-TEST_DRAW, TRAIN_DRAW = 0, 1  # each class has one random stream for each draw
+TEST_DRAW, TRAIN_DRAW, REFIT_DRAW = 0, 1, 2  # each class has one random stream for each draw
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +43,18 @@ class Split:
     within: ImageList | None = None
     """a list that the test images are part of, and whose features they have: these have none of
     their own"""
+    train_within: bool = False  # whether the training images are part of that list too
 
     @property
-    def feature_lists(self) -> tuple[ImageList, ImageList]:
-        """The lists whose features serve the training and the test images."""
-        return self.train, self.within or self.test
+    def feature_lists(self) -> tuple[ImageList, ...]:
+        """The lists whose features serve the training and the test images, these last."""
+        tests = self.within or self.test
+        return (tests,) if self.train_within else (self.train, tests)
 
-    @property
-    def rows_within(self) -> NDArray[np.int64]:
-        """Which images of `within` the test images are: int64[m]."""
-        at = {path: row for row, path in enumerate(self.feature_lists[1].paths)}
-        return np.array([at[path] for path in self.test.paths], np.int64)
+    def rows_within(self, images: ImageList) -> NDArray[np.int64]:
+        """Which images of `within` some of them are: int64[m]."""
+        at = {path: row for row, path in enumerate(self.feature_lists[-1].paths)}
+        return np.array([at[path] for path in images.paths], np.int64)
 
 
 def split_images(
@@ -252,8 +253,8 @@ def _changed_files(split: Split, folder: StoragePath, dataset: str) -> dict[Stor
     wanted = sorted([*split.train.classes, *split.left_out])
     label_of = {wnid: label for label, wnid in enumerate(wanted)}
     texts = {}
-    is_test_set = parted(dataset)[1]
-    for images in (split.test,) if is_test_set else (split.test, split.train):
+    learns = fitted_on(dataset) == dataset
+    for images in (split.test, split.train) if learns else (split.test,):
         labels = [label_of[images.classes[label]] for label in images.labels.tolist()]
         lines = zip(images.paths, labels, strict=True)
         texts[images.split] = "".join(f"{path} {label}\n" for path, label in lines)

@@ -105,17 +105,17 @@ def _found(named: Named, base: Dataset, options: DatasetOptions) -> Dataset:
         notes.append(f"of its parts {labelled.split}, the second one tests")
     wanted = sorted([*base.split.train.classes, *base.split.left_out])
     filled = [name for name, paths in listing.paths.items() if paths]
-    class_of, by = match_classes(filled, wanted, _class_list(named.source))
+    class_of, by = match_classes(filled, wanted, class_list(named.source))
     known = set(base.split.train.classes)
     lacking = [name for name in filled if class_of.get(name) not in known]
     if len(lacking) == len(filled) or (lacking and not options.allow_missing):
         raise CogError(
             f"{len(lacking):,} of {len(filled):,} classes are none of {base.name}: "
-            f"{_named(lacking)}; it has {_named(base.split.train.classes)}",
+            f"{named_some(lacking)}; it has {named_some(base.split.train.classes)}",
             f"name the folders as {base.name} does; or number them from 0, with the names in "
             f"{CLASSES} beside them; or give --allow-missing to leave these classes out",
         )
-    test = _chosen(listing, {name: class_of[name] for name in filled if name not in lacking})
+    test = chosen(listing, {name: class_of[name] for name in filled if name not in lacking})
     n_classes = len(base.split.train.classes)
     notes.append(f"{len(test):,} images, classes matched by {by}")
     if lacking:
@@ -156,13 +156,13 @@ def match_classes(
     return of_number, "number"
 
 
-def _class_list(source: Source) -> Sequence[str]:
+def class_list(source: Source) -> Sequence[str]:
     """The names that the numbers of classes stand for, where they lie in the source."""
     file = Path(source, CLASSES) if isinstance(source, str | Path) else None
     return read_class_names(file) if file is not None and file.is_file() else ()
 
 
-def _chosen(listing: Listing, class_of: Mapping[str, str]) -> ImageList:
+def chosen(listing: Listing, class_of: Mapping[str, str], split: str = "test") -> ImageList:
     """The images of these classes, under the names that the dataset has for them."""
     if len(set(class_of.values())) < len(class_of):
         raise CogError("two of its classes are one class", "merge them, or rename one")
@@ -171,9 +171,10 @@ def _chosen(listing: Listing, class_of: Mapping[str, str]) -> ImageList:
     if spans is not None:
         spans = {own: spans[name] for name, own in class_of.items()}
     rows = {own: np.arange(len(each)) for own, each in paths.items()}
-    return choose(replace(listing, paths=paths, spans=spans), rows, "test")
+    return choose(replace(listing, paths=paths, spans=spans), rows, split)
 
 
-def _named(names: Sequence[str]) -> str:
+def named_some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return ", ".join(map(printable, names[:_SHOWN])) + more

@@ -156,6 +156,7 @@ def list_cells(
                 feature_fingerprint(model_run, each, extraction)
                 for each in dataset.split.feature_lists
             ]
+            learnt = feature_fingerprint(model_run, dataset.split.train, extraction)
             hashes = shared | {"split_hash": split, "features_hash": short_hash(features)}
             for probe, solver, shots, seed in dataset.probing(probing).results():
                 if not _can_answer(PROBES[probe], dataset, model_run):
@@ -163,7 +164,7 @@ def list_cells(
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}
                 if model_run.control:
                     where["control"] = model_run.control
-                made_of = (probe, solver, shots, seed, PROTOCOL, shared["recipe_hash"], features[0])
+                made_of = (probe, solver, shots, seed, PROTOCOL, shared["recipe_hash"], learnt)
                 yield Cell(
                     model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out,
                     fit=short_hash([*made_of, where]),

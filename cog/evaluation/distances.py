@@ -23,7 +23,7 @@ from cog.datasets.dataset import Dataset
 from cog.evaluation.plan import Plan
 from cog.levels.table import Levels
 from cog.progress import Notify
-from cog.recipe import of_levels
+from cog.recipe import of_levels, parted
 from cog.results.distances import (
     SEEN_SIMILARITY,
     SIMILARITY,
@@ -53,7 +53,7 @@ def write_distances(plan: Plan, notify: Notify) -> Distances:
 def _write(plan: Plan, notify: Notify) -> None:
     taxonomy: Taxonomy | None = None
     for dataset in plan.datasets:
-        if dataset.wnids is None or dataset.is_test_set:
+        if dataset.wnids is None or parted(dataset.name)[1]:
             continue
         made_from = _made_from(dataset, plan.levels)
         before = read_distance(plan.out, dataset.name)

@@ -62,6 +62,7 @@ def evaluate(
     in1k: str | Path | None = None,
     datasets: Mapping[str, Source] | Sequence[Named] = (),
     test_sets: Mapping[str, Source] | Sequence[Named] = (),
+    refit_shots: str | Sequence[int | None] = (),
     metrics: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     synsets: Mapping[str, str | Path] | Sequence[tuple[str, str | Path]] = (),
     suites: str | Sequence[str] = (),
@@ -111,7 +112,7 @@ def evaluate(
 
     Args:
         model: a name that `cog.load_model` takes, a `cog.Model`, or several of them.
-        name: what to call the model in `out`; one for each model. By default its own name.
+        name: what to call the model in `out`, one a model. By default its own name.
         weights: file to read the weights from, for a model given by name.
         pretrained: False for an untrained network, from a fixed seed.
         pool: tokens that make a transformer's feature: "cls", "avg", "cls+avg", or those of four
@@ -125,6 +126,7 @@ def evaluate(
             source may also be a function, as in file.py:function.
         test_sets: further test images of datasets, {"in1k/v2": source}; their classes are matched
             by name, by wnid, or by number.
+        refit_shots: also refit heads on so many images a class of each test set's own domain.
         metrics: the headline metrics of datasets, {name: "mean_class"}. By default the one that
             the field uses for a dataset of torchvision, else "top1".
         synsets: tables by `cog synsets` with the synsets of datasets' classes, {name: path}: rows
@@ -158,8 +160,7 @@ def evaluate(
         probes: probes to fit; see `cog evaluate --help`.
         solver: of logreg: "sgd" (the official protocol) or "lbfgs".
         shots: training images per class; None, or "all" in text, for all of them.
-        shots_validation: where N shots validate: "official", on other images; "within", on some
-            of the N.
+        shots_validation: where N shots validate: on others ("official") or "within" the N.
         seeds: seeds of the probes.
         trials_per_round: SGD trials trained together. By default the recipe's, 10.
         lbfgs_early_stop: end the path of decays once validation falls. By default the recipe's,

@@ -43,7 +43,8 @@ def make_features(
     name = dataset.of_features
     stores = extract(model_runs, name, lists, plan.extraction, executor, progress, share)
     own = dataset.own_lists
-    first = [of_list[model_runs[0]] for of_list in stores[len(stores) - len(own) :]]
+    pairs = zip(lists, stores, strict=True)
+    first = [of_list[model_runs[0]] for images, of_list in pairs if any(images is o for o in own)]
     for line in record_bad_images(plan.out, dataset.name, own, first):
         progress.notify(line)
     return stores

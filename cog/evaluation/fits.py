@@ -56,8 +56,7 @@ class FitData:
         if self.dataset.is_test_set:
             stored = ProbeData(test_x[:0], test_y[:0], test_x, test_y, self.dataset.n_classes)
         else:
-            train_x, train_y = self.stores[0].read()
-            stored = ProbeData(train_x, train_y, test_x, test_y, self.dataset.n_classes)
+            stored = ProbeData(*self._trains, test_x, test_y, self.dataset.n_classes)
         return controlled(stored, self.model_run, self.dataset.name)
 
     @cached_property
@@ -79,24 +78,31 @@ class FitData:
     def right(self) -> RightClasses | None:
         """The right classes of the images of `scored`, where they have several."""
         right = self.dataset.split.right
-        return right and right.only(self._found[1])
+        return right and right.only(self._found(self.dataset.split.test)[1])
 
-    @cached_property
-    def _found(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Of test images within a list: which of its readable ones they are, and which are."""
-        store, rows = self.stores[-1], self.dataset.split.rows_within
-        readable = np.ones(len(self.dataset.split.feature_lists[1]), bool)
+    def _found(self, images: ImageList) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Of images within a list: which of its readable ones they are, and which are."""
+        store, rows = self.stores[-1], self.dataset.split.rows_within(images)
+        readable = np.ones(len(self.dataset.split.feature_lists[-1]), bool)
         readable[list(store.unreadable())] = False
         return (np.cumsum(readable) - 1)[rows[readable[rows]]], readable[rows]
 
     @property
     def _tests(self) -> tuple[Features, NDArray[np.int64]]:
         """Features and labels of the test images that could be read."""
-        x, y = self.stores[-1].read()
-        if self.dataset.split.within is None:
-            return x, y
-        rows, are_read = self._found
-        return x[rows], self.dataset.split.test.labels[are_read]
+        split = self.dataset.split
+        return self.stores[-1].read() if split.within is None else self._of_within(split.test)
+
+    @property
+    def _trains(self) -> tuple[Features, NDArray[np.int64]]:
+        """Those of the training images."""
+        split = self.dataset.split
+        return self._of_within(split.train) if split.train_within else self.stores[0].read()
+
+    def _of_within(self, images: ImageList) -> tuple[Features, NDArray[np.int64]]:
+        """Those of images within a list."""
+        rows, are_read = self._found(images)
+        return self.stores[-1].read()[0][rows], images.labels[are_read]
 
     @property
     def answers(self) -> NDArray[np.int64]:
@@ -107,21 +113,25 @@ class FitData:
     @property
     def n_unreadable(self) -> int:
         """Images of these lists that could not be read; of a test set, of its own."""
-        return sum(self._n_own(store.unreadable()) for store in self._own)
+        return sum(self._n_own(store, store.unreadable()) for store in self._own)
 
     @property
     def n_truncated(self) -> int:
         """Likewise, those that end too early."""
-        return sum(self._n_own(store.truncated()) for store in self._own)
+        return sum(self._n_own(store, store.truncated()) for store in self._own)
 
     @property
     def _own(self) -> Sequence[FeatureStore]:
         return self.stores[-1:] if self.dataset.is_test_set else self.stores
 
-    def _n_own(self, rows: Collection[int]) -> int:
+    def _n_own(self, store: FeatureStore, rows: Collection[int]) -> int:
         """How many of some rows of a store are images of these lists."""
         split = self.dataset.split
-        return len({*rows}.intersection(split.rows_within.tolist())) if split.within else len(rows)
+        if split.within is None or store is not self.stores[-1]:
+            return len(rows)
+        within = (split.train, split.test) if split.train_within else (split.test,)
+        own = {row for images in within for row in split.rows_within(images).tolist()}
+        return len(own & {*rows})
 
 
 def fit_cell(

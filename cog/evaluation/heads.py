@@ -21,7 +21,7 @@ from cog.probes.data import Features, ProbeData, ProbeResult, check_test_data
 from cog.probes.features import unit_features
 from cog.probes.head import Head, head_bytes, read_head
 from cog.probes.ranks import Placed, layer_places
-from cog.recipe import Recipe, parted
+from cog.recipe import Recipe, fitted_on
 from cog.small_files import NotReadable, read_small
 from cog.storage import StoragePath, write_bytes
 
@@ -45,8 +45,8 @@ def known_of(result: ProbeResult) -> Known:
 
 
 def head_file(cell: Cell) -> StoragePath:
-    """The head of the fit of a cell: that of its dataset's own cell."""
-    dataset = parted(cell.dataset)[0]
+    """The head of the fit of a cell: that of the cell of the dataset that it learns from."""
+    dataset = fitted_on(cell.dataset)
     name = cell_name(dataset, cell.probe, cell.solver, cell.shots_name, cell.seed)
     return cell.model_run.folder / "heads" / f"{name}.safetensors"
 
@@ -64,7 +64,7 @@ def keep_head(
     about = {
         "fit": cell.fit,
         "model": cell.model_run.model.name,
-        "dataset": parted(cell.dataset)[0],
+        "dataset": fitted_on(cell.dataset),
         "probe": cell.probe,
         "solver": cell.solver,
         "shots": str(cell.shots_name),

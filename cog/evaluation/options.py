@@ -37,6 +37,7 @@ LISTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "suites": (_read_name, "cog,transfer"),
     "probes": (_read_name, "logreg,knn"),
     "shots": (_read_shots, "all,1,2,4"),
+    "refit_shots": (_read_shots, "10,all"),
     "seeds": (int, "22,37"),
 }
 """the options that are lists: how one value is read, and an example"""

@@ -19,6 +19,7 @@ from cog.evaluation.cells import Cell, list_cells, why_left_out
 from cog.evaluation.controls import with_controls
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.options import pick, read_options
+from cog.evaluation.refits import short_classes
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
 from cog.features.settings import Extraction
@@ -166,18 +167,19 @@ def make_plan(
         tell = notify or (lambda _: None)
         model_runs = with_controls(model_runs, models, extraction.precision, out, tell)
     found = find_datasets(datasets, levels, recipe)
+    notes: dict[str, list[str]] = {}
     for dataset in found:
         refuse_unvalidated(dataset, dataset.probing(probing).results())
+        notes[dataset.name] = _notes(dataset, probing, recipe)
         refuse_another_split(dataset.split, out / "splits", dataset.name)
         refuse_other_features(model_runs, dataset.name, dataset.own_lists, extraction)
     if notify:
         _notify_of_models(model_runs, notify)
         if note := decoder_note(extraction.decoder, extraction.resize_on == "cpu"):
             notify(note)
-        for dataset in found:
-            of_synsets = dataset.synsets.notes if dataset.synsets else ()
-            for note in (*dataset.split.notes, *of_synsets, *_left_out(dataset, probing)):
-                notify(f"{dataset.name}: {note}")
+        for name, lines in notes.items():
+            for line in lines:
+                notify(f"{name}: {line}")
         if datasets.in1k is None and datasets.images and not datasets.only:
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
@@ -210,6 +212,13 @@ def refuse_unvalidated(
             "choose their settings on images that are held out",
             "give more training images, or --probe ncm, which has no settings",
         )
+
+
+def _notes(dataset: Dataset, probing: Probing, recipe: Recipe) -> list[str]:
+    """What the user should know of a dataset, a line each; raises as `short_classes` does."""
+    of_synsets = dataset.synsets.notes if dataset.synsets else ()
+    left_out, short = _left_out(dataset, probing), short_classes(dataset, probing, recipe)
+    return [*dataset.split.notes, *of_synsets, *left_out, *short]
 
 
 def _left_out(dataset: Dataset, probing: Probing) -> Iterator[str]:

@@ -177,7 +177,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, kind: str) -> dict[str, Any]:
     """The columns of a row that do not depend on the fit; `kind`: of the model's device."""
     found = versions()
     base, test_set = parted(cell.dataset)
-    within = dataset.split.within
+    within = dataset.split.within if dataset.split.right else None
     dim, width = cell.model_run.model.dim, np.dtype(plan.extraction.dtype).itemsize
     return {
         "model": cell.model_run.model.name,

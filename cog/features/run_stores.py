@@ -18,7 +18,7 @@ from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
 from cog.images.pillow_simd import decoder_of_pixels
 from cog.images.truncated import READ
-from cog.recipe import file_name, parted
+from cog.recipe import REFIT, file_name, fitted_on
 from cog.storage import StoragePath
 
 
@@ -69,10 +69,20 @@ def made_from(
 def store_path(model_run: ModelRun, dataset: str, split: str) -> StoragePath:
     """Where a model run has the features of one split of one dataset.
 
-    Those of training images are the dataset's, for its test sets too.
+    Those of training images are the dataset's, for its test sets too; those of test images are
+    the test set's, for heads that are refitted on it too.
     """
-    name = parted(dataset)[0] if split == "train" else file_name(dataset)
-    return model_run.folder / "features" / f"{name}-{split}.zarr"
+    return model_run.folder / "features" / store_name(dataset, split)
+
+
+def store_name(dataset: str, split: str) -> str:
+    """What the store of one split of one dataset is called.
+
+    >>> store_name("real/sketch+refit", "test"), store_name("real/sketch+refit", "train")
+    ('real@sketch-test.zarr', 'real@sketch+refit-train.zarr')
+    """
+    name = fitted_on(dataset) if split == "train" else dataset.removesuffix(REFIT)
+    return f"{file_name(name)}-{split}.zarr"
 
 
 def refuse_other_features(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cog.recipe import IN1K, TOP1, control_of, level_number, of_levels
+from cog.recipe import IN1K, TOP1, control_of, is_refit, level_number, of_levels
 from cog.results.columns import FIT, SETTING
 
-CONCEPTS, DOMAINS, TASKS = AXES = ("concepts", "domains", "tasks")
+CONCEPTS, DOMAINS, REFITS, TASKS = AXES = ("concepts", "domains", "refits", "tasks")
 Z95 = 1.96
 """a normal variable is within so many standard deviations of its mean 95 times in 100"""
 
@@ -20,9 +20,13 @@ Z95 = 1.96
 def axis_of(dataset: str) -> str:
     """The axis that a dataset is of; none for ImageNet-1K, of which the axes lead away.
 
-    >>> [axis_of(name) for name in ("in1k", "cog_l2", "in1k/v2", "flowers")]
-    ['', 'concepts', 'domains', 'tasks']
+    New domains with heads that are refitted there stand apart.
+
+    >>> [axis_of(name) for name in ("in1k", "cog_l2", "in1k/v2", "in1k/v2+refit", "flowers")]
+    ['', 'concepts', 'domains', 'refits', 'tasks']
     """
+    if is_refit(dataset):
+        return REFITS
     if level_number(dataset) is not None:
         return CONCEPTS
     if "/" in dataset:

@@ -28,6 +28,7 @@ FIELDS = {
     field.name: field.default
     for kind in (LoadOptions, DatasetOptions, Extraction, Probing)
     for field in fields(kind)
+    if field.name != "protocols"  # which suites give
 }
 ELSEWHERE = {"model", "name", "levels", "out", "discard_features", "keep_heads", "controls"}
 """arguments and options that no dataclass holds"""

@@ -48,6 +48,14 @@ def tests_beside(file: Path) -> dict[str, Path]:
     return {part: other for part, other in beside.items() if other.is_file()}
 
 
+def train_beside(file: Path) -> Path | None:
+    """The file of the training part that lies beside one of a test part, see `tests_beside`."""
+    for beside in sorted(file.parent.glob(f"*{file.suffix}")):
+        if file in tests_beside(beside).values():
+            return beside
+    return None
+
+
 def unused_note(chosen: Chosen) -> tuple[str, ...]:
     """What is said of parts that are not used."""
     return tuple(

@@ -49,7 +49,8 @@ def _other_recipes(rows: Rows, run: Mapping[str, Any], path: StoragePath) -> Ite
     recipes: Mapping[str, Any] = run.get("recipes") or {}
     every: dict[str, dict[StoragePath, Mapping[str, Any]]] = {}
     for file, row in rows.items():
-        name = row["dataset"] if row["dataset"] in recipes else ""
+        names = (full_name(row), row["dataset"])
+        name = next((name for name in names if name in recipes), "")
         every.setdefault(name, {})[file] = row
     for name, own in every.items():
         recipe = short_hash(recipes[name] if name else run.get("recipe"))
@@ -74,7 +75,7 @@ def check_features_hash(
     images, compiled and not, and resized on either device: run.json keeps the last ones.
     """
     row = next(iter(rows.values()))
-    if len(stores) == 2:
+    if len(stores) == len(kept.feature_lists):
         hashes, source = [short_hash(list(stores))], str(folder / "features")
     else:
         model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})

@@ -12,7 +12,7 @@ from cog.datasets.splits import NAMES, RIGHT
 from cog.evaluation.cells import split_hash
 from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
 from cog.images.image_list import ImageList
-from cog.recipe import file_name, of_levels, parted
+from cog.recipe import REFIT, file_name, fitted_on, is_refit, of_levels, parted
 from cog.small_files import NotReadable, read_lines, whole_number
 from cog.storage import StoragePath
 
@@ -32,6 +32,8 @@ class KeptSplit:
     """of the test images, where these have several"""
     within: ImageList | None = None
     """the list whose features the test images have, where they have none of their own"""
+    train_within: bool = False
+    """whether the training images have these too"""
 
     @property
     def lists(self) -> tuple[ImageList, ImageList]:
@@ -39,9 +41,10 @@ class KeptSplit:
         return self.train, self.test
 
     @property
-    def feature_lists(self) -> tuple[ImageList, ImageList]:
-        """The lists whose features serve the training and the test images."""
-        return self.train, self.within or self.test
+    def feature_lists(self) -> tuple[ImageList, ...]:
+        """The lists whose features serve the training and the test images, these last."""
+        tests = self.within or self.test
+        return (tests,) if self.train_within else (self.train, tests)
 
     @property
     def hash(self) -> str:
@@ -51,7 +54,7 @@ class KeptSplit:
 
 def split_file(runs: StoragePath, dataset: str, split: str) -> StoragePath:
     """The file of the training or test images of a dataset; a test set trains on its dataset's."""
-    name = file_name(dataset) if split in ("test", RIGHT) else parted(dataset)[0]
+    name = file_name(dataset if split in ("test", RIGHT) else fitted_on(dataset))
     return runs / "splits" / split / f"{name}.txt"
 
 
@@ -67,7 +70,7 @@ def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
     files = {split: split_file(runs, dataset, split) for split in ("train", "test")}
     lines = {split: _read(file) for split, file in files.items()}
     named = split_file(runs, dataset, NAMES)
-    if not of_levels(parted(dataset)[0]) and named.is_file():
+    if not of_levels(fitted_on(dataset)) and named.is_file():
         class_of = _names_of(named, lines["train"][1])
     else:
         class_of = _wnids_of(files["train"], lines["train"])
@@ -88,9 +91,22 @@ def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
         right = _read_right(split_file(runs, dataset, RIGHT), index, lists["test"])
         within = read_split(runs, parted(dataset)[0]).test
         return KeptSplit(lists["train"], lists["test"], labels, right, within)
+    if is_refit(dataset):
+        within = read_split(runs, dataset.removesuffix(REFIT)).test
+        drawn = _are_drawn(lists["train"], lists["test"], within)
+        return KeptSplit(lists["train"], lists["test"], labels, None, within, drawn)
     if parted(dataset)[1]:
         lists["test"] = _of_own_classes(lists["test"])
     return KeptSplit(lists["train"], lists["test"], labels)
+
+
+def _are_drawn(train: ImageList, test: ImageList, within: ImageList) -> bool:
+    """Whether images to refit on are drawn from those of a test set; else they may only look so.
+
+    Paths are relative: those of another root may be the same, but then the test images have them.
+    """
+    paths = {*train.paths}
+    return paths <= {*within.paths} and paths.isdisjoint(test.paths)
 
 
 def _read_right(file: StoragePath, index: Mapping[int, int], images: ImageList) -> RightClasses:

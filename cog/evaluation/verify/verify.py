@@ -48,11 +48,12 @@ from cog.evaluation.verify.runs import (
 from cog.evaluation.verify.splits import KeptSplit, read_split, split_file, wrong_classes
 from cog.evaluation.verify.tables import check_bad_images, check_results
 from cog.features.bad_images import LISTS
+from cog.features.run_stores import store_name
 from cog.features.store.store import FeatureStore
 from cog.levels.files import read_levels
 from cog.probes.table import PROBES
 from cog.progress import Progress, Silent
-from cog.recipe import file_name, parted
+from cog.recipe import fitted_on, parted
 from cog.results.cells import finished_cells, predictions_file, ranks_file
 from cog.results.columns import full_name
 from cog.storage import StoragePath, files_below, storage_path
@@ -241,10 +242,10 @@ def _fingerprints(
     folder: Folder, own: StoragePath, dataset: str, kept: KeptSplit
 ) -> Iterator[dict[str, Any]]:
     """The fingerprints of the stores of one model on one dataset, as far as they can be read."""
-    for split in ("train", "test"):
-        shared = split == "train" or kept.within
-        name = parted(dataset)[0] if shared else file_name(dataset)
-        path = own / "features" / f"{name}-{split}.zarr"
+    of_others = kept.right is not None  # they are of the test images of the dataset itself
+    for split in ("test",) if kept.train_within else ("train", "test"):
+        name = store_name(fitted_on(dataset) if of_others else dataset, split)
+        path = own / "features" / name
         if folder.has(path / "zarr.json"):
             try:
                 yield FeatureStore.open(path).fingerprint
