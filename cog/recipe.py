@@ -42,6 +42,9 @@ PRODUCTS = ("float32", "tf32", "bfloat16", "float16")
 NORMS = ("l2", "none", "standard")
 """how features are scaled for the probes that do not compare by cosine"""
 
+TIES = ("strongest", "middle")
+"""which of the decays that are best on the validation images L-BFGS takes"""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -80,6 +83,7 @@ class Recipe:
     # L-BFGS path (ours): full-batch fits, warm-started from strong to weak decay
     lbfgs_decays: tuple[float, ...] = tuple(10 ** (-4 - half / 2) for half in range(9))  # to 1e-8
     lbfgs_early_stop: bool = True  # once the validation accuracy has fallen by its standard error
+    lbfgs_ties: str = "strongest"  # of equally good decays, one of TIES
     lbfgs_tolerance: float = 1e-4  # of the objective, on the gain still possible
     lbfgs_iterations: int = 1000
 
@@ -102,18 +106,21 @@ class Recipe:
         """Refuse unknown names here, before hours of work on features."""
         if self.norm not in NORMS:
             raise unknown_name("norm", self.norm, NORMS)
+        if self.lbfgs_ties not in TIES:
+            raise unknown_name("rule for ties", self.lbfgs_ties, TIES)
         if self.products not in PRODUCTS:
             raise unknown_name("kind of products", self.products, PRODUCTS)
 
     def recorded(self) -> dict[str, Any]:
-        """What is written and hashed; norm only where it is not the default, which 0.1 had alone.
+        """What is written and hashed; norm and ties only where they are not what 0.1 had alone.
 
         >>> "norm" in Recipe().recorded(), Recipe(norm="none").recorded()["norm"]
         (False, 'none')
         """
         fields = asdict(self)
-        if self.norm == Recipe.norm:
-            del fields["norm"]
+        for name in ("norm", "lbfgs_ties"):
+            if fields[name] == getattr(Recipe, name):
+                del fields[name]
         return fields
 
 

@@ -29,13 +29,14 @@ class Protocol:
         """The recipe for a dataset of so many training images.
 
         scikit-learn minimises C · Σ loss + |W|²/2, L-BFGS here the mean loss + decay · |W|²/2: so
-        the decay is 1 / (C · n).
+        the decay is 1 / (C · n). Small validation sets like many neighbours equally well: the
+        middle one is then taken, not the end of so wide a range.
         """
         if self.norm:
             recipe = replace(recipe, norm=self.norm)
         if self.c:
             decays = tuple(1 / (c * n_train) for c in equal_ratios(*self.c))
-            recipe = replace(recipe, lbfgs_decays=decays)
+            recipe = replace(recipe, lbfgs_decays=decays, lbfgs_ties="middle")
         return recipe
 
     def probing(self, probing: Probing) -> Probing:

@@ -65,7 +65,7 @@ def logreg(
     trials, layer, notes = _SOLVERS[settings.solver](
         parts, data.n_classes, settings, lambda done: progress(done, total)
     )
-    best = best_trial(trials)
+    best = _best(trials, settings)
     if not layer.isfinite().all():
         raise CogError(
             f"the final fit diverged with {best}", "narrow the ranges of lr and wd in the recipe"
@@ -132,7 +132,14 @@ def _by_lbfgs(
             error = math.sqrt(best[SCORE] * (100 - best[SCORE]) / len(parts.validation))
             if top1 < best[SCORE] - error:
                 break
-    return trials, fit(parts.final, best["wd"], best_layer).layer, ()
+    decay = _best(trials, settings)["wd"]
+    return trials, fit(parts.final, decay, best_layer).layer, ()
+
+
+def _best(trials: Sequence[Trial], settings: ProbeSettings) -> Trial:
+    """The trial that the final fit is made with."""
+    by_decays = settings.solver == "lbfgs"
+    return best_trial(trials, middle=by_decays and settings.recipe.lbfgs_ties == "middle")
 
 
 _SOLVERS = {"sgd": _by_sgd, "lbfgs": _by_lbfgs}

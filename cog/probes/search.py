@@ -59,13 +59,15 @@ def search(
     return trials
 
 
-def best_trial(trials: Sequence[Trial]) -> Trial:
-    """The trial with the highest score; of equal ones the first.
+def best_trial(trials: Sequence[Trial], *, middle: bool = False) -> Trial:
+    """The trial with the highest score; of equal ones the first, or the middle one.
 
     >>> best_trial([{"wd": 1.0, SCORE: 5.0}, {"wd": 2.0, SCORE: 7.0}, {"wd": 3.0, SCORE: 7.0}])
     {'wd': 2.0, 'validation_top1': 7.0}
     """
-    return max(trials, key=lambda trial: trial[SCORE])
+    highest = max(trial[SCORE] for trial in trials)
+    best = [trial for trial in trials if trial[SCORE] == highest]
+    return best[len(best) // 2 if middle else 0]
 
 
 @contextmanager

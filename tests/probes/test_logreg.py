@@ -56,6 +56,17 @@ def test_lbfgs_walks_from_strong_to_weak_decay(early):
         assert len(scores) == 9
 
 
+@pytest.mark.parametrize("ties", ["strongest", "middle"])
+def test_of_equally_good_decays_the_recipe_says_which(ties):
+    """Clusters that are far apart are told apart by many decays."""
+    recipe = replace(QUICK, lbfgs_decays=tuple(10.0**-k for k in range(9)), lbfgs_ties=ties)
+    result = logreg(clusters(n_train=900, d=80), settings("lbfgs", recipe=recipe))
+    scores = [trial["validation_top1"] for trial in result.trials]
+    best = [trial["wd"] for trial in result.trials if trial["validation_top1"] == max(scores)]
+    assert len(best) > 2
+    assert result.hyper == {"wd": best[0 if ties == "strongest" else len(best) // 2]}
+
+
 def test_heads_that_do_not_fit_train_in_turn(monkeypatch):
     """With the same result, and a note."""
     recipe = replace(QUICK, trials=5, trials_per_round=5)
