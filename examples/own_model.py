@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import timm
+import torch
 from torch import nn
 
 import cog
@@ -33,6 +34,14 @@ def load() -> cog.Model:
     network = load_classifier()
     network.reset_classifier(0)
     return cog.Model(network, preprocess=PREPROCESS, name="efficientnet_lite0")
+
+
+def load_untrained() -> cog.Model:
+    """The same network with random weights, from one seed: what its architecture alone can do."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+    return cog.Model(network, preprocess=PREPROCESS, name="untrained")
 
 
 def load_classifier() -> nn.Module:

@@ -61,6 +61,7 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
     if dry_run:
         terminal.plan(plan, share)
         return
+    terminal.fit_columns(plan)
     results = run_plan(plan, terminal, share, discard_features)
     if share.is_all:
         terminal.summary(results, plan.out / "results.csv")

@@ -46,6 +46,13 @@ class Terminal:
         if not self.out.is_terminal:
             self.out = Console(highlight=False, width=200)
         self.header_shown = False
+        self.widths = 8, 14  # of the columns dataset and probe
+
+    def fit_columns(self, plan: Plan) -> None:
+        """Make the columns of `result` as wide as the rows of a plan are."""
+        names = [len(dataset.name) for dataset in plan.datasets]
+        probes = [len(f"{cell.probe}-{cell.solver}") for cell in plan.cells]
+        self.widths = max(8, *names), max([14, *probes])
 
     def notify(self, text: str) -> None:
         """Print one line on stderr."""
@@ -95,13 +102,14 @@ class Terminal:
         """Print one finished row; the first one comes after the head of the table."""
         from cog.results.columns import full_name
 
+        wide, of_probe = self.widths
         if not self.header_shown:
             self.header_shown = True
-            print(f"{'model':28} {'dataset':8} {'probe':14} {'shots':>5} {'seed':>4} "
+            print(f"{'model':28} {'dataset':{wide}} {'probe':{of_probe}} {'shots':>5} {'seed':>4} "
                   f"{'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
         probe = f"{row['probe']}-{row['solver']}"
         drawn = "" if is_plain(self.out) else f"  {bar(row['top1'], 10)}".rstrip()
-        print(f"{pad(row['model'], 28)} {full_name(row):8} {probe:14} {row['shots']:>5} "
+        print(f"{pad(row['model'], 28)} {full_name(row):{wide}} {probe:{of_probe}} {row['shots']:>5} "
               f"{row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
               flush=True)  # fmt: skip
 

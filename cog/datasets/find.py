@@ -16,8 +16,10 @@ from cog.datasets.dataset import Dataset, DatasetOptions, Named, Wnids
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.labelled.find import labelled_dataset
 from cog.datasets.official_pickles import MAPPING_FILE, refuse_another_mapping
+from cog.datasets.protocol import Protocol
 from cog.datasets.refits import with_refits
 from cog.datasets.splits import Split, split_images
+from cog.datasets.suites.suite import LEVELS
 from cog.datasets.synsets import with_synsets
 from cog.datasets.test_sets import with_test_sets
 from cog.errors import CogError, unknown_name
@@ -58,12 +60,16 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
         if (mapping := beside / MAPPING_FILE).is_file():
             refuse_another_mapping(mapping, {n: levels.wnids(n) for n in levels.numbers})
     finders = {
-        name: partial(_of_kind, kind, root, name, wanted, recipe, options)
+        name: partial(
+            _of_kind, kind, root, name, wanted, _splitting(name, options, recipe), options
+        )
         for kind, root, classes in wanted_datasets(options, levels)
         for name, wanted in classes.items()
     }
     own = {
-        named.name: partial(labelled_dataset, named, options, recipe)
+        named.name: partial(
+            labelled_dataset, named, options, _splitting(named.name, options, recipe)
+        )
         for named in wanted_labelled(options)
     }
     if not finders and not own:
@@ -76,15 +82,19 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
 
 def _with_protocols(datasets: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:
     """The datasets with the protocols that suites have for them; all levels are one set."""
-    of = dict(options.protocols)
-    return tuple(
-        replace(each, protocol=of.get(each.name) or (of.get("levels") if _is_level(each) else None))
-        for each in datasets
-    )
+    return tuple(replace(each, protocol=_protocol_of(each.name, options)) for each in datasets)
 
 
-def _is_level(dataset: Dataset) -> bool:
-    return of_levels(dataset.name) and dataset.name != IN1K
+def _protocol_of(name: str, options: DatasetOptions) -> Protocol | None:
+    """The protocol that suites have for a dataset, if they do."""
+    is_level = of_levels(name) and name != IN1K
+    return dict(options.protocols).get(LEVELS if is_level else name)
+
+
+def _splitting(name: str, options: DatasetOptions, recipe: Recipe) -> Recipe:
+    """The recipe by which the images of a dataset are split."""
+    protocol = _protocol_of(name, options)
+    return recipe if protocol is None else protocol.splitting(recipe)
 
 
 def _all_found(finders: Mapping[str, Callable[[], Dataset]]) -> tuple[Dataset, ...]:

@@ -24,6 +24,18 @@ class Protocol:
     """of features, for the probes that do not compare by cosine"""
     c: tuple[float, ...] = ()
     """the ends of the search for L-BFGS's C, the inverse of the penalty, as scikit-learn has it"""
+    test_per_class: int = 0
+    """test images of each class that a seeded draw takes"""
+    min_train: int = 0
+    """training images that a class of a level needs"""
+
+    def splitting(self, recipe: Recipe) -> Recipe:
+        """The recipe by which the images of a dataset are split."""
+        return replace(
+            recipe,
+            test_per_class=self.test_per_class or recipe.test_per_class,
+            min_train=self.min_train or recipe.min_train,
+        )
 
     def recipe(self, recipe: Recipe, n_train: int) -> Recipe:
         """The recipe for a dataset of so many training images.
@@ -32,6 +44,7 @@ class Protocol:
         the decay is 1 / (C · n). Small validation sets like many neighbours equally well: the
         middle one is then taken, not the end of so wide a range.
         """
+        recipe = self.splitting(recipe)
         if self.norm:
             recipe = replace(recipe, norm=self.norm)
         if self.c:

@@ -13,9 +13,11 @@ from cog.features.executors.share import ALL, Share
 from cog.features.extract import Stores, describe_devices, extract
 from cog.features.model_run import ModelRun, write_model_run
 from cog.features.run_stores import store_path
+from cog.features.same_images import same_images_note
 from cog.features.store.files import remove_store
 from cog.images.image_list import ImageList
 from cog.progress import Progress
+from cog.recipe import of_levels, parted
 
 
 def discard_features_of(model_runs: Sequence[ModelRun], datasets: Sequence[Dataset]) -> None:
@@ -47,4 +49,10 @@ def make_features(
     first = [of_list[model_runs[0]] for images, of_list in pairs if any(images is o for o in own)]
     for line in record_bad_images(plan.out, dataset.name, own, first):
         progress.notify(line)
+    if len(stores) > 1 and not of_levels(parted(dataset.name)[0]):
+        pair = [of_list[model_runs[0]] for of_list in stores]
+        if not any(store.missing_chunks() for store in pair):
+            train, test = zip(dataset.lists, pair, strict=True)
+            if note := same_images_note(dataset.name, train, test):
+                progress.notify(note)
     return stores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -100,7 +101,8 @@ def _read_datasets(given: Mapping[str, Any]) -> dict[str, Any]:
     from cog.datasets.labelled.names import check_names
 
     datasets = given["datasets"]
-    named = tuple(Named(*pair) for pair in _pairs(datasets, "flowers=/data/flowers"))
+    pairs = _pairs(datasets, "flowers=/data/flowers")
+    named = tuple(Named(name, _from_home(source)) for name, source in pairs)
     check_names(each.name for each in named)
     return {"datasets": named}
 
@@ -112,7 +114,7 @@ def _read_test_sets(given: Mapping[str, Any]) -> dict[str, Any]:
     from cog.datasets.dataset import Named
 
     pairs = _pairs(given["test_sets"], "in1k/v2=/data/imagenetv2")
-    return {"test_sets": tuple(Named(*pair) for pair in pairs)}
+    return {"test_sets": tuple(Named(name, _from_home(source)) for name, source in pairs)}
 
 
 def _read_metrics(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +133,21 @@ def _read_synsets(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in names:
         if names.count(name) > 1:
             raise CogError(f"two tables of synsets for {name}", "give one --synsets a dataset")
-    return {"synsets": tuple((name, Path(path)) for name, path in pairs)}
+    return {"synsets": tuple((name, Path(_from_home(path))) for name, path in pairs)}
+
+
+def _from_home(source: Any) -> Any:
+    """A source with the user's home for `~`, which shells leave behind a `=`.
+
+    >>> _from_home("birds"), _from_home("torchvision:DTD@~/data").startswith("torchvision:DTD@/")
+    ('birds', True)
+    """
+    if not isinstance(source, str):
+        return source
+    head, at, path = (
+        source.rpartition("@") if source.startswith("torchvision:") else ("", "", source)
+    )
+    return head + at + os.path.expanduser(path)  # noqa: PTH111 # a part of a text
 
 
 def _pairs(given: Any, example: str) -> list[tuple[str, Any]]:

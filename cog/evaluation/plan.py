@@ -180,7 +180,7 @@ def make_plan(
         for name, lines in notes.items():
             for line in lines:
                 notify(f"{name}: {line}")
-        if datasets.in1k is None and datasets.images and not datasets.only:
+        if datasets.in1k is None and datasets.images and not (datasets.only or datasets.suites):
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
     devices, key = pick_own_devices(models, extraction), datasets.image_key

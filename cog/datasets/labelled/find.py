@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cog.datasets.dataset import Dataset, DatasetOptions, Named
 from cog.datasets.labelled.coco import annotations_in, find_in_coco
-from cog.datasets.labelled.folders import find_folders
+from cog.datasets.labelled.folders import find_folders, what_is_there
 from cog.datasets.labelled.function import find_by_function, find_by_name
 from cog.datasets.labelled.labelled import Labelled, split_labelled
 from cog.datasets.labelled.published import PREFIX, find_published
@@ -69,5 +69,6 @@ def _find_below(root: Path, image_key: str | None) -> Labelled:
         raise CogError(f"there is no {root}", f"give {FORMS}")
     found = found or find_in_shards(root, image_key)
     if found is None:
-        raise CogError(f"found no labelled images in {root}", f"give {FORMS}")
+        instead = what_is_there(root) if root.is_dir() else ""
+        raise CogError(f"found no labelled images in {root}{instead}", f"give {FORMS}")
     return found

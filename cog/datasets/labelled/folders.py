@@ -19,7 +19,7 @@ from cog.datasets.labelled.labelled import Labelled
 from cog.datasets.labelled.parts import TESTS, TRAIN, choose_parts, unused_note
 from cog.errors import CogError
 from cog.images.listing import Listing, refuse_unlistable
-from cog.images.sources.folder import find_in_folders
+from cog.images.sources.folder import find_in_folders, list_folder
 from cog.plain_text import printable
 
 T = TypeVar("T")
@@ -49,6 +49,17 @@ def find_folders(root: Path) -> Labelled | None:
     return None
 
 
+def what_is_there(root: Path) -> str:
+    """Of a folder without labelled images: what it has instead, as the end of a sentence."""
+    images = len(list_folder(root).images)
+    if images:
+        return f": {images:,} images lie right in it, without a folder for their class"
+    for folder in sub_folders(root):
+        if folder.is_dir() and find_folders(folder) is not None:
+            return f", but in {folder}: give that"
+    return ""
+
+
 def sub_folders(root: Path) -> list[Path]:
     """The folders right under `root`, sorted by name, without hidden ones.
 
@@ -57,7 +68,7 @@ def sub_folders(root: Path) -> list[Path]:
     """
     try:
         with os.scandir(root) as entries:
-            names = [entry.name for entry in entries if entry.is_dir() or entry.is_symlink()]
+            names = [entry.name for entry in entries if entry.is_symlink() or entry.is_dir()]
     except OSError as error:
         what = f"the folder {root} cannot be listed ({error.strerror or error})"
         raise CogError(what, "give a folder that can be read") from error

@@ -8,7 +8,7 @@ label is text or a whole number. It is called at each start, and must give the s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,19 @@ def find_by_name(name: str) -> Labelled:
         here = [key for key, value in vars(module).items() if callable(value)]
         raise unknown_name(f"function of {path}", function, here)
     with importable(path.parent):
-        parts = call_function(lambda: [list(part) for part in found()], name)
+        parts = call_function(lambda: _as_lists(found()), name)
     return _labelled(parts, name, path.parent)
 
 
 def find_by_function(function: Callable[[], Any]) -> Labelled:
     """The labelled images that a function gives; paths are from the current folder."""
-    return _labelled([list(part) for part in function()], str(function), Path())
+    return _labelled(_as_lists(function()), str(function), Path())
+
+
+def _as_lists(returned: Any) -> list[list[Any]]:
+    """What a function returned as lists; no lists where it returned nothing of that kind."""
+    parts = list(returned) if isinstance(returned, Iterable) else []
+    return [list(part) for part in parts if isinstance(part, Iterable)]
 
 
 def _labelled(parts: Sequence[Items], name: str, folder: Path) -> Labelled:

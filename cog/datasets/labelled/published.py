@@ -153,7 +153,8 @@ def _opened(kind: Any, root: Path, arguments: Arguments, download: bool) -> Any:
     except Exception as error:  # of torchvision, which raises many
         said = ", ".join(f"{key} {value}" for key, value in arguments.items())
         raise CogError(
-            f"torchvision cannot read {kind.__name__} {said} in {root} ({reason_in_a_line(error)})",
+            f"torchvision cannot read {f'{kind.__name__} {said}'.strip()} in {root} "
+            f"({reason_in_a_line(error)})",
             "put its files there as torchvision lays them out, or give --download",
         ) from error
 
@@ -210,14 +211,25 @@ def _number(row: int) -> str:
     return f"{row:07}.png"
 
 
+def _items(part: Any) -> Iterator[Any]:
+    """The items of a part of a dataset of torchvision."""
+    try:
+        for row in range(len(part)):
+            yield part[row]
+    except Exception as error:  # of torchvision, which raises many
+        raise CogError(
+            f"torchvision cannot read an item of {type(part).__name__} ({reason_in_a_line(error)})",
+            "give a dataset of labelled images, whole and as torchvision lays it out",
+        ) from error
+
+
 def _encoded(parts: Sequence[Any], labels: list[str]) -> Iterator[tuple[str, bytes]]:
     """Every image of some parts as a PNG under its number; its class is appended to `labels`."""
     from PIL.Image import Image
 
     for part in parts:
         names = _names(part)
-        for row in range(len(part)):
-            item = part[row]
+        for item in _items(part):
             image, label = item if isinstance(item, tuple) and len(item) == 2 else (None, None)
             if not isinstance(image, Image) or not isinstance(label, int | str):
                 raise CogError(

@@ -1,7 +1,8 @@
 """A text list of labelled images: lines `path label split`, or `path label` without a split.
 
-Paths are relative to the folder of the list and may hold spaces. Where a line has tabs, they part
-its fields, and labels may hold spaces too. Splits are called train and test (or val, …).
+Paths lie below the folder of the list and may hold spaces. Where a line has tabs, they part its
+fields, and labels may hold spaces too; in FILE.csv commas do. Splits are called train and test (or
+val, …). The first line of a .csv or .tsv may name the columns.
 
 Without splits in its lines, a list to train may lie beside one to test, as DomainNet's
 `real_train.txt` and `real_test.txt`. Where all labels are numbers that tell apart the same images
@@ -10,6 +11,9 @@ as the folders of the images do, these folders give the names of the classes.
 
 from __future__ import annotations
 
+import csv
+import os
+import posixpath
 from pathlib import Path
 
 from cog.datasets.labelled.grouped import grouped, refuse_twice
@@ -20,7 +24,8 @@ from cog.images.listing import Listing, is_image
 from cog.images.sources.tars import leads_out
 from cog.small_files import NotReadable, read_lines, shown
 
-SUFFIXES = (".txt", ".lst", ".list", ".tsv")
+SUFFIXES = (".txt", ".lst", ".list", ".tsv", ".csv")
+_TABLES = (".tsv", ".csv")  # their first line may name the columns
 Line = tuple[str, str, str]
 """path, label, and split or nothing"""
 
@@ -57,13 +62,17 @@ def _read_lines(file: Path, *, plain: bool = False) -> list[Line]:
     """The lines of a list, all with a split or none; with `plain`, none."""
     try:
         texts = read_lines(file)
-    except NotReadable as error:
-        raise CogError(f"{file} is no list of images: {error}", "give lines of text") from error
+    except (OSError, NotReadable) as error:
+        what = f"{file} is no list of images: {error}"
+        raise CogError(what, "give lines of text in UTF-8") from error
     lines: list[Line] = []
     for number, text in enumerate(texts, start=1):
         if not text.strip() or text.startswith("#"):
             continue
-        lines.append(_read(text, f"{file} line {number}"))
+        fields = _fields(text, commas=file.suffix == ".csv")
+        if number == 1 and file.suffix in _TABLES and "." not in fields[0]:
+            continue
+        lines.append(_line(fields, text, file.parent, f"{file} line {number}"))
         split = bool(lines[0][2]) and not plain
         if bool(lines[-1][2]) != split:
             raise CogError(
@@ -97,22 +106,43 @@ def _listing(file: Path, lines: list[Line]) -> Listing:
     return grouped(file.parent, "list", paths, labels)
 
 
-def _read(text: str, where: str) -> Line:
-    """The fields of a line."""
-    if "\t" in text:
-        path, *rest = (field.strip() for field in text.split("\t"))
-        label, split = (*rest, "")[:2] if 1 <= len(rest) <= 2 else ("", "")
-    else:
-        words = text.rsplit(maxsplit=2)
-        has_split = len(words) == 3 and words[2].lower() in (*TRAIN, *TESTS)
-        path, label = words[:2] if has_split else (*text.rsplit(maxsplit=1), "")[:2]
-        split = words[2] if has_split else ""
-    path = path.strip().removeprefix("./")
-    if not label or not is_image(path) or (split and split.lower() not in (*TRAIN, *TESTS)):
+def _fields(text: str, *, commas: bool) -> list[str]:
+    """The fields of a line: path, label, and split if it has one.
+
+    >>> _fields("my dog.jpg dog train", commas=False)
+    ['my dog.jpg', 'dog', 'train']
+    """
+    if "\t" in text or commas:
+        parts = text.split("\t") if "\t" in text else next(csv.reader([text]))
+        fields = [part.strip() for part in parts]
+        while fields and not fields[-1]:
+            fields.pop()
+        return fields or [""]
+    words = text.rsplit(maxsplit=2)
+    has_split = len(words) == 3 and words[2].lower() in (*TRAIN, *TESTS)
+    return words if has_split else text.rsplit(maxsplit=1)
+
+
+def _line(fields: list[str], text: str, folder: Path, where: str) -> Line:
+    """A line from its fields; the path is one from `folder`."""
+    path, label, split = (*fields, "", "")[:3]
+    path = path.strip()
+    if (
+        not 2 <= len(fields) <= 3
+        or not label
+        or not is_image(path)
+        or (split and split.lower() not in (*TRAIN, *TESTS))
+    ):
         raise CogError(
             f"{where}: expected an image, its label and train or test, found {shown(text, 200)}",
-            "give lines like `images/a.jpg dog train`; tabs part fields that hold spaces",
+            "give lines like `images/a.jpg dog train`; tabs, or commas in FILE.csv, part fields "
+            "that hold spaces",
         )
+    if path.startswith("/"):
+        path = os.path.relpath(path, folder)
     if leads_out(path):
-        raise CogError(f"{where}: {path} leads out of the list's folder", "give paths below it")
-    return path, label, split.lower()
+        raise CogError(
+            f"{where}: {path} leads out of the list's folder",
+            "give paths below it, or put the list into a folder above its images",
+        )
+    return posixpath.normpath(path), label, split.lower()

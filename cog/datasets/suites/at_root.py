@@ -45,12 +45,12 @@ def with_suites(options: DatasetOptions) -> tuple[DatasetOptions, tuple[str, ...
         raise CogError(f"{asked} needs the folder where its sets lie", "give --data ROOT")
     notes: list[str] = []
     given = _given(options)
-    for suite in map(read_suite, options.suites):
+    for text, suite in zip(options.suites, map(read_suite, options.suites), strict=True):
         own = _asked_for(suite, options)
         lacking = {key: paths for key, paths in missing(own, options.data).items()
                    if key not in given}  # fmt: skip
         if lacking and not options.allow_missing:
-            raise _missing_error(suite.name, lacking, options.data)
+            raise _missing_error(text, lacking, options.data)
         if lacking:
             left = f"{len(lacking)} of {len(own.sets)} sets are missing ({', '.join(lacking)})"
             notes.append(f"{suite.name}: {left}: means over its sets are partial")

@@ -7,6 +7,7 @@ other is labelled images under its name.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -102,7 +103,7 @@ def read_suite(name: str | Path) -> Suite:
     except OSError as error:
         what = f"the suite {path} cannot be read ({error.strerror or error})"
         raise CogError(what, f"give one of {', '.join(suite_names())}, or a TOML file") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CogError(f"{path} is no suite: {error}", "mend it") from error
     return _checked(path, found)
 
@@ -130,8 +131,12 @@ def _checked(path: Path, found: dict[str, Any]) -> Suite:
         where = f"{path}: protocols.{name}"
         _one_of(protocol.solver, SOLVERS, f"{where}.solver")
         _one_of(protocol.norm, NORMS, f"{where}.norm")
-        if protocol.c and not (len(protocol.c) == 2 and 0 < protocol.c[0] < protocol.c[1]):
+        if protocol.c and not (
+            len(protocol.c) == 2 and 0 < protocol.c[0] < protocol.c[1] < math.inf
+        ):
             raise _wrong(f"{where}.c", "two numbers, 0 < low < high", list(protocol.c))
+        for size in ("test_per_class", "min_train"):
+            _not_negative(getattr(protocol, size), f"{where}.{size}")
     for name, each in sets.items():
         if name in OWN and each.metric:
             raise _wrong(f"{path}: sets.{name}.metric", "none, as it is top1", each.metric)
@@ -146,8 +151,12 @@ def _check_set(each: SuiteSet, protocols: Mapping[str, Protocol], where: str) ->
     if not each.place:
         raise _wrong(f"{where}.source", "a path, or torchvision:NAME@PATH", each.source)
     for count in ("classes", "train", "test"):
-        if getattr(each, count) < 0:
-            raise _wrong(f"{where}.{count}", "no number below 0", getattr(each, count))
+        _not_negative(getattr(each, count), f"{where}.{count}")
+
+
+def _not_negative(value: int, where: str) -> None:
+    if value < 0:
+        raise _wrong(where, "no number below 0", value)
 
 
 def _tables(found: Mapping[str, Any], key: str, path: Path) -> dict[str, dict[str, Any]]:
