@@ -109,8 +109,8 @@ class Terminal:
                   f"{'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
         probe = f"{row['probe']}-{row['solver']}"
         drawn = "" if is_plain(self.out) else f"  {bar(row['top1'], 10)}".rstrip()
-        print(f"{pad(row['model'], 28)} {full_name(row):{wide}} {probe:{of_probe}} {row['shots']:>5} "
-              f"{row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
+        print(f"{pad(row['model'], 28)} {full_name(row):{wide}} {probe:{of_probe}} "
+              f"{row['shots']:>5} {row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
               flush=True)  # fmt: skip
 
     def summary(self, results: pd.DataFrame, path: StoragePath) -> None:
