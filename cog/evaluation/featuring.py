@@ -49,10 +49,11 @@ def make_features(
     first = [of_list[model_runs[0]] for images, of_list in pairs if any(images is o for o in own)]
     for line in record_bad_images(plan.out, dataset.name, own, first):
         progress.notify(line)
-    if len(stores) > 1 and not of_levels(parted(dataset.name)[0]):
-        pair = [of_list[model_runs[0]] for of_list in stores]
-        if not any(store.missing_chunks() for store in pair):
-            train, test = zip(dataset.lists, pair, strict=True)
-            if note := same_images_note(dataset.name, train, test):
-                progress.notify(note)
+    if len(stores) == 2 and not of_levels(parted(dataset.name)[0]):
+        train, test = (
+            (images, of[model_runs[0]]) for images, of in zip(lists, stores, strict=True)
+        )
+        whole = not (train[1].missing_chunks() or test[1].missing_chunks())
+        if whole and (note := same_images_note(dataset.name, train, test)):
+            progress.notify(note)
     return stores

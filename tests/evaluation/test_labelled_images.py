@@ -17,6 +17,7 @@ import cog
 from cog.cli.main import main
 from cog.errors import CogError
 from cog.evaluation.verify.verify import verify
+from cog.progress import Silent
 from tests.support.runs import draw_images
 
 OPTIONS = {"probes": "knn,ncm", "seeds": "22", "device": "cpu"}
@@ -164,6 +165,30 @@ def test_an_empty_file_is_an_unreadable_image(tmp_path, digits, pixels):
     )
     assert table["n_unreadable"].tolist() == [1]
     assert table["n_test"].tolist() == [596]
+
+
+def test_images_that_train_and_test_are_said_and_no_others(tmp_path, digits, pixels):
+    """Under other names, and a link among them; all 1,797 digits differ from each other."""
+
+    class Listener(Silent):
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def notify(self, text: str) -> None:
+            self.said.append(text)
+
+    root, listener = tmp_path / "digits", Listener()
+    shutil.copytree(digits, root)
+    given = {**OPTIONS, "probes": "ncm", "progress": listener}
+    cog.evaluate(pixels, datasets={"digits": root}, out=tmp_path / "sound", **given)
+    assert not any("training images too" in line for line in listener.said)
+    for number, file in enumerate(sorted((root / "train" / "two").iterdir())[:2]):
+        copied = root / "test" / "seven" / f"new-{number}.png"
+        copied.symlink_to(file) if number else shutil.copy(file, copied)
+    cog.evaluate(pixels, datasets={"digits": root}, out=tmp_path / "runs", **given)
+    (line,) = [line for line in listener.said if "training images too" in line]
+    assert "2 of 599 test images" in line
+    assert "seven/new-0.png of the test part is two/" in line
 
 
 def test_levels_without_images_name_the_option(tmp_path, pixels, digits):
