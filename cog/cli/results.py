@@ -27,6 +27,10 @@ _VIEW_OPTIONS = together(
                       "noise."),
     click.option("--drop/--no-drop", default=False,
                  help="What each model loses from in1k to the farthest level."),
+    click.option("--heights", metavar="N,…",
+                 help="Top-1 where the tree of the classes is cut at these heights, so that all "
+                      "classes below a synset of that height are one; and the height and the "
+                      "similarity of mistakes."),
     click.option("--format", "style", type=click.Choice(["csv", "markdown", "latex"]),
                  help="[default: csv; in a terminal, a table for people]"),
     click.option("--out", "--csv", "file", type=_PATH, metavar="FILE", help="Write this file."),
@@ -47,6 +51,7 @@ def results(
     ranking: bool,
     baseline: str | None,
     drop: bool,
+    heights: str | None,
     style: str | None,
     file: Path | None,
     parquet: Path | None,
@@ -54,26 +59,30 @@ def results(
     """Tables of all finished cells below RUNS, or of a results.csv.
 
     CSV has a row a cell, Markdown and LaTeX a row a model and a column a dataset; --wide,
-    --ranking, --baseline and --drop show something else. Cells that cannot be used are named on
-    stderr and left out; then the exit status is 1.
+    --ranking, --baseline, --drop and --heights show something else. Cells that cannot be used are
+    named on stderr and left out; then the exit status is 1.
 
     \b
     Example:
         cog results runs/ --wide
         cog results runs/ --baseline sup_resnet50 --format markdown
         cog results runs/ --where shots=all --format latex --out table.tex
+        cog results runs/ --heights 1,2,4,8 --format markdown
     """
     from cog.results import views
+    from cog.results.cuts import parse_heights, read_cuts
     from cog.results.files import as_parquet, read_results
     from cog.storage import storage_path
 
-    given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop}
+    given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop,
+             "heights": heights is not None}  # fmt: skip
     chosen = [name for name in given if given[name]] or ["tidy"]
     if len(chosen) > 1:
         raise click.UsageError(f"--{' and --'.join(chosen)} are different tables: give one")
     left_out: list[str] = []
-    found = read_results(storage_path(runs), where, say_and_keep(left_out))
-    shown = views.Shown(views.VIEWS[chosen[0]], found, baseline or "", say)
+    path, notify, cut_at = storage_path(runs), say_and_keep(left_out), parse_heights(heights)
+    found = read_cuts(path, cut_at, where, notify) if cut_at else read_results(path, where, notify)
+    shown = views.Shown(views.VIEWS[chosen[0]], found, baseline or "", say, cut_at)
     for_people = (style, file, parquet) == (None, None, None) and sys.stdout.isatty()
     if for_people and shown.view.bars:
         _draw(shown, wide)

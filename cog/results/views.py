@@ -15,6 +15,8 @@ from cog.csv_text import table_as_csv
 from cog.progress import Notify
 from cog.results import paper_tables
 from cog.results.controls import models_only
+from cog.results.cut_sheets import cut_sheets
+from cog.results.cuts import cuts
 from cog.results.differences import against, drop, left_out
 from cog.results.markup import Sheet, to_latex, to_markdown
 from cog.results.mixing import notes_of_protocol, refuse_mixed
@@ -29,6 +31,7 @@ class Shown:
     results: pd.DataFrame
     baseline: str
     notify: Notify
+    heights: tuple[int, ...] = ()
 
     @cached_property
     def one_kind(self) -> pd.DataFrame:
@@ -92,6 +95,11 @@ VIEWS = {
         lambda of: paper_tables.drop_sheets(of.summary, of.numbers),
         lacking="in1k or the farthest level is missing",
         controls=False,
+    ),
+    "heights": View(
+        lambda of: cuts(of.one_kind, of.heights),
+        lambda of: cut_sheets(of.numbers, of.heights),
+        lacking="their classes have no synsets, or no predictions are kept",
     ),
 }
 FORMATS: dict[str, Callable[[Shown], str]] = {

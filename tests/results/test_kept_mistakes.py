@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner, Result
 
+from cog.cli.main import main
 from cog.report.confusions import most_confused
 from cog.results.files import read_results, write_results
 from cog.results.kept_mistakes import finished_rows
@@ -164,3 +168,42 @@ def test_confusions_have_the_names_of_the_dataset(runs):
     assert [own.dataset, few.dataset] == ["own", "own/few"]
     (cats,) = (each for each in own.subtrees if each.name == "domestic cat")
     assert {pair[:2] for pair in cats.pairs} == {("=tabby", "tiger cat"), ("tiger cat", "=tabby")}
+
+
+def cog_results(*words: object) -> Result:
+    return CliRunner().invoke(main, ["results", *map(str, words)])
+
+
+def test_the_tree_is_cut_at_any_height(runs):
+    done = cog_results(runs, "--heights", "9,1,0")
+    table = pd.read_csv(io.StringIO(done.stdout)).set_index("dataset")
+    assert list(table)[4:] == ["seeds", "top1", "top1_height9", "top1_height1", "top1_height0",
+                               "mistake_height", "mistake_similarity"]  # fmt: skip
+    both = np.mean([by_hand(sorted(WNIDS), seed, WNIDS) for seed in (22, 37)], axis=0)
+    names = ["mistake_similarity", "mistake_height", "top1_height1"]
+    assert table.loc["own", names].tolist() == pytest.approx(both[:3].tolist())
+    assert table.loc["own", "top1_height9"] == 100  # above all of them
+    assert table.loc["own/few", "seeds"] == 1
+    shown = cog_results(runs, "--heights", "1,2", "--format", "markdown").stdout
+    assert "| model | top-1 | cut at 1 | cut at 2 | height of mistakes | similarity |" in shown
+    assert f"| {both[2]:.2f} |" in shown
+
+
+def test_a_table_has_the_usual_heights_alone(runs, tmp_path):
+    table = write_results(runs)
+    usual = cog_results(table, "--heights", "1,2,4,8")
+    assert usual.stdout == cog_results(runs, "--heights", "1,2,4,8").stdout
+    for words, expected in (
+        ([table, "--heights", "1,3"], "has top-1 at the heights 1,2,4,8, not at 3"),
+        ([runs, "--heights", "1,x"], "expected a whole number, found 'x'"),
+        ([runs, "--heights", ""], "expected a whole number"),
+        ([runs, "--heights", "-1"], "a height cannot be -1"),
+    ):
+        assert expected in str(cog_results(*words).exception)
+    for file in runs.rglob("predictions/*.json"):
+        file.unlink()
+    (runs / "model-0" / "mistakes.json").unlink()
+    assert (
+        "left out because their classes have no synsets, or no predictions"
+        in cog_results(runs, "--heights", "1").stderr
+    )
