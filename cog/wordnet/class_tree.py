@@ -3,15 +3,20 @@
 In: the wnids of c classes. Out: a `ClassTree`, with the lowest common subsumer of each pair of
 classes, its height, and their Lin similarity by the official corpus.
 
-- The tree is the classes and all that lies above them. A synset with one child in it that is no
-  class itself says nothing of the classes and is passed over, as if it were that child.
+- The tree is the classes and all that lies above them. A synset that has no more classes below it
+  than one of its children says nothing of the classes and is passed over, as if it were that child:
+  such as one with one child. So a tree that is cut at a height has groups of classes, and two
+  synsets with the same classes have one height.
 - The height of a synset is the number of edges of the longest path down to a class; of a class with
   none below it, 0. WordNet has synsets with several parents, which is why the path must be said.
 - The lowest common subsumer is the deepest synset above both, as in the benchmark's similarity.
 
 Source: Bertinetto et al., "Making Better Mistakes", CVPR 2020, where the distance of two classes is
 the height of their lowest common ancestor in a tree without nodes of one child. There each class
-keeps one path to the root, and three edges of WordNet are replaced; here all paths are kept.
+keeps one path to the root, and three edges of WordNet are replaced; here all paths are kept. For
+ImageNet-1K the heights are those of the authors' tree for 97.0 % of all pairs. The distances that
+lie beside their code are something else: the height of the whole tree less the depth of the
+ancestor, which is the same where all classes have one depth; in ImageNet-1K it is for 71.1 %.
 Cost: c² numbers of 4 bytes, once for a set of classes; 0.2 s for 1,000.
 """
 
@@ -99,17 +104,17 @@ def make_class_tree(taxonomy: Taxonomy, synsets: Ints) -> ClassTree:
 def _heights(taxonomy: Taxonomy, synsets: Sequence[int] | Ints) -> Ints:
     """The height of each synset in the tree of the classes, int32[n]; −1 outside of it."""
     nodes = taxonomy.with_ancestors(synsets)
-    classes = set(np.asarray(synsets).tolist())
+    number = {int(synset): at for at, synset in enumerate(synsets)}
+    classes: dict[int, int] = {}  # below each synset, a bit each
+    children: dict[int, list[int]] = {i: [] for i in nodes.tolist()}
     heights = np.full(len(taxonomy), -1, np.int32)
-    children: dict[int, set[int]] = {i: set() for i in nodes.tolist()}
     for i in nodes[np.argsort(-taxonomy.depth[nodes], kind="stable")].tolist():  # children first
-        below = children[i]
-        passed_over = len(below) == 1 and i not in classes
-        stands_for = next(iter(below)) if passed_over else i
-        if passed_over:
-            heights[i] = heights[stands_for]
-        else:
-            heights[i] = max((heights[child] + 1 for child in below), default=0)
+        classes[i] = 1 << number[i] if i in number else 0
+        for child in children[i]:
+            classes[i] |= classes[child]
+        same = [heights[child] for child in children[i] if classes[child] == classes[i]]
+        higher = [heights[child] + 1 for child in children[i]]
+        heights[i] = min(same) if same else max(higher, default=0)
         for parent in taxonomy.parents_of(i).tolist():
-            children[parent].add(stands_for)
+            children[parent].append(i)
     return heights

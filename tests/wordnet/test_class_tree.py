@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from cog.results.mistakes import mistakes
 from cog.wordnet.class_tree import class_tree, make_class_tree
 from cog.wordnet.concept_lists import read_wnids
 from cog.wordnet.similarity import similarity
-from tests.support.nltk_oracle import oracle_tool
+from tests.support.nltk_oracle import DICT, needs_dict, oracle_tool
 
 ORACLE = Path(__file__).parents[1] / "data" / "similarity_oracle.npz"
 SAMPLE = 400
@@ -42,28 +44,28 @@ def longest_way_up(taxonomy, i: int) -> int:
     )
 
 
-def walked_heights(taxonomy, synsets) -> dict[int, int]:
-    """The height of each synset, by removing synsets of one child from a graph of sets."""
-    classes, nodes = set(synsets), set().union(*(above(taxonomy, i) for i in synsets))
-    below = {i: set() for i in nodes}
-    for i in nodes:
-        for parent in taxonomy.parents_of(i).tolist():
-            below[parent].add(i)
-    known: dict[int, int] = {}
-    while single := next((i for i in nodes if len(below[i]) == 1 and i not in classes), None):
-        (child,) = below.pop(single)
-        nodes.remove(single)
-        for children in below.values():
-            if single in children:
-                children.remove(single)
-                children.add(child)
+def walked_heights(parents: dict[Any, set[Any]], classes: set[Any]) -> dict[Any, int]:
+    """The height of each node that is above a class, or is one, from the parents of all of them."""
+    below: dict[Any, set[Any]] = {}
 
-    def height(i: int) -> int:
-        if i not in known:
-            known[i] = max((1 + height(child) for child in below[i]), default=0)
-        return known[i]
+    def mark(node: Any, of: Any) -> None:
+        if of not in below.setdefault(node, set()):
+            below[node].add(of)
+            for parent in parents[node]:
+                mark(parent, of)
 
-    return {i: height(i) for i in nodes}
+    for each in classes:
+        mark(each, each)
+    children = {node: {other for other in below if node in parents[other]} for node in below}
+
+    @cache
+    def height(node: Any) -> int:
+        same = [height(child) for child in children[node] if below[child] == below[node]]
+        return (
+            min(same) if same else max((1 + height(child) for child in children[node]), default=0)
+        )
+
+    return {node: height(node) for node in below}
 
 
 @pytest.mark.parametrize("name", ["in1k", "cog_l1", "cog_l5"])
@@ -85,30 +87,52 @@ def test_subsumers_and_similarity_are_those_of_pairs(trees, name):
 @pytest.mark.parametrize("name", ["in1k", "cog_l5"])
 def test_heights_are_those_of_a_walk(trees, name):
     tree = trees[name]
-    some = tree.synsets[::5]
-    small = make_class_tree(tree.taxonomy, some)
-    expected = walked_heights(tree.taxonomy, some.tolist())
+    taxonomy, some = tree.taxonomy, tree.synsets[::5]
+    small = make_class_tree(taxonomy, some)
+    nodes = set().union(*(above(taxonomy, i) for i in some.tolist()))
+    parents = {i: set(taxonomy.parents_of(i).tolist()) for i in nodes}
+    expected = walked_heights(parents, set(some.tolist()))
     assert len(expected) > 200
     assert {i: int(small.heights[i]) for i in expected} == expected
-    assert set(np.unique(small.subsumers).tolist()) <= expected.keys()  # none is passed over
 
 
-def test_nltk_has_the_same_subsumers_and_similarity(trees):
-    wordnet = pytest.importorskip("nltk.corpus").wordnet
+def test_synsets_with_the_same_classes_have_one_height():
+    """A tabby, a beagle: a carnivore and a domestic animal are above both, and an animal above."""
+    tree = class_tree(("n02088364", "n02123045", "n03445777"))
+    names = {tree.taxonomy.names[i]: h for i, h in enumerate(tree.heights.tolist()) if h >= 0}
+    assert {names[name] for name in ("carnivore.n.01", "domestic_animal.n.01", "animal.n.01")} == {
+        1
+    }
+    assert names["whole.n.02"] == names["entity.n.01"] == 2
+
+
+@needs_dict
+def test_nltk_has_the_same_heights_and_subsumers(trees, tmp_path):
+    """With a graph of NLTK's hypernyms; it lists the deepest common ones."""
+    pytest.importorskip("nltk")
+    tool, tree = oracle_tool(), trees["in1k"]
+    reader = tool.open_nltk(DICT, tmp_path)
     try:
-        wordnet.ensure_loaded()
-    except LookupError:
-        pytest.skip("NLTK's WordNet is not here")
-    tree = trees["in1k"]
-    rng = np.random.default_rng(5)
-    a, b = rng.integers(0, 1000, (2, SAMPLE))
-    for one, other in zip(a, b, strict=True):
-        left, right = (
-            wordnet.synset_from_pos_and_offset("n", int(tree.taxonomy.wnids[tree.synsets[i]][1:]))
-            for i in (one, other)
-        )
-        expected = left.lowest_common_hypernyms(right)[0].name()
-        assert tree.taxonomy.names[tree.subsumers[one, other]] == expected
+        some = tree.synsets[::10]
+        small = make_class_tree(tree.taxonomy, some)
+        synsets = [reader.synset_from_pos_and_offset("n", int(tree.taxonomy.wnids[i][1:]))
+                   for i in some]  # fmt: skip
+        nodes = {each for synset in synsets for each in (synset, *synset.closure(hypernyms))}
+        heights = walked_heights({each: set(hypernyms(each)) for each in nodes}, set(synsets))
+        for node, height in heights.items():
+            assert small.heights[tree.taxonomy.index_of[f"n{node.offset():08d}"]] == height
+        a, b = np.random.default_rng(5).integers(0, len(some), (2, SAMPLE // 2))
+        lowest = [synsets[i].lowest_common_hypernyms(synsets[j]) for i, j in zip(a, b, strict=True)]
+        found = [tree.taxonomy.names[i] for i in small.subsumers[a, b]]
+        assert found == [common[0].name() for common in lowest]
+        expected = [heights[common[0]] for common in lowest]
+        assert small.pair_heights(a, b).tolist() == expected
+    finally:
+        tool.close_nltk(reader)
+
+
+def hypernyms(synset: Any) -> list[Any]:
+    return synset.hypernyms() + synset.instance_hypernyms()
 
 
 def test_the_committed_values_of_nltk(trees):
