@@ -119,6 +119,9 @@ def axis_means(results: pd.DataFrame) -> pd.DataFrame:
     for axis in lacking:
         means[f"{axis}_sets"] = means[f"{axis}_sets"].fillna(0).astype("Int64")
     flags = {axis: each.reindex(index, fill_value=True) for axis, each in lacking.items()}
+    for axis, each in flags.items():  # where no model has a set of an axis by this fit, none lacks
+        fits = {key[:-1] for key in lacking[axis].index}
+        flags[axis] = each & np.array([key[:-1] in fits for key in index])
     means["partial"] = [
         " ".join(axis for axis, each in flags.items() if each[key]) for key in index
     ]

@@ -209,6 +209,8 @@ def test_views_have_refits_apart(run):
     row = means.loc["logreg", "lbfgs", "all", "quarters"]
     assert (row["domains_sets"], row["refits_sets"]) == (2, 2)
     assert row["domains"] < 30 < row["refits"]
+    few = means.loc["logreg", "lbfgs", 3, "quarters"]
+    assert (few["domains_sets"], few["refits_sets"], few["partial"]) == (0, 2, "")
     assert {"own/dark", "own/dark+refit"} <= set(wide(table).columns)
 
 
