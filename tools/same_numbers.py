@@ -49,6 +49,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "test_set": "not in 0.1: a further test set of a dataset",
     "n_fit_classes": "not in 0.1: classes that a probe was fitted on, of a test set",
     "metric": "not in 0.1: which metric is the headline one",
+    "value": "not in 0.1: of a dataset's headline metric",
     "norm": "not in 0.1: of features, where it is not l2",
     "map": "not in 0.1: mean average precision, of retrieval",
     "r_precision": "not in 0.1: of retrieval",
@@ -69,7 +70,11 @@ ADDED_COLUMNS = {  # of results.csv, and of the results in a page alone: levels 
 ADDED_TO_WIDE = {  # columns of `cog results --wide`
     f"concepts{end}": "not in 0.1: means by axis"
     for end in ("", "_error", "_log_odds", "_log_odds_error", "_sets")
-} | {"partial": "not in 0.1: axes of which a model lacks sets"}
+} | {
+    "partial": "not in 0.1: axes of which a model lacks sets",
+    "mixed": "not in 0.1: axes whose sets have several protocols",
+    "baseline_value": "not in 0.1: in baseline.csv, of the headline metric",
+}
 NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "cache": "of cog: indices of tars",
     "features.pth": "torch.save writes a random name into it; `cog probe` reads what it holds",
@@ -262,7 +267,7 @@ def differences(old: Files, new: Files) -> Iterator[tuple[str, str]]:
 
 def compared(name: str, content: bytes) -> bytes:
     """What of a file's content is compared: of a page its data, without what may differ."""
-    if name.endswith(("results.csv", "wide.csv")):
+    if name.endswith(("results.csv", "wide.csv", "baseline.csv")):
         rows = list(csv.reader(content.decode().split("\n")))[:-1]  # it ends in a newline
         passed_over = IGNORED | ADDED | ADDED_COLUMNS | ADDED_TO_WIDE
         kept = [place for place, column in enumerate(rows[0]) if column not in passed_over]

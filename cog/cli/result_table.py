@@ -43,7 +43,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def show(results: pd.DataFrame, console: Console) -> None:
-    """Draw mean top-1 of every model on every dataset, a block a probe, solver and shots.
+    """Draw the mean of every model on every dataset, a block a probe, solver and shots.
 
     A mean of several seeds has its standard error beside it. Bars go from 0 to 100 %. Bold is the
     best of a column among the numbers of all classes. Pipes, dumb terminals and those with
@@ -51,13 +51,14 @@ def show(results: pd.DataFrame, console: Console) -> None:
     """
     from cog.results.columns import FIT
     from cog.results.controls import findings_of_controls, is_control
+    from cog.results.headline import other_metrics
     from cog.results.paper_tables import CONTROLS_NOTE, fit_title
     from cog.results.summary import seen_more, summary, with_ranks
     from cog.results.table import sort_rows
 
     numbers = with_ranks(summary(results))
     controls = is_control(numbers["model"])
-    rivals = numbers[~controls].groupby(["dataset", *FIT])["top1"].transform("size")
+    rivals = numbers[~controls].groupby(["dataset", *FIT])["value"].transform("size")
     several = rivals.reindex(numbers.index) > 1
     numbers["best"] = (numbers["rank"] == 1).fillna(False) & several
     seen = dict(zip(numbers["model"], numbers["seen_data"], strict=True))
@@ -70,6 +71,8 @@ def show(results: pd.DataFrame, console: Console) -> None:
         for line in _block(f"{printable(fit_title(fit))}: top-1 in %", part, marks, signs, width):
             _say(console, line)
         _say(console, Text())
+    if others := other_metrics(numbers):
+        _say(console, Text(printable(others)))
     if more:
         seen_by = "; ".join(f"{printable(name)}: {printable(data)}" for name, data in more.items())
         _say(console, Text(f"{signs.more} has seen other data than ImageNet-1K ({seen_by})"))
@@ -153,7 +156,7 @@ def _column(dataset: str, rows: Sequence[Any], signs: _Signs, length: int, error
     `rows`: of every model; None where it has no number.
     """
     lacking = any(row and not row.complete for row in rows)
-    means = [f"{row.top1:.2f}" if row else signs.nothing for row in rows]
+    means = [f"{row.value:.2f}" if row else signs.nothing for row in rows]
     spreads = [
         f" {signs.error} {row.se:.2f}" if errors and row and row.seeds > 1 else "" for row in rows
     ]
@@ -166,7 +169,7 @@ def _column(dataset: str, rows: Sequence[Any], signs: _Signs, length: int, error
             cell.append(signs.lacking if row and not row.complete else " ")
         cell.append(spread.ljust(wide_spread), style="dim")
         if length:
-            cell.append(" " + bar(row.top1 if row else 0, length), style="cyan")
+            cell.append(" " + bar(row.value if row else 0, length), style="cyan")
         cells.append(cell)
     width = max(cell.cell_len for cell in cells)
     for cell in cells:

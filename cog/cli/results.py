@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 _VIEW_OPTIONS = together(
     click.option("--wide/--no-wide", default=False,
-                 help="A row a model, a column a dataset: mean top-1 and its standard error; "
-                      "means by axis: concepts, domains, tasks."),
+                 help="A row a model, a column a dataset: the mean of its headline metric and the "
+                      "standard error; means by axis: concepts, domains, tasks."),
     click.option("--ranking/--no-ranking", default=False,
                  help="The rank of each model on each dataset."),
     click.option("--baseline", metavar="MODEL",
@@ -71,7 +71,8 @@ def results(
     """
     from cog.results import views
     from cog.results.cuts import parse_heights, read_cuts
-    from cog.results.files import as_parquet, read_results
+    from cog.results.files import as_parquet, is_table, read_results
+    from cog.results.suites import read_suites
     from cog.storage import storage_path
 
     given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop,
@@ -82,7 +83,8 @@ def results(
     left_out: list[str] = []
     path, notify, cut_at = storage_path(runs), say_and_keep(left_out), parse_heights(heights)
     found = read_cuts(path, cut_at, where, notify) if cut_at else read_results(path, where, notify)
-    shown = views.Shown(views.VIEWS[chosen[0]], found, baseline or "", say, cut_at)
+    known = read_suites(path.parent if is_table(path) else path, say)
+    shown = views.Shown(views.VIEWS[chosen[0]], found, baseline or "", say, cut_at, known)
     for_people = (style, file, parquet) == (None, None, None) and sys.stdout.isatty()
     if for_people and shown.view.bars:
         _draw(shown, wide)

@@ -34,7 +34,8 @@ def list_suites() -> None:
 
     for name in suite_names():
         suite = read_suite(name)
-        click.echo(f"{name}: {suite.about} ({len(suite.sets)} sets)")
+        further = f", {len(suite.test_sets)} test sets" if suite.test_sets else ""
+        click.echo(f"{name}: {suite.about} ({len(suite.sets)} sets{further})")
 
 
 @suites.command()
@@ -61,9 +62,9 @@ def show(context: click.Context, name: str, data: Path | None) -> None:
     if suite.paper:
         click.echo(f"  paper     {suite.paper}")
     lacking = missing(suite, data) if data else {}
-    for key, each in suite.sets.items():
+    for key, each in suite.every.items():
         click.echo(f"\n{key}")
-        for title, text in _facts(suite, each):
+        for title, text in _facts(suite, key, each):
             click.echo(f"  {title:<9} {text}")
         if data:
             said = f"{', '.join(lacking[key])} in {data}" if key in lacking else "nothing"
@@ -71,18 +72,15 @@ def show(context: click.Context, name: str, data: Path | None) -> None:
     context.exit(1 if lacking else 0)
 
 
-def _facts(suite: Suite, each: SuiteSet) -> list[tuple[str, str]]:
+def _facts(suite: Suite, key: str, each: SuiteSet) -> list[tuple[str, str]]:
     """What is known of a set, each with its title."""
     from cog.datasets.suites.at_root import needed
 
-    protocol = suite.protocols.get(each.protocol)
     sizes = [f"{each.classes:,} classes"] if each.classes else []
     sizes += [f"{each.train:,} training images"] if each.train else []
     sizes += [f"{each.test:,} test images"] if each.test else []
     facts = [
-        ("protocol", protocol.about if protocol else "as the options of the run say"),
-        ("split", each.split),
-        ("metric", each.metric or "as the source has it (top1 unless the field uses another)"),
+        *(_of_test_set(key) if key in suite.test_sets else _of_set(suite, each)),
         ("counts", ", ".join(sizes)),
         ("source", each.paper),
         ("licence", each.licence),
@@ -90,3 +88,20 @@ def _facts(suite: Suite, each: SuiteSet) -> list[tuple[str, str]]:
         ("expects", ", ".join(f"ROOT/{path}" for path in needed(each))),
     ]
     return [(title, text) for title, text in facts if text]
+
+
+def _of_set(suite: Suite, each: SuiteSet) -> list[tuple[str, str]]:
+    """How a set is evaluated."""
+    protocol = suite.protocols.get(each.protocol)
+    return [
+        ("protocol", protocol.about if protocol else "as the options of the run say"),
+        ("split", each.split),
+        ("metric", each.metric or "as the source has it (top1 unless the field uses another)"),
+    ]
+
+
+def _of_test_set(key: str) -> list[tuple[str, str]]:
+    """How a further test set is evaluated."""
+    from cog.recipe import parted
+
+    return [("protocol", f"that of {parted(key)[0]}, whose probes are scored on it")]

@@ -49,6 +49,7 @@ class DatasetOptions:
     suites: tuple[str, ...] = ()  # names, or TOML files; see suites/at_root.py
     data: Path | None = None  # where the sets of suites lie
     protocols: tuple[tuple[str, Protocol], ...] = ()  # of sets of suites, by their names
+    left_out: tuple[tuple[str, str], ...] = ()  # suites, and sets of them that are missing
     image_key: str | None = None  # the field of WebDataset samples that is their image
 
 

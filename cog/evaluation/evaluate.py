@@ -46,6 +46,7 @@ from cog.progress import Progress, Silent
 from cog.recipe import SEEDS, Recipe
 from cog.results.distances import with_distance
 from cog.results.files import write_results
+from cog.results.suites import write_suites
 from cog.results.table import tidy
 
 
@@ -129,9 +130,9 @@ def evaluate(
         refit_shots: also refit heads on so many images a class of each test set's own domain.
         metrics: the headline metrics of datasets, {name: "mean_class"}. By default the one that
             the field uses for a dataset of torchvision, else "top1".
-        synsets: tables by `cog synsets` with the synsets of datasets' classes, {name: path}: rows
-            then say how near the classes are to the seen ones. Classes that are wnids need none.
-        suites: sets that papers report together: "cog", "transfer" or a TOML file of that form.
+        synsets: tables by `cog synsets` with the synsets of datasets' classes, {name: path}, from
+            which rows say how near these are to the seen ones. Classes that are wnids need none.
+        suites: sets that papers report together: "cog", "transfer", "shift" or a TOML file.
         data: the folder where the sets of suites lie.
         download: download the files of "torchvision:NAME@ROOT" that are not there.
         split: official test lists, a folder or the pickle. Without it, a seeded split.
@@ -169,8 +170,7 @@ def evaluate(
             recipe's, "float32".
         norm: of features, for logreg, ridge and mlp: "l2" (to length 1, the recipe's default),
             "none", or "standard" (each number by mean and deviation of the training images).
-        recipe: numbers of the protocol, where no other argument gives one. By default the official
-            ones.
+        recipe: numbers of the protocol, where no other argument gives one; else the official ones.
         controls: add to each model its controls, as rows of models called NAME+CONTROL:
             shuffled-labels, random-features and untrained; and images+raw-pixels. They are outside
             of ranks and means.
@@ -203,6 +203,7 @@ def run_plan(
     cells = len(share.of(plan.cells))
     rows: list[dict[str, Any]] = []
     distances = write_distances(plan, progress.notify)
+    write_suites(plan.out, plan.suites)
     try:
         with executor_for(plan.extraction, plan.devices, progress) as executor:
             for datasets in plan.groups() if share.is_all else [plan.datasets]:

@@ -32,6 +32,7 @@ from cog.probes.settings import Probing
 from cog.probes.table import PROBES
 from cog.progress import Notify
 from cog.recipe import OPTIONS, UNSEEN, Recipe, parted
+from cog.results.suites import Suites
 from cog.storage import StoragePath, storage_path
 
 
@@ -50,6 +51,7 @@ class Plan:
     image_key: str | None = None  # of WebDataset samples
     keep_heads: bool | None = None  # of probes; None: small ones
     sources: Mapping[str, str] = field(default_factory=dict)  # of labelled images, by name
+    suites: Suites = field(default_factory=Suites)  # what readers of the results must know of them
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -188,8 +190,17 @@ def make_plan(
     sources = {each.name: source_text(each.source) for each in given}
     keep = True if keep_heads is None and datasets.test_sets else keep_heads
     return Plan(
-        out, model_runs, levels, found, cells, extraction, recipe, devices, key, keep, sources
-    )
+        out, model_runs, levels, found, cells, extraction, recipe, devices, key, keep, sources,
+        _suites_of(datasets),
+    )  # fmt: skip
+
+
+def _suites_of(datasets: DatasetOptions) -> Suites:
+    """What a reader of the results must know of the suites of a run."""
+    left_out: dict[str, tuple[str, ...]] = {}
+    for suite, name in datasets.left_out:
+        left_out[suite] = (*left_out.get(suite, ()), name)
+    return Suites(left_out, {name: protocol.about for name, protocol in datasets.protocols})
 
 
 def refuse_unvalidated(

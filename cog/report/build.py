@@ -22,8 +22,8 @@ from cog.report.explorer import explorer_data
 from cog.report.page_data import PageData, as_columns, dataset_label, dataset_labels
 from cog.report.render import render
 from cog.report.theme import PAGE
-from cog.results.axes import Z95
 from cog.results.files import is_table
+from cog.results.headline import Z95
 from cog.storage import StoragePath, write_text
 from cog.wordnet.taxonomy import load_taxonomy
 

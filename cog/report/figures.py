@@ -20,9 +20,9 @@ from cog.report import charts
 from cog.report.build import SCHEMA, require_model
 from cog.report.page_data import PageData, dataset_labels
 from cog.report.theme import PAPER, Look
-from cog.results.axes import Z95
 from cog.results.columns import FIT, shots_order
 from cog.results.differences import against
+from cog.results.headline import Z95
 from cog.results.summary import level_means
 from cog.storage import write_bytes, write_text
 
@@ -64,7 +64,6 @@ def figures(data: PageData, baseline: str | None) -> Figures:
     table = data.table.assign(
         slot=[slots.get(model, 0) for model in data.table["model"]],
         order=data.table["place"].map(order),
-        value=data.table["top1"],
         joined=data.table["dataset"].map(of_levels),
     ).sort_values(["slot", "order"])
     rows = _of_one_fit(table)
@@ -98,7 +97,7 @@ def _stand_out(table: pd.DataFrame, baseline: str | None) -> list[str]:
     """The best models by their mean over levels, and the baseline."""
     means = means_over_levels(table)
     if means.empty:  # no model has every level: by what is there
-        means = table.groupby("model")["top1"].mean().sort_values(ascending=False)
+        means = table.groupby("model")["value"].mean().sort_values(ascending=False)
     best = [str(name) for name in means.index[:STAND_OUT]]
     return list(dict.fromkeys([*best, *table.loc[table["model"] == baseline, "model"]]))
 

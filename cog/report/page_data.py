@@ -23,12 +23,12 @@ from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL, of_levels
 from cog.report.confusions import Confused, most_confused
-from cog.results.axes import Z95
 from cog.results.cells import class_file
 from cog.results.class_accuracies import read_class_rows
 from cog.results.columns import KEY, SETTING, dataset_order, key_of, shots_order
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
+from cog.results.headline import Z95
 from cog.results.kept_mistakes import finished_rows
 from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed, where
@@ -146,8 +146,8 @@ def _table(results: pd.DataFrame) -> pd.DataFrame:
         place=table["dataset"].map(dataset_label),
         near=table["dataset"].map(near),
         more=[seen_more(seen) for seen in table["seen_data"]],
-        low=table["top1"] - Z95 * table["error"],
-        high=table["top1"] + Z95 * table["error"],
+        low=table["value"] - Z95 * table["error"],
+        high=table["value"] + Z95 * table["error"],
     )
 
 

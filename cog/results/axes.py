@@ -6,15 +6,28 @@ metric of each set, and of its log odds, as papers report them, each with its er
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import pandas as pd
 
-from cog.recipe import IN1K, TOP1, control_of, is_refit, level_number, of_levels
-from cog.results.columns import FIT, SETTING
+from cog.probes.table import PROBES
+from cog.recipe import (
+    IN1K,
+    NORMS,
+    control_of,
+    fitted_on,
+    is_refit,
+    level_number,
+    of_levels,
+    parted,
+)
+from cog.results.columns import FIT
+from cog.results.headline import Z95, inner_share, joined_error, log_odds, with_headline
+from cog.results.suites import NOTHING_KNOWN, Suites
+from cog.results.table import with_full_names
 
 CONCEPTS, DOMAINS, REFITS, TASKS = AXES = ("concepts", "domains", "refits", "tasks")
-Z95 = 1.96
-"""a normal variable is within so many standard deviations of its mean 95 times in 100"""
+_BY = [*FIT, "model"]
 
 
 def axis_of(dataset: str) -> str:
@@ -34,98 +47,153 @@ def axis_of(dataset: str) -> str:
     return "" if dataset == IN1K else TASKS
 
 
-def log_odds(percent: pd.Series[float], n_test: pd.Series[float]) -> pd.Series[float]:
-    """ln(p / (1 − p)) of percentages; p stays half a test image away from 0 and 1."""
-    share = _inner(percent, n_test)
-    return pd.Series(np.log(share / (1 - share)), index=percent.index)
-
-
-def _inner(percent: pd.Series[float], n_test: pd.Series[float]) -> pd.Series[float]:
-    """Percentages as shares between 0 and 1; where n_test is not known they may be 0 and 1."""
-    half = (50 / n_test).fillna(0)
-    return percent.clip(half, 100 - half) / 100
-
-
-def headlines(results: pd.DataFrame) -> pd.DataFrame:
-    """A row a `SETTING`: the mean over seeds of the headline metric of its dataset, with errors.
-
-    Columns: `SETTING`; `value` in percent and its `error` in points; `log_odds` and its
-    `log_odds_error`; `complete`, whether all seeds had all classes.
-
-    - error = √(s²/seeds + ((high − low) / (2 · 1.96))²), with s the standard deviation over seeds
-      and low to high the 95 % interval of top-1 over test images, which stands for that of other
-      metrics too. A term that is not known counts as 0; NaN where neither is known.
-    - log_odds = ln(p / (1 − p)) with p the mean, kept half a test image away from 0 and 1;
-      log_odds_error = error / (100 · p · (1 − p)), the first order of its Taylor series.
-    """
-    metric = results["metric"].where(results["metric"] != "", TOP1)
-    value = results["top1"].astype(float)
-    for name in sorted(set(metric) - {TOP1}):
-        value = value.mask(metric == name, results[name].astype(float))
-    half = (results["top1_high"] - results["top1_low"]).astype(float) / (2 * Z95)
-    rows = results[[*SETTING, "n_test"]].assign(
-        value=value, of_test=half, complete=results["complete"].fillna(False).astype(bool)
-    )
-    table = rows.groupby(list(SETTING), sort=False, as_index=False).agg(
-        value=("value", "mean"),
-        se=("value", "sem"),
-        of_test=("of_test", "mean"),
-        n_test=("n_test", "first"),
-        complete=("complete", "all"),
-    )
-    joined = pd.Series(np.hypot(table["se"].fillna(0), table["of_test"].fillna(0)), table.index)
-    table["error"] = joined.mask(table["se"].isna() & table["of_test"].isna())
-    n_test = table["n_test"].astype(float)
-    share = _inner(table["value"], n_test)
-    table["log_odds"] = log_odds(table["value"], n_test)
-    table["log_odds_error"] = table["error"] / (100 * share * (1 - share))
-    return table.drop(columns=["se", "of_test", "n_test"])
-
-
-def axis_means(results: pd.DataFrame) -> pd.DataFrame:
+def axis_means(results: pd.DataFrame, suites: Suites = NOTHING_KNOWN) -> pd.DataFrame:
     """Means over the sets of each axis that is there, indexed by probe, solver, shots and model.
 
     Columns of each axis, here `tasks`: `tasks`, the mean of the headline metrics in percent, and
     `tasks_error`; `tasks_log_odds` and `tasks_log_odds_error`; `tasks_sets`, over how many sets.
-    Beside them `partial`, the axes of which the model lacks sets, or classes of sets, that the
-    table has for its fit: their means are of an easier or other task. Controls have no means.
+    Beside them, each with names of axes: `partial`, where the model lacks sets, or classes of sets,
+    that the table has for its fit or that `suites` left out; `mixed`, where the sets have several
+    protocols (see `protocols_of`). Controls have no means.
 
-    Error of a mean over n sets = √Σ error² / n: the sets have other images, so that their errors
-    are independent. Sets without an error count as 0; NaN where no set has one.
+    - The log odds of a set are ln(p / (1 − p)), with p the mean over seeds, kept half a test image
+      away from 0 and 1.
+    - error² of a mean over n sets = (Σ e² + Σ t²) / n², one standard error squared. t is that of a
+      set from the draw of its test images: (high − low) / (2 · 1.96) of top-1's 95 % interval,
+      which stands for that of other metrics too; the sets have other images, so these are
+      independent. e is that from the seeds, of a dataset and all its test sets together, as one
+      probe is scored on them: s / √seeds of the sum of their values for each seed.
+    - For log odds every value and t is multiplied by the slope there, 1 / (100 · p · (1 − p)).
+    - An error that is not known (one seed; no interval) counts as 0; NaN where none is known. That
+      of the choice of sets is no part: it is of these sets.
     """
-    by = [*FIT, "model"]
-    table = headlines(results)
-    table = table[table["model"].map(control_of) == ""]
-    axes = table["dataset"].map(axis_of)
-    found: dict[str, pd.Series[float]] = {}
-    lacking: dict[str, pd.Series[bool]] = {}
+    rows = with_headline(results)
+    rows = rows[rows["model"].map(control_of) == ""]
+    rows = rows.assign(
+        axis=rows["dataset"].map(axis_of),
+        of_test=(rows["top1_high"] - rows["top1_low"]).astype(float) / (2 * Z95),
+        complete=rows["complete"].fillna(False).astype(bool),
+    )
+    index = rows.set_index(_BY).index.unique()
+    found: dict[str, Any] = {}  # a Series each
+    flags: dict[str, Any] = {}  # a Series of bool each
     for axis in AXES:
-        own = table[axes == axis]
-        if own.empty:
-            continue
-        groups = own.groupby(by)
-        sets = groups["dataset"].size()
-        for name, value in ((axis, "value"), (f"{axis}_log_odds", "log_odds")):
-            error = "error" if value == "value" else "log_odds_error"
-            squares = (own[error] ** 2).groupby([own[key] for key in by]).sum(min_count=1)
-            found[name] = groups[value].mean()
-            found[f"{name}_error"] = squares**0.5 / sets
-        found[f"{axis}_sets"] = sets.astype(float)
-        wanted = own.groupby(list(FIT))["dataset"].nunique()
-        most = [wanted[key[:-1]] for key in sets.index]
-        lacking[axis] = (sets < most) | ~groups["complete"].all()
-    index = table.set_index(by).index.unique()
-    means = pd.DataFrame({name: values.reindex(index) for name, values in found.items()}, index)
-    for axis in lacking:
-        means[f"{axis}_sets"] = means[f"{axis}_sets"].fillna(0).astype("Int64")
-    flags = {axis: each.reindex(index, fill_value=True) for axis, each in lacking.items()}
-    for axis, each in flags.items():  # where no model has a set of an axis by this fit, none lacks
-        fits = {key[:-1] for key in lacking[axis].index}
-        flags[axis] = each & np.array([key[:-1] in fits for key in index])
-    means["partial"] = [
-        " ".join(axis for axis, each in flags.items() if each[key]) for key in index
+        own = rows[rows["axis"] == axis]
+        if not own.empty:
+            found |= {name: each.reindex(index) for name, each in _means(own, axis).items()}
+            flags[axis] = _is_partial(own, axis, suites).reindex(index, fill_value=True)
+            found[f"{axis}_sets"] = found[f"{axis}_sets"].fillna(0).astype("Int64")
+    means = pd.DataFrame(found, index)
+    several = {key for key, groups in protocols_of(results, suites).items() if groups[1:]}
+    means["partial"] = [" ".join(axis for axis in flags if flags[axis][key]) for key in index]
+    means["mixed"] = [
+        " ".join(axis for axis in AXES if (*key[:-1], axis) in several) for key in index
     ]
     return means
+
+
+def _means(rows: pd.DataFrame, axis: str) -> dict[str, pd.Series[float]]:
+    """The columns of one axis, from its rows."""
+    table = rows.groupby([*_BY, "dataset"], as_index=False).agg(
+        value=("value", "mean"), of_test=("of_test", "mean"), n_test=("n_test", "first")
+    )
+    n_test = table["n_test"].astype(float)
+    share = inner_share(table["value"], n_test)
+    table = table.assign(
+        log_odds=log_odds(table["value"], n_test), slope=1 / (100 * share * (1 - share)), points=1.0
+    )
+    groups = table.groupby(_BY)
+    sets = groups["dataset"].size()
+    slopes = table[[*_BY, "dataset", "slope", "points"]]
+    rows = rows.merge(slopes, on=[*_BY, "dataset"], validate="many_to_one")
+    found: dict[str, pd.Series[float]] = {}
+    for name, value, scale in (
+        (axis, "value", "points"),
+        (f"{axis}_log_odds", "log_odds", "slope"),
+    ):
+        squares = (table["of_test"] * table[scale]) ** 2
+        of_images = squares.groupby([table[key] for key in _BY]).sum(min_count=1) ** 0.5
+        of_seeds = _seed_error(rows.assign(value=rows["value"] * rows[scale]))
+        found[name] = groups[value].mean()
+        found[f"{name}_error"] = joined_error(of_images, of_seeds.reindex(sets.index)) / sets
+    return found | {f"{axis}_sets": sets.astype(float)}
+
+
+def _seed_error(rows: pd.DataFrame) -> pd.Series[float]:
+    """The standard error over seeds of the sum of `value` over sets, for each model and fit.
+
+    Sets that one probe is scored on rise and fall together, the others do not. Of the former, only
+    seeds count that all of them have.
+    """
+    rows = rows.assign(base=rows["dataset"].map(fitted_on))
+    of_probe = [*_BY, "base"]
+    rows = rows.assign(sets=rows.groupby(of_probe)["dataset"].transform("nunique"))
+    sums = rows.groupby([*of_probe, "seed"]).agg(
+        value=("value", "sum"), there=("value", "count"), sets=("sets", "first")
+    )
+    errors = sums[sums["there"] == sums["sets"]].groupby(of_probe)["value"].sem()
+    squares: pd.Series[float] = (errors**2).groupby(_BY).sum(min_count=1)
+    return squares**0.5
+
+
+def _is_partial(rows: pd.DataFrame, axis: str, suites: Suites) -> pd.Series[bool]:
+    """Whether a model lacks sets of an axis, or classes of them; rows are those of the axis."""
+    groups = rows.groupby(_BY)
+    sets = groups["dataset"].nunique()
+    missing = {n for names in suites.left_out.values() for n in names if axis_of(n) == axis}
+    there = rows.groupby(list(FIT))["dataset"].agg(set)
+    wanted = [len(there[key[:-1]] | missing) for key in sets.index]
+    flags: pd.Series[bool] = (sets < wanted) | ~groups["complete"].all()
+    return flags
+
+
+def protocols_of(
+    results: pd.DataFrame, suites: Suites = NOTHING_KNOWN
+) -> dict[tuple[Any, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """The protocols of each fit and axis, and the sets of each, by (probe, solver, shots, axis).
+
+    A protocol is the solver, the norm of features and, for probes that a suite's protocol concerns,
+    what that says. Sets of one solver alone may have several. Rows may be `joined_solvers`.
+    """
+    solver = results["own_solver"] if "own_solver" in results else results["solver"]
+    axis = results["dataset"].map(axis_of)
+    rows = results[[*FIT, "dataset", "norm"]].assign(own=solver, axis=axis)
+    rows = rows[rows["axis"] != ""].drop_duplicates()
+    found: dict[tuple[Any, ...], dict[str, list[str]]] = {}
+    for row in rows.to_dict("records"):
+        groups = found.setdefault(tuple(row[name] for name in (*FIT, "axis")), {})
+        groups.setdefault(_protocol(row, suites), []).append(row["dataset"])
+    return {
+        key: tuple((protocol, tuple(sets)) for protocol, sets in groups.items())
+        for key, groups in found.items()
+    }
+
+
+def _protocol(row: dict[Any, Any], suites: Suites) -> str:
+    entry = PROBES.get(row["probe"])
+    if entry and entry.by_cosine:
+        return str(row["own"])
+    own = f"{row['own']}, norm {row['norm'] or NORMS[0]}"
+    said = suites.protocols.get(parted(row["dataset"])[0])
+    return f"{own}: {said}" if said else own
+
+
+def axis_notes(results: pd.DataFrame, suites: Suites) -> list[str]:
+    """What people must know of the means of a table: which sets they lack, and which they join."""
+    results = joined_solvers(with_full_names(results))
+    there = set(results["dataset"])
+    notes = []
+    for suite, names in sorted(suites.left_out.items()):
+        if lacking := [name for name in names if name not in there]:
+            axes = dict.fromkeys(axis_of(name) for name in lacking)
+            over = " and ".join(axis for axis in AXES if axis in axes)
+            partial = f": means over {over} are partial" if over else ""
+            notes.append(f"{', '.join(lacking)} of the suite {suite} were missing{partial}")
+    protocols = protocols_of(results, suites).items()
+    for axis, groups in dict.fromkeys((key[-1], groups) for key, groups in protocols if groups[1:]):
+        parts = "; ".join(f"{', '.join(sets)} by {protocol}" for protocol, sets in groups)
+        notes.append(f"means over {axis} join sets of several protocols: {parts}")
+    return notes
 
 
 def joined_solvers(results: pd.DataFrame) -> pd.DataFrame:
@@ -133,10 +201,12 @@ def joined_solvers(results: pd.DataFrame) -> pd.DataFrame:
 
     So the sets of suites stand in one row, each by its own protocol. Results stay as they are
     where a set has results of several solvers, or ImageNet-1K and the levels do not share one.
+    `own_solver` is what the solver was.
     """
     kinds = results["dataset"].mask(results["dataset"].map(of_levels), "")  # share one recipe
     by = [results["probe"], results["shots"]]
     solvers = results["solver"].groupby([*by, kinds]).transform("nunique")
     decided = solvers.groupby(by).transform("max") == 1
     names = results["solver"].groupby(by).transform(lambda own: "+".join(sorted(set(own))))
-    return results.assign(solver=results["solver"].mask(decided, names))
+    joined = results["solver"].mask(decided, names)
+    return results.assign(solver=joined, own_solver=results["solver"])

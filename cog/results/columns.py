@@ -96,7 +96,7 @@ _BEFORE_HYPER = (
     Column("top1", PERCENT, needed=True),
     Column("top5", PERCENT),
     Column("mean_class", PERCENT),
-    Column("metric", METRIC),
+    Column("metric", METRIC, cause=2, same_in="a dataset"),
     Column("top1_low", PERCENT),
     Column("top1_high", PERCENT),
     Column("map", PERCENT),

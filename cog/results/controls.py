@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from cog.recipe import control_of
-from cog.results.axes import Z95
 from cog.results.columns import FIT, SETTING
+from cog.results.headline import Z95, joined_error
 from cog.results.paper_tables import fit_title
-from cog.results.summary import joined_error, summary
+from cog.results.summary import summary
 from cog.results.table import sort_rows, with_full_names
 
 FAR = 4.0
@@ -73,7 +73,7 @@ def _no_better(cells: pd.DataFrame) -> Iterator[str]:
     models, controls = own[own["control"] == ""], own[own["control"] != ""]
     shared = controls[controls["control"] == "raw-pixels"].drop(columns="of")
     by = ["dataset", *FIT]
-    columns = [*by, "control", "top1", "error"]
+    columns = [*by, "control", "value", "error"]
     pairs = pd.concat(
         [
             models.merge(controls[["of", *columns]], on=["of", *by], suffixes=("", "_control")),
@@ -82,15 +82,15 @@ def _no_better(cells: pd.DataFrame) -> Iterator[str]:
         ignore_index=True,
     )
     noise = Z95 * joined_error(pairs["error"], pairs["error_control"]).fillna(0)
-    beaten = pairs[pairs["top1"] - pairs["top1_control"] <= noise]
-    best = beaten.sort_values("top1_control", kind="stable").drop_duplicates(
+    beaten = pairs[pairs["value"] - pairs["value_control"] <= noise]
+    best = beaten.sort_values("value_control", kind="stable").drop_duplicates(
         ["model", *by], keep="last"
     )
     for key, rows in sort_rows(best, SETTING).groupby(["model", *FIT], sort=False):
         model, *fit = key
         where = ", ".join(
-            f"{row['dataset']} {row['top1']:.2f} % ({row['control_control']} "
-            f"{row['top1_control']:.2f} %)"
+            f"{row['dataset']} {row['value']:.2f} % ({row['control_control']} "
+            f"{row['value_control']:.2f} %)"
             for row in rows.to_dict("records")
         )
         yield f"not above a control by more than noise: {model}, {fit_title(fit)}: {where}"

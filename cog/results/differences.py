@@ -10,20 +10,22 @@ import pandas as pd
 
 from cog.errors import CogError, unknown_name
 from cog.recipe import IN1K, level_number
-from cog.results.axes import log_odds
 from cog.results.columns import FIT, SETTING, dataset_order
-from cog.results.summary import by_dataset, joined_error
+from cog.results.headline import joined_error, log_odds
+from cog.results.summary import by_dataset
 from cog.results.table import sort_rows
 
 
 def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Each row beside that of the model `baseline` with the same dataset, probe, solver and shots.
 
-    Columns: `SETTING`, `top1`, `baseline_top1`, `difference` in points, `log_odds_ratio`, `error`,
+    Columns: `SETTING`, `metric`, `value` and `baseline_value`, of the headline metric, `top1` and
+    `baseline_top1`; of the values: `difference` in points, `log_odds_ratio`, `error`,
     `significant`. Rows for which the baseline has no result are left out.
 
-    - log_odds_ratio is ln(p / (1 − p)) − ln(q / (1 − q)), where p and q are the shares of test
-      images that the model and the baseline get right. A share of 0 or 1 is moved by half an image.
+    - log_odds_ratio is ln(p / (1 − p)) − ln(q / (1 − q)), where p and q are the values of the model
+      and the baseline as shares, such as of test images that are right. A share of 0 or 1 is moved
+      by half an image.
     - error = √(error² + baseline's error²), as if the two were independent. They share the test
       images, and mostly fail on the same ones: the true error is smaller.
     - significant: |difference| > t · error, with t the 97.5 % quantile of Student's distribution.
@@ -38,21 +40,20 @@ def against(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
     if baseline not in models:
         raise unknown_name("baseline", baseline, models)
     common = ["dataset", *FIT]
-    figures = ["top1", "error", "n_test", "se", "seeds"]
+    figures = ["value", "top1", "error", "n_test", "se", "seeds"]
     base = summary.loc[summary["model"] == baseline, common + figures]
     base = base.rename(columns={name: f"baseline_{name}" for name in figures})
-    table = summary[[*SETTING, *figures]].merge(base, on=common, how="inner")
-    table["difference"] = table["top1"] - table["baseline_top1"]
-    base_odds = log_odds(table["baseline_top1"], table["baseline_n_test"])
-    table["log_odds_ratio"] = log_odds(table["top1"], table["n_test"]) - base_odds
+    table = summary[[*SETTING, "metric", *figures]].merge(base, on=common, how="inner")
+    table["difference"] = table["value"] - table["baseline_value"]
+    base_odds = log_odds(table["baseline_value"], table["baseline_n_test"])
+    table["log_odds_ratio"] = log_odds(table["value"], table["n_test"]) - base_odds
     table["error"] = joined_error(table["error"], table["baseline_error"])
     reach = _t95(table) * table["error"]
     table.loc[table["model"] == baseline, "error"] = 0.0
     significant = table["difference"].abs() > reach
     table["significant"] = significant.astype("boolean").mask(table["error"].isna())
-    return table[
-        [*SETTING, "top1", "baseline_top1", "difference", "log_odds_ratio", "error", "significant"]
-    ]
+    values = ["metric", "value", "baseline_value", "top1", "baseline_top1"]
+    return table[[*SETTING, *values, "difference", "log_odds_ratio", "error", "significant"]]
 
 
 def _t95(table: pd.DataFrame) -> pd.Series[float]:
@@ -81,7 +82,7 @@ def drop(summary: pd.DataFrame) -> pd.DataFrame:
     """
     levels = [name for name in summary["dataset"].unique() if level_number(name) is not None]
     level = max(levels, key=dataset_order, default="")
-    both = by_dataset(summary, "top1").reindex(columns=[IN1K, level]).dropna()
+    both = by_dataset(summary, "value").reindex(columns=[IN1K, level]).dropna()
     if both.empty:
         raise CogError(
             "no model has results on in1k and on a level", "evaluate with --in1k, and on levels"

@@ -1,7 +1,8 @@
 """Tables for people: rows are models, columns datasets, a sheet a probe × solver × shots.
 
 In: the `summary` of cog/results/summary.py. Out: sheets, which cog/results/markup.py writes.
-† marks models that have seen more than ImageNet-1K, ‡ those that lack classes of a dataset.
+† marks models that have seen more than ImageNet-1K, ‡ those that lack classes of a dataset, § means
+over sets of several protocols.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from cog.probes.table import PROBES
 from cog.recipe import IN1K, UNSEEN, control_of
 from cog.results.axes import AXES
 from cog.results.columns import FIT, SETTING, dataset_order
+from cog.results.headline import other_metrics
 from cog.results.markup import Entry, Sheet
 from cog.results.summary import seen_more, with_ranks
 from cog.results.table import sort_rows
 
-MORE, PARTIAL, ABSENT = "†", "‡", "–"
+MORE, PARTIAL, MIXED, ABSENT = "†", "‡", "§", "–"
 CONTROLS_NOTE = "NAME+CONTROL is a control, no model: it has no rank."
 
 
@@ -36,9 +38,9 @@ def fit_title(fit: Any) -> str:
 
 
 def accuracy_sheets(summary: pd.DataFrame) -> list[Sheet]:
-    """Mean top-1 ± its standard error over seeds; bold is the best of the complete models."""
+    """The mean ± its standard error over seeds; bold is the best of the complete models."""
     table = with_ranks(summary)
-    texts = [_with_error(f"{row['top1']:.2f}", row["se"]) for row in table.to_dict("records")]
+    texts = [_with_error(f"{row['value']:.2f}", row["se"]) for row in table.to_dict("records")]
     note = "Top-1 in percent, mean over seeds ± its standard error; bold: the best of a column."
     return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
 
@@ -61,34 +63,37 @@ def axis_sheets(wide: pd.DataFrame) -> list[Sheet]:
             (Entry(row["model"]), *(entry for axis in shown for entry in _of_axis(row, axis)))
             for row in group.to_dict("records")
         )
-        partial = f"{PARTIAL} lacks sets, or classes of sets: a mean of other tasks."
-        notes = (note, partial) if group["partial"].ne("").any() else (note,)
+        notes = [note]
+        if group["partial"].ne("").any():
+            notes.append(f"{PARTIAL} lacks sets, or classes of sets: a mean of other tasks.")
+        if group["mixed"].ne("").any():
+            notes.append(f"{MIXED} joins sets of several protocols.")
         header = ("model", *(head for pair in heads for head in pair))
-        sheets.append(Sheet(f"Means by axis: {fit_title(fit)}", header, rows, notes))
+        sheets.append(Sheet(f"Means by axis: {fit_title(fit)}", header, rows, tuple(notes)))
     return sheets
 
 
 def _of_axis(row: dict[Any, Any], axis: str) -> tuple[Entry, Entry]:
     """The mean of an axis, and that of its log odds."""
-    partial = axis in row["partial"].split()
-    odds = _mean(row, f"{axis}_log_odds", "{:.3f}", partial)
-    return Entry(_mean(row, axis, "{:.2f}", partial)), Entry(odds)
+    marks = PARTIAL * (axis in row["partial"].split()) + MIXED * (axis in row["mixed"].split())
+    odds = _mean(row, f"{axis}_log_odds", "{:.3f}", marks)
+    return Entry(_mean(row, axis, "{:.2f}", marks)), Entry(odds)
 
 
-def _mean(row: dict[Any, Any], name: str, digits: str, partial: bool) -> str:
-    """A mean with its error and its mark."""
+def _mean(row: dict[Any, Any], name: str, digits: str, marks: str) -> str:
+    """A mean with its error and its marks."""
     if pd.isna(row[name]):
         return ABSENT
     error = row[f"{name}_error"]
     text = digits.format(row[name]) + ("" if pd.isna(error) else f" ± {digits.format(error)}")
-    return text + PARTIAL * partial
+    return text + marks
 
 
 def ranking_sheets(summary: pd.DataFrame) -> list[Sheet]:
     """The rank of each model on each dataset."""
     table = with_ranks(summary)
     texts = table["rank"].astype("string").fillna(ABSENT)
-    note = "Rank by mean top-1 among complete models, 1 is best."
+    note = "Rank by the mean among complete models, 1 is best."
     return _grids(table.assign(text=texts, bold=table["rank"] == 1), note)
 
 
@@ -148,7 +153,9 @@ def _grids(table: pd.DataFrame, note: str) -> list[Sheet]:
             (Entry(model + marks[model]), *(own.get(name, Entry(ABSENT)) for name in datasets))
             for model, own in entries.items()
         )
-        sheets.append(Sheet(fit_title(fit), ("model", *datasets), rows, (note, *notes)))
+        others = other_metrics(group) if "metric" in group else ""
+        notes = (note, others, *notes) if others else (note, *notes)
+        sheets.append(Sheet(fit_title(fit), ("model", *datasets), rows, notes))
     return sheets
 
 

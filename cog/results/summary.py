@@ -1,18 +1,20 @@
 """Means over seeds with their errors, means over levels, and ranks.
 
 In: the tidy table (cog/results/table.py). Out: tables with a row a model × dataset × probe ×
-solver × shots (`summary`), and what is derived from them. Accuracies are in percent. The error of
-a mean top-1 joins both of its sources, the seeds and the draw of test images.
+solver × shots (`summary`), and what is derived from them. Accuracies are in percent, those of a
+dataset by its headline metric. The error of a mean joins both of its sources, the seeds and the
+draw of test images.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from cog.recipe import UNSEEN, control_of, level_number
-from cog.results.axes import Z95, axis_means, joined_solvers
+from cog.results.axes import axis_means, joined_solvers
 from cog.results.columns import FIT, SETTING, dataset_order
+from cog.results.headline import Z95, joined_error, with_headline
+from cog.results.suites import NOTHING_KNOWN, Suites
 from cog.results.table import sort_rows, with_full_names
 
 
@@ -32,23 +34,27 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
     Test sets are datasets of their own, called in1k/v2.
 
-    Columns: `SETTING`; `seeds`, how many; `top1` and `top5`, means; `se`, the standard error of
-    top1 over seeds, s / √n, NaN for one seed; `low` and `high`, the means of the ends of the 95 %
-    intervals over test images; `error`; `complete`, whether all seeds had all classes;
-    `seen_data`, `family`, `parameters`, `dim`, `n_test`; `seconds`, of all seeds; `feature_bytes`.
+    Columns: `SETTING`; `seeds`, how many; `metric`, the headline one, and `value`, its mean; `top1`
+    and `top5`, means; `se`, the standard error of the value over seeds, s / √n, NaN for one seed;
+    `low` and `high`, the means of the ends of top-1's 95 % intervals over test images; `error`;
+    `complete`, whether all seeds had all classes; `seen_data`, `family`, `parameters`, `dim`,
+    `n_test`; `seconds`, of all seeds; `feature_bytes`.
 
-    error = √(se² + se_test²) with se_test = (high − low) / (2 · 1.96): one standard error of top1
-    from both the seeds and the draw of test images, which all seeds share. A term that is not
-    known (one seed; no interval) counts as 0; NaN where neither is.
+    error = √(se² + se_test²) with se_test = (high − low) / (2 · 1.96): one standard error of the
+    value from both the seeds and the draw of test images, which all seeds share; the interval of
+    top-1 stands for that of other metrics. A term that is not known (one seed; no interval) counts
+    as 0; NaN where neither is.
     """
-    results = with_full_names(results)
+    results = with_headline(with_full_names(results))
     complete = results["complete"].fillna(False).astype(bool)
     groups = results.assign(complete=complete).groupby(list(SETTING), sort=False, as_index=False)
     of_models = ("seen_data", "family", "parameters", "dim", "n_test")
     table = groups.agg(
         seeds=("seed", "size"),
+        metric=("metric", "first"),
+        value=("value", "mean"),
         top1=("top1", "mean"),
-        se=("top1", "sem"),
+        se=("value", "sem"),
         low=("top1_low", "mean"),
         high=("top1_high", "mean"),
         top5=("top5", "mean"),
@@ -62,20 +68,14 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     return sort_rows(table, SETTING)
 
 
-def joined_error(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
-    """The error of a sum or difference of two independent values; a missing error counts as 0."""
-    joined = pd.Series(np.hypot(one.fillna(0), other.fillna(0)), index=one.index)
-    return joined.mask(one.isna() & other.isna())
-
-
 def with_ranks(summary: pd.DataFrame) -> pd.DataFrame:
-    """The summary with `rank`, by top-1 on the dataset of the row; 1 is best.
+    """The summary with `rank`, by the value on the dataset of the row; 1 is best.
 
-    Models with equal top-1 share the better rank. Only models that are complete on the dataset
+    Models with equal values share the better rank. Only models that are complete on the dataset
     have a rank: with fewer classes the task is easier. Controls have none.
     """
     by = [summary[name] for name in ("dataset", *FIT)]
-    ranks = summary["top1"].where(summary["complete"] & _is_model(summary)).groupby(by)
+    ranks = summary["value"].where(summary["complete"] & _is_model(summary)).groupby(by)
     return summary.assign(rank=ranks.rank(ascending=False, method="min").astype("Int64"))
 
 
@@ -104,30 +104,31 @@ def level_means(summary: pd.DataFrame) -> pd.DataFrame:
     """
     of_level = summary["dataset"].map(lambda name: level_number(name) is not None)
     levels = summary[of_level & _is_model(summary)]
-    top1 = by_dataset(levels, "top1")
+    values = by_dataset(levels, "value")
     return pd.DataFrame(
         {
-            "mean": top1.mean(axis=1),
-            "has_all": top1.notna().all(axis=1),
+            "mean": values.mean(axis=1),
+            "has_all": values.notna().all(axis=1),
             "complete": levels.groupby([*FIT, "model"])["complete"].all(),
         }
     )
 
 
-def wide(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per model × probe × solver × shots: mean top-1 over seeds, a column a dataset.
+def wide(results: pd.DataFrame, suites: Suites = NOTHING_KNOWN) -> pd.DataFrame:
+    """One row per model × probe × solver × shots, a column a dataset: the mean over seeds.
 
-    Beside it `<dataset>_se`, the standard error of that mean, where there is more than one seed.
-    `levels` is the mean over the levels that are there, `rank` the rank by it among the models that
-    have every level of the table with all its classes (1 is best). The others have no rank: their
-    task is easier. Controls have neither mean nor rank. Then come the means by axis of
-    `axis_means`. Sets that decide their solver stand in one row, see `joined_solvers`.
+    It is of the headline metric of the dataset. Beside it `<dataset>_se`, the standard error of
+    that mean, where there is more than one seed. `levels` is the mean over the levels that are
+    there, `rank` the rank by it among the models that have every level of the table with all its
+    classes (1 is best). The others have no rank: their task is easier. Controls have neither mean
+    nor rank. Then come the means by axis of `axis_means`. Sets that decide their solver stand in
+    one row, see `joined_solvers`.
     """
     by = [*FIT, "model"]
     results = joined_solvers(with_full_names(results))
     cells = summary(results)
     rows = cells.groupby(by)
-    means, errors = by_dataset(cells, "top1"), by_dataset(cells, "se")
+    means, errors = by_dataset(cells, "value"), by_dataset(cells, "se")
     table = pd.DataFrame(index=means.index)
     for name in means:
         table[name] = means[name]
@@ -144,7 +145,7 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
         ranked = levels["mean"].where(complete).groupby(level=list(FIT))
         table["levels"] = levels["mean"]
         table["rank"] = ranked.rank(ascending=False, method="min").astype("Int64")
-    table = table.join(axis_means(results))
+    table = table.join(axis_means(results, suites))
     table["complete"] = complete
     table["seen_data"] = rows["seen_data"].first()
     return sort_rows(table.reset_index(), by)

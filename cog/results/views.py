@@ -14,12 +14,14 @@ import pandas as pd
 from cog.csv_text import table_as_csv
 from cog.progress import Notify
 from cog.results import paper_tables
+from cog.results.axes import axis_notes
 from cog.results.controls import models_only
 from cog.results.cut_sheets import cut_sheets
 from cog.results.cuts import cuts
 from cog.results.differences import against, drop, left_out
 from cog.results.markup import Sheet, to_latex, to_markdown
 from cog.results.mixing import notes_of_protocol, refuse_mixed
+from cog.results.suites import NOTHING_KNOWN, Suites
 from cog.results.summary import ranking, summary, wide
 
 
@@ -32,6 +34,7 @@ class Shown:
     baseline: str
     notify: Notify
     heights: tuple[int, ...] = ()
+    suites: Suites = NOTHING_KNOWN
 
     @cached_property
     def one_kind(self) -> pd.DataFrame:
@@ -55,6 +58,8 @@ class Shown:
             more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
             named = f"{', '.join(rows[:5])}{more}"
             self.notify(f"note: left out because {self.view.lacking}: {named}")
+        for note in self.view.notes(self):
+            self.notify(f"note: {note}")
         return table
 
 
@@ -66,6 +71,7 @@ class View:
     sheets: Callable[[Shown], list[Sheet]] = lambda of: paper_tables.accuracy_sheets(of.summary)
     bars: bool = False  # whether a terminal draws its accuracies with bars
     lacking: str = ""  # why some rows are left out
+    notes: Callable[[Shown], list[str]] = lambda of: []  # what must be known of its numbers
     controls: bool = True  # whether it shows the controls of `cog evaluate --controls`
 
 
@@ -73,12 +79,13 @@ VIEWS = {
     # all rows, mixed or not: each says itself what it is of
     "tidy": View(lambda of: of.results, bars=True),
     "wide": View(
-        lambda of: wide(of.one_kind),
+        lambda of: wide(of.one_kind, of.suites),
         lambda of: [
             *paper_tables.accuracy_sheets(of.summary),
             *paper_tables.axis_sheets(of.numbers),
         ],
         bars=True,
+        notes=lambda of: axis_notes(of.one_kind, of.suites),
     ),
     "ranking": View(
         lambda of: ranking(of.summary),

@@ -30,7 +30,7 @@ def test_every_suite_of_ours_is_sound_and_is_shown(name):
             kind = each.source.removeprefix("torchvision:").partition("@")[0]
             assert each.metric in ("", PUBLISHED[kind].metric)
     shown = CliRunner().invoke(main, ["suites", "show", name]).output
-    assert all(f"\n{key}\n" in shown for key in suite.sets)
+    assert all(f"\n{key}\n" in shown for key in (*suite.sets, *suite.test_sets))
     assert name in CliRunner().invoke(main, ["suites", "list"]).output
 
 
@@ -46,9 +46,42 @@ def test_what_is_missing_under_the_root_is_shown(tmp_path):
 
 
 def test_a_file_of_the_user_has_the_same_form(tmp_path):
-    suite = read_suite(written(tmp_path, GOOD))
+    suite = read_suite(written(tmp_path, GOOD + '[test_sets."birds/drawn"]\nsource = "drawn"\n'))
     assert (suite.name, suite.protocols["p"].c) == ("mine", (1.0, 10.0))
     assert suite.sets["birds"].place == "birds"
+    assert list(suite.every) == ["birds", "birds/drawn"]
+
+
+def test_shift_has_the_published_counts_and_domains_by_their_lists():
+    """ImageNet's from the papers; DomainNet's from the cleaned lists: 176,743 test lines in all."""
+    suite = read_suite("shift")
+    sizes = {key: (each.classes, each.test) for key, each in suite.every.items()}
+    assert sizes["in1k/v2"] == (1000, 10_000)
+    assert sizes["in1k/r"] == (200, 30_000)
+    assert sizes["in1k/a"] == (200, 7_500)
+    assert sizes["in1k/sketch"] == (1000, 50_889)
+    assert sizes["in1k/real"] == (1000, 46_837)
+    domains = [key for key in sizes if key.startswith("real")]
+    assert len(domains) == 6
+    assert sum(sizes[key][1] for key in domains) == 176_743
+    assert all(suite.test_sets[key].source.endswith("_test.txt") for key in domains[1:])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('[test_sets."fish/drawn"]\nsource = "a"', "expected SET/NAME with one of birds"),
+        ('[test_sets.birds]\nsource = "a"', "a test set cannot be called 'birds'"),
+        ('[test_sets."birds/x"]\nsource = "a"\nmetric = "top1"', "test_sets.birds/x.metric: exp"),
+        ('[test_sets."birds/x"]\nsource = "a"\nprotocol = "p"', "birds/x.protocol: expected none"),
+        ('[test_sets."birds/x"]\nsource = "a"\ntrain = 3', "birds/x.train: expected none"),
+        ('[test_sets."birds/x"]\nsorce = "a"', "unknown key"),
+    ],
+)
+def test_what_is_wrong_of_a_test_set_is_named_by_its_key(tmp_path, table, said):
+    with pytest.raises(CogError) as error:
+        read_suite(written(tmp_path, f"{GOOD}{table}\n"))
+    assert said in error.value.what
 
 
 @pytest.mark.parametrize(

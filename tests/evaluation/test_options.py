@@ -28,7 +28,7 @@ FIELDS = {
     field.name: field.default
     for kind in (LoadOptions, DatasetOptions, Extraction, Probing)
     for field in fields(kind)
-    if field.name != "protocols"  # which suites give
+    if field.name not in ("protocols", "left_out")  # which suites fill
 }
 ELSEWHERE = {"model", "name", "levels", "out", "discard_features", "keep_heads", "controls"}
 """arguments and options that no dataclass holds"""

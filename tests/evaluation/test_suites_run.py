@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from cog.cli.main import main
 from cog.datasets.dataset import DatasetOptions, Named
@@ -16,6 +18,7 @@ from cog.errors import CogError
 from cog.evaluation.cells import short_hash
 from cog.evaluation.verify.verify import verify
 from cog.results.mixing import refuse_mixed
+from cog.results.suites import read_suites
 from tests.support.runs import draw_images
 
 SUITE = """
@@ -33,7 +36,14 @@ metric = "mean_class"
 source = "fish"
 [sets.lost]
 source = "lost"
+[test_sets."fish/drawn"]
+source = "drawn"
+[test_sets."lost/drawn"]
+source = "drawn"
+[test_sets."fish/gone"]
+source = "gone"
 """
+LEFT_OUT = {"three": ("fish/gone", "lost", "lost/drawn")}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +52,7 @@ def root(tmp_path_factory):
     for name in ("birds", "fish"):
         for part in ("train", "test"):
             draw_images(root / name / part, ("a", "b", "c"), 6, spread=0.2)
+    draw_images(root / "drawn", ("a", "b", "c"), 4, spread=0.4)
     (root / "three.toml").write_text(SUITE)
     return root
 
@@ -71,6 +82,16 @@ def test_each_set_is_evaluated_by_its_protocol(runs):
     assert not verify(runs).faults
 
 
+def test_means_say_what_the_run_left_out_and_joined(runs):
+    done = CliRunner().invoke(main, ["results", str(runs), "--wide"])
+    table = pd.read_csv(StringIO(done.stdout), keep_default_na=False).set_index("probe")
+    assert set(table["partial"]) == {"domains tasks"}
+    assert set(table["mixed"]) == {"tasks"}
+    assert "fish/gone, lost, lost/drawn of the suite three were missing" in done.stderr
+    assert "birds by lbfgs, norm none: L-BFGS on features as they are; fish by sgd" in done.stderr
+    assert read_suites(runs).left_out == LEFT_OUT
+
+
 def test_sets_of_other_protocols_stand_in_one_table_but_not_two_of_one_set(runs):
     rows = pd.read_csv(runs / "results.csv", keep_default_na=False)
     refuse_mixed(rows)
@@ -86,19 +107,26 @@ def options(root, *suites, **more):
 def test_missing_sets_stop_the_run_with_their_list(root):
     with pytest.raises(CogError) as error:
         with_suites(options(root, root / "three.toml"))
-    assert f"missing in {root}: lost: lost" in error.value.what
+    assert f"missing in {root}: fish/gone: gone; lost: lost" in error.value.what
     assert "--allow-missing" in error.value.hint
     found, notes = with_suites(options(root, root / "three.toml", allow_missing=True))
     assert [each.name for each in found.datasets] == ["birds", "fish"]
-    assert "1 of 3 sets are missing (lost): means over its sets are partial" in notes[0]
+    named = ", ".join(LEFT_OUT["three"])
+    assert f"3 of 6 sets are missing ({named}): means over its sets are partial" in notes[0]
+    assert found.test_sets == (Named("fish/drawn", str(root / "drawn")),)
+    assert found.left_out == tuple(("three", name) for name in LEFT_OUT["three"])
 
 
 def test_only_and_dataset_decide_which_sets_there_must_be(root):
     suite = root / "three.toml"
-    found, notes = with_suites(options(root, suite, only=("Fish",)))
+    gone = Named("fish/gone", "/elsewhere")
+    found, notes = with_suites(options(root, suite, only=("Fish",), test_sets=(gone,)))
     assert ([each.name for each in found.datasets], found.protocols, notes) == (["fish"], (), ())
-    found, notes = with_suites(options(root, suite, datasets=(Named("lost", "/elsewhere"),)))
+    assert found.test_sets == (gone, Named("fish/drawn", str(root / "drawn")))
+    lost = (Named("lost", "/elsewhere"),)
+    found, notes = with_suites(options(root, suite, datasets=lost, test_sets=(gone,)))
     assert [each.name for each in found.datasets] == ["lost", "birds", "fish"]
+    assert [each.name for each in found.test_sets] == ["fish/gone", "fish/drawn", "lost/drawn"]
     assert not notes
 
 

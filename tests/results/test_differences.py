@@ -40,7 +40,7 @@ def test_a_difference_to_a_baseline_by_hand():
 def test_one_seed_leaves_the_normal_limit_and_two_noisy_ones_widen_it():
     """At 2.5 errors: more than noise if they are of images, not if they are of two seeds."""
     frame = summary(table_of(("a", "b"), datasets=("in1k",), seeds=(22,)))
-    of_images = frame.assign(top1=[70.0, 70 + 2.5 * 2**0.5], se=np.nan, error=1.0, seeds=1)
+    of_images = frame.assign(value=[70.0, 70 + 2.5 * 2**0.5], se=np.nan, error=1.0, seeds=1)
     of_seeds = of_images.assign(se=1.0, seeds=2)
     for table, significant in ((of_images, True), (of_seeds, False)):
         rows = against(table, "a")

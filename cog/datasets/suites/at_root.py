@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cog.datasets.dataset import DatasetOptions, Named
 from cog.datasets.labelled.names import check_names
-from cog.datasets.suites.suite import OWN, Suite, SuiteSet, read_suite
+from cog.datasets.suites.suite import LEVELS, OWN, Suite, SuiteSet, read_suite
 from cog.errors import CogError
+from cog.recipe import parted
 
 
 def needed(each: SuiteSet) -> tuple[str, ...]:
@@ -18,10 +19,10 @@ def needed(each: SuiteSet) -> tuple[str, ...]:
 
 
 def missing(suite: Suite, root: Path) -> dict[str, tuple[str, ...]]:
-    """What is not under `root` of each set, by its name; sets that lack nothing are not there."""
+    """What is not under `root` of each set and test set, by name; none of those that are whole."""
     lacking = {
         name: tuple(path for path in needed(each) if not (root / path).exists())
-        for name, each in suite.sets.items()
+        for name, each in suite.every.items()
     }
     return {name: paths for name, paths in lacking.items() if paths}
 
@@ -29,8 +30,8 @@ def missing(suite: Suite, root: Path) -> dict[str, tuple[str, ...]]:
 def with_suites(options: DatasetOptions) -> tuple[DatasetOptions, tuple[str, ...]]:
     """The options with the sets of their suites, and what the user should know of these.
 
-    A set whose place is given too, by `--dataset NAME=SOURCE`, `--in1k` or `--images`, lies there.
-    Sets that `only` does not ask for are passed over.
+    A set whose place is given too, by `--dataset NAME=SOURCE`, `--test-set SET/NAME=SOURCE`,
+    `--in1k` or `--images`, lies there. Sets that `only` does not ask for are passed over.
 
     Raises:
         CogError: no such suite; a suite without `data`; sets that are missing, unless
@@ -51,11 +52,13 @@ def with_suites(options: DatasetOptions) -> tuple[DatasetOptions, tuple[str, ...
                    if key not in given}  # fmt: skip
         if lacking and not options.allow_missing:
             raise _missing_error(text, lacking, options.data)
-        if lacking:
-            left = f"{len(lacking)} of {len(own.sets)} sets are missing ({', '.join(lacking)})"
+        left_out = [key for key in own.every if key in lacking or parted(key)[0] in lacking]
+        if left_out:
+            left = f"{len(left_out)} of {len(own.every)} sets are missing ({', '.join(left_out)})"
             notes.append(f"{suite.name}: {left}: means over its sets are partial")
-        there = {key: each for key, each in own.sets.items() if key not in lacking}
-        options = _with_sets(options, replace(own, sets=there), given)
+        options = _with_sets(options, _without(own, left_out), given)
+        pairs = tuple((suite.name, key) for key in left_out if key != LEVELS)
+        options = replace(options, left_out=options.left_out + pairs)
     check_names(each.name for each in options.datasets)
     return options, tuple(notes)
 
@@ -63,7 +66,7 @@ def with_suites(options: DatasetOptions) -> tuple[DatasetOptions, tuple[str, ...
 def _given(options: DatasetOptions) -> set[str]:
     """The sets whose place the user gives beside the suites."""
     own = {key for key, option in OWN.items() if getattr(options, option) is not None}
-    return own | {each.name for each in options.datasets}
+    return own | {each.name for each in (*options.datasets, *options.test_sets)}
 
 
 def _asked_for(suite: Suite, options: DatasetOptions) -> Suite:
@@ -72,8 +75,21 @@ def _asked_for(suite: Suite, options: DatasetOptions) -> Suite:
     if not asked:
         return suite
     of_levels = any(name[:1] == "l" and name[1:].isdecimal() for name in asked)
-    names = asked | ({"levels"} if of_levels else set())
-    return replace(suite, sets={k: each for k, each in suite.sets.items() if k.lower() in names})
+    names = asked | ({LEVELS} if of_levels else set())
+    return _without(suite, [key for key in suite.sets if key.lower() not in names])
+
+
+def _without(suite: Suite, names: Sequence[str]) -> Suite:
+    """The suite without some sets, and without the test sets of these."""
+    return replace(
+        suite,
+        sets={key: each for key, each in suite.sets.items() if key not in names},
+        test_sets={
+            key: each
+            for key, each in suite.test_sets.items()
+            if key not in names and parted(key)[0] not in names
+        },
+    )
 
 
 def _with_sets(options: DatasetOptions, suite: Suite, given: set[str]) -> DatasetOptions:
@@ -96,7 +112,15 @@ def _with_sets(options: DatasetOptions, suite: Suite, given: set[str]) -> Datase
                     "evaluate them one after the other, with another --out each",
                 )
             protocols += ((key, protocol),)
-    return replace(options, datasets=datasets, metrics=metrics, protocols=protocols)
+    further = tuple(
+        Named(key, source_under(each, root))
+        for key, each in suite.test_sets.items()
+        if key not in given
+    )
+    test_sets = tuple(dict.fromkeys((*options.test_sets, *further)))
+    return replace(
+        options, datasets=datasets, test_sets=test_sets, metrics=metrics, protocols=protocols
+    )
 
 
 def source_under(each: SuiteSet, root: Path) -> str:

@@ -2,7 +2,8 @@
 
 A file has `about` and `paper`, tables `[protocols.NAME]` with the fields of `Protocol`, and tables
 `[sets.NAME]` with those of `SuiteSet`. The sets `in1k` and `levels` are the benchmark's own; any
-other is labelled images under its name.
+other is labelled images under its name. Tables `[test_sets."SET/NAME"]`, with fields of `SuiteSet`
+too, are further test images of a set: the protocol and the metric are those of the set.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cog.datasets.dataset import Named
 from cog.datasets.labelled.names import check_names
 from cog.datasets.protocol import SOLVERS, Protocol
+from cog.datasets.test_sets import check_test_sets
 from cog.errors import CogError, unknown_name
-from cog.recipe import HEADLINES, IN1K, NORMS
+from cog.recipe import HEADLINES, IN1K, NORMS, parted
 from cog.small_files import read_text
 
 LEVELS = "levels"
@@ -28,12 +31,17 @@ _FOLDER = Path(__file__).parent
 _BYTES = 1 << 20
 
 
+OF_ITS_SET = ("protocol", "metric", "split", "train")
+"""the fields of `SuiteSet` that a test set does not have"""
+
+
 @dataclass(frozen=True)
 class SuiteSet:
-    """A dataset of a suite."""
+    """A dataset of a suite, or a further test set of one."""
 
     source: str
-    """as in `--dataset NAME=SOURCE`; its path is relative to the folder of all sets"""
+    """as in `--dataset NAME=SOURCE`, `--test-set SET/NAME=SOURCE`; its path is relative to the
+    folder of all sets"""
     needs: tuple[str, ...] = ()
     """files and folders that must be there, relative to that folder; none: the source's path"""
     protocol: str = ""
@@ -70,6 +78,21 @@ class Suite:
     sets: Mapping[str, SuiteSet]
     protocols: Mapping[str, Protocol] = field(default_factory=dict)
     paper: str = ""
+    test_sets: Mapping[str, SuiteSet] = field(default_factory=dict)
+    """further test sets of the sets, by their names SET/NAME"""
+
+    @property
+    def every(self) -> dict[str, SuiteSet]:
+        """The sets, each with its test sets behind it."""
+        return {
+            key: each
+            for name, own in self.sets.items()
+            for key, each in ((name, own), *_of_base(self.test_sets, name))
+        }
+
+
+def _of_base(test_sets: Mapping[str, SuiteSet], name: str) -> list[tuple[str, SuiteSet]]:
+    return [(key, each) for key, each in test_sets.items() if parted(key)[0] == name]
 
 
 @dataclass(frozen=True)
@@ -118,30 +141,52 @@ def _checked(path: Path, found: dict[str, Any]) -> Suite:
         name: _record(Protocol, table, f"{path}: protocols.{name}")
         for name, table in _tables(found, "protocols", path).items()
     }
-    sets = {
-        name: _record(SuiteSet, table, f"{path}: sets.{name}")
-        for name, table in _tables(found, "sets", path).items()
-    }
-    texts = {key: value for key, value in found.items() if key not in ("protocols", "sets")}
+    sets, test_sets = (
+        {
+            name: _record(SuiteSet, table, f"{path}: {key}.{name}")
+            for name, table in _tables(found, key, path).items()
+        }
+        for key in ("sets", "test_sets")
+    )
+    tables = ("protocols", "sets", "test_sets")
+    texts = {key: value for key, value in found.items() if key not in tables}
     head = _record(_Head, texts, f"{path}: ")
     if not sets:
         raise CogError(f"{path}: sets: expected one set or more, found none", "add [sets.NAME]")
     check_names(name for name in sets if name not in OWN)
     for name, protocol in protocols.items():
-        where = f"{path}: protocols.{name}"
-        _one_of(protocol.solver, SOLVERS, f"{where}.solver")
-        _one_of(protocol.norm, NORMS, f"{where}.norm")
-        if protocol.c and not (
-            len(protocol.c) == 2 and 0 < protocol.c[0] < protocol.c[1] < math.inf
-        ):
-            raise _wrong(f"{where}.c", "two numbers, 0 < low < high", list(protocol.c))
-        for size in ("test_per_class", "min_train"):
-            _not_negative(getattr(protocol, size), f"{where}.{size}")
+        _check_protocol(protocol, f"{path}: protocols.{name}")
     for name, each in sets.items():
         if name in OWN and each.metric:
             raise _wrong(f"{path}: sets.{name}.metric", "none, as it is top1", each.metric)
         _check_set(each, protocols, f"{path}: sets.{name}")
-    return Suite(path.stem, head.about, sets, protocols, head.paper)
+    _check_test_sets(test_sets, sets, path)
+    return Suite(path.stem, head.about, sets, protocols, head.paper, test_sets)
+
+
+def _check_protocol(protocol: Protocol, where: str) -> None:
+    """Raise CogError for values that are of the right type, but wrong."""
+    _one_of(protocol.solver, SOLVERS, f"{where}.solver")
+    _one_of(protocol.norm, NORMS, f"{where}.norm")
+    if protocol.c and not (len(protocol.c) == 2 and 0 < protocol.c[0] < protocol.c[1] < math.inf):
+        raise _wrong(f"{where}.c", "two numbers, 0 < low < high", list(protocol.c))
+    for size in ("test_per_class", "min_train"):
+        _not_negative(getattr(protocol, size), f"{where}.{size}")
+
+
+def _check_test_sets(
+    test_sets: Mapping[str, SuiteSet], sets: Mapping[str, SuiteSet], path: Path
+) -> None:
+    """Raise CogError for a test set of no set of the file, or with what is that of its set."""
+    check_test_sets([Named(name, each.source) for name, each in test_sets.items()])
+    for name, each in test_sets.items():
+        where = f"{path}: test_sets.{name}"
+        if (base := parted(name)[0]) not in sets:
+            raise _wrong(where, f"SET/NAME with one of {', '.join(sets)}", base)
+        for key in OF_ITS_SET:
+            if value := getattr(each, key):
+                raise _wrong(f"{where}.{key}", "none, as it is that of its set", value)
+        _check_set(each, {}, where)
 
 
 def _check_set(each: SuiteSet, protocols: Mapping[str, Protocol], where: str) -> None:

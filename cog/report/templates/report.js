@@ -149,7 +149,7 @@ function offer() {
 function best(count) {
   const all = modelsOf(chosenRows());
   const whole = all.filter((one) => one.levels !== null);
-  const value = (one) => whole.length ? one.levels : mean([...one.by.values()].map((row) => row.top1));
+  const value = (one) => whole.length ? one.levels : mean([...one.by.values()].map((row) => row.value));
   const ranked = whole.length ? whole : all;
   ranked.sort((a, b) => b.complete - a.complete || value(b) - value(a));
   return ranked.slice(0, count).map((one) => one.model);

@@ -49,8 +49,8 @@ function modelsOf(rows) {
     return {
       model, by, family: own[0].family, parameters: own[0].parameters, more: own[0].more,
       complete: own.every((row) => row.complete),
-      levels: whole ? mean(levelPlaces.map((place) => by.get(place).top1)) : null,
-      drop: seen && last ? seen.top1 - last.top1 : null,
+      levels: whole ? mean(levelPlaces.map((place) => by.get(place).value)) : null,
+      drop: seen && last ? seen.value - last.value : null,
       seconds: total(own, "seconds"), feature_bytes: total(own, "feature_bytes"),
     };
   });
@@ -84,17 +84,17 @@ const slotOf = (model) => state.slots.indexOf(model) + 1;
 const crowdFirst = (rows) => rows.sort((a, b) => a.slot - b.slot || a.order - b.order);
 
 // Percentages stay half a test image away from 0 and 100, where odds are not finite; as in cog/results/differences.py.
-const clipped = (row) => Math.min(Math.max(row.top1, 50 / row.n_test), 100 - 50 / row.n_test);
+const clipped = (row) => Math.min(Math.max(row.value, 50 / row.n_test), 100 - 50 / row.n_test);
 const logOdds = (row) => Math.log(clipped(row) / (100 - clipped(row)));
 
 // What a line shows: the accuracy, or its difference to the baseline's. The interval is that of two
 // independent means; for log-odds the slope of the logit at each scales the errors.
 function inUnit(row, base) {
-  if (state.unit === "accuracy") return { value: row.top1, low: row.low, high: row.high };
+  if (state.unit === "accuracy") return { value: row.value, low: row.low, high: row.high };
   if (!base) return null;
   const odds = state.unit === "odds";
   const slope = odds ? (one) => 100 / (clipped(one) * (100 - clipped(one))) : () => 1;
-  const value = odds ? logOdds(row) - logOdds(base) : row.top1 - base.top1;
+  const value = odds ? logOdds(row) - logOdds(base) : row.value - base.value;
   const known = row.error !== null && base.error !== null && row.model !== base.model;
   const reach = known ? data.z95 * Math.hypot(row.error * slope(row), base.error * slope(base)) : null;
   return { value, low: known ? value - reach : null, high: known ? value + reach : null };
@@ -135,7 +135,7 @@ function fewRows(models) {
     .filter((row) => row.place === state.fewPlace && shown.has(row.model))
     .map((row) => ({
       model: row.model, slot: slotOf(row.model), shots: String(row.shots), pictures: row.pictures,
-      order: row.pictures, value: row.top1, low: row.low, high: row.high,
+      order: row.pictures, value: row.value, low: row.low, high: row.high,
     })));
 }
 

@@ -8,7 +8,7 @@ function tableColumns() {
     { name: "family", heading: "Family", value: (one) => one.family },
     { name: "parameters", heading: "Parameters (M)", value: (one) => one.parameters === null ? null : one.parameters / 1e6, digits: 1 },
     ...places.map((place) => ({
-      name: place, heading: place, value: (one) => one.by.get(place)?.top1 ?? null, digits: 2,
+      name: place, heading: place, value: (one) => one.by.get(place)?.value ?? null, digits: 2,
       error: (one) => one.by.get(place)?.se ?? null,
     })),
     { name: "levels", heading: "Mean of levels", value: (one) => one.levels, digits: 2 },
