@@ -81,7 +81,7 @@ def axis_means(results: pd.DataFrame, suites: Suites = NOTHING_KNOWN) -> pd.Data
         own = rows[rows["axis"] == axis]
         if not own.empty:
             found |= {name: each.reindex(index) for name, each in _means(own, axis).items()}
-            flags[axis] = _is_partial(own, axis, suites).reindex(index, fill_value=True)
+            flags[axis] = _is_partial(own, axis, suites, index)
             found[f"{axis}_sets"] = found[f"{axis}_sets"].fillna(0).astype("Int64")
     means = pd.DataFrame(found, index)
     several = {key for key, groups in protocols_of(results, suites).items() if groups[1:]}
@@ -136,15 +136,18 @@ def _seed_error(rows: pd.DataFrame) -> pd.Series[float]:
     return squares**0.5
 
 
-def _is_partial(rows: pd.DataFrame, axis: str, suites: Suites) -> pd.Series[bool]:
-    """Whether a model lacks sets of an axis, or classes of them; rows are those of the axis."""
+def _is_partial(rows: pd.DataFrame, axis: str, suites: Suites, index: pd.Index[Any]) -> Any:
+    """Whether a model lacks sets of an axis, or classes of them: a Series of bool by `index`.
+
+    `rows` are those of the axis. A fit of which it has none lacks nothing: it has no mean.
+    """
     groups = rows.groupby(_BY)
     sets = groups["dataset"].nunique()
     missing = {n for names in suites.left_out.values() for n in names if axis_of(n) == axis}
     there = rows.groupby(list(FIT))["dataset"].agg(set)
     wanted = [len(there[key[:-1]] | missing) for key in sets.index]
-    flags: pd.Series[bool] = (sets < wanted) | ~groups["complete"].all()
-    return flags
+    flags = (sets < wanted) | ~groups["complete"].all()
+    return pd.Series([flags.get(key, key[:-1] in there.index) for key in index], index)
 
 
 def protocols_of(
