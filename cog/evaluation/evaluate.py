@@ -146,8 +146,7 @@ def evaluate(
         device: "auto", "cpu", "mps", "cuda", "cuda:1", or several with commas between them: then
             a process for each makes features, and a network that is given stays where it is.
         precision: of the network: "fp32", "tf32" (a GPU from Ampere on), "bf16" or "fp16".
-        compile: compile the network by torch.compile; it takes longer to start. The network given
-            is not changed.
+        compile: by torch.compile, which takes longer to start. The network given is not changed.
         dtype: of the features on disk: "float16" or "float32".
         batch_size: images in a forward pass. By default 64 on a CPU, 256 on a GPU.
         decoder: of JPEGs: "torchvision", "pillow" or, with resize_on="device", "nvjpeg".
