@@ -77,14 +77,12 @@ def results(
 
     given = {"wide": wide, "ranking": ranking, "baseline": baseline is not None, "drop": drop,
              "heights": heights is not None}  # fmt: skip
-    chosen = [name for name in given if given[name]] or ["tidy"]
-    if len(chosen) > 1:
-        raise click.UsageError(f"--{' and --'.join(chosen)} are different tables: give one")
+    view = views.VIEWS[_only_one(given)]
     left_out: list[str] = []
     path, notify, cut_at = storage_path(runs), say_and_keep(left_out), parse_heights(heights)
     found = read_cuts(path, cut_at, where, notify) if cut_at else read_results(path, where, notify)
     known = read_suites(path.parent if is_table(path) else path, say)
-    shown = views.Shown(views.VIEWS[chosen[0]], found, baseline or "", say, cut_at, known)
+    shown = views.Shown(view, found, baseline or "", say, cut_at, known)
     for_people = (style, file, parquet) == (None, None, None) and sys.stdout.isatty()
     if for_people and shown.view.bars:
         _draw(shown, wide)
@@ -95,6 +93,14 @@ def results(
             _write(as_parquet(shown.numbers), parquet)
         _say_findings(found)
     context.exit(1 if left_out else 0)
+
+
+def _only_one(given: dict[str, bool]) -> str:
+    """The name of the view that is asked for."""
+    chosen = [name for name in given if given[name]] or ["tidy"]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{' and --'.join(chosen)} are different tables: give one")
+    return chosen[0]
 
 
 def _draw(shown: Shown, axes: bool) -> None:
