@@ -83,7 +83,7 @@ class Cell:
     hashes: dict[str, str]
     left_out: LeftOut
     fit: str
-    """the hash of what its probe is fitted from; test images are no part of it"""
+    """see `fit_hash`"""
 
     @property
     def shots_validation(self) -> str:
@@ -164,10 +164,9 @@ def list_cells(
                 where = {} if shots is None else {"shots_validation": probing.shots_validation}
                 if model_run.control:
                     where["control"] = model_run.control
-                made_of = (probe, solver, shots, seed, PROTOCOL, shared["recipe_hash"], learnt)
                 yield Cell(
                     model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out,
-                    fit=short_hash([*made_of, where]),
+                    fit=fit_hash((probe, solver, shots, seed), hashes | where, learnt),
                 )  # fmt: skip
 
 
@@ -190,6 +189,20 @@ def why_left_out(probe: Probe, dataset: Dataset) -> str:
     if not (probe.answers_some or dataset.n_classes == len(dataset.split.train.classes)):
         return "it cannot answer among some of the classes alone"
     return ""
+
+
+def fit_hash(
+    key: tuple[str, str, int | None, int], hashes: Mapping[str, str], features: Mapping[str, Any]
+) -> str:
+    """The hash of what a probe is fitted from; test images are no part of it.
+
+    Args:
+        key: probe, solver, shots and seed.
+        hashes: those of the cell.
+        features: the fingerprint of the training features.
+    """
+    where = {name: hashes[name] for name in ("shots_validation", "control") if name in hashes}
+    return short_hash([*key, hashes["protocol"], hashes["recipe_hash"], features, where])
 
 
 def split_hash(lists: Iterable[ImageList], right: RightClasses | None) -> str:

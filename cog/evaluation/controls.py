@@ -74,12 +74,12 @@ def with_controls(
     return tuple(found)
 
 
-def controlled(data: ProbeData, model_run: ModelRun, dataset: str) -> ProbeData:
-    """The data of a probe: those of the model, changed where the model run is a control of them.
+def controlled(data: ProbeData, control: str, dataset: str) -> ProbeData:
+    """The data of a probe: those of the model, changed where it is a control of them.
 
     Each `dataset` has a draw of its own, so that its chance is its own too.
     """
-    change = CHANGES.get(model_run.control)
+    change = CHANGES.get(control)
     return (
         data if change is None else change(data, np.random.default_rng([SEED, *dataset.encode()]))
     )

@@ -20,7 +20,6 @@ from cog.evaluation.cells import Cell
 from cog.evaluation.controls import controlled
 from cog.evaluation.heads import head_result, keep_head, kept_head, known_of
 from cog.evaluation.several_right import once_a_class, once_an_image
-from cog.features.model_run import ModelRun
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
 from cog.probes.data import Features, OnProgress, ProbeData, ProbeResult, ProbeSettings
@@ -45,19 +44,21 @@ class FitData:
     """What the cells of one model on one dataset learn from and are scored on."""
 
     dataset: Dataset
-    model_run: ModelRun
+    control: str
+    """which control of a model it is; empty for a model"""
     stores: Sequence[FeatureStore]
-    """features of the training images, which a test set may lack, and of the test images"""
+    """features of the training images, which may lack where nothing is fitted, and of the tests"""
 
     @cached_property
     def scored(self) -> ProbeData:
-        """Test images with labels among the answers; of a test set without training images."""
+        """Test images with labels among the answers; training images if these are the dataset's."""
         test_x, test_y = self._tests
-        if self.dataset.is_test_set:
+        lacking = len(self.stores) < len(self.dataset.split.feature_lists)
+        if self.dataset.is_test_set or lacking:
             stored = ProbeData(test_x[:0], test_y[:0], test_x, test_y, self.dataset.n_classes)
         else:
             stored = ProbeData(*self._trains, test_x, test_y, self.dataset.n_classes)
-        return controlled(stored, self.model_run, self.dataset.name)
+        return controlled(stored, self.control, self.dataset.name)
 
     @cached_property
     def asked(self) -> ProbeData:
@@ -71,7 +72,7 @@ class FitData:
         own = self.asked
         n_classes = len(self.dataset.split.train.classes)
         stored = ProbeData(train_x, train_y, own.test_x, self.answers[own.test_y], n_classes)
-        learnt = controlled(stored, self.model_run, parted(self.dataset.name)[0])
+        learnt = controlled(stored, self.control, parted(self.dataset.name)[0])
         return replace(learnt, test_x=own.test_x)
 
     @cached_property

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cog.evaluation.cells import Cell, cell_name
 from cog.probes.data import Features, ProbeData, ProbeResult, check_test_data
-from cog.probes.features import unit_features
+from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.head import Head, head_bytes, read_head
 from cog.probes.ranks import Placed, layer_places
 from cog.recipe import Recipe, fitted_on
@@ -60,6 +60,7 @@ def keep_head(
     """
     head = result.head
     if head is None or not (head.n_bytes <= SMALL if wanted is None else wanted):
+        head_file(cell).unlink(missing_ok=True)  # one of another fit, or not wanted any more
         return
     about = {
         "fit": cell.fit,
@@ -152,8 +153,16 @@ def scored(
     import torch
 
     own = head.among(classes)
-    features = unit_features(x, labels, device, to_length_1=own.to_length_1)
-    if own.mean is not None and own.factor is not None:
-        standard = tuple(torch.tensor(each, device=device) for each in (own.mean, own.factor))
-        features = replace(features, standard=(standard[0], standard[1]))
+    features = head_features(own, x, labels, device)
     return layer_places(torch.tensor(own.layer, device=device), features)
+
+
+def head_features(head: Head, x: Features, labels: NDArray[np.int64], device: str) -> UnitFeatures:
+    """Features [m, d] with labels [m] as a head takes them."""
+    import torch
+
+    features = unit_features(x, labels, device, to_length_1=head.to_length_1)
+    if head.mean is None or head.factor is None:
+        return features
+    mean, factor = (torch.tensor(each, device=device) for each in (head.mean, head.factor))
+    return replace(features, standard=(mean, factor))

@@ -144,7 +144,7 @@ def probe_cells(
     `plan`: of this model run alone.
     `stores`: the features of the training images, which a test set may lack, and of test images.
     """
-    of_fits = FitData(dataset, plan.model_runs[0], stores)
+    of_fits = FitData(dataset, plan.model_runs[0].control, stores)
     data, names = of_fits.scored, dataset.split.test.classes
     counts = {"n_unreadable": of_fits.n_unreadable, "n_truncated": of_fits.n_truncated}
     recipe = dataset.recipe(plan.recipe)

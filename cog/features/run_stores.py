@@ -67,12 +67,17 @@ def made_from(
 
 
 def store_path(model_run: ModelRun, dataset: str, split: str) -> StoragePath:
-    """Where a model run has the features of one split of one dataset.
+    """Where a model run has the features of one split of one dataset."""
+    return features_file(model_run.folder, dataset, split)
 
-    Those of training images are the dataset's, for its test sets too; those of test images are
-    the test set's, for heads that are refitted on it too.
+
+def features_file(folder: StoragePath, dataset: str, split: str) -> StoragePath:
+    """The store of one split of one dataset in the folder of a model run.
+
+    That of training images is the dataset's, for its test sets too; that of test images is the test
+    set's, for heads that are refitted on it too.
     """
-    return model_run.folder / "features" / store_name(dataset, split)
+    return folder / "features" / store_name(dataset, split)
 
 
 def store_name(dataset: str, split: str) -> str:

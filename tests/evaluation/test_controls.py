@@ -288,20 +288,20 @@ def clusters(n_classes: int, per_class: int, dim: int = 8) -> ProbeData:
 @pytest.mark.parametrize("control", CHANGES)
 def test_they_give_chance_where_the_features_say_all(control):
     data = clusters(n_classes=100, per_class=20)
-    changed = controlled(data, ModelRun(Path(), None, "", control=control), "cog_l1")
+    changed = controlled(data, control, "cog_l1")
     settings = ProbeSettings("exact", None, 22, Recipe(), "cpu")
     top1 = [PROBES["ncm"].fit(each, settings, lambda *_: None).top1 for each in (data, changed)]
     assert top1[0] > 95
     assert top1[1] < 1 + 4 * np.sqrt(99 / 100)  # chance is 1 %: 100 clusters, each right or wrong
-    again = controlled(data, ModelRun(Path(), None, "", control=control), "cog_l1")
+    again = controlled(data, control, "cog_l1")
     assert np.array_equal(again.train_x, changed.train_x)
     assert np.array_equal(again.train_y, changed.train_y)
 
 
 @pytest.mark.parametrize("control", CHANGES)
 def test_each_dataset_has_a_draw_of_its_own(control):
-    data, run = clusters(5, 10), ModelRun(Path(), None, "", control=control)
-    one, other = (controlled(data, run, dataset) for dataset in ("cog_l1", "cog_l2"))
+    data = clusters(5, 10)
+    one, other = (controlled(data, control, dataset) for dataset in ("cog_l1", "cog_l2"))
     changed = [name for name in ("train_x", "train_y", "test_x") if np.any(
         getattr(one, name) != getattr(other, name))]  # fmt: skip
     assert changed == (["train_y"] if control == "shuffled-labels" else ["train_x", "test_x"])
@@ -309,9 +309,7 @@ def test_each_dataset_has_a_draw_of_its_own(control):
 
 def test_labels_are_permuted_and_noise_has_the_shape_and_type_of_features():
     data = clusters(5, 10)
-    shuffled, noise = (
-        controlled(data, ModelRun(Path(), None, "", control=name), "cog_l1") for name in CHANGES
-    )
+    shuffled, noise = (controlled(data, name, "cog_l1") for name in CHANGES)
     assert shuffled.train_x is data.train_x
     assert not np.array_equal(shuffled.train_y, data.train_y)
     assert np.array_equal(np.sort(shuffled.train_y), np.sort(data.train_y))
@@ -319,7 +317,7 @@ def test_labels_are_permuted_and_noise_has_the_shape_and_type_of_features():
     assert noise.train_x.shape == data.train_x.shape
     assert noise.test_x.dtype == data.test_x.dtype
     assert abs(float(noise.train_x.std()) - 1) < 0.2
-    assert controlled(data, ModelRun(Path(), None, ""), "cog_l1") is data
+    assert controlled(data, "", "cog_l1") is data
 
 
 def test_no_model_can_have_the_name_of_a_control():

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 import cog
 from cog.datasets.test_sets import match_classes
@@ -19,31 +18,16 @@ from cog.probes.head import read_head
 from cog.results.compare_runs import compare_runs
 from cog.results.summary import wide
 from cog.small_files import NotReadable
+from tests.support.colour_images import COLOURS, quarters
+from tests.support.colour_images import draw_colours as draw
 
-COLOURS = {f"c{number:02}": (number * 22, 250 - number * 20, (number * 67) % 251)
-           for number in range(12)}  # fmt: skip
 OPTIONS = {"probes": "ncm,logreg,knn,retrieval", "solver": "lbfgs", "seeds": "22", "device": "cpu"}
-
-
-def draw(root: Path, names: dict[str, str], count: int, noise: float, seed: int) -> Path:
-    """Folders of noisy images: the name of a folder → the class whose colour it has."""
-    rng = np.random.default_rng(seed)
-    for folder, of in names.items():
-        (root / folder).mkdir(parents=True)
-        for number in range(count):
-            pixels = np.array(COLOURS[of]) + rng.normal(scale=noise, size=(6, 6, 3))
-            image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-            image.save(root / folder / f"{number}.png")
-    return root
 
 
 @pytest.fixture(scope="module")
 def model() -> cog.Model:
     """A model whose features are the mean colour of four quarters."""
-    import torch
-
-    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
-    return cog.Model(network, preprocess=cog.Preprocess(resize=6, crop=6), name="quarters")
+    return quarters()
 
 
 @pytest.fixture(scope="module")

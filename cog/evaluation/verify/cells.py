@@ -167,7 +167,7 @@ def _sizes(
     if table.wnids != split.test.classes:
         yield Finding(str(class_file(path)), "the classes of its split", "other ones", beside(path))
     some_unlabelled = split.within is not None and split.right is not None
-    n_unlabelled = len(split.feature_lists[-1]) - len(split.test) if some_unlabelled else None
+    n_unlabelled = len(split.split.feature_lists[-1]) - len(split.test) if some_unlabelled else None
     if row.get("n_unlabelled") != n_unlabelled:
         found, expected = str(row.get("n_unlabelled")), f"n_unlabelled {n_unlabelled}"
         yield Finding(str(path), f"{expected}, as its split has it", found, RESTORE_CELL)

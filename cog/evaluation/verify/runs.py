@@ -12,6 +12,7 @@ from cog.evaluation.verify.splits import KeptSplit, split_file
 from cog.features.feeder.feeding import RESIZED_ON
 from cog.features.run_stores import made_from
 from cog.images.decoding import DECODERS
+from cog.images.image_list import ImageList
 from cog.images.pillow_simd import PILLOW_SIMD
 from cog.images.truncated import TRUNCATED
 from cog.levels.table import Levels
@@ -75,23 +76,33 @@ def check_features_hash(
     images, compiled and not, and resized on either device: run.json keeps the last ones.
     """
     row = next(iter(rows.values()))
-    if len(stores) == len(kept.feature_lists):
+    if len(stores) == len(kept.split.feature_lists):
         hashes, source = [short_hash(list(stores))], str(folder / "features")
     else:
-        model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
-        how = str(row.get("precision")), str(row.get("dtype"))
-        made = [
-            [
-                made_from(model, preprocess, images, *how, decoder, truncated, compiled, resize_on)
-                for images in kept.feature_lists
-            ]
-            for decoder, truncated, compiled, resize_on in product(
-                (*DECODERS, PILLOW_SIMD), TRUNCATED, (False, True), RESIZED_ON
-            )
-        ]
+        made = possible_fingerprints(run, row, kept.split.feature_lists)
         hashes, source = [short_hash(each) for each in made], str(folder / "run.json")
     if any(row.get("features_hash") not in hashes for row in rows.values()):
         yield from differing(rows, "features_hash", hashes[:1], source)
+
+
+def possible_fingerprints(
+    run: Mapping[str, Any], row: Mapping[str, Any], lists: Sequence[ImageList]
+) -> list[list[dict[str, Any]]]:
+    """The fingerprints that the features of some lists may have, in each way to make them.
+
+    Of a `row` and run.json these are the model, the preprocessing, the precision and the dtype.
+    """
+    model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
+    how = str(row.get("precision")), str(row.get("dtype"))
+    return [
+        [
+            made_from(model, preprocess, images, *how, decoder, truncated, compiled, resize_on)
+            for images in lists
+        ]
+        for decoder, truncated, compiled, resize_on in product(
+            (*DECODERS, PILLOW_SIMD), TRUNCATED, (False, True), RESIZED_ON
+        )
+    ]
 
 
 def check_split_hash(

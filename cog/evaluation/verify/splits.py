@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cog.datasets.right_classes import RightClasses
-from cog.datasets.splits import NAMES, RIGHT
+from cog.datasets.splits import NAMES, RIGHT, Split
 from cog.evaluation.cells import split_hash
 from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
 from cog.images.image_list import ImageList
@@ -41,10 +41,12 @@ class KeptSplit:
         return self.train, self.test
 
     @property
-    def feature_lists(self) -> tuple[ImageList, ...]:
-        """The lists whose features serve the training and the test images, these last."""
-        tests = self.within or self.test
-        return (tests,) if self.train_within else (self.train, tests)
+    def split(self) -> Split:
+        """The split that it was, as far as its files tell."""
+        return Split(
+            self.train, self.test, (), "", right=self.right, within=self.within,
+            train_within=self.train_within,
+        )  # fmt: skip
 
     @property
     def hash(self) -> str:

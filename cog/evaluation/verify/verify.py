@@ -7,6 +7,7 @@ In: a folder of runs. Out: a `Proof`. Nothing is written. In this order:
 - how near datasets are to the seen concepts, from the synsets of their classes;
 - each cell: its name, its hashes, its accuracies from the ranks kept beside it, and what its
   mistakes cost;
+- each head that is kept: of the fit of its cell, and placing images as the cells have them;
 - run.json of each model, against the cells;
 - results.csv, unreadable.csv and truncated.csv, against what they are made from.
 
@@ -38,6 +39,7 @@ from cog.evaluation.verify.findings import (
     some,
 )
 from cog.evaluation.verify.folder import Folder
+from cog.evaluation.verify.heads import check_heads, head_names
 from cog.evaluation.verify.mistakes import check_mistakes
 from cog.evaluation.verify.runs import (
     check_features_hash,
@@ -82,6 +84,7 @@ def verify(
         lambda: _check_levels(folder, levels),
         lambda: _check_stores(folder),
         lambda: _check_cells(folder),
+        lambda: check_heads(folder),
         lambda: _check_runs(folder),
         lambda: _check_tables(folder),
         lambda: _left_over(folder),
@@ -103,6 +106,7 @@ def _counts(folder: Folder) -> dict[str, int]:
         "cells": len(folder.cells),
         "cells proved by their ranks": ranks,
         "cells proved by their predictions": predictions,
+        "heads": len(head_names(folder)),
         "splits": len(folder.splits),
         "stores": len(folder.stores),
     }
@@ -173,7 +177,7 @@ def _check_stores(folder: Folder) -> Iterator[Found]:
 
 def _serves_others(folder: Folder, dataset: str) -> bool:
     """Whether the test features of a dataset serve a test set of it too."""
-    return any(kept.within for name, kept in folder.splits.items() if parted(name)[0] == dataset)
+    return any(kept.right for name, kept in folder.splits.items() if parted(name)[0] == dataset)
 
 
 def _check_cells(folder: Folder) -> Iterator[Found]:
@@ -184,7 +188,7 @@ def _check_cells(folder: Folder) -> Iterator[Found]:
             advance(1)
     yield from check_mistakes(folder)
     yield from _without(folder)
-    beside = ["classes"], ["ranks"], ["predictions"]
+    beside = ["classes"], ["ranks"], ["predictions"], ["heads"]
     files = (name for name in folder.names if name.split("/")[1:-1] in beside)
     hint = f"run {EVALUATE}: it makes what is missing"
     for name in sorted(files):
