@@ -100,7 +100,7 @@ def test_a_run_without_the_usual_decoder_says_once_what_decodes(
     assert ("pillow" in line and "times as slowly" in line) is (len(gone) == 2)
 
 
-def test_k_nn_and_the_nearest_mean_come_with_it(options, plug_in, wnids):
+def test_k_nn_the_nearest_mean_and_retrieval_come_with_it(options, plug_in, wnids):
     del options["probes"]
     table = cog.evaluate(f"{plug_in}:load", **options | {"seeds": (22, 37), "shots": (None, 2)})
     counts = table.groupby(["probe", "shots"], sort=False).size().to_dict()
@@ -108,6 +108,7 @@ def test_k_nn_and_the_nearest_mean_come_with_it(options, plug_in, wnids):
         ("logreg", 2): 4, ("logreg", "all"): 4,  # two data sets, two seeds
         ("knn", 2): 4, ("knn", "all"): 2,  # with all images a seed decides next to nothing
         ("ncm", 2): 4, ("ncm", "all"): 2,
+        ("retrieval", "all"): 2,
     }  # fmt: skip
     assert (table["top1"] > 60).all()
     knn, ncm = (table[table["probe"] == probe] for probe in ("knn", "ncm"))

@@ -19,8 +19,10 @@ PARTIAL = re.compile(r"(^|/)\..*\.partial(/|$)")
 INDEX = re.compile(r"^cog-home/indexes/")
 # Files that grow while a run goes on, and those that tell of images that could not be read.
 GROWING = re.compile(
-    r"results\.csv$|out/c\.csv$|unreadable|/readable/|/features/c/|\.cog-index/|cog-home/"
+    r"results\.csv$|mistakes\.json$|out/c\.csv$|unreadable|/readable/|/features/c/|\.cog-index/|"
+    r"cog-home/"
 )
+WRITTEN_AGAIN = re.compile(r"results\.csv$|mistakes\.json$|out/c\.csv$")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def check_nothing_lost(plan: Undisturbed, folder: Path, killed: bool) -> None:
         if name not in there and name in plan.after:
             raise Fault(f"{name} was lost")
     for name in there.keys() - plan.before.keys() if not plan.job.discards else ():
-        growing = re.search(r"results\.csv$|out/c\.csv$", name) if killed else GROWING.search(name)
+        growing = (WRITTEN_AGAIN if killed else GROWING).search(name)
         if there[name] != plan.after.get(name) and not growing and not PARTIAL.search(name):
             raise Fault(f"{name} is not what an undisturbed run writes")
 

@@ -167,7 +167,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def comparable(name: str, data: bytes) -> bytes:
-    """Cells and results.csv without times, run.json without its command; others as they are."""
+    """Files without times, hashes of what has times, and commands; others as they are."""
     try:
         if "/cells/" in name and name.endswith(".json"):
             cell = json.loads(data)
@@ -175,8 +175,11 @@ def comparable(name: str, data: bytes) -> bytes:
             return json.dumps(cell).encode()
         if name.endswith("run.json"):  # the last of several commands on one folder writes it
             return json.dumps(json.loads(data) | {"command": ""}).encode()
-        if "/ranks/" in name and name.endswith(".json"):  # it has the hash of its cell
+        if "/ranks/" in name or "/predictions/" in name:  # they have the hash of their cell
             return json.dumps(json.loads(data) | {"cell": ""}).encode()
+        if name.endswith("mistakes.json"):  # each entry has the hash of its row
+            entries = json.loads(data).items()
+            return json.dumps({cell: entry | {"row": ""} for cell, entry in entries}).encode()
         if name == "out/c.csv":  # a class that is checked again comes last
             return b"\n".join(sorted(data.splitlines()))
         if name.endswith("results.csv"):
