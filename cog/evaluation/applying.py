@@ -24,6 +24,7 @@ from cog.evaluation.verify.features import dataset_and_split
 from cog.evaluation.verify.findings import BrokenError
 from cog.evaluation.verify.splits import read_split
 from cog.features.exchange import FeatureSet, read_features
+from cog.features.store.store import FeatureStore
 from cog.object_storage import Url
 from cog.plain_text import printable
 from cog.probes.data import ProbeData, ProbeSettings
@@ -50,14 +51,15 @@ def read_named(path: StoragePath) -> FeatureSet:
     features = read_features(path)
     if features.classes or not (isinstance(path, Url) or path.is_dir()):
         return features
-    dataset, part = dataset_and_split(path)
+    store = path if isinstance(path, Url) else path.resolve()
+    dataset, part = dataset_and_split(store)
     try:
-        split = read_split(path.parent.parent.parent, dataset)
+        split = read_split(store.parent.parent.parent, dataset)
     except (BrokenError, OSError):
         return features  # a store that lies alone
-    classes = split.train.classes if part == "train" else split.test.classes
-    fits = not len(features.y) or int(features.y.max()) < len(classes)
-    return replace(features, classes=classes) if fits else features
+    images = split.train if part == "train" else split.test
+    its = FeatureStore.open(path).fingerprint.get("images") == images.fingerprint
+    return replace(features, classes=images.classes) if its else features
 
 
 def without_plain_names(features: FeatureSet, path: str) -> FeatureSet:
@@ -85,26 +87,23 @@ def apply_head(
     except (OSError, NotReadable) as error:
         why = "there is no such file" if isinstance(error, FileNotFoundError) else error
         raise CogError(f"expected the head of a probe at {path}: {why}", _HINT) from error
-    solver, recipe = _of_fit(path, about)
+    key, recipe = _of_fit(path, about)
     _refuse_others(head, about, test)
     answers, labels = _matched(head, about, test, notify)
     nothing = np.empty((0, head.layer.shape[1] - 1), np.float32), np.empty(0, np.int64)
     data = ProbeData(*nothing, test.x, labels, len(answers))
-    fit = ProbeSettings(solver, None, int(about["seed"]), recipe, device)
+    fit = ProbeSettings(key["solver"], None, key["seed"], recipe, device)
     result = head_result(head, known, data, answers, work_device(fit))
     return about.get("model", path.stem), {
-        "probe": about["probe"],
-        "solver": solver,
-        "shots": "all" if about["shots"] == "all" else int(about["shots"]),
-        "seed": fit.seed,
+        **key,
         "n_classes": len(answers),
         "n_fit_classes": len(head.layer),
-        **outcome(result, data, about["probe"], solver, recipe),
+        **outcome(result, data, key["probe"], fit.solver, recipe),
     }
 
 
-def _of_fit(path: StoragePath, about: dict[str, str]) -> tuple[str, Recipe]:
-    """The solver and the recipe of a fit, which the file of its head tells."""
+def _of_fit(path: StoragePath, about: dict[str, str]) -> tuple[dict[str, Any], Recipe]:
+    """Probe, solver, shots and seed, and the recipe of a fit, which the file of its head tells."""
     probe, solver = about.get("probe", ""), about.get("solver", "")
     if probe not in PROBES or solver not in PROBES[probe].solvers:
         raise CogError(
@@ -112,7 +111,9 @@ def _of_fit(path: StoragePath, about: dict[str, str]) -> tuple[str, Recipe]:
             "use the version of cog that has written it",
         )
     try:
-        return solver, Recipe(**json.loads(about["recipe"]))
+        shots = about["shots"]
+        drawn = {"shots": shots if shots == "all" else int(shots), "seed": int(about["seed"])}
+        return {"probe": probe, "solver": solver, **drawn}, Recipe(**json.loads(about["recipe"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CogError(f"{path} does not tell the recipe of its fit", _HINT) from error
 

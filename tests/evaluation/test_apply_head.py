@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,20 @@ def test_a_kept_head_gives_the_row_of_its_cell(run, tmp_path, test_set, name, fo
         assert (found["n_classes"], found["n_fit_classes"]) == (4 if test_set else 12, 12)
         assert found.get("norm", "l2") == (wanted["norm"] or "l2")
     assert 20 < wanted["top1"] < 100
+
+
+def test_the_store_of_another_split_tells_no_names(run, tmp_path, monkeypatch):
+    features = tmp_path / "runs" / "quarters" / "features"
+    shutil.copytree(run[0] / "features" / "own@four-test.zarr", features / "own@four-test.zarr")
+    shutil.copytree(run[0].parent / "splits", tmp_path / "runs" / "splits")
+    monkeypatch.chdir(features)
+    (found,) = probe("--apply", head(run, PROBES[0]), "--test", "own@four-test.zarr")
+    assert found["top1"] == row(run, PROBES[0], "four")["top1"]  # by name, from here too
+    lines = (tmp_path / "runs" / "splits" / "test" / "own@four.txt").read_text().splitlines()
+    changed = "".join(f"{line}\n" for line in lines[1:])
+    (tmp_path / "runs" / "splits" / "test" / "own@four.txt").write_text(changed)
+    (other,) = probe("--apply", head(run, PROBES[0]), "--test", "own@four-test.zarr")
+    assert other["top1"] < found["top1"]  # labels 0…3 are taken for the first four classes
 
 
 def test_labels_without_names_count_the_classes_of_the_head(run, tmp_path):

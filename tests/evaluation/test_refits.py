@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,23 @@ def test_features_that_were_removed_are_made_again(tmp_path, images, model):
     assert len(second) == 7
     assert not list(tmp_path.glob("*/features/*.zarr"))
     assert not verify(tmp_path).faults
+
+
+def test_a_class_without_images_to_refit_on_is_left_out_if_asked(tmp_path, images, model):
+    few = tmp_path / "few"
+    shutil.copytree(images / "negatives", few)
+    shutil.rmtree(few / "train" / "c03")
+    options = {
+        "model": model, "datasets": {"own": images / "own"}, "test_sets": {"own/few": few},
+        "refit_shots": "all", "out": tmp_path / "runs", **SETTINGS, "probes": "ncm",
+    }  # fmt: skip
+    with pytest.raises(cog.CogError, match="own/few: 1 of 12 classes have no images to refit"):
+        cog.evaluate(**options)
+    table = cog.evaluate(**options, allow_missing=True).set_index("test_set")
+    assert table["n_classes"].to_dict() == {"": 12, "few": 12, "few+refit": 11}
+    assert table["n_test"].to_dict() == {"": 48, "few": 60, "few+refit": 55}
+    assert table["complete"].to_dict() == {"": True, "few": True, "few+refit": False}
+    assert not verify(tmp_path / "runs").faults
 
 
 def test_views_have_refits_apart(run):
