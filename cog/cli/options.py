@@ -116,6 +116,10 @@ dataset_options = together(
     _of_data("--metric", "metrics", multiple=True, metavar="NAME=METRIC",
              help="The headline metric of a --dataset: top1, top5 or mean_class.  [default: the "
                   "field's for torchvision's sets, else top1]"),
+    _of_data("--synsets", multiple=True, metavar="NAME=FILE.csv",
+             help="The synsets of the classes of a --dataset, a table by `cog synsets`: rows then "
+                  "say how near its classes are to the seen ones, and what mistakes cost. Classes "
+                  "that are wnids need none. May be given again."),
     _of_data("--suite", "suites", multiple=True, metavar="NAME|FILE.toml",
              help="Sets that papers report together, see `cog suites list`; each by its own "
                   "protocol. May be given again."),
@@ -156,10 +160,6 @@ run_options = together(
                   "1,10,all, and test them on its others: rows DATASET/NAME+refit."),
     _of_data("--max-train", type=_COUNT, metavar="N", default=Recipe.max_train,
              help="Training images that are used of a class."),
-    _of_data("--synsets", multiple=True, metavar="NAME=FILE.csv",
-             help="The synsets of the classes of a --dataset, a table by `cog synsets`: rows then "
-                  "say how near its classes are to the seen ones. Classes that are wnids need "
-                  "none. May be given again."),
     _of_data("--allow-missing/--no-allow-missing", default=False,
              help="Leave out classes that are missing or short, and mark the rows."),
     of_features("--device", default="auto", metavar="LIST",

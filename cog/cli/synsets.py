@@ -18,17 +18,18 @@ _SAID = 20  # rows named on stderr; the file has all of them
 
 
 @click.command(short_help="Propose a WordNet synset for each class of a label set.")
-@click.argument("source", metavar="ROOT|LIST", type=click.Path(path_type=Path))
+@click.argument("source", metavar="SOURCE|LIST")
 @click.option("--out", required=True, metavar="FILE.csv", type=click.Path(path_type=Path),
               help="The table to write.")  # fmt: skip
 @click.option("--wordnet", default="bundled", show_default=True,
               help="bundled (3.0), nltk, or a WordNet dict folder.")  # fmt: skip
 @click.option("--overwrite/--no-overwrite", default=False, help="Replace a table that is there.")
-def synsets(source: Path, out: Path, wordnet: str, overwrite: bool) -> None:
+def synsets(source: str, out: Path, wordnet: str, overwrite: bool) -> None:
     """Propose a noun synset of WordNet for each class of a label set, as a CSV that you edit.
 
-    ROOT is a folder with a sub-folder for each class, or with train/ and test/ that have them. LIST
-    is a text file with a name a line. A name may be a word (crane), have a hint (crane (bird),
+    SOURCE is one of labelled images, as `cog evaluate --dataset` takes it: a folder with a
+    sub-folder for each class, torchvision:NAME@ROOT, shards, … LIST is a text file with a name a
+    line. A name may be a word (crane), have a hint (crane (bird),
     crane bird), be written in any way (CamelCase, under_scores, hyphens, in the plural), or be a
     wnid, with or without its n. Of several senses the one nearest to the other classes is proposed.
 
@@ -51,14 +52,15 @@ def synsets(source: Path, out: Path, wordnet: str, overwrite: bool) -> None:
     Example:
         cog synsets /data/pets --out pets-synsets.csv
         cog synsets classes.txt --out synsets.csv
+        cog synsets torchvision:Flowers102@/data --out flowers-synsets.csv
     """
-    from cog.datasets.labelled.class_list import read_class_names
+    from cog.datasets.labelled.class_list import class_names
     from cog.wordnet.class_synsets import propose_synsets
     from cog.wordnet.synset_table import write_synsets
     from cog.wordnet.taxonomy import load_taxonomy
 
     taxonomy = load_taxonomy(wordnet)
-    found = propose_synsets(taxonomy, read_class_names(source))
+    found = propose_synsets(taxonomy, class_names(source))
     write_synsets(taxonomy, found, out, overwrite, say)
     doubtful = [each for each in found if each.doubtful]
     without = sum(each.synset is None for each in found)

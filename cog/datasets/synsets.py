@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cog.datasets.check.report import SYNSETS, Finding
 from cog.datasets.dataset import Dataset, DatasetOptions, Synsets
 from cog.errors import CogError
 from cog.levels.table import Levels
@@ -33,6 +34,17 @@ def with_synsets(
         else dataset
         for dataset in datasets
     )
+
+
+def check_table(
+    dataset: str, classes: Sequence[str], table: Path, taxonomy: Taxonomy
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What is wrong with a table for the classes of a dataset, and what its user should know."""
+    try:
+        found = read_synsets(table, taxonomy, classes)
+    except CogError as error:
+        return (Finding(dataset, "", str(table), SYNSETS, error.what),), ()
+    return (), tuple(f"{dataset}: {note}" for note in found.notes)
 
 
 def _read(dataset: Dataset, table: Path, taxonomy: Taxonomy) -> Synsets:

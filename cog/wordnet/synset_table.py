@@ -41,7 +41,7 @@ COLUMNS = ("class", "wnid", "name", "under", "way", "confidence", "check", "alte
 LOOK = "look"
 _ALTERNATIVES = 5  # shown in a row
 _SHOWN = 3  # classes named in an error
-_HINT = "make one with `cog synsets ROOT|LIST --out FILE`, then edit it"
+_HINT = "make one with `cog synsets SOURCE --out FILE`, then edit it"
 
 
 @dataclass(frozen=True, eq=False)

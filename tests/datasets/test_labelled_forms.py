@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cog.datasets.dataset import Dataset
+from cog.datasets.labelled.class_list import class_names
 from cog.errors import CogError
 from cog.images.image_list import read_bytes
 from cog.recipe import Recipe
@@ -182,6 +183,31 @@ def test_a_function_gives_paths_or_bytes(function, name):
     again = found(f"{function}:{name}")
     for one, other in zip(dataset.lists, again.lists, strict=True):
         assert (one.fingerprint, one.containers) == (other.fingerprint, other.containers)
+
+
+def test_cog_synsets_finds_the_classes_of_every_form(tmp_path, function):
+    """The names are those of the dataset, from the one place that finds its images."""
+    write_shards(tmp_path / "tars", numbers=False, nested=True)
+    write_shards(tmp_path / "flat", numbers=True, nested=False)
+    lines = [f"{file}\t{name}\t{part}\n" for file, (part, name, _) in as_files(tmp_path / "b")]
+    (tmp_path / "own.txt").write_text("".join(lines))
+    (tmp_path / "own.csv").write_text("path,label,split\n" + "".join(lines).replace("\t", ","))
+    (tmp_path / "names.txt").write_text("big dog\nKätzchen\n7\n")
+    (tmp_path / "names.csv").write_text("big dog\n")
+    for part in ("banded", "dotted"):
+        jpeg(tmp_path / "dtd" / "dtd" / "images" / part / "a.jpg", 1)
+    for part in ("train", "val", "test"):
+        file = tmp_path / "dtd" / "dtd" / "labels" / f"{part}1.txt"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("banded/a.jpg\n" if part == "train" else "dotted/a.jpg\n")
+    for source in ("tars", "flat", "own.txt", "own.csv"):
+        assert class_names(str(tmp_path / source)) == ("7", "Kätzchen", "big dog"), source
+    assert class_names(f"{function}:bytes_") == ("7", "Kätzchen", "big dog")
+    assert class_names(f"torchvision:DTD@{tmp_path}") == ("banded", "dotted")
+    assert class_names(str(tmp_path / "names.txt")) == ("big dog", "Kätzchen", "7")
+    assert class_names(str(tmp_path / "names.csv")) == ("big dog",)
+    with pytest.raises(CogError, match="there is no "):
+        class_names(str(tmp_path / "nowhere"))
 
 
 def test_numbers_label_too(function):

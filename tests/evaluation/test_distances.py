@@ -208,3 +208,20 @@ def test_the_command_line_takes_tables_and_says_their_notes(tmp_path, own, plug_
     done = CliRunner().invoke(main, words, catch_exceptions=False)
     assert "1 rows are of no class here" in done.output
     assert not (tmp_path / "runs").exists()
+
+
+def test_check_data_checks_the_table(tmp_path, own):
+    few = write_table(tmp_path / "few.csv", {"cat": "n02121808"})
+    sound = write_table(tmp_path / "sound.csv", {**MEANT, "unicorn": "n09491492"})
+    check = ["check-data", "--dataset", f"own={own}", "--synsets"]
+    done = CliRunner().invoke(main, [*check, f"own={few}"])
+    assert done.exit_code == 1
+    assert f"synsets    {few}: {few} has no row for 2 of the 3 classes" in done.stdout
+    assert done.stdout.endswith("not sound\n")
+    done = CliRunner().invoke(main, [*check, f"own={sound}"])
+    assert (done.exit_code, done.stdout[-6:]) == (0, "sound\n")
+    assert "own: " in done.stderr
+    assert "1 rows are of no class here" in done.stderr
+    assert "unknown dataset of --synsets" in str(
+        CliRunner().invoke(main, [*check, f"owl={sound}"]).exception
+    )

@@ -22,19 +22,28 @@ import numpy as np
 from cog.cores import usable_cores
 from cog.datasets.check.image import Oddity, check_image
 from cog.datasets.check.listing import Listed, Part
-from cog.datasets.check.report import CHECKED, Finding, add_class, read_report, start_report
+from cog.datasets.check.report import (
+    CHECKED,
+    SYNSETS,
+    Finding,
+    add_class,
+    read_report,
+    start_report,
+)
 from cog.datasets.dataset import DatasetOptions
 from cog.datasets.find import kind_of, wanted_datasets, wanted_labelled
 from cog.datasets.labelled.listed import list_labelled
+from cog.datasets.synsets import check_table
 from cog.errors import CogError, unknown_name
 from cog.images.image_list import ImageList, read_bytes, size_of
 from cog.images.truncated import READ, REFUSE, TRUNCATED
 from cog.levels.table import Levels
 from cog.progress import Progress, Silent
 from cog.recipe import Recipe
+from cog.wordnet.taxonomy import load_taxonomy
 
 TO_FETCH = ("missing", "short", "damaged", "broken", "absent", "unreadable")
-WRONG = (*TO_FETCH, "misplaced")  # other findings are no faults
+WRONG = (*TO_FETCH, "misplaced", SYNSETS)  # other findings are no faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +104,14 @@ def check_data(
     found = Listed()
     for kind, root, classes in wanted_datasets(options, levels):
         found += kind.check(root, classes, recipe or Recipe(), options)
+    tables = dict(options.synsets)
     for named in wanted_labelled(options):
-        found += list_labelled(named, options, recipe or Recipe())
+        found += (listed := list_labelled(named, options, recipe or Recipe()))
+        if named.name in tables:
+            taxonomy = load_taxonomy(levels.recipe["wordnet"])
+            names = listed.parts[0].images.classes
+            wrong, notes = check_table(named.name, names, tables[named.name], taxonomy)
+            found += Listed((), wrong, notes)
     units = [unit for part in found.parts for unit in _units(part, decode, truncated)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}

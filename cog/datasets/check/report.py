@@ -21,6 +21,7 @@ from cog.storage import write_text
 HEADER = ("dataset", "wnid", "path", "finding", "detail")
 OF_IMAGES = ("unreadable", "truncated", "odd", "duplicate")  # found by reading images
 CHECKED = "checked"
+SYNSETS = "synsets"  # of a table of synsets that does not fit its dataset
 
 
 class Finding(NamedTuple):

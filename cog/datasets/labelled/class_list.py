@@ -1,7 +1,7 @@
-"""The names of the classes of a label set: the sub-folders of a folder, or the lines of a list.
+"""The names of the classes of a label set: of a list of names, or of any labelled images.
 
-In: a folder as find_folders takes it, or a text file. Out: the names, each once. Their images are
-not looked at.
+In: a text file with a name a line, or a source as `--dataset` takes it. Out: the names, each once.
+Of folders the images are not looked at.
 """
 
 from __future__ import annotations
@@ -11,16 +11,44 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from cog.datasets.dataset import DatasetOptions, Named
+from cog.datasets.labelled.coco import annotations_in
+from cog.datasets.labelled.find import find_labelled
 from cog.datasets.labelled.folders import sub_folders
 from cog.datasets.labelled.parts import TESTS, TRAIN, choose_parts
+from cog.datasets.labelled.text import SUFFIXES, names_images
 from cog.errors import CogError
 from cog.small_files import NotReadable, read_lines, shown
 
 _HINT = "give a folder with a sub-folder for each class, or a text file with a name a line"
 
 
+def class_names(source: str) -> tuple[str, ...]:
+    """The names of the classes of a list of names, or of the labelled images of a source.
+
+    A file is a list of images where its lines begin with images. Else as `read_class_names`, and as
+    the class names of a dataset.
+
+    Raises:
+        CogError: no such source, no classes in it, or a name that a list has twice.
+    """
+    path = Path(source)
+    listed = path.is_file() and path.suffix in ("", *SUFFIXES) and not names_images(path)
+    if listed or (path.is_dir() and _has_class_folders(path)):
+        return read_class_names(path)
+    return find_labelled(Named("", source), DatasetOptions()).classes
+
+
+def _has_class_folders(root: Path) -> bool:
+    """Whether the sub-folders of a folder are classes, not folders of shards or of a JSON's."""
+    if annotations_in(root) is not None or not _folders(root):
+        return False
+    first = sub_folders(root)[0]
+    return not any(file.suffix in (".tar", ".parquet") for file in first.iterdir())
+
+
 def read_class_names(source: Path) -> tuple[str, ...]:
-    """The names of the classes of `source`, in Unicode's composed form.
+    """The names of the classes of a folder or a list, in Unicode's composed form.
 
     A folder: its sub-folders, sorted; if it has train/ and test/ (or val/, …), those of the two
     parts that an evaluation uses; if it has one part and nothing else, those of that part. A file:

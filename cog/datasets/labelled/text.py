@@ -58,6 +58,16 @@ def find_in_list(file: Path) -> Labelled:
     return Labelled(train, test, f"{chosen.train}/{chosen.test}", notes=notes)
 
 
+def names_images(file: Path) -> bool:
+    """Whether a text file is a list of images: its first line, or the one after it, names one."""
+    try:
+        texts = [text for text in read_lines(file) if text.strip() and not text.startswith("#")]
+    except (OSError, NotReadable):
+        return False
+    first = [_fields(text, commas=file.suffix == ".csv") for text in texts[:2]]
+    return any(len(fields) > 1 and is_image(fields[0].strip()) for fields in first)
+
+
 def _read_lines(file: Path, *, plain: bool = False) -> list[Line]:
     """The lines of a list, all with a split or none; with `plain`, none."""
     try:
