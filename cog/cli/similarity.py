@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,9 +11,14 @@ import click
 from cog.cli.options import SectionOption, say
 
 if TYPE_CHECKING:
-    from cog.wordnet.concept_sets import Side, Spread
+    from collections.abc import Iterator
+
+    from cog.wordnet.concept_sets import Comparison, Side, Spread
     from cog.wordnet.similarity import Explanation
     from cog.wordnet.taxonomy import Taxonomy
+
+
+MATCH_COLUMNS = ("from", "to", "wnid", "name", "nearest_wnid", "nearest_name", "subsumer", "value")
 
 
 class MeasureOption(SectionOption):
@@ -39,28 +45,43 @@ class MeasureOption(SectionOption):
 @click.option("--wordnet", default="bundled", show_default=True,
               help="bundled (3.0), nltk, or a WordNet dict folder.")  # fmt: skip
 @click.option("--json/--no-json", "as_json", default=False, help="Print JSON.")
+@click.option("--out", metavar="FILE.csv", type=click.Path(path_type=Path),
+              help="Of two sets: write the best match of each member here.")  # fmt: skip
 def similarity(
-    a: str, b: str, measure: str, subsumer: str, corpus: str, wordnet: str, as_json: bool
+    a: str,
+    b: str,
+    measure: str,
+    subsumer: str,
+    corpus: str,
+    wordnet: str,
+    as_json: bool,
+    out: Path | None,
 ) -> None:
     """How alike A and B are: concepts, or sets of concepts.
 
     A concept is a wnid (n02084071), a synset name (dog.n.01) or a word (dog: its first sense). A
-    set is a file with a concept a line, a levels.csv, or one of in1k, in21k, L1 to L5 and
-    official (the 5,000 of those levels). If a file has the name of a word, the file is taken.
-    Two concepts give the value and its formula. A concept and a set give the nearest member. Two
-    sets give the similarities of each member to its best match in the other set.
+    set is a file with a concept a line, a table by `cog synsets`, a levels.csv, or one of in1k,
+    in21k, L1 to L5 and official (the 5,000 of those levels). If a file has the name of a word, the
+    file is taken. Two concepts give the value and its formula. A concept and a set give the nearest
+    member. Two sets give the similarities of each member to its best match in the other set, both
+    ways: their mean and how they are distributed. Concepts count once each.
 
     \b
     Example:
         cog similarity dog cat
         cog similarity giraffe in1k --measure path
         cog similarity L5 in1k
+        cog similarity pets-synsets.csv in1k --out matches.csv
     """
+    from cog.csv_text import rows_as_csv
+    from cog.storage import write_text
     from cog.wordnet.concept_sets import compare_sides, some
     from cog.wordnet.taxonomy import load_taxonomy
 
     taxonomy = load_taxonomy(wordnet)
     left, right = _side(taxonomy, a), _side(taxonomy, b)
+    if out is not None and not (left.is_set and right.is_set):
+        raise click.UsageError("--out has the best matches of two sets; A or B is one concept")
     found = compare_sides(taxonomy, left, right, measure, subsumer, corpus)
     for note in dict.fromkeys(left.notes + right.notes):
         say(note)
@@ -78,6 +99,24 @@ def similarity(
     else:
         for one, other, values in found.spreads:
             click.echo(_spread_text(one, other, measure, values))
+    if out is not None:
+        write_text(out, rows_as_csv([MATCH_COLUMNS, *_match_rows(taxonomy, found)], say))
+        click.echo(out, err=as_json)
+
+
+def _match_rows(taxonomy: Taxonomy, found: Comparison) -> Iterator[tuple[object, ...]]:
+    """A row a member of each set, with its best match in the other one; infinite values too."""
+    from cog.wordnet.measures import INFINITE
+
+    for (one, other, _), best in zip(found.spreads, found.matches, strict=True):
+        columns = one.concepts, best.seen.tolist(), best.value.tolist(), best.subsumer.tolist()
+        for a, b, value, above in zip(*columns, strict=True):
+            yield (
+                one.text, other.text, taxonomy.wnids[a], taxonomy.names[a],
+                taxonomy.wnids[b], taxonomy.names[b],
+                taxonomy.names[above] if above >= 0 else None,
+                value if value < INFINITE else "inf",
+            )  # fmt: skip
 
 
 def _side(taxonomy: Taxonomy, text: str) -> Side:

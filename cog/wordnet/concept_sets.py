@@ -18,7 +18,8 @@ from cog.wordnet.concept_lists import BUNDLED, read_names, read_wnids
 from cog.wordnet.information_content import load_information
 from cog.wordnet.measures import INFINITE, Floats, find_measure
 from cog.wordnet.names import find_concept, senses_of
-from cog.wordnet.similarity import Explanation, explain_pair, nearest
+from cog.wordnet.similarity import Explanation, Nearest, explain_pair, nearest
+from cog.wordnet.synset_table import is_table, read_synsets
 from cog.wordnet.taxonomy import Taxonomy
 
 
@@ -52,19 +53,21 @@ class Comparison:
     pair: Explanation | None = None  # of two concepts, or of one and its nearest in a set
     nearest_in: Side | None = None  # the set that `pair.b` is from, if there is one
     spreads: tuple[tuple[Side, Side, Spread], ...] = ()  # (from, to, the best matches)
+    matches: tuple[Nearest, ...] = ()  # the best match of each member of `from`, a spread each
 
 
 def read_side(taxonomy: Taxonomy, text: str) -> Side:
     """A bundled list (in1k, in21k, official, excluded), a file of concepts, or one concept.
 
-    A file (read by `read_names`) holds a concept a line: a wnid, a synset name or a word. Raises
-    `CogError` for an unknown name, for an empty file, and for the name of a file that is not there.
+    A file (read by `read_names`) holds a concept a line: a wnid, a synset name or a word; or it is
+    a table of synsets, for whose errors see `read_synsets`. Raises `CogError` for an unknown name,
+    for an empty file, and for the name of a file that is not there.
     """
     if text in BUNDLED:
         return set_of(taxonomy, text, read_wnids(text))
     is_known = bool(senses_of(taxonomy, text))
     if Path(text).is_file():
-        side = set_of(taxonomy, text, read_names(Path(text)))
+        side = _side_of_file(taxonomy, text)
         note = f"{text}: took the file of this name; for the word, give its wnid"
         return replace(side, notes=(note, *side.notes)) if is_known else side
     if not is_known and ("/" in text or re.search(r"\.[a-z]{2,5}$", text.strip().lower())):
@@ -79,6 +82,14 @@ def read_side(taxonomy: Taxonomy, text: str) -> Side:
         f" others: {', '.join(taxonomy.names[other] for other in others)}"
     )
     return Side(text, (concept,), False, (note,) if others else ())
+
+
+def _side_of_file(taxonomy: Taxonomy, text: str) -> Side:
+    """The set of the concepts in a file, whose path is `text`."""
+    if not is_table(Path(text)):
+        return set_of(taxonomy, text, read_names(Path(text)))
+    table = read_synsets(text, taxonomy)
+    return Side(text, tuple(dict.fromkeys(table.synsets.tolist())), True, table.notes)
 
 
 def set_of(taxonomy: Taxonomy, text: str, names: Sequence[str]) -> Side:
@@ -121,11 +132,12 @@ def compare_sides(
     if chosen.informative:
         ic, added = load_information(taxonomy, corpus, left.concepts + right.concepts)
     if left.is_set and right.is_set:
-        spreads = []
-        for one, other in ((left, right), (right, left)):
-            best = nearest(taxonomy, ic, one.concepts, other.concepts, chosen, subsumer)
-            spreads.append((one, other, spread(best.value)))
-        return Comparison(added, spreads=tuple(spreads))
+        sides = (left, right), (right, left)
+        matches = tuple(nearest(taxonomy, ic, one.concepts, other.concepts, chosen, subsumer)
+                        for one, other in sides)  # fmt: skip
+        spreads = tuple((one, other, spread(best.value))
+                        for (one, other), best in zip(sides, matches, strict=True))  # fmt: skip
+        return Comparison(added, spreads=spreads, matches=matches)
     one, other = (right, left) if left.is_set else (left, right)
     a, b = one.concepts[0], other.concepts[0]
     if other.is_set:

@@ -100,6 +100,15 @@ def names_above(taxonomy: Taxonomy, synset: int) -> str:
     return ", ".join(taxonomy.names[i] for i in taxonomy.parents_of(synset).tolist())
 
 
+def is_table(path: Path) -> bool:
+    """Whether the first line of a file has the columns of such a table."""
+    try:
+        first = next(csv.reader(io.StringIO(read_text(path), newline="")), [])
+    except (OSError, NotReadable, csv.Error):
+        return False
+    return {"class", "wnid"} <= {field.strip().lower() for field in first}
+
+
 def read_synsets(
     path: Path | str, taxonomy: Taxonomy, classes: Sequence[str] | None = None
 ) -> ClassSynsets:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click import UsageError
 from click.testing import CliRunner, Result
 
 from cog.cli.similarity import similarity
@@ -18,6 +20,7 @@ from cog.wordnet.measures import MEASURES
 from cog.wordnet.similarity import nearest
 from cog.wordnet.similarity import similarity as values_of_pairs
 from cog.wordnet.taxonomy import Taxonomy
+from tests.support.nltk_oracle import DICT, needs_dict, oracle_tool
 
 
 def run(*words: str) -> Result:
@@ -196,3 +199,53 @@ def test_the_example_of_a_concept_and_a_set_has_one_sense() -> None:
 
 def test_help_shows_an_example() -> None:
     assert "cog similarity dog cat" in run("--help").stdout
+
+
+@needs_dict
+def test_nltk_finds_the_same_best_matches_of_two_sets(tmp_path: Path) -> None:
+    """Every pair by NLTK, over a small corpus of its own; the best both ways, member by member."""
+    pytest.importorskip("nltk")
+    tool, rng = oracle_tool(), np.random.default_rng(3)
+    wnids = rng.permutation(read_wnids("in1k"))[:20].tolist()
+    table = "class,wnid\n" + "".join(f"class {i},{wnid}\n" for i, wnid in enumerate(wnids[:5]))
+    (tmp_path / "table.csv").write_text(table + f"again,{wnids[0]}\n")
+    (tmp_path / "list.txt").write_text("\n".join(wnids[4:11]))
+    (tmp_path / "corpus.txt").write_text("\n".join(wnids))
+    a, b, ic = (str(tmp_path / name) for name in ("table.csv", "list.txt", "corpus.txt"))
+    reader = tool.open_nltk(DICT, tmp_path)
+    try:
+        of = {wnid: reader.synset_from_pos_and_offset("n", int(wnid[1:])) for wnid in wnids}
+        _, counts = tool.count_corpus(of.values())
+        values = {(x, y): tool.values(of[x], of[y], counts)
+                  for x in wnids[:5] for y in wnids[4:11]}  # fmt: skip
+    finally:
+        tool.close_nltk(reader)
+    for measure in ("lin", "resnik", "jcn", "path", "wup", "lch"):
+        column = measure if measure in tool.COLUMNS else f"{measure} deepest"
+        own = {pair: each[tool.COLUMNS.index(column)] for pair, each in values.items()}
+        out = tmp_path / f"{measure}.csv"
+        result = run(a, b, "--measure", measure, "--ic", ic, "--json", "--out", str(out))
+        rows = list(csv.DictReader(out.read_text().splitlines()))
+        assert len(rows) == 5 + 7
+        for row in rows:
+            pair = (row["wnid"], row["nearest_wnid"])
+            best = max(value for key, value in own.items() if row["wnid"] == key[row["from"] == b])
+            found = float(row["value"])
+            assert found == pytest.approx(best) or (best, found) == (1e300, np.inf)
+            assert own[pair if row["from"] == a else pair[::-1]] == best
+        for spread_of, one in zip(json.loads(result.stdout), (a, b), strict=True):
+            finite = [float(row["value"]) for row in rows if row["from"] == one]
+            finite = [value for value in finite if value < np.inf]
+            assert spread_of["mean"] == pytest.approx(np.mean(finite))
+            assert spread_of["quartiles"][2] == pytest.approx(np.median(finite))
+
+
+def test_a_table_that_is_not_finished_is_no_set(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("class,wnid,check\ncat,n02121808,look\nsphynx,,look\n")
+    with pytest.raises(CogError, match="no synset for 1 of the 2 classes: 'sphynx'"):
+        run(str(table), "in1k")
+    table.write_text("class,wnid,check\ncat,domestic_cat.n.01,look\n")
+    assert "still marks 1 of the 1 classes: 'cat'" in run(str(table), "in1k").stderr
+    with pytest.raises(UsageError, match="two sets"):
+        run("dog", "in1k", "--out", str(tmp_path / "out.csv"))
