@@ -73,8 +73,6 @@ def similarity(
         cog similarity L5 in1k
         cog similarity pets-synsets.csv in1k --out matches.csv
     """
-    from cog.csv_text import rows_as_csv
-    from cog.storage import write_text
     from cog.wordnet.concept_sets import compare_sides, some
     from cog.wordnet.taxonomy import load_taxonomy
 
@@ -100,8 +98,15 @@ def similarity(
         for one, other, values in found.spreads:
             click.echo(_spread_text(one, other, measure, values))
     if out is not None:
-        write_text(out, rows_as_csv([MATCH_COLUMNS, *_match_rows(taxonomy, found)], say))
+        _write_matches(out, taxonomy, found)
         click.echo(out, err=as_json)
+
+
+def _write_matches(out: Path, taxonomy: Taxonomy, found: Comparison) -> None:
+    from cog.csv_text import rows_as_csv
+    from cog.storage import write_text
+
+    write_text(out, rows_as_csv([MATCH_COLUMNS, *_match_rows(taxonomy, found)], say))
 
 
 def _match_rows(taxonomy: Taxonomy, found: Comparison) -> Iterator[tuple[object, ...]]:
