@@ -90,16 +90,21 @@ def similarity(
         among = _named(found.nearest_in) if found.nearest_in else ""
         show = _pair_json if as_json else _pair_text
         click.echo(show(taxonomy, found.pair, measure, among))
-    elif as_json:
-        rows = [{"from": one.text, "to": other.text, "measure": measure, **vars(values)}
-                for one, other, values in found.spreads]  # fmt: skip
-        click.echo(json.dumps(rows, ensure_ascii=False))
     else:
-        for one, other, values in found.spreads:
-            click.echo(_spread_text(one, other, measure, values))
+        _print_spreads(found, measure, as_json)
     if out is not None:
         _write_matches(out, taxonomy, found)
         click.echo(out, err=as_json)
+
+
+def _print_spreads(found: Comparison, measure: str, as_json: bool) -> None:
+    if as_json:
+        rows = [{"from": one.text, "to": other.text, "measure": measure, **vars(values)}
+                for one, other, values in found.spreads]  # fmt: skip
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for one, other, values in found.spreads:
+        click.echo(_spread_text(one, other, measure, values))
 
 
 def _write_matches(out: Path, taxonomy: Taxonomy, found: Comparison) -> None:

@@ -104,14 +104,9 @@ def check_data(
     found = Listed()
     for kind, root, classes in wanted_datasets(options, levels):
         found += kind.check(root, classes, recipe or Recipe(), options)
-    tables = dict(options.synsets)
     for named in wanted_labelled(options):
         found += (listed := list_labelled(named, options, recipe or Recipe()))
-        if named.name in tables:
-            taxonomy = load_taxonomy(levels.recipe["wordnet"])
-            names = listed.parts[0].images.classes
-            wrong, notes = check_table(named.name, names, tables[named.name], taxonomy)
-            found += Listed((), wrong, notes)
+        found += _check_synsets(named.name, listed, options, levels)
     units = [unit for part in found.parts for unit in _units(part, decode, truncated)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
@@ -127,6 +122,15 @@ def check_data(
             advance(len(unit.rows))
     of_images = (each for unit in units for each in done[unit.key][:-1])
     return DataCheck(found.parts, (*found.findings, *of_images), found.notes, decode)
+
+
+def _check_synsets(name: str, listed: Listed, options: DatasetOptions, levels: Levels) -> Listed:
+    """What is wrong with the table of synsets of a dataset, if it has one."""
+    table = dict(options.synsets).get(name)
+    if table is None:
+        return Listed()
+    taxonomy = load_taxonomy(levels.recipe["wordnet"])
+    return Listed((), *check_table(name, listed.parts[0].images.classes, table, taxonomy))
 
 
 @dataclass(frozen=True, eq=False)
