@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cog.cli.main import main
 from cog.models.zoo import read_zoo
+from tests.support.labelled_images import found
 from tools.make_file_map import file_map
 from tools.make_models_table import END, START, markdown_table
 
@@ -51,6 +52,20 @@ def test_the_commands_of_the_readme_parse():
             command = command.commands[words[0]]
         context = command.make_context(words[0], words[1:], resilient_parsing=False)
         assert context.params
+
+
+def test_one_s_own_images_need_no_wnid(tmp_path, monkeypatch):
+    """The script of README makes the digits, and its command takes them as they lie there."""
+    monkeypatch.chdir(tmp_path)
+    script = README.split("### Try it on your own images")[1].split("```python\n")[1]
+    exec(script.split("```")[0], {})
+    command = next(line for line in README.splitlines() if "--dataset digits=digits" in line)
+    words = shlex.split(command)[3:]
+    (given,) = [words[at + 1] for at, word in enumerate(words) if word == "--dataset"]
+    dataset = found(given.partition("=")[2])
+    assert [len(images) for images in dataset.lists] == [1297, 500]
+    assert len(dataset.split.train.classes) == 10
+    assert f"digits: {dataset.split.notes[-1]}\n" in README
 
 
 def test_the_map_is_the_disk():
