@@ -28,7 +28,7 @@ from cog.results.distances import (
     SEEN_SIMILARITY,
     SIMILARITY,
     Distances,
-    distances_folder,
+    distance_file,
     read_distance,
     read_distances,
 )
@@ -52,40 +52,53 @@ def write_distances(plan: Plan, notify: Notify) -> Distances:
 
 def _write(plan: Plan, notify: Notify) -> None:
     taxonomy: Taxonomy | None = None
+    by_name = {dataset.name: dataset for dataset in plan.datasets}
     for dataset in plan.datasets:
-        if dataset.wnids is None or parted(dataset.name)[1]:
+        base = by_name[parted(dataset.name)[0]]
+        wnids = _wnids(dataset, base)
+        if wnids is None:
             continue
-        made_from = _made_from(dataset, plan.levels)
+        made_from = _made_from(dataset, base, wnids, plan.levels)
         before = read_distance(plan.out, dataset.name)
         if {name: before.get(name) for name in made_from} == made_from:
             continue
         taxonomy = taxonomy or load_taxonomy(plan.levels.recipe["wordnet"])
-        unknown = [wnid for wnid in dataset.wnids if wnid not in taxonomy.index_of]
+        unknown = [wnid for wnid in wnids if wnid not in taxonomy.index_of]
         if unknown:
             notify(
                 f"{dataset.name}: {len(unknown)} of its classes are no noun synsets of WordNet, "
                 f"such as {unknown[0]}: nothing is said of how near they are to the seen concepts"
             )
             continue
-        found = distance_of(taxonomy, dataset.wnids, plan.levels)
-        path = distances_folder(plan.out) / f"{dataset.name}.json"
+        found = distance_of(taxonomy, wnids, plan.levels)
         document = {"dataset": dataset.name, **found, **made_from}
-        write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
-        if not of_levels(dataset.name) and found[SIMILARITY] is not None:
+        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+        write_text(distance_file(plan.out, dataset.name), text)
+        if not of_levels(base.name) and found[SIMILARITY] is not None:
             notify(
                 f"{dataset.name}: similarity to the seen concepts {found[SIMILARITY]:.3f}; "
                 f"of the seen concepts to its classes {found[SEEN_SIMILARITY]:.3f}"
             )
 
 
-def _made_from(dataset: Dataset, levels: Levels) -> dict[str, Any]:
+def _wnids(dataset: Dataset, base: Dataset) -> tuple[str, ...] | None:
+    """The synset of each class of a dataset; a test set has those of its dataset, `base`."""
+    if base.wnids is None or dataset is base:
+        return base.wnids
+    of_class = dict(zip(base.split.train.classes, base.wnids, strict=True))
+    return tuple(of_class[name] for name in dataset.split.test.classes)
+
+
+def _made_from(
+    dataset: Dataset, base: Dataset, wnids: tuple[str, ...], levels: Levels
+) -> dict[str, Any]:
     """What the numbers depend on."""
     return {
         "levels": levels.fingerprint,
         **{name: levels.recipe[name] for name in _CHOICES},
-        "table_sha256": dataset.synsets.sha256 if dataset.synsets else None,
-        "classes": list(dataset.split.train.classes) if dataset.synsets else None,
-        "wnids": list(dataset.wnids or ()),
+        "table_sha256": base.synsets.sha256 if base.synsets else None,
+        "classes": list(dataset.split.test.classes) if base.synsets else None,
+        "wnids": list(wnids),
     }
 
 

@@ -1,8 +1,9 @@
 """How near the classes of each dataset of a run are to the seen concepts: one file a dataset.
 
 In: a folder of runs. Out: what `runs/splits/distances/NAME.json` says; every row of that dataset
-has its columns. They depend on the classes alone, so cells do not have them, and a table of synsets
-that is given later or edited needs no fit again.
+has its columns; a test set, `in1k@r.json`, those of the classes that it has. They depend on the
+classes alone, so cells do not have them, and a table of synsets that is given later or edited needs
+no fit again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cog.progress import Notify
+from cog.recipe import dataset_of_file, file_name
 from cog.results.columns import full_name
 from cog.results.kinds import NUMBER
 from cog.small_files import NotReadable, read_json
@@ -29,9 +31,14 @@ def distances_folder(runs: StoragePath) -> StoragePath:
     return runs / "splits" / "distances"
 
 
+def distance_file(runs: StoragePath, dataset: str) -> StoragePath:
+    """The file of one dataset, or of a test set."""
+    return distances_folder(runs) / f"{file_name(dataset)}.json"
+
+
 def read_distance(runs: StoragePath, dataset: str) -> dict[str, Any]:
     """The document of one dataset; empty where there is none that can be read."""
-    return _read(distances_folder(runs) / f"{dataset}.json")
+    return _read(distance_file(runs, dataset))
 
 
 def read_distances(runs: StoragePath, notify: Notify | None = None) -> Distances:
@@ -41,14 +48,14 @@ def read_distances(runs: StoragePath, notify: Notify | None = None) -> Distances
     for path in sorted(paths, key=str):
         document = _read(path)
         if document:
-            found[path.stem] = {name: document[name] for name in COLUMNS}
+            found[dataset_of_file(path.stem)] = {name: document[name] for name in COLUMNS}
         elif notify:
             notify(f"{path} cannot be read: run the command again, which makes it; left out")
     return found
 
 
 def with_distance(row: Mapping[str, Any], distances: Distances) -> dict[str, Any]:
-    """A row of results with the columns of its dataset, if there are any; a test set has none."""
+    """A row of results with the columns of its dataset or test set, if there are any."""
     return {**row, **distances.get(full_name(row), {})}
 
 

@@ -21,6 +21,7 @@ from cog.recipe import CUT_HEIGHTS
 from cog.results.distances import read_distance
 from cog.results.files import read_results
 from cog.results.mistakes import cut_column
+from cog.wordnet.taxonomy import load_taxonomy
 from tests.support.labelled_images import draw
 
 OPTIONS = {"probes": "ncm", "seeds": "22", "device": "cpu"}
@@ -154,6 +155,30 @@ def test_classes_that_are_wnids_need_no_table_and_others_have_no_distance(tmp_pa
     assert known["wnids"] > 0.9
     assert known[["plain", "odd"]].isna().all()
     assert not (tmp_path / "runs" / "splits" / "distances" / "plain.json").exists()
+
+
+def test_a_test_set_has_the_distance_of_the_classes_that_it_has(tmp_path, model, own):
+    some = ("cat", "hot dog")
+    draw(tmp_path / "some", dict.fromkeys(some, 2))
+    draw(tmp_path / "all", dict.fromkeys(MEANT, 2))
+    test_sets = {"own/some": tmp_path / "some", "own/all": tmp_path / "all"}
+    table = cog.evaluate(
+        model, datasets={"own": own}, synsets={"own": own / "synsets.csv"}, test_sets=test_sets,
+        out=tmp_path / "runs", **OPTIONS,
+    )  # fmt: skip
+    of = table.set_index("test_set")
+    levels = read_levels(None)
+    found = distance_of(load_taxonomy("bundled"), tuple(MEANT[name] for name in some), levels)
+    assert of.loc["some", BOTH].to_dict() == {name: found[name] for name in BOTH}
+    assert of.loc["all", BOTH].to_dict() == of.loc["", BOTH].to_dict()
+    assert of.loc["some", "similarity"] != of.loc["", "similarity"]
+    pd.testing.assert_frame_equal(read_results(tmp_path / "runs")[BOTH], table[BOTH])
+    file = tmp_path / "runs" / "splits" / "distances" / "own@some.json"
+    document = json.loads(file.read_text())
+    assert (document["dataset"], document["classes"]) == ("own/some", list(some))
+    assert verify(tmp_path / "runs").faults == ()
+    file.write_text(json.dumps(document | {"similarity": 0.5}))
+    assert str(file) in {fault.file for fault in verify(tmp_path / "runs").faults}
 
 
 def test_a_damaged_file_is_named_and_made_again(runs, model, given, tmp_path):

@@ -10,6 +10,7 @@ from cog.evaluation.distances import distance_of
 from cog.evaluation.verify.findings import EVALUATE, Finding, Found
 from cog.evaluation.verify.folder import Folder
 from cog.levels.table import Levels
+from cog.recipe import dataset_of_file
 from cog.results.distances import COLUMNS, distances_folder, read_distance
 from cog.wordnet.taxonomy import load_taxonomy
 
@@ -21,15 +22,15 @@ def check_distances(folder: Folder, levels: Levels) -> Iterator[Found]:
     place = distances_folder(folder.runs)
     below = f"{folder.relative(place)}/"
     names = (name.removeprefix(below) for name in folder.names if name.startswith(below))
-    for dataset in sorted(name.removesuffix(".json") for name in names if name.endswith(".json")):
-        path = str(place / f"{dataset}.json")
+    for name in sorted(name for name in names if name.endswith(".json")):
+        path, dataset = str(place / name), dataset_of_file(name.removesuffix(".json"))
         document = read_distance(folder.runs, dataset)
         if document.get("levels", levels.fingerprint) != levels.fingerprint:
             yield f"{path} is of other levels: give --levels DIR"
             continue
         wnids = document.get("wnids")
         kept = folder.splits.get(dataset)
-        if not isinstance(wnids, list) or (kept and len(wnids) != len(kept.train.classes)):
+        if not isinstance(wnids, list) or (kept and len(wnids) != len(kept.test.classes)):
             yield Finding(path, "a synset for each class of the dataset", "something else", _HINT)
             continue
         try:
@@ -38,7 +39,7 @@ def check_distances(folder: Folder, levels: Levels) -> Iterator[Found]:
         except CogError as error:
             yield Finding(path, "synsets of WordNet", error.what, _HINT)
             continue
-        for name in COLUMNS:
-            now, before = again[name], document[name]
+        for column in COLUMNS:
+            now, before = again[column], document[column]
             if now != before and (None in (now, before) or not math.isclose(now, before)):
-                yield Finding(path, f"{name} {now}, as its synsets give it", str(before), _HINT)
+                yield Finding(path, f"{column} {now}, as its synsets give it", str(before), _HINT)
