@@ -85,7 +85,10 @@ NOT_COMPARED = {  # files and folders of a run that may differ, and why
     "mistakes.json": "of cells: earlier versions kept none",
     "heads": "of probes: earlier versions kept none",
 }
-NOT_OF_PAGE = {"charts": "how the page draws, titles and all, is not data"}
+NOT_OF_PAGE = {
+    "charts": "how the page draws, titles and all, is not data",
+    "axes-data": "not in 0.1: means by axis",
+}
 
 NETWORKS = """\
 import cog, torch

@@ -18,18 +18,20 @@ from cog.errors import unknown_name
 from cog.levels.table import Levels
 from cog.provenance import cog_version
 from cog.report import charts
+from cog.report.axes_data import axes_values, page_axis
 from cog.report.explorer import explorer_data
 from cog.report.page_data import PageData, as_columns, dataset_label, dataset_labels
 from cog.report.render import render
 from cog.report.theme import PAGE
+from cog.results.axes import CONCEPTS, DOMAINS, TASKS
 from cog.results.files import is_table
 from cog.results.headline import Z95
 from cog.storage import StoragePath, write_text
 from cog.wordnet.taxonomy import load_taxonomy
 
 CHARTS = (
-    charts.levels, charts.distance, charts.few_shot, charts.ranks, charts.concepts, charts.surface,
-    charts.cost,
+    charts.levels, charts.domains, charts.tasks, charts.distance, charts.few_shot, charts.ranks,
+    charts.concepts, charts.surface, charts.cost,
 )  # fmt: skip
 SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # that vl_convert compiles
 
@@ -55,7 +57,13 @@ def write_page(
         charts={name: vl_convert.vegalite_to_vega(chart, SCHEMA) for name, chart in drawn.items()},
         vega=Markup(vega_script()),
         n_models=data.table["model"].nunique(),
+        said=_said(data),
         sentences=_sentences(data),
+        axes=axes_values(
+            as_columns(data.means),
+            {dataset_label(name): page_axis(name) for name in set(data.table["dataset"])},
+        ),
+        notes=data.notes,
         confused=[(dataset_label(each.dataset), each) for each in data.confused],
         explorer=explorer_data(levels, taxonomy),
         cog_version=cog_version(),
@@ -89,6 +97,17 @@ def page_values(data: PageData, baseline: str | None) -> dict[str, Any]:
 def vega_script() -> str:
     """Vega and vega-embed as one script that sets `window.vegaEmbed`; it comes with vl_convert."""
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=SCHEMA))
+
+
+def _said(data: PageData) -> str:
+    """On what the models are evaluated, for the head of the page."""
+    axes = set(data.table["dataset"].map(page_axis))
+    texts = {
+        CONCEPTS: "on ImageNet-1K, and on levels of unseen concepts that are less and less like it",
+        DOMAINS: "on the same classes in other domains",
+        TASKS: "on other tasks",
+    }
+    return "; ".join(text for axis, text in texts.items() if axis in axes)
 
 
 def _sentences(data: PageData) -> list[str]:

@@ -38,6 +38,16 @@ def levels(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin
     return _lines(rows, look, x, title, "place")
 
 
+def domains(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin:
+    """A point a model and test set in another domain. Rows: as for levels."""
+    return _points(rows, look, title)
+
+
+def tasks(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin:
+    """A point a model and dataset that is another task. Rows: as for levels."""
+    return _points(rows, look, title)
+
+
 def distance(rows: Any, look: Look, title: str | None = None) -> alt.TopLevelMixin:
     """A point a model and dataset over the dataset's similarity to the seen concepts; far is right.
 
@@ -87,7 +97,13 @@ def few_shot(rows: Any, look: Look) -> alt.TopLevelMixin:
 
 def ranks(rows: Any, look: Look) -> alt.TopLevelMixin:
     """A line a model over datasets, the best on top. Rows: as for levels."""
-    x = alt.X("place:O", sort=_BY_ORDER, axis=alt.Axis(title=None, labelAngle=0, orient="top"))
+    narrow = "width / length(domain('x')) < 70"  # all names stay, turned where there is no room
+    axis = alt.Axis(
+        title=None, orient="top", labelOverlap=False, labelLimit=120,
+        labelAngle={"expr": f"{narrow} ? -45 : 0"},
+        labelAlign={"expr": f"{narrow} ? 'left' : 'center'"},
+    )  # fmt: skip
+    x = alt.X("place:O", sort=_BY_ORDER, axis=axis)
     return _lines(rows, look, x, "rank (1 is best)", "place", are_ranks=True)
 
 
@@ -200,6 +216,26 @@ def _lines(
     known = base.transform_filter("datum.slot > 0 && isValid(datum.low)")
     errors = known.mark_rule(strokeWidth=1.5).encode(_colour(look), y="low:Q", y2="high:Q")
     return _finish(lines + errors + points, look)
+
+
+def _points(rows: Any, look: Look, title: str | None) -> alt.TopLevelMixin:
+    """Points of models beside each other at each dataset; no lines, as sets have no order."""
+    hover = _hover()
+    label = alt.Axis(title=None, labelAngle=-35, labelLimit=140, labelOverlap=False, grid=False)
+    x = alt.X("place:N", sort=_BY_ORDER, axis=label, scale=alt.Scale(paddingInner=0.3))
+    y = alt.Y("value:Q", axis=alt.Axis(title=title), scale=alt.Scale(zero=False, padding=10))
+    tooltip: list[Any] = [
+        "model:N", alt.Tooltip("place:N", title="dataset"),
+        *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high")),
+    ]  # fmt: skip
+    base = alt.Chart(rows).encode(x, y, alt.XOffset("slot:O"), detail="model:N")
+    known = base.transform_filter("datum.slot > 0 && isValid(datum.low)")
+    errors = known.mark_rule(strokeWidth=1.5).encode(_colour(look), y="low:Q", y2="high:Q")
+    points = base.mark_point(filled=True, size=70).add_params(hover)
+    points = points.encode(
+        _colour(look, hover), _shape(look), tooltip=tooltip, opacity=_emphasis(hover, 1, 1, 0.4)
+    )
+    return _finish(errors + points, look)
 
 
 def _hover() -> alt.Parameter:

@@ -17,9 +17,11 @@ import vl_convert
 
 from cog.recipe import of_levels
 from cog.report import charts
+from cog.report.axes_data import page_axis
 from cog.report.build import SCHEMA, require_model
 from cog.report.page_data import PageData, dataset_labels
 from cog.report.theme import PAPER, Look
+from cog.results.axes import CONCEPTS, DOMAINS, REFITS, TASKS
 from cog.results.columns import FIT, shots_order
 from cog.results.differences import against
 from cog.results.headline import Z95
@@ -67,14 +69,27 @@ def figures(data: PageData, baseline: str | None) -> Figures:
         joined=data.table["dataset"].map(of_levels),
     ).sort_values(["slot", "order"])
     rows = _of_one_fit(table)
-    yield "accuracy", charts.levels(_rows(rows), look, "top-1 accuracy (%)")
-    yield from _distance("distance", rows, look, "top-1 accuracy (%)")
+    yield from _by_axis("accuracy", "", rows, look, "accuracy (%)")
+    yield from _distance("distance", rows, look, "accuracy (%)")
     yield "ranks", charts.ranks(_rows(rows.assign(value=rows["rank"]).dropna(subset="rank")), look)
     if baseline is not None and baseline in set(rows["model"]):
         yield from _contrasts(rows, look, baseline)
     yield from _few_shot(table, rows, look)
     yield from _costs(rows, look)
     yield from _concepts(data, rows, look)
+
+
+def _by_axis(concepts: str, kind: str, rows: pd.DataFrame, look: Look, title: str) -> Figures:
+    """A figure an axis: of the concepts, called so, of the domains and of the tasks."""
+    axes = rows["dataset"].map(page_axis)
+    own = {axis: rows[axes == axis] for axis in (CONCEPTS, TASKS)}
+    further = rows[axes.isin([DOMAINS, REFITS])]
+    if len(own[CONCEPTS]):
+        yield concepts, charts.levels(_rows(own[CONCEPTS]), look, title)
+    if len(further):
+        yield f"domains{kind}", charts.domains(_rows(further), look, title)
+    if len(own[TASKS]):
+        yield f"tasks{kind}", charts.tasks(_rows(own[TASKS]), look, title)
 
 
 def _distance(name: str, rows: pd.DataFrame, look: Look, title: str) -> Figures:
@@ -121,10 +136,10 @@ def _contrasts(rows: pd.DataFrame, look: Look, baseline: str) -> Figures:
     points = table.assign(
         value=table["difference"], low=table["difference"] - error, high=table["difference"] + error
     )
-    yield "difference", charts.levels(_rows(points), look, f"points above {baseline}")
+    yield from _by_axis("difference", "-difference", points, look, f"points above {baseline}")
     yield from _distance("distance-difference", points, look, f"points above {baseline}")
     odds = table.assign(value=table["log_odds_ratio"], low=None, high=None)
-    yield "log-odds", charts.levels(_rows(odds), look, f"log-odds ratio to {baseline}")
+    yield from _by_axis("log-odds", "-log-odds", odds, look, f"log-odds ratio to {baseline}")
 
 
 def _few_shot(table: pd.DataFrame, rows: pd.DataFrame, look: Look) -> Figures:

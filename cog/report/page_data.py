@@ -22,18 +22,20 @@ import pandas as pd
 from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.recipe import IN1K, LEVEL, of_levels
+from cog.report.axes_data import axes_means, axes_notes, by_axis, joined
 from cog.report.confusions import Confused, most_confused
 from cog.results.cells import class_file
 from cog.results.class_accuracies import read_class_rows
-from cog.results.columns import KEY, SETTING, dataset_order, key_of, shots_order
+from cog.results.columns import KEY, SETTING, key_of, shots_order
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
 from cog.results.headline import Z95
 from cog.results.kept_mistakes import finished_rows
 from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed, where
+from cog.results.suites import read_suites
 from cog.results.summary import seen_more, summary, with_ranks
-from cog.results.table import tidy, with_full_names
+from cog.results.table import tidy
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
@@ -47,10 +49,11 @@ class PageData:
 
     results: pd.DataFrame  # the tidy table: a row a cell
     table: pd.DataFrame
-    """its summary, with `place` (the dataset as people call it: IN-1K, L1, …), `more` (whether the
-    model saw more than ImageNet-1K), `rank` among the complete models, `pictures` (images a class),
-    `near` (how similar the dataset's classes are to the seen ones; missing where nobody knows), and
-    `low` and `high`, the 95 % interval of the mean from seeds and test images"""
+    """its summary, where sets that decide their solver share one (see `joined_solvers`), with
+    `place` (the dataset as people call it: IN-1K, L1, …), `more` (whether the model saw more than
+    ImageNet-1K), `rank` among the complete models, `pictures` (images a class), `near` (how similar
+    the dataset's classes are to the seen ones; missing where nobody knows), and `low` and `high`,
+    the 95 % interval of the mean from seeds and test images"""
     concepts: pd.DataFrame
     """columns of levels.csv; empty where there are no accuracies by concept"""
     classes: list[dict[str, Any]]
@@ -60,6 +63,10 @@ class PageData:
     why: str  # where there are no accuracies by concept, the reason
     confused: list[Confused] = field(default_factory=list)
     """the classes that are most confused, by dataset"""
+    means: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """means by axis, see `axis_means`"""
+    notes: list[str] = field(default_factory=list)
+    """what a reader must know of the numbers, see `axes_notes`"""
 
 
 def read_page_data(
@@ -77,9 +84,11 @@ def read_page_data(
         CogError: no results there, or results of different protocols, levels or splits.
     """
     notify = cache(notify or (lambda _: None))  # each line once
-    results, cells = _results_and_cells(runs, notify, conditions)
+    results, own_cells = _results_and_cells(runs, notify, conditions)
+    cells = _as_grouped(own_cells, joined(results))
     refuse_mixed(results)
-    table = _table(results)
+    suites = read_suites(runs.parent if is_table(runs) else runs, notify)
+    table = _table(joined(results))
     own = levels.fingerprint[:16]
     of_any = results["dataset"].map(of_levels)
     others = sorted(set(results.loc[of_any, "levels_hash"]) - {own})
@@ -92,8 +101,9 @@ def read_page_data(
             "see --levels."
         )
     shown = concepts if classes else concepts[:0]
-    confused = most_confused(runs, ((path, cell["row"]) for path, cell in cells), notify)
-    return PageData(results, table, shown, classes, _trials(cells), why, confused)
+    confused = most_confused(runs, ((path, cell["row"]) for path, cell in own_cells), notify)
+    means, notes = axes_means(results, suites), axes_notes(results, table, suites)
+    return PageData(results, table, shown, classes, _trials(cells), why, confused, means, notes)
 
 
 def dataset_label(dataset: str) -> str:
@@ -107,7 +117,7 @@ def dataset_label(dataset: str) -> str:
 
 def dataset_labels(table: pd.DataFrame) -> list[str]:
     """The datasets of a table, as people call them, in their order."""
-    return [dataset_label(name) for name in sorted(set(table["dataset"]), key=dataset_order)]
+    return [dataset_label(name) for name in by_axis(set(table["dataset"]))]
 
 
 def as_columns(frame: pd.DataFrame) -> dict[str, Any]:
@@ -134,7 +144,6 @@ def _column(series: pd.Series) -> Any:
 
 def _table(results: pd.DataFrame) -> pd.DataFrame:
     """The summary with the other columns of `PageData.table`."""
-    results = with_full_names(results)
     table = with_ranks(summary(results))
     images = results.assign(pictures=results["n_train"] / results["n_classes"])
     mean = images.groupby(list(SETTING), as_index=False)["pictures"].mean()
@@ -166,6 +175,17 @@ def _results_and_cells(
         (path, cell)
         for path, cell in cells.items()
         if cell["row"]["shots"] == most and key_of(cell["row"]) in keys
+    ]
+
+
+def _as_grouped(cells: Sequence[CellOnPage], rows: pd.DataFrame) -> list[CellOnPage]:
+    """The cells with the solvers by which a page groups them."""
+    fit = ["probe", "own_solver", "shots"]
+    groups = rows[[*fit, "solver"]].drop_duplicates().set_index(fit)["solver"]
+    return [
+        (path, {**cell, "row": row | {"solver": groups[row["probe"], row["solver"], row["shots"]]}})
+        for path, cell in cells
+        for row in (cell["row"],)
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,12 +24,15 @@ from cog.results.files import read_results
 from cog.results.summary import ranking, summary, wide
 from cog.results.table import tidy
 from tests.support.report_pages import (
+    DOMAINS,
     MODELS,
     NEAR,
     SEEDS,
+    TASKS,
     held,
     made_page,
     table_of,
+    three_axes_rows,
     write_distances,
 )
 from tests.support.result_rows import made_rows, write_runs
@@ -262,3 +267,20 @@ def test_a_baseline_of_another_fit_leaves_out_the_differences(tmp_path):
 def test_the_page_lies_in_the_folder_of_runs_whatever_that_is_called():
     assert default_out(Path("runs.v2")) == Path("runs.v2/report.html")
     assert default_out(Path("runs/results.csv")) == Path("runs/report.html")
+
+
+def test_figures_have_an_axis_each_and_no_lines_between_tasks(tmp_path):
+    (tmp_path / "results.csv").write_text(table_as_csv(tidy(three_axes_rows())), encoding="utf-8")
+    data = read_page_data(tmp_path / "results.csv", read_levels())
+    drawn = {name: chart.to_dict() for name, chart in figures(data, "dino")}
+    assert {"accuracy", "domains", "tasks", "tasks-difference", "domains-log-odds"} <= set(drawn)
+    places = {
+        name: set(re.findall(r'"place": "([^"]+)"', json.dumps(chart)))
+        for name, chart in drawn.items()
+    }
+    assert places["accuracy"] == {"IN-1K", "L1", "L2", "L3", "L4", "L5"}
+    assert places["domains"] == {f"in1k/{name}" for name in DOMAINS}
+    assert places["tasks"] == set(TASKS)
+    assert set(data.table["solver"]) == {"lbfgs+sgd"}  # sets by their own protocols side by side
+    value = data.table.set_index(["model", "dataset"])["value"]["dino", "pets"]
+    assert value == data.results.query("model == 'dino' and dataset == 'pets'")["mean_class"].mean()

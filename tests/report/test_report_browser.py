@@ -11,10 +11,11 @@ from cog.report.build import write_page
 from cog.report.page_data import read_page_data
 from cog.results.differences import against
 from cog.results.files import read_results
+from cog.results.suites import Suites, read_suites, write_suites
 from cog.results.summary import wide
 from cog.results.table import tidy
 from tests.support.browser import opened, processor_seconds
-from tests.support.report_pages import MODELS, NEAR, made_page
+from tests.support.report_pages import DOMAINS, MODELS, NEAR, TASKS, made_page, three_axes_rows
 from tests.support.result_rows import ODD_NAMES, SEEDS, SHOTS, made_rows
 
 pytestmark = pytest.mark.long  # a browser and several pages
@@ -313,3 +314,63 @@ def test_models_stand_out_even_if_none_has_every_level(tmp_path, page):
     assert page.locator(".chip").count() == 2
     assert not page.is_visible("#distance")  # nobody knows how near a dataset is
     assert not page.is_visible('nav a[href="#distance"]')
+
+
+@pytest.fixture(scope="module")
+def three_axes(tmp_path_factory):
+    """The page of concepts, domains and tasks, and the results; a suite lacked a test set."""
+    runs = tmp_path_factory.mktemp("axes")
+    (runs / "results.csv").write_text(table_as_csv(tidy(three_axes_rows())), encoding="utf-8")
+    write_suites(runs, Suites({"shift": ("real/sketch",)}))
+    levels = read_levels()
+    data = read_page_data(runs / "results.csv", levels)
+    return write_page(data, levels, runs / "report.html"), data.results, read_suites(runs)
+
+
+def texts_of(page, selector):
+    return page.eval_on_selector_all(selector, "all => all.map(one => one.textContent)")
+
+
+def test_datasets_are_grouped_by_axis_in_charts_and_tables(page, three_axes):
+    path, results, suites = three_axes
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    assert {row[1] for row in numbers(page, "levels")} == {"IN-1K", "L1", "L2", "L3", "L4", "L5"}
+    assert {row[1] for row in numbers(page, "domains")} == {f"in1k/{name}" for name in DOMAINS}
+    assert {row[1] for row in numbers(page, "tasks")} == set(TASKS)
+    assert set(TASKS) <= set(texts_of(page, "#tasks-chart text"))  # no name is left out
+    assert {"L5", *TASKS} <= set(texts_of(page, "#ranks-chart text"))
+    expected = wide(results, suites).set_index("model")
+    for row in page.locator("#means tbody tr").all():
+        name, *cells = row.locator("th, td").all_text_contents()
+        own = expected.loc[name.removesuffix(" †")]
+        for axis, cell in zip(("concepts", "domains", "tasks"), cells[::2], strict=True):
+            marks = "‡" * (axis in own["partial"]) + "§" * (axis in own["mixed"])
+            assert cell == f"{own[axis]:.2f} ±{own[f'{axis}_error']:.2f}{marks}"
+    assert set(expected["partial"]) == {"domains", "domains tasks"}
+    assert page.is_visible("#partial-note")
+    assert page.is_visible("#mixed-note")
+    assert "real/sketch of the suite shift were missing" in page.text_content("#axes ul")
+
+
+def test_the_sets_of_an_axis_open_and_close_in_the_table(page, three_axes):
+    page.goto(three_axes[0].as_uri())
+    page.wait_for_selector("body[data-ready]")
+    heads = "#models thead tr:last-child th"
+    few = len(texts_of(page, heads))
+    assert texts_of(page, "#models thead th[scope=colgroup]") == ["Concepts", "Domains", "Tasks"]
+    assert "dtd" not in texts_of(page, heads)  # with so many sets, means come first
+    button = page.locator('#groups button[data-key="group tasks"]')
+    button.click()
+    assert "dtd" in texts_of(page, heads)
+    assert len(texts_of(page, heads)) == few + len(TASKS)
+    assert len(texts_of(page, "#models tbody tr:first-child > *")) == few + len(TASKS)
+    button.click()
+    assert len(texts_of(page, heads)) == few
+
+
+def test_a_page_of_levels_alone_has_no_axes(page):
+    assert not page.is_visible("#axes")
+    assert not page.is_visible("#domains-chart")
+    assert not page.is_visible("#groups")
+    assert page.locator("#models thead tr").count() == 1

@@ -88,3 +88,35 @@ def table_of(columns: dict[str, Any]) -> pd.DataFrame:
         },
         dtype=object,
     )
+
+
+DOMAINS = ("v2", "r", "a", "sketch", "real")
+TASKS = (
+    "aircraft", "cars", "dtd", "eurosat", "flowers", "pets", "food101", "sun397", "inat2018",
+    "inat2019",
+)  # fmt: skip
+
+
+def three_axes_rows(models: tuple[str, ...] = ("dino", "resnet50", "moco")) -> list[dict[str, Any]]:
+    """Concepts by SGD, five further test sets, ten tasks of which eight are by L-BFGS."""
+    rows = made_rows(models, seeds=SEEDS)
+    for number, name in enumerate(DOMAINS):
+        own = made_rows(models, ("in1k",), seeds=SEEDS, seed=number)
+        rows += [
+            row | {"test_set": name, "top1": row["top1"] - 8 * number, "split_hash": name}
+            for row in own
+        ]
+    for name in TASKS:
+        own = made_rows(models, (name,), seeds=SEEDS, seed=len(name))
+        small = {} if name.startswith("inat") else {"solver": "lbfgs", "norm": "none"}
+        metric = {"metric": "mean_class"} if name in ("aircraft", "flowers", "pets") else {}
+        rows += [
+            row | small | metric | {"mean_class": row["top1"] - 3, "levels_hash": ""}
+            for row in own
+            if (name, row["model"]) != ("inat2019", models[-1])
+        ]
+    levels_hash = read_levels().fingerprint[:16]
+    of_levels = {"in1k", *DATASETS}
+    return [
+        row | ({"levels_hash": levels_hash} if row["dataset"] in of_levels else {}) for row in rows
+    ]

@@ -47,9 +47,11 @@ function swatch(at) {
   return image;
 }
 
+// Retrieval asks each test image for the others of its class: a task without training.
+const measured = () => (state.setup.startsWith("retrieval") ? "R@1 of retrieval" : "accuracy");
 const UNITS = {
-  accuracy: () => "top-1 accuracy (%)",
-  difference: () => `top-1 accuracy less that of ${state.baseline} (points)`,
+  accuracy: () => `${measured()} (%)`,
+  difference: () => `${measured()} less that of ${state.baseline} (points)`,
   odds: () => `log-odds of being right, less those of ${state.baseline}`,
 };
 const COSTS = {
@@ -65,6 +67,8 @@ function draw() {
   get("shown").textContent = `${models.length} of ${all.length} models shown`;
   drawLegend(models);
   drawTable(models, pick);
+  drawMeans(models);
+  drawGroups(draw);
   drawLevels(models);
   drawChart("ranks", rankRows(models), `Ranks of ${models.length} models on ${places.join(", ")}`, LINE.slice(0, 3));
   drawCost(models);
@@ -74,14 +78,16 @@ function draw() {
 }
 
 function drawLevels(models) {
-  const rows = levelRows(models);
   const unit = UNITS[state.unit]();
-  get("levels-unit").textContent = unit;
   const ranked = best(Infinity);
   const lead = models.filter((one) => one.complete && ranked.includes(one.model))
     .sort((a, b) => ranked.indexOf(a.model) - ranked.indexOf(b.model))[0];
   const note = lead?.levels == null ? "" : ` Best mean over levels: ${lead.model}, ${lead.levels.toFixed(1)} %.`;
-  drawChart("levels", rows, `${unit} of ${models.length} models on ${places.join(", ")}.${note}`, LINE);
+  for (const [name, ...own] of [["levels", "concepts"], ["domains", "domains", "refits"], ["tasks", "tasks"]]) {
+    const there = places.filter((place) => own.includes(axisOf(place)));
+    get(`${name}-unit`).textContent = unit;
+    drawChart(name, axisRows(models, ...own), `${unit} of ${models.length} models on ${there.join(", ")}.${name === "levels" ? note : ""}`, LINE);
+  }
   if (get("distance").hidden) return;
   get("distance-unit").textContent = unit;
   drawChart("distance", distanceRows(models), `${unit} of ${models.length} models against the similarity of datasets to the seen concepts`,
@@ -228,6 +234,20 @@ function download() {
 
 const setups = unique(summary.map(setupOf)).sort((a, b) => b.startsWith("logreg") - a.startsWith("logreg") || a.localeCompare(b));
 
+// Only what there are datasets of is shown. Where there are many, tables begin with the means.
+function showAxes() {
+  const further = axesThere.some((axis) => axis !== "concepts");
+  const shown = {
+    axes: further, concepts: axesThere.includes("concepts"), tasks: axesThere.includes("tasks"),
+    domains: axesThere.includes("domains") || axesThere.includes("refits"),
+  };
+  for (const [name, there] of Object.entries(shown)) {
+    for (const part of document.querySelectorAll(`[data-for="${name}"]`)) part.hidden = !there;
+  }
+  const crowded = places.length > 16;
+  for (const axis of axesThere) if (crowded && axis !== "concepts") state.closed.add(axis);
+}
+
 async function start() {
   [state.setup] = setups;
   state.baseline = data.baseline;
@@ -240,6 +260,7 @@ async function start() {
   get("baseline-label").hidden = true;
   const known = unique(summary.filter((row) => row.near !== null).map((row) => row.place));
   for (const part of document.querySelectorAll('[data-for="distance"]')) part.hidden = known.length < 2;
+  showAxes();
   wireFilters();
   bind("setup", "setup", offer);
   bind("shots", "shots");

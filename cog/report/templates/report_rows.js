@@ -22,6 +22,11 @@ const concepts = rowsOf(data.concepts);
 const unique = (values) => [...new Set(values)];
 const places = data.places;
 const orderOf = (place) => places.indexOf(place);
+const axes = read("axes-data");
+const meansOfAxes = rowsOf(axes.means);
+const axisOf = (place) => axes.of[place];
+const placesOf = (axis) => places.filter((place) => axisOf(place) === axis);
+const axesThere = axes.names.filter((axis) => placesOf(axis).length > 0);
 const levelPlaces = places.filter((place) => /^L\d+$/.test(place));
 const shotsOrder = (shots) => (shots === "all" ? Infinity : Number(shots));
 const setupOf = (row) => `${row.probe} · ${row.solver}`;
@@ -30,7 +35,7 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 const state = {
   setup: null, shots: "all", unit: "accuracy", baseline: null, search: "", hidden: new Set(),
   least: -Infinity, greatest: Infinity, slots: Array(SLOTS).fill(null),
-  fewPlace: null, costKind: "seconds", first: null, second: "", trialModel: null, trialPlace: null,
+  closed: new Set(), fewPlace: null, costKind: "seconds", first: null, second: "", trialModel: null, trialPlace: null,
 };
 
 // The rows of the summary with the probe and the shots chosen, by model.
@@ -41,13 +46,16 @@ function chosenRows(anyShots = false) {
 
 // One entry for each model of the chosen rows, with what filters, table and costs need.
 function modelsOf(rows) {
+  const means = new Map(meansOfAxes
+    .filter((row) => setupOf(row) === state.setup && String(row.shots) === state.shots)
+    .map((row) => [row.model, row]));
   return [...byModel(rows)].map(([model, own]) => {
     const by = new Map(own.map((row) => [row.place, row]));
     const whole = levelPlaces.length > 0 && levelPlaces.every((place) => by.has(place));
     const seen = by.get("IN-1K");
     const last = by.get(levelPlaces.at(-1));
     return {
-      model, by, family: own[0].family, parameters: own[0].parameters, more: own[0].more,
+      model, by, means: means.get(model) ?? null, family: own[0].family, parameters: own[0].parameters, more: own[0].more,
       complete: own.every((row) => row.complete),
       levels: whole ? mean(levelPlaces.map((place) => by.get(place).value)) : null,
       drop: seen && last ? seen.value - last.value : null,
@@ -99,6 +107,10 @@ function inUnit(row, base) {
   const reach = known ? data.z95 * Math.hypot(row.error * slope(row), base.error * slope(base)) : null;
   return { value, low: known ? value - reach : null, high: known ? value + reach : null };
 }
+
+// The rows of all datasets; of those of some axes.
+const axisRows = (models, ...names) =>
+  levelRows(models).filter((row) => names.includes(axisOf(row.place)));
 
 function levelRows(models) {
   const base = state.unit === "accuracy" ? null

@@ -7,13 +7,107 @@ function tableColumns() {
     { name: "model", heading: "Model", value: (one) => one.model },
     { name: "family", heading: "Family", value: (one) => one.family },
     { name: "parameters", heading: "Parameters (M)", value: (one) => one.parameters === null ? null : one.parameters / 1e6, digits: 1 },
-    ...places.map((place) => ({
-      name: place, heading: place, value: (one) => one.by.get(place)?.value ?? null, digits: 2,
-      error: (one) => one.by.get(place)?.se ?? null,
-    })),
-    { name: "levels", heading: "Mean of levels", value: (one) => one.levels, digits: 2 },
-    { name: "drop", heading: `Drop to ${levelPlaces.at(-1) ?? "the levels"}`, value: (one) => one.drop, digits: 2 },
+    ...axesThere.flatMap((axis) => [
+      ...(state.closed.has(axis) ? [] : placesOf(axis).map((place) => ({
+        name: place, heading: place, axis, value: (one) => one.by.get(place)?.value ?? null, digits: 2,
+        error: (one) => one.by.get(place)?.se ?? null,
+      }))),
+      ...(axis === "concepts" ? conceptColumns() : [meanColumn(axis)]),
+    ]),
   ].filter((column) => summary.some((row) => row[column.name]) || !["family", "parameters"].includes(column.name));
+}
+
+function conceptColumns() {
+  return [
+    { name: "levels", heading: "Mean of levels", axis: "concepts", value: (one) => one.levels, digits: 2 },
+    { name: "drop", heading: `Drop to ${levelPlaces.at(-1) ?? "the levels"}`, axis: "concepts", value: (one) => one.drop, digits: 2 },
+  ];
+}
+
+function meanColumn(axis) {
+  return {
+    name: `mean of ${axis}`, heading: "Mean", axis, value: (one) => one.means?.[axis] ?? null, digits: 2,
+    error: (one) => one.means?.[`${axis}_error`] ?? null,
+  };
+}
+
+// Buttons that close and open the sets of an axis; their means stay.
+function drawGroups(onChange) {
+  document.getElementById("groups").replaceChildren(...axesThere.map((axis) => {
+    const open = !state.closed.has(axis);
+    const count = placesOf(axis).length;
+    const text = `${AXIS_TITLES[axis]} (${count} ${count === 1 ? "set" : "sets"})`;
+    const button = element("button", text, { type: "button", "aria-pressed": String(open), "data-key": `group ${axis}` });
+    button.addEventListener("click", () => {
+      if (open) state.closed.add(axis);
+      else state.closed.delete(axis);
+      onChange();
+    });
+    return button;
+  }));
+}
+
+const AXIS_TITLES = { concepts: "Concepts", domains: "Domains", refits: "Refitted domains", tasks: "Tasks" };
+
+// A cell a run of columns of one axis, above the headings.
+function groupRow(columns) {
+  const row = element("tr", "", { class: "groups" });
+  for (let at = 0; at < columns.length;) {
+    const { axis } = columns[at];
+    let end = at;
+    while (end < columns.length && columns[end].axis === axis) end += 1;
+    const cell = element(axis ? "th" : "td", axis ? AXIS_TITLES[axis] : "", { colspan: end - at, ...(axis ? { scope: "colgroup" } : {}) });
+    row.append(cell);
+    at = end;
+  }
+  return row;
+}
+
+// Means by axis: a row a model, the best first by the first axis that is there.
+function drawMeans(models) {
+  const there = axes.names.filter((axis) => models.some((one) => one.means?.[axis] != null));
+  const table = document.getElementById("means");
+  const top = element("thead");
+  const groups = element("tr");
+  const head = element("tr");
+  groups.append(element("td"));
+  head.append(element("th", "Model", { scope: "col" }));
+  for (const axis of there) {
+    const counts = unique(models.map((one) => one.means?.[`${axis}_sets`] ?? 0)).filter(Boolean);
+    const most = Math.max(...counts);
+    groups.append(element("th", `${AXIS_TITLES[axis]} (${most} ${most === 1 ? "set" : "sets"})`, { scope: "colgroup", colspan: 2 }));
+    head.append(element("th", "Mean", { scope: "col" }), element("th", "Log odds", { scope: "col" }));
+  }
+  top.append(groups, head);
+  const body = element("tbody");
+  const [first] = there;
+  const value = (one) => one.means?.[first] ?? -Infinity;
+  const listed = models.filter((one) => one.means !== null).sort((a, b) => value(b) - value(a));
+  const has = (one, flag, axis) => (one.means[flag] ?? "").split(" ").includes(axis);
+  for (const one of listed) {
+    const row = element("tr");
+    const slot = slotOf(one.model);
+    if (slot) row.className = `picked series-${slot}`;
+    row.append(element("th", titleOf(one), { scope: "row" }));
+    for (const axis of there) {
+      for (const [name, digits] of [[axis, 2], [`${axis}_log_odds`, 3]]) {
+        const whole = listed.filter((other) => !has(other, "partial", axis) && other.means[name] !== null);
+        const best = whole.length > 1 && Math.max(...whole.map((other) => other.means[name]));
+        const cell = numberCell(one, {
+          value: () => one.means[name], error: () => one.means[`${name}_error`], digits,
+        });
+        if (!has(one, "partial", axis) && one.means[name] === best) cell.className = "best";
+        const marks = (has(one, "partial", axis) ? "‡" : "") + (has(one, "mixed", axis) ? "§" : "");
+        if (one.means[name] !== null) cell.append(marks);
+        row.append(cell);
+      }
+    }
+    body.append(row);
+  }
+  table.replaceChildren(top, body);
+  const any = (flag) => listed.some((one) => there.some((axis) => has(one, flag, axis)));
+  document.getElementById("partial-note").hidden = !any("partial");
+  document.getElementById("mixed-note").hidden = !any("mixed");
 }
 
 // Missing values come last in either direction; so do, of means over levels, those of models that
@@ -39,6 +133,7 @@ function drawTable(models, onPick) {
   const body = element("tbody");
   for (const one of sorted(models, by)) body.append(tableRow(one, columns, onPick));
   const top = element("thead");
+  if (axesThere.length > 1) top.append(groupRow(columns));
   top.append(head);
   table.replaceChildren(top, body);
   if (pressed) table.querySelector(`[data-key="${CSS.escape(pressed)}"]`)?.focus();
@@ -91,6 +186,6 @@ function numberCell(one, column) {
   if (value === null || typeof value === "string") return element("td", value ?? "–");
   const cell = element("td", value.toFixed(column.digits).replace("-", "−"), { title: String(value) });
   const error = column.error?.(one) ?? null;
-  if (error !== null) cell.append(element("small", ` ±${error.toFixed(2)}`));
+  if (error !== null) cell.append(element("small", ` ±${error.toFixed(column.digits)}`));
   return cell;
 }
