@@ -15,10 +15,14 @@ import cog
 from cog.datasets.reassessed import N_IMAGES
 from cog.datasets.right_classes import RightClasses
 from cog.errors import CogError
+from cog.evaluation.plan import plan_from
 from cog.evaluation.verify.verify import verify
+from cog.results.mcnemar import Discordant
 from cog.results.mistakes import nearest_right
+from cog.results.paired import Pairs, read_run
 from cog.results.predictions import read_predictions
 from cog.results.ranks import read_ranks
+from cog.results.summary import wide
 from cog.wordnet.class_tree import class_tree
 from cog.wordnet.concept_lists import read_wnids
 
@@ -262,3 +266,51 @@ def test_other_datasets_and_other_names_are_refused(images, model, file, tmp_pat
     first.rename(first.with_name("a.JPEG"))
     with pytest.raises(CogError, match="1 of 48 test images have no number"):
         cog.evaluate(model, in1k=root, test_sets={"in1k/real": file}, **given)
+
+
+def test_after_features_were_discarded_the_test_images_alone_are_made_again(
+    runs, images, model, file, tmp_path
+):
+    out = tmp_path / "runs"
+    given = OPTIONS | {"probes": "ncm,logreg", "in1k": images, "out": out}
+    cog.evaluate(model, discard_features=True, **given)
+    assert not [*out.glob("*/features/*")]
+    later = cog.evaluate(model, test_sets={"in1k/real": file}, **given)
+    assert [path.name for path in out.glob("*/features/*")] == ["in1k-test.zarr"]
+    own = of(later, "real")["top1"]
+    assert own.to_dict() == of(runs[1], "real")["top1"][own.index].to_dict()
+    assert verify(out).faults == ()
+    cog.evaluate(model, test_sets={"in1k/real": file}, discard_features=True, **given)
+    assert not [*out.glob("*/features/*")]
+    assert verify(out).faults == ()
+
+
+def test_controls_and_few_shots_have_it_too(images, model, file, tmp_path):
+    given = OPTIONS | {"probes": "ncm,knn", "shots": "all,2", "controls": True}
+    table = cog.evaluate(
+        model, in1k=images, test_sets={"in1k/real": file}, out=tmp_path / "runs", **given
+    )
+    key = ["model", "probe", "shots"]
+    own, real = (
+        {tuple(each) for each in table.loc[table["test_set"] == name, key].to_numpy().tolist()}
+        for name in ("", "real")
+    )
+    assert own == real
+    assert len(own) == 4 * 4
+    assert verify(tmp_path / "runs").faults == ()
+
+
+def test_tables_and_paired_tests_have_its_rows_and_a_plan_no_store_of_it(
+    runs, images, file, tmp_path, model
+):
+    out, table = runs
+    assert "in1k/real" in wide(table)
+    run = read_run(out, print)
+    pairs = Pairs(run, run, {}, print)
+    keys = [key for key in run.cells if key[1] == "in1k/real"]
+    assert len(keys) == 3
+    assert {pairs.discordant(key) for key in keys} == {Discordant(0, 0, 36)}
+    given = {"model": model, "name": (), "in1k": images, "out": tmp_path / "new", **OPTIONS}
+    plain, more = (plan_from(given | sets) for sets in ({}, {"test_sets": {"in1k/real": file}}))
+    assert plain.store_paths() == more.store_paths()
+    assert len(more.cells) == len(plain.cells) + 3
