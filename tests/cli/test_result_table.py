@@ -6,6 +6,7 @@ import io
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.cells import cell_len
@@ -152,9 +153,15 @@ def test_summary_of_what_must_not_be_in_one_table_says_what_differs(capsys):
 
 
 def test_rows_of_a_run_are_flush_whatever_the_name(capsys):
+    names = ("in1k", "drawings/openmoji")
+    cell = SimpleNamespace(probe="retrieval", solver="exact")
+    plan = SimpleNamespace(datasets=[SimpleNamespace(name=name) for name in names], cells=[cell])
     terminal = Terminal()
-    for name in ("dino", "größe-模型"):
-        terminal.result(made((name,), datasets=("in1k",), seeds=(22,)).iloc[0].to_dict())
+    terminal.fit_columns(plan)
+    for name, probe in (("dino", "logreg"), ("größe-模型", "retrieval")):
+        for dataset in names:
+            row = made((name,), datasets=(dataset,), seeds=(22,)).iloc[0].to_dict()
+            terminal.result({**row, "probe": probe, "solver": "exact"})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["model", "dataset", "probe", "shots", "seed", "top-1", "top-5"]
     assert len({cell_len(line) for line in lines}) == 1

@@ -6,9 +6,15 @@ import pytest
 from click.testing import CliRunner
 
 from cog.cli.main import main
+from cog.datasets.dataset import DatasetOptions
+from cog.datasets.find import find_datasets
 from cog.datasets.labelled.published import PUBLISHED
+from cog.datasets.suites.at_root import with_suites
 from cog.datasets.suites.suite import read_suite, suite_names
 from cog.errors import CogError
+from cog.levels.files import read_levels
+from cog.recipe import Recipe
+from tests.support.labelled_images import counts, draw
 
 GOOD = (
     'about = "two sets"\n[protocols.p]\nabout = "a"\nc = [1, 10]\n[sets.birds]\nsource = "birds"\n'
@@ -50,6 +56,19 @@ def test_a_file_of_the_user_has_the_same_form(tmp_path):
     assert (suite.name, suite.protocols["p"].c) == ("mine", (1.0, 10.0))
     assert suite.sets["birds"].place == "birds"
     assert list(suite.every) == ["birds", "birds/drawn"]
+
+
+def test_a_protocol_says_how_many_images_a_seeded_draw_takes_for_testing(tmp_path):
+    for name in ("birds", "fish"):
+        draw(tmp_path / name, {"a": 5, "b": 6})
+    text = GOOD.replace("c = ", "test_per_class = 1\nc = ") + 'protocol = "p"\n'
+    suite = written(tmp_path, text + '[sets.fish]\nsource = "fish"\n')
+    options, _ = with_suites(DatasetOptions(suites=(str(suite),), data=tmp_path))
+    birds, fish = find_datasets(options, read_levels(None), Recipe(test_per_class=3))
+    assert counts(birds) == ({"a": 4, "b": 5}, {"a": 1, "b": 1})
+    assert counts(fish) == ({"a": 2, "b": 3}, {"a": 3, "b": 3})
+    recorded = [each.recipe(Recipe(test_per_class=3)).test_per_class for each in (birds, fish)]
+    assert recorded == [1, 3]
 
 
 def test_shift_has_the_published_counts_and_domains_by_their_lists():

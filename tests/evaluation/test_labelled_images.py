@@ -185,10 +185,13 @@ def test_images_that_train_and_test_are_said_and_no_others(tmp_path, digits, pix
     for number, file in enumerate(sorted((root / "train" / "two").iterdir())[:2]):
         copied = root / "test" / "seven" / f"new-{number}.png"
         copied.symlink_to(file) if number else shutil.copy(file, copied)
-    cog.evaluate(pixels, datasets={"digits": root}, out=tmp_path / "runs", **given)
-    (line,) = [line for line in listener.said if "training images too" in line]
-    assert "2 of 599 test images" in line
-    assert "seven/new-0.png of the test part is two/" in line
+    again = {"digits/again": root / "test"}
+    cog.evaluate(pixels, datasets={"digits": root}, test_sets=again, out=tmp_path / "runs", **given)
+    lines = [line for line in listener.said if "training images too" in line]
+    assert [line.partition(" are ")[0] for line in lines] == [
+        f"{name}: 2 of 599 test images" for name in ("digits", "digits/again")
+    ]
+    assert "seven/new-0.png of the test part is two/" in lines[0]
 
 
 def test_levels_without_images_name_the_option(tmp_path, pixels, digits):
