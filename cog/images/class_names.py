@@ -23,6 +23,7 @@ _ID = re.compile(
 )
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _DIGITS = 10  # an index of a class has fewer
+_NOT_UTF8 = "\ufffd"  # what stands for bytes that are none
 NAME_LIST = "classes.txt"  # of classes of any names
 CLASS_LISTS = ("synsets.txt", "imagenet_synsets.txt", "wnids.txt", "LOC_synset_mapping.txt")
 
@@ -81,6 +82,7 @@ def named_path(name: str, classes: Iterable[object], known: Sequence[str]) -> st
     ('big dog/a%2F1.png', 'a%2Fb/1.png')
     """
     given = [str(each).strip() for each in classes if type(each) in (int, str)]
+    given = [each for each in given if _NOT_UTF8 not in each]
     label = next((each for each in given if each and not each.isdecimal()), "")
     for each in given if not label else ():
         if each.isdecimal():

@@ -126,6 +126,30 @@ def test_numbers_without_names_are_names(tmp_path):
     assert found(tmp_path / "own").split.train.classes == ("0", "1", "2")
 
 
+def test_a_label_that_is_no_text_is_refused(tmp_path):
+    write_shards(tmp_path / "own", numbers=False, nested=False)
+    shard = tmp_path / "own" / "own-test-000.tar"
+    shard.write_bytes(
+        shard.read_bytes().replace("Kätzchen".encode(), "Kätzchen".encode("latin-1") + b" ")
+    )
+    with pytest.raises(CogError, match=r"cannot be known: its label is 'K.tzchen'"):
+        found(tmp_path / "own")
+
+
+def test_a_test_part_without_labels_is_refused_as_such(tmp_path):
+    """Hugging Face's exports of sets with secret labels have -1 there."""
+    pa = pytest.importorskip("pyarrow", reason="pip install 'imagenet-cog[parquet]'")
+    from pyarrow import parquet
+
+    for part, labels in (("train", [0, 1, 0, 1]), ("test", [-1, -1])):
+        images = [{"bytes": png(row), "path": f"{row}.png"} for row in range(len(labels))]
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        table = pa.table({"image": pa.array(images, kind), "label": labels})
+        parquet.write_table(table, tmp_path / f"{part}-00000-of-00001.parquet")
+    with pytest.raises(CogError, match=r"no test images of these classes.* 2 with a label below 0"):
+        found(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["names", "metadata", "numbers"])
 def test_parquet_with_names_or_numbers(tmp_path, kind):
     pa = pytest.importorskip("pyarrow", reason="pip install 'imagenet-cog[parquet]'")

@@ -62,13 +62,16 @@ def split_labelled(labelled: Labelled, recipe: Recipe, *, allow_missing: bool = 
     kept = [name for name in classes if name not in short]
     if len(kept) < 2:
         left = f"; left out: {_shown(short)}" if short else ""
+        left += "".join(f"; {note}" for note in labelled.train.notes)
         raise CogError(
             f"a probe needs two classes or more, found {len(kept)} in {labelled.train.root}{left}",
             _advice(labelled, short),
         )
     split = (_drawn if labelled.test is None else _as_defined)(labelled, kept, recipe)
     if not len(split.test):
-        raise CogError("there are no test images of these classes", "add some to the test part")
+        found = "".join(f"; {note}" for note in labelled.parts[-1].notes)
+        what = f"there are no test images of these classes{found}"
+        raise CogError(what, "add some to the test part, with their labels")
     notes = (*labelled.notes, *split.notes, *_of_case(kept))
     return replace(split, left_out=tuple(sorted(short)), notes=notes, named=True)
 
