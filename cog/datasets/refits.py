@@ -27,11 +27,17 @@ from cog.datasets.labelled.labelled import Labelled
 from cog.datasets.labelled.parts import train_beside
 from cog.datasets.labelled.text import SUFFIXES, find_in_list
 from cog.datasets.splits import REFIT_DRAW, Split, draw_images
-from cog.datasets.test_sets import chosen, class_list, match_classes, named_some
+from cog.datasets.test_sets import (
+    chosen,
+    class_list,
+    match_classes,
+    named_some,
+    wanted_test_sets,
+)
 from cog.errors import CogError
 from cog.images.image_list import ImageList
 from cog.images.listing import Listing
-from cog.recipe import REFIT, Recipe, parted
+from cog.recipe import REFIT, Recipe
 
 
 def with_refits(
@@ -49,19 +55,13 @@ def with_refits(
             "--refit-shots refits heads on test sets, and there is none",
             "give --test-set DATASET/NAME=SOURCE",
         )
-    sources = {_key(named.name): named for named in options.test_sets}
+    sources = {named.name: named for named in wanted_test_sets(found, options)}
     every = []
     for dataset in found:
         every.append(dataset)
         if dataset.is_test_set and not dataset.split.right:
-            every.append(find_refit(dataset, sources[_key(dataset.name)], options, recipe))
+            every.append(find_refit(dataset, sources[dataset.name], options, recipe))
     return tuple(every)
-
-
-def _key(name: str) -> str:
-    """The name of a test set without regard to how its dataset was written: L1 is cog_l1."""
-    base, own = parted(name)
-    return f"{base.lower().removeprefix('cog_')}/{own}"
 
 
 def find_refit(test_set: Dataset, named: Named, options: DatasetOptions, recipe: Recipe) -> Dataset:

@@ -3,9 +3,9 @@
 In: a source of labelled images, and the dataset whose classes they show. Out: a `Dataset` called
 DATASET/NAME with the training images of DATASET, so that a probe of the one is scored on the other.
 
-Classes are matched by name, which for ImageNet is the wnid. Names that are numbers count the
-classes from 0: those of `classes.txt` in the source, a name a line, else ImageNet's in the order of
-their wnids. ImageNet-V2 has such folders; sorted as text, "10" would come before "2". The test set
+Classes are matched by name, which for ImageNet is the wnid. Names that are numbers count classes
+from 0: those of `classes.txt` in the source, a name a line, else those of a dataset with wnids, in
+their order. ImageNet-V2 has such folders; sorted as text, "10" would come before "2". The test set
 keeps the classes that it has images of, and answers are sought among these alone. Other labels of
 the dataset's own test images: reassessed.py.
 """
@@ -29,7 +29,7 @@ from cog.errors import CogError, unknown_name
 from cog.images.image_list import ImageList, choose
 from cog.images.listing import Listing
 from cog.plain_text import printable
-from cog.recipe import WNID, parted
+from cog.recipe import IN1K, WNID, of_levels, parted
 
 CLASSES = "classes.txt"
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -37,27 +37,50 @@ _SHOWN = 10  # classes that a message names
 
 
 def with_test_sets(found: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:
-    """Each dataset with its test sets behind it.
+    """Each dataset with its test sets behind it, as `wanted_test_sets` gives them.
 
     Raises:
-        CogError: a test set of no dataset that is evaluated, a name that cannot be used, or what
-            `find_test_set` refuses.
+        CogError: what `wanted_test_sets` or `find_test_set` refuses.
+    """
+    wanted = wanted_test_sets(found, options)
+    every: list[Dataset] = []
+    for dataset in found:
+        own = [named for named in wanted if parted(named.name)[0] == dataset.name]
+        every += [dataset, *(find_test_set(named, dataset, options) for named in own)]
+    return tuple(every)
+
+
+def wanted_test_sets(found: Sequence[Dataset], options: DatasetOptions) -> tuple[Named, ...]:
+    """The test sets of the datasets of a run, by their full names: cog_l1/x for L1/x.
+
+    Those of a dataset that `only` leaves out are left out with it.
+
+    Raises:
+        CogError: a test set of no dataset that is there, or what `check_test_sets` refuses.
     """
     check_test_sets(options.test_sets)
-    of_dataset: dict[str, list[Named]] = {dataset.name: [] for dataset in found}
+    names = [dataset.name for dataset in found if not dataset.is_test_set]
+    given = {each.name for each in options.datasets}
+    wanted = []
     for named in options.test_sets:
-        base = parted(named.name)[0]
-        key = base if base in of_dataset else f"cog_{base.lower()}"
-        if key not in of_dataset:
-            raise unknown_name("dataset of --test-set", base, list(of_dataset))
-        of_dataset[key].append(Named(f"{key}/{parted(named.name)[1]}", named.source))
-    return tuple(
-        each
-        for dataset in found
-        for each in (
-            dataset,
-            *(find_test_set(named, dataset, options) for named in of_dataset[dataset.name]),
-        )
+        base, own = parted(named.name)
+        level = f"cog_{base.lower()}"
+        key = level if of_levels(level) else base
+        if key in names:
+            wanted.append(Named(f"{key}/{own}", named.source))
+        elif not (options.only and (key in given or of_levels(key))):
+            raise _no_dataset(named.name, key, names)
+    check_test_sets(wanted)
+    return tuple(wanted)
+
+
+def _no_dataset(test_set: str, base: str, names: Sequence[str]) -> CogError:
+    """The error for a test set of a dataset that a run does not have."""
+    if not of_levels(base):
+        return unknown_name("dataset of --test-set", base, names)
+    return CogError(
+        f"{test_set} has further images of {base}, which is not evaluated",
+        f"give --{IN1K if base == IN1K else 'images'} ROOT",
     )
 
 
@@ -86,8 +109,8 @@ def find_test_set(named: Named, base: Dataset, options: DatasetOptions) -> Datas
     """The test set of a source, for probes of `base`.
 
     Raises:
-        CogError: no such source, nothing labelled in it, or classes that `base` does not have (with
-            `allow_missing` these are left out).
+        CogError: no such source, nothing labelled in it, classes that `base` does not have (with
+            `allow_missing` these are left out), or one class alone, where every answer is right.
     """
     try:
         if is_reassessed(named.source):
@@ -108,14 +131,22 @@ def _found(named: Named, base: Dataset, options: DatasetOptions) -> Dataset:
     class_of, by = match_classes(filled, wanted, class_list(named.source))
     known = set(base.split.train.classes)
     lacking = [name for name in filled if class_of.get(name) not in known]
-    if len(lacking) == len(filled) or (lacking and not options.allow_missing):
+    none = len(lacking) == len(filled)
+    if none or (lacking and not options.allow_missing):
         raise CogError(
             f"{len(lacking):,} of {len(filled):,} classes are none of {base.name}: "
             f"{named_some(lacking)}; it has {named_some(base.split.train.classes)}",
             f"name the folders as {base.name} does; or number them from 0, with the names in "
-            f"{CLASSES} beside them; or give --allow-missing to leave these classes out",
+            f"{CLASSES} beside them"
+            + ("" if none else "; or give --allow-missing to leave these classes out"),
         )
     test = chosen(listing, {name: class_of[name] for name in filled if name not in lacking})
+    if len(test.classes) < 2:
+        raise CogError(
+            f"expected images of two classes of {base.name} or more, found "
+            f"{named_some(test.classes)} alone",
+            "add images of other classes: among one class every answer is right",
+        )
     n_classes = len(base.split.train.classes)
     notes.append(f"{len(test):,} images, classes matched by {by}")
     if lacking:
@@ -134,6 +165,9 @@ def match_classes(
 ) -> tuple[dict[str, str], str]:
     """The class of `wanted` that each name means, and by what: wnid, name or number.
 
+    Numbers are all matched by one list or none is: one beyond its end tells of another list, such
+    as that of ImageNet-1K where the dataset has a hundred of its classes.
+
     Args:
         names: of the classes of a test set.
         wanted: the classes of the dataset, sorted.
@@ -149,11 +183,11 @@ def match_classes(
     known = set(wanted)
     if not known.isdisjoint(names) or not numbered or not all(map(_NUMBER.fullmatch, names)):
         return {name: name for name in names if name in known}, "wnid" if wnids else "name"
-    of_number = {
-        name: numbered[int(name)] for name in names
-        if int(name) < len(numbered) and numbered[int(name)] in known
-    }  # fmt: skip
-    return of_number, "number"
+    of_number = {name: int(name) for name in names}
+    if max(of_number.values(), default=-1) >= len(numbered):
+        return {}, "number"
+    found = {name: numbered[number] for name, number in of_number.items()}
+    return {name: own for name, own in found.items() if own in known}, "number"
 
 
 def class_list(source: Source) -> Sequence[str]:

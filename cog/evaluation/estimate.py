@@ -136,7 +136,7 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell], where: str) -
     total = 0.0
     alike = Counter((cell.model_run, cell.probe, cell.solver, cell.shots) for cell in todo)
     for (model_run, probe, solver, shots), count in alike.items():
-        if dataset.is_test_set and PROBES[probe].has_head:
+        if dataset.is_test_set and PROBES[probe].has_head and plan.keep_heads:
             continue  # its head is there, or comes from its dataset
         rows, model = len(dataset.split.train), model_run.model
         rows = rows if shots is None else min(rows, shots * dataset.n_classes)

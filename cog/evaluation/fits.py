@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cog.datasets.dataset import Dataset
 from cog.datasets.right_classes import RightClasses
+from cog.errors import CogError
 from cog.evaluation.cells import Cell
 from cog.evaluation.controls import controlled
 from cog.evaluation.heads import head_result, keep_head, kept_head, known_of
@@ -67,7 +68,16 @@ class FitData:
 
     @cached_property
     def fitted(self) -> ProbeData:
-        """Of a test set: all training images, and labels among all classes."""
+        """Of a test set: all training images, and labels among all classes.
+
+        Raises:
+            CogError: their features were not made, as heads were there, and a head has gone.
+        """
+        if len(self.stores) < len(self.dataset.split.feature_lists):
+            raise CogError(
+                f"{self.dataset.name}: a head that was there when this run began is there no more",
+                "run the same command again: it fits what it needs",
+            )
         train_x, train_y = self.stores[0].read()
         own = self.asked
         n_classes = len(self.dataset.split.train.classes)

@@ -14,6 +14,7 @@ from cog.datasets.dataset import Dataset, DatasetOptions, source_text
 from cog.datasets.find import find_datasets, wanted_labelled
 from cog.datasets.splits import refuse_another_split
 from cog.datasets.suites.at_root import with_suites
+from cog.datasets.test_sets import wanted_test_sets
 from cog.errors import CogError
 from cog.evaluation.cells import Cell, list_cells, why_left_out
 from cog.evaluation.controls import with_controls
@@ -186,9 +187,10 @@ def make_plan(
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
     devices, key = pick_own_devices(models, extraction), datasets.image_key
-    given = (*wanted_labelled(datasets), *datasets.test_sets)
+    test_sets = wanted_test_sets(found, datasets)
+    given = (*wanted_labelled(datasets), *test_sets)
     sources = {each.name: source_text(each.source) for each in given}
-    keep = True if keep_heads is None and datasets.test_sets else keep_heads
+    keep = True if keep_heads is None and test_sets else keep_heads
     return Plan(
         out, model_runs, levels, found, cells, extraction, recipe, devices, key, keep, sources,
         _suites_of(datasets),

@@ -233,11 +233,11 @@ def in_common_classes(
 def label_names(train: FeatureSet, test: FeatureSet) -> tuple[tuple[str, ...], str]:
     """What the classes of both sets together are called, and by what: "name" or "label".
 
-    By name where the training images tell the names of all of their labels.
+    By name where the training images tell the names of all of these labels.
     """
     labels = np.union1d(train.y, test.y).tolist()
-    if train.classes and labels == list(range(len(train.classes))):
-        return train.classes, "name"
+    if train.classes and labels and labels[-1] < len(train.classes):
+        return tuple(train.classes[label] for label in labels), "name"
     return tuple(map(str, labels)), "label"
 
 

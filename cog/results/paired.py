@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cog.csv_text import rows_from_csv
 from cog.progress import Notify
-from cog.recipe import file_name, parted
+from cog.recipe import REFIT, file_name, parted
 from cog.results.cells import ranks_file
 from cog.results.columns import KEY, full_name
 from cog.results.controls import models_only
@@ -108,9 +108,10 @@ def _key(row: Mapping[Any, Any]) -> Key:
 def _unreadable(runs: StoragePath, dataset: str) -> frozenset[str] | None:
     """The test images that were left out, as `runs/unreadable` lists them; None without a list.
 
-    A test set without a list has images of its dataset, with other labels: then that one's counts.
+    Those of a refit are of its test set. A test set without a list has images of its dataset, with
+    other labels: then that one's counts.
     """
-    for name in (file_name(dataset), parted(dataset)[0]):
+    for name in (file_name(dataset.removesuffix(REFIT)), parted(dataset)[0]):
         try:
             rows = list(rows_from_csv(read_text(runs / "unreadable" / f"{name}.csv")))
             return frozenset(path for _, split, path, _ in rows if split == "test")

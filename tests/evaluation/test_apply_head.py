@@ -129,6 +129,20 @@ def test_heads_of_cog_probe_are_applied_by_label(run, tmp_path):
     assert some["top1"] >= found["top1"]
 
 
+def test_a_class_without_images_does_not_make_a_head_forget_names(run, tmp_path):
+    """Its labels 0 and 2 are a and c, which another file numbers otherwise."""
+    x, y = FeatureStore.open(run[0] / "features" / "own-train.zarr").read()
+    own = (y == 0) | (y == 2)
+    np.savez(tmp_path / "a.npz", X=x[own], Y=y[own], classes=["a", "b", "c"])
+    ends = "--probe", "ncm", "--seeds", "22", "--heads", tmp_path / "heads"
+    (fitted,) = probe("--train", tmp_path / "a.npz", "--test", tmp_path / "a.npz", *ends)
+    (kept,) = (tmp_path / "heads").iterdir()
+    assert read_head(kept.read_bytes())[0].classes == ("a", "c")
+    np.savez(tmp_path / "c.npz", X=x[own], Y=(y[own] == 0) * 1, classes=["c", "a"])
+    (found,) = probe("--apply", kept, "--test", tmp_path / "c.npz")
+    assert found["top1"] == fitted["top1"] > 60
+
+
 def test_sets_that_tell_names_are_fitted_by_name(run):
     """Label 0 of the test set is c01, which is label 1 of the training images."""
     ends = "--probe", "ncm", "--seeds", "22"

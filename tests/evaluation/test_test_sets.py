@@ -12,6 +12,8 @@ import pytest
 import cog
 from cog.datasets.test_sets import match_classes
 from cog.errors import CogError
+from cog.evaluation.fits import FitData
+from cog.evaluation.plan import plan_from
 from cog.evaluation.verify.verify import verify
 from cog.features.store.store import FeatureStore
 from cog.probes.head import read_head
@@ -151,15 +153,49 @@ def test_classes_are_matched_by_number_not_by_text():
     assert all(found[str(number)] == wnid for number, wnid in enumerate(wnids))
 
 
+def test_numbers_of_a_longer_list_of_classes_match_none():
+    """ImageNet-V2 with a dataset of a hundred classes: 0…99 are others than its own hundred."""
+    hundred = [f"n{number:08}" for number in range(0, 1000, 10)]
+    assert match_classes([*map(str, range(1000))], hundred) == ({}, "number")
+    assert match_classes(["0", "2"], ["cat", "dog"], ["dog", "cat"]) == ({}, "number")
+    assert match_classes(["0", "1"], ["cat", "dog"], ["dog", "ox"])[0] == {"0": "dog"}
+
+
+def test_test_sets_are_left_out_with_their_dataset(images, model, tmp_path):
+    options = {
+        "model": model, "datasets": {"own": images / "own", "other": images / "own"},
+        "test_sets": {**sets(images, "same"), "other/four": images / "four"},
+        "out": tmp_path / "runs", **OPTIONS,
+    }  # fmt: skip
+    plan = plan_from({**options, "only": "other"})
+    assert [dataset.name for dataset in plan.datasets] == ["other", "other/four"]
+    assert "own/same" not in plan.sources
+    with pytest.raises(CogError, match="unknown dataset of --test-set 'owm'"):
+        plan_from({**options, "test_sets": {"owm/x": images / "same"}, "only": "other"})
+
+
+def test_a_head_that_goes_during_a_run_does_not_make_test_images_train(runs, images, model):
+    out, _ = runs
+    given = {"datasets": {"own": images / "own"}, "test_sets": sets(images, "numbers")}
+    test_set = plan_from({"model": model, "out": out, **given, **OPTIONS}).datasets[1]
+    store = FeatureStore.open(out / "quarters" / "features" / "own@numbers-test.zarr")
+    with pytest.raises(CogError, match=r"a head that was there .* there no more"):
+        _ = FitData(test_set, "", [store]).fitted
+
+
 def test_what_cannot_be_a_test_set_is_refused(images, model, tmp_path):
     given = {"datasets": {"own": images / "own"}, "out": tmp_path / "runs", **OPTIONS}
     odd = draw(tmp_path / "odd", {"c01": "c01", "other": "c02"}, 2, 10, 1)
+    one = draw(tmp_path / "one", {"c01": "c01"}, 2, 10, 1)
     for test_sets, message in (
         ({"own/x": odd}, "own/x: 1 of 2 classes are none of own: other"),
         ({"nothing/x": odd}, "dataset of --test-set"),
         ({"own": odd}, "cannot be called 'own'"),
         ({"own/x": odd, "own/X": odd}, "own/X is there twice"),
         ({"own/x": tmp_path / "absent"}, "own/x: there is no"),
+        ({"own/x": one}, "own/x: expected images of two classes of own or more, found c01 alone"),
+        ({"in1k/x": odd}, "in1k/x has further images of in1k, which is not evaluated\ngive --in1k"),
+        ({"L1/x": odd}, "L1/x has further images of cog_l1, .*\ngive --images"),
     ):
         with pytest.raises(CogError, match=message):
             cog.evaluate(model, test_sets=test_sets, **given)

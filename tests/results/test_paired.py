@@ -158,6 +158,22 @@ class TestNotOnTheSameImages:
     def test_of_other_images(self, tmp_path, values):
         assert self.check(*self.runs(tmp_path, **values), OTHER_IMAGES) == []
 
+    @pytest.mark.parametrize(("lacking", "same"), [("a.png", True), ("b.png", False)])
+    def test_of_a_refit_are_those_of_its_test_set(self, tmp_path, lacking, same):
+        """The list of a refit has its training images alone, that of the dataset is of others."""
+        of_refit = {"dataset": "own", "test_set": "dark+refit", "n_unreadable": 1}
+        first, second = self.runs(tmp_path, **of_refit)
+        write(first, {22: pair(200, 0, 9)[0]}, **of_refit)
+        for runs, path in ((first, "a.png"), (second, lacking)):
+            for name, split, own in (
+                ("own", "test", "x.png"), ("own@dark+refit", "train", "y.png"),
+                ("own@dark", "test", path),
+            ):  # fmt: skip
+                dataset = name.replace("@", "/")
+                write_text(runs / "unreadable" / f"{name}.csv", f"{dataset},{split},{own},odd\n")
+        found, _ = number(first, second)
+        assert (found["test"] == PAIRED) == same
+
     def test_of_an_unknown_split(self, tmp_path):
         one, other = pair(200, 0, 9)
         first, second = (
