@@ -84,9 +84,10 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
     to_decode = 0
     for dataset in plan.datasets:
         wanted = plan.wanted_features(plan.todo(dataset.name))
-        for images in dataset.own_lists:
+        for images in _lists_made(plan, dataset):
             paths = {
-                model_run: store_path(model_run, dataset.name, images.split) for model_run in wanted
+                model_run: store_path(model_run, dataset.of_features, images.split)
+                for model_run in wanted
             }
             decodes, missing = _still_to_make(paths, images, share)
             to_decode += decodes
@@ -113,6 +114,12 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
         ),
         free_bytes=_free_bytes(plan.out),
     )
+
+
+def _lists_made(plan: Plan, dataset: Dataset) -> tuple[ImageList, ...]:
+    """The lists whose features a dataset needs, but for those that another dataset makes anyway."""
+    made_anyway = not plan.cells or plan.todo(dataset.of_features)
+    return dataset.own_lists or (() if made_anyway else dataset.split.feature_lists[-1:])
 
 
 def _measure(plan: Plan, _: Sequence[None], device: Device) -> Generator[Measured, None, None]:

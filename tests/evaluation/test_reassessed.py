@@ -12,11 +12,15 @@ import pytest
 from PIL import Image
 
 import cog
+import cog.evaluation.estimate
 from cog.datasets.reassessed import N_IMAGES
 from cog.datasets.right_classes import RightClasses
 from cog.errors import CogError
+from cog.evaluation.estimate import estimate
 from cog.evaluation.plan import plan_from
 from cog.evaluation.verify.verify import verify
+from cog.features.executors.executor import executor_for
+from cog.progress import Silent
 from cog.results.mcnemar import Discordant
 from cog.results.mistakes import nearest_right
 from cog.results.paired import Pairs, read_run
@@ -269,12 +273,17 @@ def test_other_datasets_and_other_names_are_refused(images, model, file, tmp_pat
 
 
 def test_after_features_were_discarded_the_test_images_alone_are_made_again(
-    runs, images, model, file, tmp_path
+    runs, images, model, file, tmp_path, monkeypatch
 ):
     out = tmp_path / "runs"
     given = OPTIONS | {"probes": "ncm,logreg", "in1k": images, "out": out}
     cog.evaluate(model, discard_features=True, **given)
     assert not [*out.glob("*/features/*")]
+    monkeypatch.setattr(cog.evaluation.estimate, "SECONDS", 0.01)
+    for sets, to_decode in (({}, 0), ({"in1k/real": file}, 6 * PER_CLASS)):
+        plan = plan_from({"model": model, "name": (), "test_sets": sets, **given})
+        with executor_for(plan.extraction, plan.devices, Silent()) as executor:
+            assert estimate(plan, executor).to_decode == to_decode
     later = cog.evaluate(model, test_sets={"in1k/real": file}, **given)
     assert [path.name for path in out.glob("*/features/*")] == ["in1k-test.zarr"]
     own = of(later, "real")["top1"]
