@@ -165,3 +165,10 @@ def test_rows_of_a_run_are_flush_whatever_the_name(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["model", "dataset", "probe", "shots", "seed", "top-1", "top-5"]
     assert len({cell_len(line) for line in lines}) == 1
+
+
+def test_another_headline_metric_is_shown_and_named():
+    results = made(("one",), datasets=("dtd",), seeds=(22,))
+    text = drawn(results.assign(metric="mean_class", mean_class=12.34))
+    assert "12.34" in text
+    assert "In place of top-1, dtd: mean per class." in text

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from cog.cli.main import main
 from cog.datasets.dataset import DatasetOptions, Named
-from cog.datasets.suites.at_root import with_suites
+from cog.datasets.suites.at_root import needed, with_suites
+from cog.datasets.suites.suite import read_suite
 from cog.errors import CogError
 from cog.evaluation.cells import short_hash
 from cog.evaluation.verify.verify import verify
@@ -149,6 +150,27 @@ def test_the_benchmark_s_own_sets_become_its_options(root):
     )  # fmt: skip
     levels, _ = with_suites(options(root, "cog", only=("in1k",)))
     assert (levels.in1k, levels.images) == (root / "imagenet", None)
+
+
+def test_shift_takes_the_published_folders_and_lists(tmp_path):
+    suite = read_suite("shift")
+    for each in suite.every.values():
+        for path in map(tmp_path.joinpath, needed(each)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch() if path.suffix in (".txt", ".json") else path.mkdir(exist_ok=True)
+    found, notes = with_suites(options(tmp_path, "shift"))
+    assert (found.in1k, notes, found.left_out) == (tmp_path / "imagenet", (), ())
+    assert found.datasets == (Named("real", f"{tmp_path}/domainnet/real_train.txt"),)
+    assert {each.name for each in found.test_sets} == set(suite.test_sets)
+    assert dict(found.test_sets)["in1k/real"] == f"{tmp_path}/reassessed-imagenet/real.json"
+    assert dict(found.test_sets)["real/sketch"] == f"{tmp_path}/domainnet/sketch_test.txt"
+    (tmp_path / "domainnet/real_test.txt").unlink()
+    with pytest.raises(CogError, match=r"real: domainnet/real_test\.txt"):
+        with_suites(options(tmp_path, "shift"))
+    found, (note,) = with_suites(options(tmp_path, "shift", allow_missing=True))
+    assert "6 of 12 sets are missing (real, real/clipart, real/infograph" in note
+    assert not found.datasets
+    assert len(found.test_sets) == 5
 
 
 @pytest.mark.parametrize(
