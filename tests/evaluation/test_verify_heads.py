@@ -136,3 +136,18 @@ def test_equal_outputs_may_have_either_rank_and_others_may_not():
     assert lowest.tolist() == (outputs > own + 1e-9).sum(1).tolist()
     equal = np.isin(y, (1, 3))
     assert (highest - lowest).tolist() == equal.astype(int).tolist()
+
+
+@pytest.mark.parametrize("norm", ["none", "standard"])
+def test_heads_of_features_of_any_norm_are_sound(norm, sound, tmp_path):
+    root = sound.parent
+    table = cog.evaluate(
+        quarters(), datasets={"own": root / "own"}, test_sets={"own/four": root / "four"},
+        probes="logreg,ridge", solver="lbfgs", seeds="22", device="cpu", norm=norm, out=tmp_path,
+    )  # fmt: skip
+    assert len(table) == 4
+    assert verify(tmp_path).faults == ()
+    (file,) = tmp_path.glob("*/heads/own--ridge-*")
+    head, _ = read_head(file.read_bytes())
+    change(file, replace(head, layer=-head.layer))
+    assert {name for name, _ in faults(tmp_path)} == {str(file.relative_to(tmp_path))}
