@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cog.errors import CogError, unknown_name
-from cog.recipe import of_levels
+from cog.recipe import fitted_on, of_levels
 from cog.results.columns import causes, dataset_order
 from cog.results.table import as_text, with_full_names
 
@@ -17,9 +17,10 @@ Mixed = tuple[str, str, dict[str, tuple[str, ...]]]
 
 
 def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
-    """The rows that meet conditions like `dataset=cog_l1` or `model!=dino`.
+    """The rows that meet conditions like `dataset=cog_l1`, `dataset=in1k/v2` or `model!=dino`.
 
-    Of several `=` on one column any may hold; everything else must hold together.
+    A dataset has its test sets with it. Of several `=` on one column any may hold; everything else
+    must hold together.
 
     Raises:
         CogError: no such column, no row with such a value, no row left, or no condition at all.
@@ -33,7 +34,9 @@ def where(results: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
             raise CogError(f"no condition: {condition!r}", "write COLUMN=VALUE or COLUMN!=VALUE")
         if column not in results:
             raise unknown_name("column", column, results.columns.tolist())
-        values = results[column].map(as_text)
+        is_test_set = column == "dataset" and "/" in value
+        named = with_full_names(results) if is_test_set else results
+        values = named[column].map(as_text)
         if value not in set(values):
             raise unknown_name(column, value, sorted(set(values)))
         if name.endswith("!"):
@@ -102,10 +105,22 @@ def _mixed(results: pd.DataFrame) -> list[Mixed]:
     for dataset in sorted(results["dataset"].unique(), key=dataset_order):
         rows = results[results["dataset"] == dataset]
         for column in causes():
-            if column.same_in == "a dataset" or (
-                column.same_in == "levels and each dataset" and not of_levels(dataset)
-            ):
+            if column.same_in == "a dataset":
                 found += _values(rows, column.name, f" of {dataset}")
+    return found + _mixed_fits(results)
+
+
+def _mixed_fits(results: pd.DataFrame) -> list[Mixed]:
+    """Likewise, of what a dataset shares with the test sets that are scored by its probes."""
+    learns_from, found = results["dataset"].map(fitted_on), []
+    for base in sorted(learns_from.unique(), key=dataset_order):
+        rows = results[learns_from == base]
+        if rows["dataset"].map(of_levels).all():
+            continue  # all levels have it alike
+        of = f" of {base}" + (" and its test sets" if rows["dataset"].nunique() > 1 else "")
+        for column in causes():
+            if column.same_in == "levels and each dataset":
+                found += _values(rows, column.name, of)
     return found
 
 

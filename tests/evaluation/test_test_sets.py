@@ -18,6 +18,7 @@ from cog.evaluation.verify.verify import verify
 from cog.features.store.store import FeatureStore
 from cog.probes.head import read_head
 from cog.results.compare_runs import compare_runs
+from cog.results.mixing import where
 from cog.results.summary import wide
 from cog.small_files import NotReadable
 from tests.support.colour_images import COLOURS, quarters
@@ -142,6 +143,12 @@ def test_tables_have_a_column_a_test_set(runs):
     ]  # fmt: skip
     assert (compare_runs(table, table).numbers["verdict"] == "equal").all()
     assert "own/four" in set(compare_runs(table, table).numbers["dataset"])
+    assert set(where(table, ["dataset=own/four"])["test_set"]) == {"four"}
+    both = where(table, ["dataset=own/four", "dataset=own/numbers"])
+    assert set(both["test_set"]) == {"four", "numbers"}
+    assert set(where(table, ["dataset!=own/four"])["test_set"]) == {"", "numbers"}
+    with pytest.raises(CogError, match="unknown dataset 'own/five'"):
+        where(table, ["dataset=own/five"])
 
 
 def test_classes_are_matched_by_number_not_by_text():

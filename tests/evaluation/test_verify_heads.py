@@ -14,6 +14,8 @@ from cog.evaluation.verify.heads import rank_bounds
 from cog.evaluation.verify.verify import verify
 from cog.probes.data import ProbeData
 from cog.probes.head import Head, head_bytes, read_head
+from cog.results.files import read_results
+from cog.results.mixing import refuse_mixed
 from tests.support.colour_images import COLOURS, draw_colours, quarters
 
 NCM = "quarters/heads/own--ncm-exact--all--22.safetensors"
@@ -34,6 +36,27 @@ def sound(tmp_path_factory) -> Path:
         out=root / "runs",
     )  # fmt: skip
     return root / "runs"
+
+
+def test_a_head_is_not_held_to_what_an_earlier_recipe_gave(tmp_path):
+    """The dataset is fitted again without norm; its test set still has the result of the other."""
+    same = {name: name for name in COLOURS}
+    draw_colours(tmp_path / "own" / "train", same, 8, 90, 1)
+    draw_colours(tmp_path / "own" / "test", same, 4, 90, 2)
+    draw_colours(tmp_path / "other", same, 5, 120, 3)
+    options = {
+        "datasets": {"own": tmp_path / "own"}, "probes": "logreg", "solver": "lbfgs",
+        "seeds": "22", "device": "cpu", "out": tmp_path / "runs",
+    }  # fmt: skip
+    cog.evaluate(quarters(), test_sets={"own/other": tmp_path / "other"}, **options)
+    cog.evaluate(quarters(), norm="none", **options)
+    assert verify(tmp_path / "runs").faults == ()
+    results = read_results(tmp_path / "runs")
+    assert results["recipe_hash"].nunique() == 2
+    with pytest.raises(cog.CogError, match="recipe_hash of own and its test sets differs"):
+        refuse_mixed(results)
+    cog.evaluate(quarters(), test_sets={"own/other": tmp_path / "other"}, norm="none", **options)
+    refuse_mixed(read_results(tmp_path / "runs"))
 
 
 @pytest.fixture

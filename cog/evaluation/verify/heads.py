@@ -57,7 +57,10 @@ def check_heads(folder: Folder) -> Iterator[Found]:
         yield from faults
         if not faults and cell in folder.cells:
             sound[cell] = folder.runs / name
-    scored = [each for each in folder.cells.items() if _base(*each) in sound]
+    scored = [
+        (path, cell) for path, cell in folder.cells.items()
+        if (base := _base(path, cell)) in sound and _is_of_fit(cell, folder.cells[base])
+    ]  # fmt: skip
     with folder.progress.bar("heads", len(scored), "cells") as advance:
         for _, group in groupby(scored, lambda each: _of_features(each[1]["row"])):
             own = list(group)
@@ -80,6 +83,12 @@ def _base(path: StoragePath, cell: Mapping[str, Any]) -> StoragePath:
     dataset = fitted_on(full_name(row))
     name = cell_name(dataset, row["probe"], row["solver"], row["shots"], row["seed"])
     return path.parent / f"{name}.json"
+
+
+def _is_of_fit(cell: Mapping[str, Any], base: Mapping[str, Any]) -> bool:
+    """Whether the fit of `base` gave a cell: a later run may have fitted it by another recipe."""
+    names = "protocol", "recipe_hash", "shots_validation", "control"
+    return all(cell["hashes"].get(name) == base["hashes"].get(name) for name in names)
 
 
 def _of_features(row: Mapping[str, Any]) -> tuple[str, str]:
