@@ -44,7 +44,7 @@ from cog.storage import StoragePath
 
 _KEY = "model", "dataset", "probe", "solver", "shots", "seed"
 _HINT = "put it back as it was, or remove it: `cog evaluate` fits again where it needs the head"
-_ROUNDING = 2.0**-21  # of float32, a few times: of a product of d numbers, d times as much
+_ROUNDING = 2.0**-21  # eight times that of float32; of a product of d numbers, √d times as much
 
 
 def check_heads(folder: Folder) -> Iterator[Found]:
@@ -215,7 +215,7 @@ def rank_bounds(head: Head, data: ProbeData, answers: NDArray[np.int64]) -> tupl
     bounds = []
     for x, y in features.blocks(len(layer)):
         outputs = x @ layer.T
-        near = _ROUNDING * x.shape[1] * x.norm(dim=1, keepdim=True) * longest
+        near = _ROUNDING * x.shape[1] ** 0.5 * x.norm(dim=1, keepdim=True) * longest
         right, unknown = outputs.gather(1, y[:, None]), outputs.isnan()
         before = ((outputs > right + near) | unknown).sum(1)
         not_after = ((outputs >= right - near) | unknown).sum(1) - 1  # itself
