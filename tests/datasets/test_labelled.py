@@ -35,6 +35,16 @@ def test_val_beside_test_is_not_used_and_that_is_said(tmp_path):
     assert any("val is not used" in note for note in dataset.split.notes)
 
 
+def test_every_other_part_is_said_not_to_be_used(tmp_path):
+    """Also a second one that could train; of names that differ in case, small letters go first."""
+    for part in ("Train", "train", "training", "test"):
+        draw(tmp_path / part, {"a": 2 if part == "train" else 1, "b": 1})
+    dataset = found(tmp_path)
+    assert (len(dataset.split.train), dataset.split.kind) == (3, "train/test")
+    said = [note.split(" is not")[0] for note in dataset.split.notes]
+    assert said == ["Train", "training"]
+
+
 def test_folders_of_classes_alone_are_split_by_a_seeded_draw(tmp_path):
     draw(tmp_path, {"a": 6, "b": 9})
     recipe = Recipe(test_per_class=2)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cog.datasets.dataset import DatasetOptions
+from cog.datasets.labelled.class_list import class_names
 from cog.datasets.suites.at_root import with_suites
 from cog.errors import CogError
 from cog.evaluation.options import read_options
@@ -136,6 +137,32 @@ def test_images_that_are_links_in_a_circle_or_to_nothing_are_counted(tmp_path):
     dataset = found(tmp_path, ONE)
     assert counts(dataset) == ({"a": 2, "b": 2}, {"a": 1, "b": 1})
     assert any("2 entries are broken: a/8.png" in note for note in dataset.split.notes)
+
+
+def test_links_to_files_are_no_classes(tmp_path):
+    draw(tmp_path, {"a": 3, "b": 3})
+    (tmp_path / "README").symlink_to(tmp_path / "a" / "000.png")
+    assert found(tmp_path, ONE).split.train.classes == ("a", "b")
+    assert class_names(str(tmp_path)) == ("a", "b")
+
+
+def test_images_without_a_class_are_counted(tmp_path):
+    for part in ("train", "test"):
+        draw(tmp_path / part, {"a": 1, "b": 1})
+        (tmp_path / part / "of no class.png").touch()
+    notes = found(tmp_path).split.notes
+    assert [note.split(":")[0] for note in notes if "1 images right in" in note] == [
+        "train",
+        "test",
+    ]
+
+
+def test_parts_of_images_without_classes_say_so(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "1.png").touch()
+    with pytest.raises(CogError, match="1 images lie right in train/, without a folder"):
+        found(tmp_path)
 
 
 def test_a_folder_without_classes_says_what_it_has(tmp_path):

@@ -84,6 +84,7 @@ def test_a_list_without_splits_is_drawn_from(tmp_path):
         ("a.jpg\n", "expected an image, its label"),
         ("a.jpg\tdog\tholiday\n", "expected an image, its label"),
         ("../a.jpg dog train\n", "leads out"),
+        ("a.jpg train\nb.jpg test\n", "a split in place of the label"),
         ("\n", "is empty"),
     ],
 )
@@ -249,6 +250,13 @@ def test_functions_that_cannot_be_right(function, name, why):
     with pytest.raises(CogError) as caught:
         found(f"{function}:{name}")
     assert why in caught.value.what + caught.value.hint
+
+
+def test_other_bytes_of_a_function_are_other_images():
+    """Features are kept by the names of images."""
+    prints = {found(lambda own=own: ([(own, "a"), (b"1", "b")], [(b"2", "a")]))
+              .split.train.fingerprint for own in (b"x", b"y")}  # fmt: skip
+    assert len(prints) == 2
 
 
 def test_a_function_itself_is_a_source(tmp_path):

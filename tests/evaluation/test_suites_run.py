@@ -131,6 +131,15 @@ def test_only_and_dataset_decide_which_sets_there_must_be(root):
     assert not notes
 
 
+def test_a_set_may_be_a_pattern_of_files_and_begin_as_levels_do(root, tmp_path):
+    (tmp_path / "own.toml").write_text(
+        'about = ""\n[sets.cog_own]\nsource = "x-*.tar"\n[sets.other]\nsource = "gone"\n'
+    )
+    (tmp_path / "x-1.tar").touch()
+    found, _ = with_suites(options(tmp_path, tmp_path / "own.toml", only=("cog_own",)))
+    assert found.datasets == (Named("cog_own", str(tmp_path / "x-*.tar")),)
+
+
 def test_two_suites_may_share_a_set_but_not_under_two_protocols(root):
     twin, other = root / "twin.toml", root / "other.toml"
     shutil.copy(root / "three.toml", twin)

@@ -6,9 +6,11 @@ Of folders the images are not looked at.
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cog.datasets.dataset import DatasetOptions, Named
@@ -44,7 +46,9 @@ def _has_class_folders(root: Path) -> bool:
     if annotations_in(root) is not None or not _folders(root):
         return False
     first = sub_folders(root)[0]
-    return not any(file.suffix in (".tar", ".parquet") for file in first.iterdir())
+    with suppress(OSError), os.scandir(first) as entries:
+        return not any(entry.name.endswith((".tar", ".parquet")) for entry in entries)
+    return True
 
 
 def read_class_names(source: Path) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from typing import TypeVar
 from cog.datasets.labelled.labelled import Labelled
 from cog.datasets.labelled.parts import TESTS, TRAIN, choose_parts, unused_note
 from cog.errors import CogError
-from cog.images.listing import Listing, refuse_unlistable
-from cog.images.sources.folder import find_in_folders, list_folder
+from cog.images.listing import Listing, is_image, refuse_unlistable
+from cog.images.sources.folder import find_in_folders, is_folder_or_lost
 from cog.plain_text import printable
 
 T = TypeVar("T")
@@ -51,9 +51,11 @@ def find_folders(root: Path) -> Labelled | None:
 
 def what_is_there(root: Path) -> str:
     """Of a folder without labelled images: what it has instead, as the end of a sentence."""
-    images = len(list_folder(root).images)
-    if images:
-        return f": {images:,} images lie right in it, without a folder for their class"
+    chosen = choose_parts(folder.name for folder in sub_folders(root))
+    for folder in (root, *(root / part for part in (chosen or ())[:2])):
+        if images := _loose_images(folder):
+            place = "it" if folder == root else f"{folder.name}/"
+            return f": {images:,} images lie right in {place}, without a folder for their class"
     for folder in sub_folders(root):
         if folder.is_dir() and find_folders(folder) is not None:
             return f", but in {folder}: give that"
@@ -61,18 +63,27 @@ def what_is_there(root: Path) -> str:
 
 
 def sub_folders(root: Path) -> list[Path]:
-    """The folders right under `root`, sorted by name, without hidden ones.
+    """The folders right under `root`, sorted by name, without hidden ones; links to nothing too.
 
     Raises:
         CogError: it cannot be listed.
     """
+    names = [entry.name for entry in _entries(root) if is_folder_or_lost(entry)]
+    return [root / name for name in sorted(names) if not name.startswith((".", "__"))]
+
+
+def _loose_images(root: Path) -> int:
+    """How many images lie right in a folder, without a folder for their class."""
+    return sum(is_image(entry.name) and not is_folder_or_lost(entry) for entry in _entries(root))
+
+
+def _entries(root: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(root) as entries:
-            names = [entry.name for entry in entries if entry.is_symlink() or entry.is_dir()]
+            return list(entries)
     except OSError as error:
         what = f"the folder {root} cannot be listed ({error.strerror or error})"
         raise CogError(what, "give a folder that can be read") from error
-    return [root / name for name in sorted(names) if not name.startswith((".", "__"))]
 
 
 def list_classes(root: Path) -> Listing:
@@ -94,8 +105,12 @@ def list_classes(root: Path) -> Listing:
             "writes one letter",
             "merge them, or rename one",
         )
+    notes = listing.notes
+    if loose := _loose_images(root):
+        notes += (f"{loose:,} images right in {root} are not taken: they have no class",)
     return replace(
         listing,
+        notes=notes,
         paths=_renamed(listing.paths, names),
         broken=_renamed(listing.broken, names),
         remarks=_renamed(listing.remarks, names),

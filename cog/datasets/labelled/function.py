@@ -7,6 +7,7 @@ label is text or a whole number. It is called at each start, and must give the s
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
@@ -80,10 +81,16 @@ def _check(item: Any, name: str) -> None:
 
 
 def _of_bytes(parts: Sequence[Items]) -> list[Listing]:
-    """Images that are given as bytes; each is named by its number."""
+    """Images that are given as bytes; each is named by its number and its content.
+
+    Features are kept by the names of images, so other bytes need other names.
+    """
     found = []
     for part in parts:
-        names = [f"{number:07}.img" for number in range(len(part))]
+        names = [
+            f"{number:07}-{hashlib.sha256(image).hexdigest()[:8]}.img"
+            for number, (image, _) in enumerate(part)
+        ]
         file, spans = pack(zip(names, (image for image, _ in part), strict=True))
         labels = [str(label) for _, label in part]
         found.append(grouped(file.parent, "webdataset", names, labels, spans, (file.name,)))

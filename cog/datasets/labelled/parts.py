@@ -17,21 +17,25 @@ class Chosen(NamedTuple):
 
     train: str
     test: str
-    others: tuple[str, ...]  # parts that could have tested
+    others: tuple[str, ...]  # parts that could have trained or tested
 
 
 def choose_parts(names: Iterable[str]) -> Chosen | None:
     """The parts that train and test, by name without regard to case; None where one lacks.
 
-    Of several that could test, `test` goes before `val`.
+    Of several that could test, `test` goes before `val`; of `test` and `Test`, the former.
 
-    >>> choose_parts(["Train", "val", "test", "extra"])
-    Chosen(train='Train', test='test', others=('val',))
+    >>> choose_parts(["Train", "val", "test", "extra", "train"])
+    Chosen(train='train', test='test', others=('Train', 'val'))
     """
-    known = {name.lower(): name for name in names}
-    train = [known[name] for name in TRAIN if name in known]
-    tests = [known[name] for name in TESTS if name in known]
-    return Chosen(train[0], tests[0], tuple(tests[1:])) if train and tests else None
+    small_first = sorted(names, reverse=True)
+    train, tests = (
+        [name for part in parts for name in small_first if name.lower() == part]
+        for parts in (TRAIN, TESTS)
+    )
+    if not (train and tests):
+        return None
+    return Chosen(train[0], tests[0], (*train[1:], *tests[1:]))
 
 
 def tests_beside(file: Path) -> dict[str, Path]:

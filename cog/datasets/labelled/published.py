@@ -194,7 +194,9 @@ def _files(part: Any) -> list[tuple[str, int]] | None:
 
 def _if_paths(pairs: Iterable[Any]) -> list[tuple[str, int]] | None:
     """Pairs of paths and labels as they are; None if they are something else."""
-    found = [pair for pair in pairs if len(pair) == 2 and isinstance(pair[0], str | os.PathLike)]
+    found = list(pairs)
+    if not all(len(pair) == 2 and isinstance(pair[0], str | os.PathLike) for pair in found):
+        return None
     return [(os.fspath(path), int(label)) for path, label in found] or None
 
 

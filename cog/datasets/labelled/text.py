@@ -2,7 +2,7 @@
 
 Paths lie below the folder of the list and may hold spaces. Where a line has tabs, they part its
 fields, and labels may hold spaces too; in FILE.csv commas do. Splits are called train and test (or
-val, …). The first line of a .csv or .tsv may name the columns.
+val, …). The first line of a .csv or .tsv may name the columns; lines that begin with # say nothing.
 
 Without splits in its lines, a list to train may lie beside one to test, as DomainNet's
 `real_train.txt` and `real_test.txt`. Where all labels are numbers that tell apart the same images
@@ -44,6 +44,9 @@ def find_in_list(file: Path) -> Labelled:
             lines += [(path, label, part) for path, label, _ in _read_lines(other, plain=True)]
     refuse_twice([path for path, _, _ in lines], str(file))
     lines, notes = _named_by_folders(lines)
+    if not lines[0][2] and {label.lower() for _, label, _ in lines} <= {*TRAIN, *TESTS}:
+        what = f"{file} has a split in place of the label: all are {lines[0][1]} or the like"
+        raise CogError(what, "give lines `path label split`")
     if not lines[0][2]:
         return Labelled(_listing(file, lines), None, notes=notes)
     splits = sorted({split for _, _, split in lines})

@@ -21,10 +21,15 @@ def needed(each: SuiteSet) -> tuple[str, ...]:
 def missing(suite: Suite, root: Path) -> dict[str, tuple[str, ...]]:
     """What is not under `root` of each set and test set, by name; none of those that are whole."""
     lacking = {
-        name: tuple(path for path in needed(each) if not (root / path).exists())
+        name: tuple(path for path in needed(each) if not _is_there(root / path))
         for name, each in suite.every.items()
     }
     return {name: paths for name, paths in lacking.items() if paths}
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file or folder, or any of a pattern such as `train-*.tar`."""
+    return path.exists() or any(path.parent.glob(path.name))
 
 
 def with_suites(options: DatasetOptions) -> tuple[DatasetOptions, tuple[str, ...]]:
@@ -71,12 +76,17 @@ def _given(options: DatasetOptions) -> set[str]:
 
 def _asked_for(suite: Suite, options: DatasetOptions) -> Suite:
     """The suite with those sets alone that `only` asks for."""
-    asked = {name.strip().lower().replace("cog_", "") for name in options.only}
+    asked = {_short(name.strip().lower()) for name in options.only}
     if not asked:
         return suite
     of_levels = any(name[:1] == "l" and name[1:].isdecimal() for name in asked)
     names = asked | ({LEVELS} if of_levels else set())
-    return _without(suite, [key for key in suite.sets if key.lower() not in names])
+    return _without(suite, [key for key in suite.sets if _short(key.lower()) not in names])
+
+
+def _short(name: str) -> str:
+    """The name of a set as people may write it: l1 for cog_l1."""
+    return name.replace("cog_", "")
 
 
 def _without(suite: Suite, names: Sequence[str]) -> Suite:

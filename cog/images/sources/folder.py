@@ -51,7 +51,7 @@ def class_folders(root: Path) -> list[Path]:
         return []
     with os.scandir(root) as entries:
         named = [entry for entry in entries if WNID.fullmatch(entry.name)]
-        return [Path(entry) for entry in named if _is_folder(entry) or _is_lost(entry)]
+        return [Path(entry) for entry in named if is_folder_or_lost(entry)]
 
 
 def find_in_folders(root: Path, wnids: Sequence[str]) -> Listing:
@@ -141,15 +141,11 @@ def _count_images(folder: str) -> int:
     return 0
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one."""
+def is_folder_or_lost(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, a link to one, or a link that leads nowhere."""
     with suppress(OSError):
-        return entry.is_dir()
-    return False
-
-
-def _is_lost(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a link that leads nowhere."""
+        if entry.is_dir():
+            return True
     return entry.is_symlink() and not Path(entry).exists()
 
 
