@@ -360,6 +360,9 @@ def test_the_sets_of_an_axis_open_and_close_in_the_table(page, three_axes):
     few = len(texts_of(page, heads))
     assert texts_of(page, "#models thead th[scope=colgroup]") == ["Concepts", "Domains", "Tasks"]
     assert "dtd" not in texts_of(page, heads)  # with so many sets, means come first
+    means = texts_of(page, "#models tbody td:last-child")  # of tasks, with their marks
+    assert sorted(means) == sorted(texts_of(page, "#means tbody td:nth-last-child(2)"))
+    assert all("§" in text for text in means)
     button = page.locator('#groups button[data-key="group tasks"]')
     button.click()
     assert "dtd" in texts_of(page, heads)

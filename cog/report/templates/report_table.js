@@ -27,9 +27,13 @@ function conceptColumns() {
 function meanColumn(axis) {
   return {
     name: `mean of ${axis}`, heading: "Mean", axis, value: (one) => one.means?.[axis] ?? null, digits: 2,
-    error: (one) => one.means?.[`${axis}_error`] ?? null,
+    error: (one) => one.means?.[`${axis}_error`] ?? null, marks: (one) => marksOf(one, axis),
   };
 }
+
+const hasFlag = (one, flag, axis) => (one.means?.[flag] ?? "").split(" ").includes(axis);
+const marksOf = (one, axis) =>
+  (hasFlag(one, "partial", axis) ? "‡" : "") + (hasFlag(one, "mixed", axis) ? "§" : "");
 
 // Buttons that close and open the sets of an axis; their means stay.
 function drawGroups(onChange) {
@@ -83,7 +87,6 @@ function drawMeans(models) {
   const [first] = there;
   const value = (one) => one.means?.[first] ?? -Infinity;
   const listed = models.filter((one) => one.means !== null).sort((a, b) => value(b) - value(a));
-  const has = (one, flag, axis) => (one.means[flag] ?? "").split(" ").includes(axis);
   for (const one of listed) {
     const row = element("tr");
     const slot = slotOf(one.model);
@@ -91,21 +94,20 @@ function drawMeans(models) {
     row.append(element("th", titleOf(one), { scope: "row" }));
     for (const axis of there) {
       for (const [name, digits] of [[axis, 2], [`${axis}_log_odds`, 3]]) {
-        const whole = listed.filter((other) => !has(other, "partial", axis) && other.means[name] !== null);
+        const whole = listed.filter((other) => !hasFlag(other, "partial", axis) && other.means[name] !== null);
         const best = whole.length > 1 && Math.max(...whole.map((other) => other.means[name]));
         const cell = numberCell(one, {
           value: () => one.means[name], error: () => one.means[`${name}_error`], digits,
+          marks: () => marksOf(one, axis),
         });
-        if (!has(one, "partial", axis) && one.means[name] === best) cell.className = "best";
-        const marks = (has(one, "partial", axis) ? "‡" : "") + (has(one, "mixed", axis) ? "§" : "");
-        if (one.means[name] !== null) cell.append(marks);
+        if (!hasFlag(one, "partial", axis) && one.means[name] === best) cell.className = "best";
         row.append(cell);
       }
     }
     body.append(row);
   }
   table.replaceChildren(top, body);
-  const any = (flag) => listed.some((one) => there.some((axis) => has(one, flag, axis)));
+  const any = (flag) => listed.some((one) => there.some((axis) => hasFlag(one, flag, axis)));
   document.getElementById("partial-note").hidden = !any("partial");
   document.getElementById("mixed-note").hidden = !any("mixed");
 }
@@ -187,5 +189,6 @@ function numberCell(one, column) {
   const cell = element("td", value.toFixed(column.digits).replace("-", "−"), { title: String(value) });
   const error = column.error?.(one) ?? null;
   if (error !== null) cell.append(element("small", ` ±${error.toFixed(column.digits)}`));
+  cell.append(column.marks?.(one) ?? "");
   return cell;
 }
