@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+_SHOWN = 10  # names in a message
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _FIELD = r"(?:^|(?<=[;\t\r\n]))"  # where another program may see the beginning of a field
 _FORMULA = re.compile(rf"{_FIELD}('*[=+\-@＝＋－＠\t\r])")
@@ -57,6 +59,16 @@ def printable(name: str) -> str:
     ('größe', 'a\\n\\x1b[31mb')
     """
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first ten of some names in one line, and how many more there are.
+
+    >>> first_names(["a", "b"]), first_names("abcdefghijkl")
+    ('a, b', 'a, b, c, d, e, f, g, h, i, j and 2 more')
+    """
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(printable, names[:_SHOWN])) + more
 
 
 def for_file(text: str) -> str:

@@ -31,12 +31,12 @@ from cog.datasets.test_sets import (
     chosen,
     class_list,
     match_classes,
-    named_some,
     wanted_test_sets,
 )
 from cog.errors import CogError
 from cog.images.image_list import ImageList
 from cog.images.listing import Listing
+from cog.plain_text import first_names
 from cog.recipe import REFIT, Recipe
 
 
@@ -84,7 +84,7 @@ def find_refit(test_set: Dataset, named: Named, options: DatasetOptions, recipe:
     if len(full) < 2 or (lacking and not options.allow_missing):
         raise CogError(
             f"{test_set.name}: {len(lacking):,} of {len(tested.classes):,} classes have no images "
-            f"to refit a head on beside those that test: {named_some(lacking)}",
+            f"to refit a head on beside those that test: {first_names(lacking)}",
             "add images of these classes, or give --allow-missing to leave them out",
         )
     notes = [note]

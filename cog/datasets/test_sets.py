@@ -28,12 +28,11 @@ from cog.datasets.splits import Split
 from cog.errors import CogError, unknown_name
 from cog.images.image_list import ImageList, choose
 from cog.images.listing import Listing
-from cog.plain_text import printable
+from cog.plain_text import first_names, printable
 from cog.recipe import IN1K, WNID, of_levels, parted
 
 CLASSES = "classes.txt"
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_SHOWN = 10  # classes that a message names
 
 
 def with_test_sets(found: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:
@@ -135,7 +134,7 @@ def _found(named: Named, base: Dataset, options: DatasetOptions) -> Dataset:
     if none or (lacking and not options.allow_missing):
         raise CogError(
             f"{len(lacking):,} of {len(filled):,} classes are none of {base.name}: "
-            f"{named_some(lacking)}; it has {named_some(base.split.train.classes)}",
+            f"{first_names(lacking)}; it has {first_names(base.split.train.classes)}",
             f"name the folders as {base.name} does; or number them from 0, with the names in "
             f"{CLASSES} beside them"
             + ("" if none else "; or give --allow-missing to leave these classes out"),
@@ -144,7 +143,7 @@ def _found(named: Named, base: Dataset, options: DatasetOptions) -> Dataset:
     if len(test.classes) < 2:
         raise CogError(
             f"expected images of two classes of {base.name} or more, found "
-            f"{named_some(test.classes)} alone",
+            f"{first_names(test.classes)} alone",
             "add images of other classes: among one class every answer is right",
         )
     n_classes = len(base.split.train.classes)
@@ -206,9 +205,3 @@ def chosen(listing: Listing, class_of: Mapping[str, str], split: str = "test") -
         spans = {own: spans[name] for name, own in class_of.items()}
     rows = {own: np.arange(len(each)) for own, each in paths.items()}
     return choose(replace(listing, paths=paths, spans=spans), rows, split)
-
-
-def named_some(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(printable, names[:_SHOWN])) + more

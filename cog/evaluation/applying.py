@@ -26,20 +26,19 @@ from cog.evaluation.verify.splits import read_split
 from cog.features.exchange import FeatureSet, read_features
 from cog.features.store.store import FeatureStore
 from cog.object_storage import Url
-from cog.plain_text import printable
+from cog.plain_text import first_names, printable
 from cog.probes.data import ProbeData, ProbeSettings
 from cog.probes.head import Head
 from cog.probes.rows import work_device
 from cog.probes.table import PROBES
 from cog.progress import Notify
-from cog.recipe import Recipe, control_of
+from cog.recipe import REFIT, Recipe, control_of, file_name, is_refit
 from cog.small_files import NotReadable
 from cog.storage import StoragePath
 
 BY_LABEL = "label"
 """what `named_by` says of a head whose classes are called as the labels of its features"""
 _HINT = "give a file of runs/NAME/heads/, or one that `cog probe --heads` has written"
-_SHOWN = 10  # classes that an error names
 
 
 def read_named(path: StoragePath) -> FeatureSet:
@@ -89,6 +88,12 @@ def apply_head(
         raise CogError(f"expected the head of a probe at {path}: {why}", _HINT) from error
     key, recipe = _of_fit(path, about)
     _refuse_others(head, about, test)
+    learnt_on = about.get("dataset", "")
+    if is_refit(learnt_on) and test.name == f"{file_name(learnt_on.removesuffix(REFIT))}-test":
+        notify(
+            f"some images of {test.name} may have trained this head: the results of {learnt_on} "
+            "are of the others"
+        )
     answers, labels = _matched(head, about, test, notify)
     nothing = np.empty((0, head.layer.shape[1] - 1), np.float32), np.empty(0, np.int64)
     data = ProbeData(*nothing, test.x, labels, len(answers))
@@ -141,7 +146,7 @@ def _matched(
     if lacking or not names:
         raise CogError(
             f"{len(lacking):,} of {len(names):,} classes of {test.name} are none of the head's "
-            f"{len(at):,}: {_some(lacking)}; it has {_some(list(at))}",
+            f"{len(at):,}: {first_names(lacking)}; it has {first_names(list(at))}",
             "give features of the classes that the head was fitted on, named or numbered alike",
         )
     answers = np.array(sorted(at[name] for name in names.values()), np.int64)
@@ -170,8 +175,3 @@ def _names(head: Head, about: dict[str, str], test: FeatureSet) -> tuple[dict[in
 
 def _numbers(count: int) -> list[str]:
     return [str(number) for number in range(count)]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(printable, names[:_SHOWN])) + more

@@ -8,13 +8,11 @@ import numpy as np
 
 from cog.datasets.dataset import Dataset
 from cog.errors import CogError
-from cog.plain_text import printable
+from cog.plain_text import first_names
 from cog.probes.data import ProbeSettings
 from cog.probes.rows import rows_to_fit
 from cog.probes.settings import Probing
 from cog.recipe import Recipe, is_refit
-
-_SHOWN = 10  # classes that a note names
 
 
 def short_classes(dataset: Dataset, probing: Probing, recipe: Recipe) -> list[str]:
@@ -43,11 +41,10 @@ def _lines(dataset: Dataset, probing: Probing, recipe: Recipe) -> Iterator[str]:
                 f"classes have {least:,} to {most:,}",
                 f"ask for at most --refit-shots {most}, or for all",
             )
-        short = [printable(images.classes[at]) for at in np.flatnonzero(counts < shots)]
+        short = [images.classes[at] for at in np.flatnonzero(counts < shots)]
         if short:
-            more = f" and {len(short) - _SHOWN:,} more" if len(short) > _SHOWN else ""
             yield (
                 f"{len(short):,} of {len(images.classes):,} classes have fewer than {shots:,} "
                 f"images to refit on{beside} (the fewest {least:,}): they give what they have: "
-                f"{', '.join(short[:_SHOWN])}{more}"
+                f"{first_names(short)}"
             )

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 import cog
+from cog.evaluation.applying import apply_head, read_named
 from cog.evaluation.probing import probe_features
 from cog.evaluation.verify.verify import verify
 from cog.features.exchange import FeatureSet
@@ -169,6 +170,18 @@ def test_images_are_decoded_once(run):
     heads = {path.name for path in (out / "quarters" / "heads").iterdir()}
     assert "own@flat+refit--logreg-lbfgs--3--22.safetensors" in heads
     assert "own--logreg-lbfgs--3--22.safetensors" not in heads
+
+
+def test_it_is_said_where_a_refitted_head_meets_its_own_images(run):
+    folder, said = run[0] / "quarters", []
+    for fit, note in (("own@flat+refit", True), ("own", False)):
+        head = folder / "heads" / f"{fit}--ncm-exact--all--22.safetensors"
+        test = read_named(folder / "features" / "own@flat-test.zarr")
+        _, row = apply_head(head, test, "cpu", said.append)
+        assert row["n_test"] == 132
+        text = "some images of own@flat-test may have trained this head"
+        assert any(line.startswith(text) for line in said) == note
+        said.clear()
 
 
 def test_more_shots_keep_what_is_done(run, images, model):

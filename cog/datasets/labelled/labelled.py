@@ -14,11 +14,10 @@ from cog.datasets.splits import TEST_DRAW, TRAIN_DRAW, Split, all_broken, draw_i
 from cog.errors import CogError
 from cog.images.image_list import choose
 from cog.images.listing import Listing
-from cog.plain_text import printable
+from cog.plain_text import first_names, printable
 from cog.recipe import TOP1, Recipe
 
 SEEDED = "seeded"
-_SHOWN = 10  # classes that an error or a note names
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +104,7 @@ def _as_defined(labelled: Labelled, kept: Sequence[str], _: Recipe) -> Split:
         notes += [f"{part}: {note}" for note in listing.notes]
     untested = [name for name in kept if not labelled.parts[1].paths.get(name)]
     if untested:
-        shown = _named(untested)
+        shown = first_names(untested)
         notes.append(f"{len(untested):,} classes have no test images, but stay as answers: {shown}")
     return Split(lists[0], lists[1], (), labelled.split, tuple(notes), broken)
 
@@ -152,16 +151,9 @@ def _of_case(kept: Sequence[str]) -> list[str]:
     twins = [" and ".join(map(printable, names)) for names in alike.values() if len(names) > 1]
     if not twins:
         return []
-    return [f"classes that differ in case alone are taken for different ones: {_named(twins)}"]
+    return [f"classes that differ in case alone are taken for different ones: {first_names(twins)}"]
 
 
 def _shown(short: Mapping[str, str]) -> str:
     """The first of some classes, each with why."""
-    return _named([f"{printable(name)}: {why}" for name, why in short.items()], printed=True)
-
-
-def _named(names: Sequence[str], printed: bool = False) -> str:
-    """The first of some names, and how many more there are."""
-    shown = [name if printed else printable(name) for name in names[:_SHOWN]]
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(shown) + more
+    return first_names([f"{printable(name)}: {why}" for name, why in short.items()])
