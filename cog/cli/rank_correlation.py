@@ -36,7 +36,7 @@ _MEASURES = "lin,jcn,path,wup,lch,resnik"
 @click.option("--seed", default=0, show_default=True, metavar="N", type=click.IntRange(min=0),
               help="Seed of the bootstrap.")  # fmt: skip
 @click.option("--json/--no-json", "as_json", default=False, help="Print JSON.")
-@click.option("--out", metavar="FILE.csv", type=click.Path(path_type=Path),
+@click.option("--out", metavar="FILE.csv", type=click.Path(dir_okay=False, path_type=Path),
               help="Write every number here.")  # fmt: skip
 def rank_correlation(
     measures: str,

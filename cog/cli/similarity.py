@@ -45,7 +45,7 @@ class MeasureOption(SectionOption):
 @click.option("--wordnet", default="bundled", show_default=True,
               help="bundled (3.0), nltk, or a WordNet dict folder.")  # fmt: skip
 @click.option("--json/--no-json", "as_json", default=False, help="Print JSON.")
-@click.option("--out", metavar="FILE.csv", type=click.Path(path_type=Path),
+@click.option("--out", metavar="FILE.csv", type=click.Path(dir_okay=False, path_type=Path),
               help="Of two sets: write the best match of each member here.")  # fmt: skip
 def similarity(
     a: str,

@@ -19,7 +19,8 @@ _SAID = 20  # rows named on stderr; the file has all of them
 
 @click.command(short_help="Propose a WordNet synset for each class of a label set.")
 @click.argument("source", metavar="SOURCE|LIST")
-@click.option("--out", required=True, metavar="FILE.csv", type=click.Path(path_type=Path),
+@click.option("--out", required=True, metavar="FILE.csv",
+              type=click.Path(dir_okay=False, path_type=Path),
               help="The table to write.")  # fmt: skip
 @click.option("--wordnet", default="bundled", show_default=True,
               help="bundled (3.0), nltk, or a WordNet dict folder.")  # fmt: skip

@@ -15,7 +15,7 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from cog.recipe import of_levels
+from cog.recipe import file_name, of_levels
 from cog.report import charts
 from cog.report.axes_data import page_axis
 from cog.report.build import SCHEMA, require_model
@@ -150,7 +150,7 @@ def _few_shot(table: pd.DataFrame, rows: pd.DataFrame, look: Look) -> Figures:
         there = own[own["place"] == label].sort_values(["slot", "pictures"])
         if there["shots"].nunique() > 1:
             shown = there.assign(shots=there["shots"].astype(str))
-            yield f"few-shot-{label}", charts.few_shot(_rows(shown), look)
+            yield f"few-shot-{file_name(label)}", charts.few_shot(_rows(shown), look)
 
 
 def _costs(rows: pd.DataFrame, look: Look) -> Figures:

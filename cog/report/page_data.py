@@ -21,7 +21,7 @@ import pandas as pd
 
 from cog.levels.table import Levels
 from cog.progress import Notify
-from cog.recipe import IN1K, LEVEL, of_levels
+from cog.recipe import IN1K, LEVEL, level_number, of_levels, parted
 from cog.report.axes_data import axes_means, axes_notes, by_axis, joined
 from cog.report.confusions import Confused, most_confused
 from cog.results.cells import class_file
@@ -109,10 +109,13 @@ def read_page_data(
 def dataset_label(dataset: str) -> str:
     """What people call a dataset.
 
-    >>> dataset_label("in1k"), dataset_label("cog_l3")
-    ('IN-1K', 'L3')
+    >>> dataset_label("in1k"), dataset_label("cog_l3"), dataset_label("cog_lions")
+    ('IN-1K', 'L3', 'cog_lions')
     """
-    return "IN-1K" if dataset == IN1K else dataset.replace(LEVEL, "L")
+    if dataset == IN1K:
+        return "IN-1K"
+    is_level = level_number(parted(dataset)[0]) is not None
+    return dataset.replace(LEVEL, "L", 1) if is_level else dataset
 
 
 def dataset_labels(table: pd.DataFrame) -> list[str]:
@@ -197,8 +200,8 @@ def _classes(
     sums: dict[tuple[str, ...], Any] = defaultdict(lambda: np.zeros((2, len(index))))
     for path, content in cells:
         cell = content["row"]
-        if cell["dataset"] == IN1K or cell.get("test_set"):
-            continue  # the page shows concepts by their similarity to these
+        if level_number(cell["dataset"]) is None or cell.get("test_set"):
+            continue  # among the classes of other datasets a concept is another task
         try:
             rows = read_class_rows(class_file(path))
         except FileNotFoundError:

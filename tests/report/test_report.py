@@ -85,6 +85,21 @@ def test_accuracies_by_concept_are_means_over_seeds_in_the_order_of_the_levels(m
             assert one["top1"][wnids.index(wnid)] == mean
 
 
+def test_concepts_of_a_level_in_other_datasets_do_not_count(tmp_path):
+    """A dataset of the user's may have the same wnids: among fewer classes, an easier task."""
+    levels = read_levels()
+    rows = [row | {"levels_hash": levels.fingerprint[:16] if row["dataset"] != "own" else ""}
+            for row in made_rows(("a",), ("cog_l1", "own"), seeds=(22,))]  # fmt: skip
+    runs = write_runs(tmp_path / "runs", rows)
+    wnid = levels.wnids(1)[0]
+    for dataset, top1 in (("cog_l1", 40), ("own", 90)):
+        path = runs / "model-0" / "classes" / f"{dataset}--logreg-sgd--all--22.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"wnid,n_test,top1\n{wnid},50,{top1}\n", encoding="utf-8")
+    data = read_page_data(runs, levels)
+    assert [top1 for top1 in data.classes[0]["top1"] if top1 is not None] == [40]
+
+
 def test_trials_are_those_of_the_cells_and_the_chosen_one_is_marked(made):
     trials = held(made.page, "data")["trials"]
     assert {one["model"] for one in trials} == set(MODELS)
@@ -267,6 +282,16 @@ def test_a_baseline_of_another_fit_leaves_out_the_differences(tmp_path):
 def test_the_page_lies_in_the_folder_of_runs_whatever_that_is_called():
     assert default_out(Path("runs.v2")) == Path("runs.v2/report.html")
     assert default_out(Path("runs/results.csv")) == Path("runs/report.html")
+
+
+def test_names_of_figures_are_names_of_files(tmp_path):
+    rows = made_rows(("a",), ("in1k",), shots=(4, "all"))
+    rows += [row | {"test_set": "v2"} for row in rows]
+    (tmp_path / "results.csv").write_text(table_as_csv(tidy(rows)), encoding="utf-8")
+    data = read_page_data(tmp_path / "results.csv", read_levels())
+    names = [name for name, _ in figures(data, None)]
+    assert "few-shot-in1k@v2" in names
+    assert not [name for name in names if "/" in name]
 
 
 def test_figures_have_an_axis_each_and_no_lines_between_tasks(tmp_path):
