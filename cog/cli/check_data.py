@@ -83,12 +83,13 @@ def check_data(
 def _show(found: DataCheck) -> None:
     """A line a dataset, the first findings of every kind, and what to download."""
     counts = found.counts
+    width = max((10, *(len(part.dataset) for part in found.parts)))
     for part in found.parts:
         own = {kind: n for (dataset, kind), n in counts.items() if dataset == part.dataset}
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in own.items()) or "nothing to report"
         n_classes = len(set(part.images.labels.tolist()))
         click.echo(
-            f"{part.dataset:10} {n_classes:,} of {part.n_wanted:,} classes, "
+            f"{part.dataset:{width}} {n_classes:,} of {part.n_wanted:,} classes, "
             f"{len(part.images):,} images{' decoded' if found.decoded else ''}: {kinds}"
         )
     for kind in dict.fromkeys(finding.finding for finding in found.findings):

@@ -68,7 +68,8 @@ def compare(
     its noise (with --tolerance: by more than that), both have the same rows, and no cell was left
     out; else it is 1. Noise is what other seeds (paired) and other test images would change, at
     95 %: by McNemar's exact test where both have ranks of the same test images, else by their two
-    intervals. Of many numbers, some lie outside by chance. Controls are not compared.
+    intervals. Of one seed, p is that of the test; of several it is an upper bound, and the verdict
+    is by the noise. Of many numbers, some lie outside by chance. Controls are not compared.
 
     \b
     Example:
@@ -108,10 +109,11 @@ def _lines(found: RunComparison, tolerance: float | None) -> Iterator[str]:
         yield f"{'moved':>7} {'noise':>6} {'first':>6} {'second':>6}"
     row: Any  # of a table
     for row in moved.itertuples():
+        sign = "=" if row.seeds == 1 else "≤"
         yield (
             f"{row.difference:+7.2f} {row.noise:6.2f} {row.first:6.2f} {row.second:6.2f}  "
             f"{row.verdict:15}  {_name(row)}, {row.seeds} seed{'s' if row.seeds != 1 else ''}"
-            f"{'' if isnan(row.p) else f', p = {row.p:.2g}'}"
+            f"{'' if isnan(row.p) else f', p {sign} {row.p:.2g}'}"
         )
     for _, rows in found.missing.groupby([*SETTING, "verdict"], sort=False):
         row, seeds = next(rows.itertuples()), " ".join(map(str, rows["seed"]))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cog.features.executors.share import Share
 
 
-@click.command(cls=SectionCommand, short_help="Evaluate models on every level.")
+@click.command(cls=SectionCommand, short_help="Accuracy of models on levels and own datasets.")
 @run_options
 @probe_options(probes=Probing.probes)
 @output_options

@@ -95,7 +95,8 @@ where_option = click.option(
 model_options = together(
     _of_models("--weights", type=_PATH, help="Read the weights from this file."),
     _of_models("--pretrained/--no-pretrained", default=True,
-               help="Or untrained, from a fixed seed."),
+               help="--no-pretrained leaves each --model of this command untrained, a "
+                    "file.py:function too: random weights from a fixed seed."),
     _of_models("--pool", metavar="POOL",
                help="Tokens that make a transformer's feature: cls, avg or cls+avg; last4:cls "
                     "those of four layers.  [default: as `cog models show` says]"),
@@ -112,7 +113,8 @@ dataset_options = together(
                   "file.py:function; or torchvision:NAME@ROOT. May be given again."),
     _of_data("--test-set", "test_sets", multiple=True, metavar="DATASET/NAME=SOURCE",
              help="Further test images of a dataset's classes, such as in1k/v2: its probes are "
-                  "scored on them too. May be given again."),
+                  "scored on them too. SOURCE is as of --dataset, or real.json for in1k/real. "
+                  "May be given again."),
     _of_data("--metric", "metrics", multiple=True, metavar="NAME=METRIC",
              help="The headline metric of a --dataset: top1, top5 or mean_class.  [default: the "
                   "field's for torchvision's sets, else top1]"),
@@ -129,17 +131,17 @@ dataset_options = together(
     _of_data("--in1k", type=_PATH, metavar="ROOT",
              help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
     _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",
-             help="Official test lists (lines `wnid/file label`), or the official pickle; "
-                  "without it, a seeded split."),
+             help="Official test lists of --images (lines `wnid/file label`), or the official "
+                  "pickle; without it, a seeded split."),
     _of_data("--image-key", metavar="FIELD",
              help="Of WebDataset samples with several images, the one: jpg, seg.png, …"),
     _of_data("--levels", type=_PATH, metavar="DIR",
              help="Levels made by `cog build-levels`; by default the official ones."),
     _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,NAME,…  [default: all]"),
     _of_data("--test-per-class", type=_COUNT, metavar="N", default=Recipe.test_per_class,
-             help="Test images per class."),
+             help="Test images per class, where they are drawn by a seed."),
     _of_data("--min-train", type=_COUNT, metavar="N", default=Recipe.min_train,
-             help="Training images that a class needs."),
+             help="Training images that a class of --images needs."),
 )  # fmt: skip
 run_options = together(
     _of_models("--model", multiple=True, required=True, metavar="NAME",

@@ -20,6 +20,8 @@ from cog.plain_text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cog.results.markup import Sheet
+
 Column = list[Text]
 """the head and a text for each model, all of one width"""
 
@@ -82,6 +84,31 @@ def show(results: pd.DataFrame, console: Console) -> None:
         _say(console, Text(CONTROLS_NOTE))
         for finding in findings_of_controls(results):
             _say(console, Text(printable(finding)))
+
+
+def show_sheets(sheets: Sequence[Sheet], console: Console) -> None:
+    """Draw tables for people, one below the other; what is noted of several comes once, below."""
+    width = console.width if console.is_terminal else sys.maxsize
+    for sheet in sheets:
+        texts = zip(
+            sheet.header, *([entry.text for entry in row] for row in sheet.rows), strict=True
+        )
+        (_, *models), *columns = ([printable(text) for text in column] for column in texts)
+        names = ["model", *models]
+        room = min(max(map(cell_len, names)), max(16, width // 3))
+        _say(console, Text(printable(sheet.title), style="bold"))
+        for part in _split([_right(column) for column in columns], width - room):
+            for line in _table(names, part, room):
+                _say(console, line)
+        _say(console, Text())
+    for note in dict.fromkeys(note for sheet in sheets for note in sheet.notes):
+        _say(console, Text(printable(note)))
+
+
+def _right(texts: Sequence[str]) -> Column:
+    """Texts as a column, flush right."""
+    width = max(map(cell_len, texts))
+    return [Text(" " * (width - cell_len(text)) + text) for text in texts]
 
 
 def is_plain(console: Console) -> bool:

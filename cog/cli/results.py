@@ -84,11 +84,11 @@ def results(
     known = read_suites(path.parent if is_table(path) else path, say)
     shown = views.Shown(view, found, baseline or "", say, cut_at, known)
     for_people = (style, file, parquet) == (None, None, None) and sys.stdout.isatty()
-    if for_people and shown.view.bars:
+    if for_people:
         _draw(shown, wide)
     else:
         if file is not None or parquet is None:
-            _write(views.FORMATS[style or ("markdown" if for_people else "csv")](shown), file)
+            _write(views.FORMATS[style or "csv"](shown), file)
         if parquet is not None:
             _write(as_parquet(shown.numbers), parquet)
         _say_findings(found)
@@ -107,13 +107,17 @@ def _draw(shown: Shown, axes: bool) -> None:
     """Draw the table in a terminal; with `axes`, the means by axis below it."""
     from rich.console import Console
 
-    from cog.cli.result_table import show
-    from cog.results.markup import to_markdown
+    from cog.cli.result_table import show, show_sheets
     from cog.results.paper_tables import axis_sheets
 
-    show(shown.one_kind, Console(highlight=False))
+    console = Console(highlight=False)
+    if not shown.view.bars:
+        show_sheets(shown.view.sheets(shown), console)
+        _say_findings(shown.results)
+        return
+    show(shown.one_kind, console)
     if axes:
-        click.echo(to_markdown(axis_sheets(shown.numbers)), nl=False)
+        show_sheets(axis_sheets(shown.numbers), console)
 
 
 def _say_findings(results: pd.DataFrame) -> None:

@@ -44,8 +44,9 @@ def list_suites() -> None:
               help="Where the sets lie: say what is missing there.")  # fmt: skip
 @click.pass_context
 def show(context: click.Context, name: str, data: Path | None) -> None:
-    """The sets of a suite: protocol, source, licence, expected folders, counts, what is missing.
+    """The sets of a suite, and what is missing of them.
 
+    Of each set: protocol, source, licence, expected folders and counts.
     With --data the exit status is 1 if something is missing under ROOT.
 
     \b

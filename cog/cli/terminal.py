@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +29,7 @@ from cog.progress import percent_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cog.datasets.dataset import Dataset
     from cog.evaluation.estimate import Estimate
     from cog.evaluation.plan import Plan
     from cog.features.executors.share import Share
@@ -46,13 +48,14 @@ class Terminal:
         if not self.out.is_terminal:
             self.out = Console(highlight=False, width=200)
         self.header_shown = False
-        self.widths = 8, 14  # of the columns dataset and probe
+        self.widths = 28, 8, 14  # of the columns model, dataset and probe
 
     def fit_columns(self, plan: Plan) -> None:
         """Make the columns of `result` as wide as the rows of a plan are."""
+        models = [cell_len(for_terminal(run.model.name)) for run in plan.model_runs]
         names = [len(dataset.name) for dataset in plan.datasets]
         probes = [len(f"{cell.probe}-{cell.solver}") for cell in plan.cells]
-        self.widths = max(8, *names), max([14, *probes])
+        self.widths = max(5, *models), max(8, *names), max([14, *probes])
 
     def notify(self, text: str) -> None:
         """Print one line on stderr."""
@@ -102,16 +105,17 @@ class Terminal:
         """Print one finished row; the first one comes after the head of the table."""
         from cog.results.columns import full_name
 
-        wide, of_probe = self.widths
+        model, dataset, of_probe = self.widths
         if not self.header_shown:
             self.header_shown = True
-            print(f"{'model':28} {'dataset':{wide}} {'probe':{of_probe}} {'shots':>5} {'seed':>4} "
-                  f"{'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
+            print(f"{'model':{model}} {'dataset':{dataset}} {'probe':{of_probe}} {'shots':>5} "
+                  f"{'seed':>4} {'top-1':>6} {'top-5':>6}", flush=True)  # fmt: skip
         probe = f"{row['probe']}-{row['solver']}"
-        drawn = "" if is_plain(self.out) else f"  {bar(row['top1'], 10)}".rstrip()
-        print(f"{pad(row['model'], 28)} {full_name(row):{wide}} {probe:{of_probe}} "
-              f"{row['shots']:>5} {row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}{drawn}",
-              flush=True)  # fmt: skip
+        line = f"{pad(row['model'], model)} {full_name(row):{dataset}} {probe:{of_probe}} "
+        line += f"{row['shots']:>5} {row['seed']:>4} {row['top1']:6.2f} {row['top5']:6.2f}"
+        if not is_plain(self.out) and cell_len(line) + 12 <= self.out.width:
+            line += f"  {bar(row['top1'], 10)}".rstrip()
+        print(line, flush=True)
 
     def summary(self, results: pd.DataFrame, path: StoragePath) -> None:
         """Print tables of top-1 with small bars, and the path of the results.
@@ -134,24 +138,31 @@ class Terminal:
         from cog.evaluation.estimate import estimate
         from cog.features.executors.executor import executor_for
 
-        table = Table(title="datasets", title_justify="left")
-        columns = ["dataset", "split", "classes", "left out", "train", "test", "cells to do"]
-        for column in columns if plan.cells else columns[:-1]:
-            table.add_column(column, justify="right")
-        for dataset in plan.datasets:
-            train, test = dataset.lists
-            counts = (
-                dataset.n_classes,
-                dataset.n_wanted - dataset.n_classes,
-                len(train),
-                len(test),
-                *([len(plan.todo(dataset.name))] if plan.cells else []),
-            )
-            table.add_row(dataset.name, dataset.split.kind, *(f"{count:,}" for count in counts))
-        self.out.print(table)
+        self.out.print(_datasets_table(plan))
         with executor_for(plan.extraction, plan.devices, self) as executor:
             for line in estimate_lines(estimate(plan, executor, share)):
                 print(line)
+
+
+def _datasets_table(plan: Plan) -> Table:
+    """A row a dataset; columns that say nothing of this plan are not there."""
+    columns: dict[str, Callable[[Dataset], int]] = {"classes": lambda dataset: dataset.n_classes}
+    if any(dataset.n_wanted > dataset.n_classes for dataset in plan.datasets):
+        columns["left out"] = lambda dataset: dataset.n_wanted - dataset.n_classes
+    columns["train"] = lambda dataset: len(dataset.lists[0])
+    columns["test"] = lambda dataset: len(dataset.lists[1])
+    if plan.cells:
+        columns["cells to do"] = lambda dataset: len(plan.todo(dataset.name))
+    table = Table(title="datasets", title_justify="left")
+    names = [len(dataset.name) for dataset in plan.datasets]
+    table.add_column("dataset", overflow="fold", min_width=min(40, max(names, default=0)))
+    table.add_column("split")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for dataset in plan.datasets:
+        counts = (f"{count(dataset):,}" for count in columns.values())
+        table.add_row(dataset.name, dataset.split.kind, *counts)
+    return table
 
 
 class _Rate(ProgressColumn):

@@ -66,6 +66,8 @@ def load_models(
             loaded.append(model.to(given.device if keep else device))
         else:
             loaded.append(load(str(given), options.load, name=name, device=device, notify=notify))
+            if notify and not options.load.pretrained:
+                notify(f"{loaded[-1].name}: untrained, with random weights (--no-pretrained)")
     if not on_cluster:
         for each in own if several else [model.device for model in loaded]:
             require_precision(extraction.precision, each)

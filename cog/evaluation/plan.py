@@ -247,8 +247,7 @@ def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:
         if model_run.control:
             continue
         model = model_run.model
-        settings = ", ".join(f"{key} {value}" for key, value in model.preprocess.describe().items())
-        notify(f"{model.name}: {settings}")
+        notify(f"{model.name}: {model.preprocess.in_words()}")
         if model.seen_data and model.seen_data != UNSEEN:
             notify(
                 f"{model.name} has seen {model.seen_data}: the concepts of the levels are unseen "

@@ -143,6 +143,19 @@ class Preprocess:
             for name, value in asdict(self).items()
         }
 
+    def in_words(self) -> str:
+        """The fields in one line for people, mean and std rounded.
+
+        >>> Preprocess(256, crop=224).in_words()
+        'resize 256, crop 224, bicubic, mean 0.485 0.456 0.406, std 0.229 0.224 0.225'
+        """
+        resize = self.resize if isinstance(self.resize, int) else "{} × {}".format(*self.resize)
+        crop = "no crop" if self.crop is None else f"crop {self.crop}"
+        mean, std = (
+            " ".join(f"{number:.3g}" for number in numbers) for numbers in (self.mean, self.std)
+        )
+        return f"resize {resize}, {crop}, {self.interpolation}, mean {mean}, std {std}"
+
 
 def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """Copy the centre of [3, h, w] to [3, H, W], on black where it is smaller."""

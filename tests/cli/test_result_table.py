@@ -12,8 +12,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cog.cli.result_table import bar, show
-from cog.cli.terminal import Terminal
+from cog.cli.result_table import bar, show, show_sheets
+from cog.cli.terminal import Terminal, _datasets_table
+from cog.results.paper_tables import axis_sheets
+from cog.results.summary import wide
 from cog.results.table import tidy
 from tests.support.result_rows import ODD_NAMES, made_rows
 
@@ -155,10 +157,15 @@ def test_summary_of_what_must_not_be_in_one_table_says_what_differs(capsys):
 def test_rows_of_a_run_are_flush_whatever_the_name(capsys):
     names = ("in1k", "drawings/openmoji")
     cell = SimpleNamespace(probe="retrieval", solver="exact")
-    plan = SimpleNamespace(datasets=[SimpleNamespace(name=name) for name in names], cells=[cell])
+    models = ("dino", "größe-模型", "a-model-of-a-rather-long-name-it-is")
+    plan = SimpleNamespace(
+        model_runs=[SimpleNamespace(model=SimpleNamespace(name=name)) for name in models],
+        datasets=[SimpleNamespace(name=name) for name in names],
+        cells=[cell],
+    )
     terminal = Terminal()
     terminal.fit_columns(plan)
-    for name, probe in (("dino", "logreg"), ("größe-模型", "retrieval")):
+    for name, probe in zip(models, ("logreg", "retrieval", "knn"), strict=True):
         for dataset in names:
             row = made((name,), datasets=(dataset,), seeds=(22,)).iloc[0].to_dict()
             terminal.result({**row, "probe": probe, "solver": "exact"})
@@ -172,3 +179,66 @@ def test_another_headline_metric_is_shown_and_named():
     text = drawn(results.assign(metric="mean_class", mean_class=12.34))
     assert "12.34" in text
     assert "In place of top-1, dtd: mean per class." in text
+
+
+def sheets_drawn(sheets, width=80) -> str:
+    console = Console(
+        file=io.StringIO(), width=width, highlight=False, _environ={},
+        force_terminal=True, color_system="truecolor",
+    )  # fmt: skip
+    show_sheets(sheets, console)
+    return STYLES.sub("", console.file.getvalue())
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_sheets_are_drawn_whole_in_any_terminal_and_a_note_once(width):
+    results = made(("dino", LONG), datasets=("in1k", "in1k/v2", "dtd"), shots=("all", 1))
+    sheets = axis_sheets(wide(results))
+    text = sheets_drawn(sheets, width)
+    assert len(sheets) == 2
+    for sheet in sheets:
+        for word in (
+            sheet.title,
+            *sheet.header,
+            *(each.text for row in sheet.rows for each in row),
+        ):
+            assert word in text
+        assert all(text.count(note) == 1 for note in sheet.notes)
+    rows = [line for line in text.splitlines() if re.search(r"\d ± \d", line)]
+    assert len(rows) >= 4
+    assert all(cell_len(line) <= width for line in rows)
+
+
+def plan_of(*datasets):
+    """A plan without cells: (name, classes, wanted classes) of each dataset."""
+    made = [
+        SimpleNamespace(
+            name=name, n_classes=found, n_wanted=wanted, lists=("x" * 1_000, "xx"),
+            split=SimpleNamespace(kind="train/test"),
+        )
+        for name, found, wanted in datasets
+    ]  # fmt: skip
+    return SimpleNamespace(datasets=made, cells=[])
+
+
+def test_the_plan_cuts_no_name_and_shows_classes_left_out_only_where_some_are():
+    def text(*datasets):
+        console = Console(file=io.StringIO(), width=60)
+        console.print(_datasets_table(plan_of(*datasets)))
+        return console.file.getvalue()
+
+    whole = text(("drawings/openmoji-line", 6, 6))
+    assert "drawings/openmoji-line" in whole
+    assert "1,000" in whole
+    assert "left out" not in whole
+    assert "left out" in text(("drawings", 6, 6), ("cog_l1", 990, 1000))
+
+
+def test_a_bar_stands_only_where_the_row_stays_on_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("cog.cli.terminal.is_plain", lambda console: False)
+    row = made(("dino",), seeds=(22,)).iloc[0].to_dict()
+    for columns, bars in ((80, False), (110, True)):
+        terminal = Terminal()
+        terminal.out = Console(highlight=False, width=columns)
+        terminal.result(row)
+        assert ("█" in capsys.readouterr().out) is bars

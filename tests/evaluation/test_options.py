@@ -13,6 +13,7 @@ import cog
 from cog.cli.evaluate import evaluate, extract
 from cog.datasets.dataset import DatasetOptions
 from cog.errors import CogError
+from cog.evaluation.models import ModelOptions, load_models
 from cog.evaluation.options import LISTS, PATHS, read_list, read_options
 from cog.features.settings import Extraction
 from cog.models.options import LoadOptions
@@ -120,3 +121,16 @@ def test_paths_come_as_text_or_as_paths():
     given = dict.fromkeys(PATHS, "here")
     assert read_options(PATHS, given) == dict.fromkeys(PATHS, Path("here"))
     assert read_options(LISTS, dict.fromkeys(LISTS)) == {}
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_a_run_says_which_models_are_untrained(tmp_path, pretrained):
+    (tmp_path / "own.py").write_text(
+        "import cog, torch\n"
+        "def load():\n"
+        "    return cog.Model(torch.nn.Flatten(), preprocess=cog.Preprocess(8, 8), name='own')\n"
+    )
+    said = []
+    options = ModelOptions((f"{tmp_path}/own.py:load",), LoadOptions(pretrained=pretrained))
+    load_models(options, Extraction(), said.append)
+    assert any("own: untrained" in line for line in said) is not pretrained
