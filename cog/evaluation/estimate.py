@@ -21,6 +21,7 @@ import numpy as np
 
 from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import Cell
+from cog.evaluation.fits import lists_needed
 from cog.evaluation.plan import Plan
 from cog.features.executors.device import Device
 from cog.features.executors.executor import Executor
@@ -82,13 +83,16 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
     """Measure for ten seconds, and multiply; a plan without cells costs its features alone."""
     rows = Counter[ModelRun]()
     to_decode = 0
+    counted: set[StoragePath] = set()  # a dataset and its test sets share stores
     for dataset in plan.datasets:
-        wanted = plan.wanted_features(plan.todo(dataset.name))
-        for images in _lists_made(plan, dataset):
+        todo = plan.todo(dataset.name)
+        for images in lists_needed(dataset, todo):
             paths = {
-                model_run: store_path(model_run, dataset.of_features, images.split)
-                for model_run in wanted
+                model_run: path
+                for model_run in plan.wanted_features(todo)
+                if (path := store_path(model_run, dataset.of_features, images.split)) not in counted
             }
+            counted.update(paths.values())
             decodes, missing = _still_to_make(paths, images, share)
             to_decode += decodes
             rows.update(missing)
@@ -114,12 +118,6 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
         ),
         free_bytes=_free_bytes(plan.out),
     )
-
-
-def _lists_made(plan: Plan, dataset: Dataset) -> tuple[ImageList, ...]:
-    """The lists whose features a dataset needs, but for those that another dataset makes anyway."""
-    made_anyway = not plan.cells or plan.todo(dataset.of_features)
-    return dataset.own_lists or (() if made_anyway else dataset.split.feature_lists[-1:])
 
 
 def _measure(plan: Plan, _: Sequence[None], device: Device) -> Generator[Measured, None, None]:

@@ -10,13 +10,17 @@ import pandas as pd
 import pytest
 
 import cog
+import cog.evaluation.estimate
 from cog.datasets.test_sets import match_classes
 from cog.errors import CogError
+from cog.evaluation.estimate import estimate
 from cog.evaluation.fits import FitData
 from cog.evaluation.plan import plan_from
 from cog.evaluation.verify.verify import verify
+from cog.features.executors.executor import executor_for
 from cog.features.store.store import FeatureStore
 from cog.probes.head import read_head
+from cog.progress import Silent
 from cog.results.compare_runs import compare_runs
 from cog.results.mixing import where
 from cog.results.summary import wide
@@ -115,6 +119,25 @@ def test_a_test_set_added_later_is_scored_without_training_images(runs, images, 
         cell.unlink()
     again = cog.evaluate(model, test_sets=sets(images, "same"), **given)
     assert top1(again, "same").to_dict() == top1(table, "same").to_dict()
+
+
+def test_a_dry_run_counts_what_a_later_test_set_needs(tmp_path, images, model, monkeypatch):
+    """144 training images where a probe without a head is fitted again, and none where one is."""
+    monkeypatch.setattr(cog.evaluation.estimate, "SECONDS", 0.01)
+    given = {"model": model, "datasets": {"own": images / "own"}, "out": tmp_path, **OPTIONS}
+    further = {**given, "test_sets": sets(images, "same", "numbers")}
+
+    def decodes(**options: object) -> tuple[int, float]:
+        plan = plan_from({**further, **options})
+        with executor_for(plan.extraction, plan.devices, Silent()) as executor:
+            found = estimate(plan, executor)
+        return found.to_decode, found.probe_seconds
+
+    assert decodes()[0] == 144 + 60 + 2 * 60
+    cog.evaluate(discard_features=True, **given)
+    assert decodes()[0] == 144 + 2 * 60
+    assert decodes(probes="ncm,logreg") == (2 * 60, 0)
+    assert decodes(probes="ncm", keep_heads=False)[1] > 0
 
 
 def test_again_takes_everything_over(runs, images, model):
