@@ -86,7 +86,7 @@ def _facts(suite: Suite, key: str, each: SuiteSet) -> list[tuple[str, str]]:
         ("source", each.paper),
         ("licence", each.licence),
         ("reads", each.source),
-        ("expects", ", ".join(f"ROOT/{path}" for path in needed(each))),
+        ("expects", ", ".join(Path("ROOT", path).as_posix() for path in needed(each))),
     ]
     return [(title, text) for title, text in facts if text]
 

@@ -14,8 +14,8 @@ A name has readings (spellings.py), and the other classes say which of them is m
 - Confidence, from 0 to 1: trust in the way, times 1 − second best score / best score, times
   support / the median support of the set where that is below 1.
 
-README.md says which share of ImageNet-1K's classes gets its synset, and how far the confidence can
-be trusted; tests/wordnet/test_class_synsets.py measures it.
+docs/synsets.md says which share of ImageNet-1K's classes gets its synset, and how far the
+confidence can be trusted; tests/wordnet/test_class_synsets.py measures it.
 """
 
 from __future__ import annotations
