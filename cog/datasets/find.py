@@ -15,6 +15,7 @@ from cog.datasets.check.listing import Listed, list_in1k, list_levels
 from cog.datasets.dataset import Dataset, DatasetOptions, Named, Wnids
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.labelled.find import labelled_dataset
+from cog.datasets.labelled.names import short_name
 from cog.datasets.official_pickles import MAPPING_FILE, refuse_another_mapping
 from cog.datasets.protocol import Protocol
 from cog.datasets.refits import with_refits
@@ -139,10 +140,8 @@ def wanted_labelled(options: DatasetOptions) -> tuple[Named, ...]:
             raise unknown_name("dataset of --metric", name, names)
         if metric not in HEADLINES:
             raise unknown_name("metric", metric, HEADLINES)
-    asked = {_short(text.strip().lower()) for text in options.only}
-    return tuple(
-        each for each in options.datasets if not asked or _short(each.name.lower()) in asked
-    )
+    asked = {short_name(text) for text in options.only}
+    return tuple(each for each in options.datasets if not asked or short_name(each.name) in asked)
 
 
 def wanted_datasets(
@@ -157,13 +156,13 @@ def wanted_datasets(
     """
     kinds = [(kind, kind.classes(levels)) for kind in DATASETS.values()]
     names = [name for _, classes in kinds for name in classes]
-    asked = {_short(text.strip().lower()) for text in options.only}
+    asked = {short_name(text) for text in options.only}
     own_names = [each.name for each in options.datasets]
-    for name in asked.difference(map(_short, names), (_short(each.lower()) for each in own_names)):
-        raise unknown_name("dataset", name, [*map(_short, names), *names, *own_names])
+    for name in asked.difference(map(short_name, names), (short_name(each) for each in own_names)):
+        raise unknown_name("dataset", name, [*map(short_name, names), *names, *own_names])
     wanted = []
     for kind, classes in kinds:
-        own = {name: classes[name] for name in classes if not asked or _short(name) in asked}
+        own = {name: classes[name] for name in classes if not asked or short_name(name) in asked}
         root: Path | None = getattr(options, kind.root)
         if own and root is not None:
             wanted.append((kind, root, own))
@@ -171,11 +170,6 @@ def wanted_datasets(
             what = f"{', '.join(own)} was asked for without its images"
             raise CogError(what, f"give --{kind.root} ROOT")
     return wanted
-
-
-def _short(name: str) -> str:
-    """The name of a dataset as people may write it: l1 for cog_l1."""
-    return name.replace("cog_", "")
 
 
 def kind_of(dataset: str) -> DatasetKind | None:

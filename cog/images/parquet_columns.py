@@ -15,7 +15,7 @@ _WHOLE = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 
 READ = {
     "image.bytes": (("binary", "large_binary", "binary_view"), "the encoded image, as binary"),
     "image.path": ((*_TEXT, "null"), "a file name, as text"),
-    "label": ((*_WHOLE, *_TEXT), "whole numbers, or text that is a wnid"),
+    "label": ((*_WHOLE, *_TEXT), "whole numbers, or text"),
 }
 """column → the types that are read, by their names in Arrow, and what they hold"""
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class DatasetSynsets:
     wordnet: str = "bundled"
     """as `load_taxonomy` takes it"""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 digits that change with them."""
         text = json.dumps([self.classes, self.wnids, self.wordnet])

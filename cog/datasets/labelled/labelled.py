@@ -70,7 +70,8 @@ def split_labelled(labelled: Labelled, recipe: Recipe, *, allow_missing: bool = 
     if not len(split.test):
         found = "".join(f"; {note}" for note in labelled.parts[-1].notes)
         what = f"there are no test images of these classes{found}"
-        raise CogError(what, "add some to the test part, with their labels")
+        hint = "add some to the test part, with their labels, or take that part away"
+        raise CogError(what, f"{hint} if another one can test")
     notes = (*labelled.notes, *split.notes, *_of_case(kept))
     return replace(split, left_out=tuple(sorted(short)), notes=notes, named=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cog.errors import CogError
 from cog.plain_text import printable
-from cog.recipe import IN1K, LEVEL
+from cog.recipe import IN1K, LEVEL, level_number
 
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TAKEN = re.compile(rf"{IN1K}|({LEVEL}|l)\d+")  # what `--only` and results call the benchmark's own
@@ -36,3 +36,13 @@ def check_names(names: Iterable[str]) -> None:
             same = "twice" if other == name else f"and {other}, which differs in case alone"
             raise CogError(f"the dataset {name} is there {same}", "give each a name of its own")
         known[name.lower()] = name
+
+
+def short_name(name: str) -> str:
+    """A dataset's name in small letters, that of a level as people may write it.
+
+    >>> short_name(" COG_L1"), short_name("L1"), short_name("cog_lions")
+    ('l1', 'l1', 'cog_lions')
+    """
+    name = name.strip().lower()
+    return name if level_number(name) is None else name.removeprefix("cog_")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cog.datasets.dataset import DatasetOptions, Named
-from cog.datasets.labelled.names import check_names
+from cog.datasets.labelled.names import check_names, short_name
 from cog.datasets.suites.suite import LEVELS, OWN, Suite, SuiteSet, read_suite
 from cog.errors import CogError
 from cog.recipe import parted
@@ -76,17 +76,12 @@ def _given(options: DatasetOptions) -> set[str]:
 
 def _asked_for(suite: Suite, options: DatasetOptions) -> Suite:
     """The suite with those sets alone that `only` asks for."""
-    asked = {_short(name.strip().lower()) for name in options.only}
+    asked = {short_name(name) for name in options.only}
     if not asked:
         return suite
     of_levels = any(name[:1] == "l" and name[1:].isdecimal() for name in asked)
     names = asked | ({LEVELS} if of_levels else set())
-    return _without(suite, [key for key in suite.sets if _short(key.lower()) not in names])
-
-
-def _short(name: str) -> str:
-    """The name of a set as people may write it: l1 for cog_l1."""
-    return name.replace("cog_", "")
+    return _without(suite, [key for key in suite.sets if short_name(key) not in names])
 
 
 def _without(suite: Suite, names: Sequence[str]) -> Suite:
