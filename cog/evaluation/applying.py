@@ -150,16 +150,15 @@ def _matched(
             "give features of the classes that the head was fitted on, named or numbered alike",
         )
     answers = np.array(sorted(at[name] for name in names.values()), np.int64)
-    place = np.zeros(max(names) + 1, np.int64)
-    for label, name in names.items():
-        place[label] = np.searchsorted(answers, at[name])
+    labels, which = np.unique(test.y, return_inverse=True)  # any numbers, also large ones
+    answer_of = [np.searchsorted(answers, at[names[label]]) for label in labels.tolist()]
     if len(answers) < len(at):
         notify(
             f"{test.name} has {len(answers):,} of the head's {len(at):,} classes: it answers among "
             "these alone"
         )
     notify(f"classes are matched by {by}")
-    return answers, place[test.y]
+    return answers, np.array(answer_of, np.int64)[which]
 
 
 def _names(head: Head, about: dict[str, str], test: FeatureSet) -> tuple[dict[int, str], str]:

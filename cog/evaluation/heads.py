@@ -103,9 +103,13 @@ def read_kept(file: StoragePath) -> tuple[Head, dict[str, str], Known]:
     """
     head, about = read_head(read_small(file, MOST))
     try:
-        return head, about, Known(**json.loads(about["result"]))
-    except (KeyError, TypeError, ValueError) as error:
+        known = Known(**json.loads(about["result"]))
+        hyper, counts = known.hyper.values(), (known.n_train, known.n_validation)
+        if not all(type(each) in (int, float) for each in (*hyper, *counts, known.n_short or 0)):
+            raise TypeError("expected numbers")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotReadable(f"it does not tell of its fit ({type(error).__name__})") from error
+    return head, about, known
 
 
 def head_result(

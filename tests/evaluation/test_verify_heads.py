@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,16 @@ def test_what_a_head_tells_of_its_fit_is_that_of_the_cell(runs):
     ((name, found),) = faults(runs)
     assert name == RIDGE
     assert "n_train 24" in found
+
+
+@pytest.mark.parametrize("said", ["3", "[]", '{"lr": "much"}', '{"lr": null}'])
+def test_a_head_that_tells_nonsense_of_its_fit_is_found(said, runs):
+    text = read_head((runs / RIDGE).read_bytes())[1]["result"]
+    known = {**json.loads(text), "hyper": json.loads(said)}
+    change(runs / RIDGE, result=said if said == "3" else json.dumps(known))
+    ((name, found),) = faults(runs)
+    assert name == RIDGE
+    assert "the head of a fit" in found
 
 
 def test_a_head_without_its_cell_is_found(runs):
