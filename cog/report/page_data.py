@@ -231,7 +231,7 @@ def _trials(cells: Sequence[CellOnPage]) -> list[dict[str, Any]]:
     for _, cell in cells:
         row = cell["row"]
         if row.get("test_set"):
-            continue  # its trials are those of its dataset
+            continue  # its trials are those of its dataset; those of refits are not shown
         for trial in cell.get("trials") or ():
             numbers = ("lr", "wd", "validation_top1")
             if not (isinstance(trial, dict) and all(NUMBER.fits(trial.get(n)) for n in numbers)):
