@@ -20,7 +20,7 @@ from cog.plain_text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cog.results.markup import Sheet
+    from cog.results.markup import Entry, Sheet
 
 Column = list[Text]
 """the head and a text for each model, all of one width"""
@@ -90,14 +90,18 @@ def show_sheets(sheets: Sequence[Sheet], console: Console) -> None:
     """Draw tables for people, one below the other; what is noted of several comes once, below."""
     width = console.width if console.is_terminal else sys.maxsize
     for sheet in sheets:
-        texts = zip(
-            sheet.header, *([entry.text for entry in row] for row in sheet.rows), strict=True
-        )
-        (_, *models), *columns = ([printable(text) for text in column] for column in texts)
-        names = ["model", *models]
+        names = [
+            printable(name) for name in (sheet.header[0], *(row[0].text for row in sheet.rows))
+        ]
         room = min(max(map(cell_len, names)), max(16, width // 3))
+        columns = [
+            _flush_right(head, entries)
+            for head, *entries in zip(
+                sheet.header[1:], *(row[1:] for row in sheet.rows), strict=True
+            )
+        ]
         _say(console, Text(printable(sheet.title), style="bold"))
-        for part in _split([_right(column) for column in columns], width - room):
+        for part in _split(columns, width - room):
             for line in _table(names, part, room):
                 _say(console, line)
         _say(console, Text())
@@ -105,10 +109,14 @@ def show_sheets(sheets: Sequence[Sheet], console: Console) -> None:
         _say(console, Text(printable(note)))
 
 
-def _right(texts: Sequence[str]) -> Column:
-    """Texts as a column, flush right."""
-    width = max(map(cell_len, texts))
-    return [Text(" " * (width - cell_len(text)) + text) for text in texts]
+def _flush_right(head: str, entries: Sequence[Entry]) -> Column:
+    """A head and entries, all of one width."""
+    bold = [Text(printable(entry.text), style="bold" if entry.bold else "") for entry in entries]
+    column = [Text(printable(head)), *bold]
+    width = max(cell.cell_len for cell in column)
+    for cell in column:
+        cell.align("right", width)
+    return column
 
 
 def is_plain(console: Console) -> bool:

@@ -41,7 +41,8 @@ def write_page(
 ) -> StoragePath:
     """Write the page of `data` to `out`; gives `out`.
 
-    The explorer shows `levels`. Differences are to the model `baseline`; None: to the best one.
+    The explorer shows `levels`, if there are results on some. Differences are to the model
+    `baseline`; None: to the best one.
 
     Raises:
         CogError: no model is called `baseline`.
@@ -50,6 +51,7 @@ def write_page(
     taxonomy = load_taxonomy(levels.recipe["wordnet"])
     rows = alt.NamedData(name=charts.ROWS)  # the page gives them
     drawn = {chart.__name__: chart(rows, PAGE).to_dict() for chart in CHARTS}
+    of_concepts = CONCEPTS in set(data.table["dataset"].map(page_axis))
     page = render(
         "report.html",
         data=page_values(data, baseline),
@@ -65,7 +67,7 @@ def write_page(
         ),
         notes=data.notes,
         confused=[(dataset_label(each.dataset), each) for each in data.confused],
-        explorer=explorer_data(levels, taxonomy),
+        explorer=explorer_data(levels, taxonomy) if of_concepts else None,
         cog_version=cog_version(),
     )
     write_text(out, page)
@@ -118,7 +120,7 @@ def _sentences(data: PageData) -> list[str]:
         "timm_version": "timm",
     }  # fmt: skip
     values = {
-        text: sorted(data.results[name].dropna().astype(str).unique())
+        text: sorted({*data.results[name].dropna().astype(str)} - {""})
         for name, text in titles.items()
     }
     return [f"{text}: {', '.join(found)}" for text, found in values.items() if found]

@@ -223,7 +223,8 @@ def _points(rows: Any, look: Look, title: str | None) -> alt.TopLevelMixin:
     hover = _hover()
     label = alt.Axis(title=None, labelAngle=-35, labelLimit=140, labelOverlap=False, grid=False)
     x = alt.X("place:N", sort=_BY_ORDER, axis=label, scale=alt.Scale(paddingInner=0.3))
-    y = alt.Y("value:Q", axis=alt.Axis(title=title), scale=alt.Scale(zero=False, padding=10))
+    y = alt.Y("value:Q", axis=alt.Axis(title=title),
+              scale=alt.Scale(zero=False, nice=False, padding=10))  # fmt: skip
     tooltip: list[Any] = [
         "model:N", alt.Tooltip("place:N", title="dataset"),
         *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high")),

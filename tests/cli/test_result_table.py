@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cog.cli.result_table import bar, show, show_sheets
 from cog.cli.terminal import Terminal, _datasets_table
+from cog.results.markup import Entry, Sheet
 from cog.results.paper_tables import axis_sheets
 from cog.results.summary import wide
 from cog.results.table import tidy
@@ -207,6 +208,18 @@ def test_sheets_are_drawn_whole_in_any_terminal_and_a_note_once(width):
     rows = [line for line in text.splitlines() if re.search(r"\d ± \d", line)]
     assert len(rows) >= 4
     assert all(cell_len(line) <= width for line in rows)
+
+
+def test_bold_entries_of_sheets_are_bold_in_a_terminal():
+    entries = (Entry("dino"), Entry("1.00", bold=True), Entry("2.00"))
+    console = Console(
+        file=io.StringIO(), width=80, highlight=False, _environ={},
+        force_terminal=True, color_system="truecolor",
+    )  # fmt: skip
+    show_sheets([Sheet("", ("model", "one", "two"), (entries,), ())], console)
+    text = console.file.getvalue()
+    assert "\x1b[1m1.00" in text
+    assert "\x1b[1m2.00" not in text
 
 
 def plan_of(*datasets):

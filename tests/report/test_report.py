@@ -17,7 +17,7 @@ from cog.cli.report import report
 from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.levels.files import read_levels
-from cog.report.build import default_out
+from cog.report.build import default_out, write_page
 from cog.report.figures import figures, means_over_levels, write_figures
 from cog.report.page_data import as_columns, read_page_data
 from cog.results.files import read_results
@@ -309,3 +309,15 @@ def test_figures_have_an_axis_each_and_no_lines_between_tasks(tmp_path):
     assert set(data.table["solver"]) == {"lbfgs+sgd"}  # sets by their own protocols side by side
     value = data.table.set_index(["model", "dataset"])["value"]["dino", "pets"]
     assert value == data.results.query("model == 'dino' and dataset == 'pets'")["mean_class"].mean()
+
+
+def test_a_page_of_own_datasets_alone_has_no_levels(tmp_path, made):
+    rows = made_rows(("dino", "moco"), ("animals", "food"), seeds=SEEDS)
+    text = table_as_csv(tidy([row | {"levels_hash": ""} for row in rows]))
+    (tmp_path / "results.csv").write_text(text, encoding="utf-8")
+    levels = read_levels()
+    data = read_page_data(tmp_path / "results.csv", levels)
+    page = write_page(data, levels, tmp_path / "report.html").read_text(encoding="utf-8")
+    for part in ('id="levels"', 'href="#levels"', "<li>Levels:"):
+        assert part not in page
+        assert part in made.page.read_text(encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -377,3 +379,23 @@ def test_a_page_of_levels_alone_has_no_axes(page):
     assert not page.is_visible("#domains-chart")
     assert not page.is_visible("#groups")
     assert page.locator("#models thead tr").count() == 1
+
+
+def test_own_datasets_alone_on_a_narrow_page(page, tmp_path):
+    names = ("animals/sketch", "food", "flowers")
+    rows = made_rows(("dino", "moco"), names, seeds=SEEDS)
+    text = table_as_csv(tidy([row | {"levels_hash": ""} for row in rows]))
+    (tmp_path / "results.csv").write_text(text, encoding="utf-8")
+    levels = read_levels()
+    data = read_page_data(tmp_path / "results.csv", levels)
+    path = write_page(data, levels, tmp_path / "report.html")
+    page.set_viewport_size({"width": 330, "height": 800})
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    for name in ("concepts", "cost"):
+        assert page.locator(f"#{name}").is_hidden()
+        assert page.locator(f'nav a[href="#{name}"]').is_hidden()
+    top = page.locator("#ranks-chart svg").bounding_box()["y"]
+    labels = page.locator("#ranks-chart text").filter(has_text=re.compile("sketch|food|flowers"))
+    assert labels.count() == len(names)
+    assert all(label.bounding_box()["y"] >= top for label in labels.all())  # none is cut

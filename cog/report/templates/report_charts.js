@@ -49,6 +49,7 @@ async function makeView(name, onPick) {
     if (datum?.model) onPick(datum.model);
   });
   views[name] = view;
+  if (name === "ranks") await view.resize().runAsync(); // labels that turn in a narrow page get their room
 }
 
 // Draw rows into a chart; `columns` are pairs of field and heading of the table behind it.
