@@ -117,8 +117,10 @@ def _own_part(listing: Listing, source: Source, test_set: Dataset) -> ImageList:
     tested = set(test_set.split.test.classes)
     own = {name: of for name, of in class_of.items() if of in tested}
     images, tests = chosen(listing, own, "train"), test_set.split.test
-    both = set(images.paths) & set(tests.paths) if images.root == tests.root else set()
-    if both:
+    files = (
+        images.spans is None and images.root == tests.root
+    )  # names in shards start again in each
+    if both := set(images.paths) & set(tests.paths) if files else ():
         raise CogError(
             f"{test_set.name}: {len(both):,} images both train and test, such as {min(both)}",
             "take them out of one of the two",

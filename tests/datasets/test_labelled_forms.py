@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cog.datasets.dataset import Dataset
+from cog.datasets.dataset import Dataset, DatasetOptions, Named
+from cog.datasets.find import find_datasets
 from cog.datasets.labelled.class_list import class_names
 from cog.errors import CogError
 from cog.images.image_list import read_bytes
+from cog.levels.files import read_levels
 from cog.recipe import Recipe
 from tests.support.labelled_images import counts, found, png
 
@@ -119,6 +121,18 @@ def test_webdataset_shards_with_names_or_numbers(tmp_path, numbers, nested):
     dataset = found(tmp_path / "own")
     assert contents(dataset) == sorted(ITEMS)
     assert contents(found(tmp_path / "own")) == sorted(ITEMS)  # from the indexes
+
+
+def test_shards_with_the_same_names_in_both_parts_have_a_refit(tmp_path):
+    """A name tells an image in its shard alone."""
+    write_shards(tmp_path / "own", numbers=False, nested=True)
+    own, further = (Named(name, tmp_path / "own") for name in ("own", "own/x"))
+    given = DatasetOptions(datasets=(own,), test_sets=(further,), refit_shots=(None,))
+    refit = find_datasets(given, read_levels(None), Recipe())[-1]
+    assert refit.name == "own/x+refit"
+    assert contents(refit) == [
+        item for item in sorted(ITEMS) if item[1] in refit.split.test.classes
+    ]
 
 
 def test_numbers_without_names_are_names(tmp_path):
