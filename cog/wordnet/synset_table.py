@@ -101,10 +101,19 @@ def names_above(taxonomy: Taxonomy, synset: int) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Whether the first line of a file has the columns of such a table."""
+    """Whether the first line of a file has the columns of such a table.
+
+    Raises:
+        CogError: it cannot be read.
+    """
     try:
         first = next(csv.reader(io.StringIO(read_text(path), newline="")), [])
-    except (OSError, NotReadable, csv.Error):
+    except OSError as error:
+        raise CogError(
+            f"cannot read {str(path)!r}: {error}",
+            "give a text file with one concept a line, or a table by `cog synsets`",
+        ) from error
+    except (NotReadable, csv.Error):
         return False
     return {"class", "wnid"} <= {field.strip().lower() for field in first}
 
