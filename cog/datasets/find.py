@@ -74,7 +74,7 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
         for named in wanted_labelled(options)
     }
     if not finders and not own:
-        hint = "give --images ROOT, --in1k ROOT or --dataset NAME=SOURCE"
+        hint = "give --images ROOT, --in1k ROOT, --dataset NAME=SOURCE or --suite NAME"
         raise CogError("there is nothing to evaluate", hint)
     every = _with_protocols(_all_found(finders | own), options)
     every = with_test_sets(with_synsets(every, options, levels), options)
