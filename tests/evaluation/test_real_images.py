@@ -68,7 +68,8 @@ def test_new_styles_are_harder_than_seen_ones_and_pretraining_helps_there(tmp_pa
     done = run_cog(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "training images too" not in done.stderr
-    table = pd.read_csv(tmp_path / "runs" / "results.csv", keep_default_na=False)
+    out = words[words.index("--out") + 1]
+    table = pd.read_csv(tmp_path / out / "results.csv", keep_default_na=False)
     rows = table.assign(error=(table["top1_high"] - table["top1_low"]) / (2 * 1.96))
     rows = rows.set_index(["probe", "model", "test_set"])[["top1", "error"]].sort_index()
     assert len(rows) == 2 * 2 * 3
