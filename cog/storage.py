@@ -9,6 +9,7 @@ renamed; an object at a URL appears when its upload ends.
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from contextlib import suppress
@@ -41,6 +42,13 @@ def storage_path(text: str | StoragePath) -> StoragePath:
             raise CogError(f"{text} names no bucket", "give s3://BUCKET/FOLDER, or a folder")
         return Url(text.rstrip("/"))
     return Path(text) if isinstance(text, str) else text
+
+
+def cache_folder(name: str) -> Path:
+    """A folder of what can be made or fetched again: in COG_HOME, or in the user's cache folder."""
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / name
 
 
 def nearest_folder(path: Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from cog.datasets.splits import Split, all_broken, keep_classes
 from cog.errors import CogError
 from cog.images.find import find_images, source_of
-from cog.images.image_list import choose
+from cog.images.image_list import every_image
 from cog.images.listing import Listing, reason_in_a_line
 from cog.images.plain_files import open_plain
 from cog.images.sources.folder import list_folder, notes_of
@@ -50,10 +50,7 @@ def in1k_lists(
             why = [each.remarks[wnid].found for each in empty.values() if wnid in each.remarks]
             short[wnid] = f"none in {' and '.join(empty)}" + "".join(f" ({text})" for text in why)
     kept = keep_classes(wnids, short, {**val.remarks, **train.remarks}, allow_missing=allow_missing)
-    lists = [
-        choose(part, {wnid: np.arange(len(part.paths[wnid])) for wnid in kept}, split)
-        for part, split in ((train, "train"), (val, "test"))
-    ]
+    lists = [every_image(part, split, kept) for part, split in ((train, "train"), (val, "test"))]
     notes = tuple(f"{name}: {note}" for name, part in parts.items() for note in part.notes)
     broken = {
         images.split: all_broken(part) for images, part in zip(lists, parts.values(), strict=True)

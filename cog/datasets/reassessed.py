@@ -20,13 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cog.datasets.dataset import Dataset, Named, Source
 from cog.datasets.right_classes import RightClasses
 from cog.datasets.splits import Split
 from cog.errors import CogError
-from cog.images.image_list import ImageList
+from cog.images.image_list import ImageList, some_images
 from cog.plain_text import printable
 from cog.recipe import IN1K
 from cog.small_files import NotReadable, read_json
@@ -74,9 +72,10 @@ def find_reassessed(named: Named, base: Dataset) -> Dataset:
         raise CogError(f"no image of {base.name} has a right class in {named.source}", _HINT)
     kept.sort(key=lambda row: (right[row][0], images.paths[row]))
     found = RightClasses.of([right[row] for row in kept])
+    tests = replace(some_images(images, kept), labels=found.labels)
     n_none = sum(not own for own in named_right)
     split = Split(
-        base.split.train, _only(images, kept, found), base.split.left_out, KIND,
+        base.split.train, tests, base.split.left_out, KIND,
         _notes(found, len(images), n_none, base.name), right=found, within=images,
     )  # fmt: skip
     return Dataset(named.name, split, base.n_wanted, base.metric, base.synsets, base.protocol)
@@ -124,16 +123,6 @@ def _in_order(right: Sequence[int], label: int) -> list[int]:
     """Right classes, each once: the label of the image, and the others in ascending order."""
     first = [label] if label in right else list(right[:1])
     return [*first, *sorted({*right}.difference(first))]
-
-
-def _only(images: ImageList, rows: Sequence[int], right: RightClasses) -> ImageList:
-    """Some images of a list, with other labels."""
-    return replace(
-        images,
-        paths=tuple(images.paths[row] for row in rows),
-        labels=right.labels,
-        spans=None if images.spans is None else images.spans[np.array(rows)],
-    )
 
 
 def _notes(right: RightClasses, n_images: int, n_none: int, base: str) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cog.datasets.dataset import Dataset, DatasetOptions, Named, Source
 from cog.datasets.labelled.find import find_labelled
@@ -34,7 +33,7 @@ from cog.datasets.test_sets import (
     wanted_test_sets,
 )
 from cog.errors import CogError
-from cog.images.image_list import ImageList
+from cog.images.image_list import ImageList, some_images, with_own_classes
 from cog.images.listing import Listing
 from cog.plain_text import first_names
 from cog.recipe import REFIT, Recipe
@@ -137,21 +136,10 @@ def _halves(images: ImageList, recipe: Recipe) -> tuple[ImageList, ImageList]:
     drawn = [own[: len(own) // 2] for own in shuffled.values()]
     trains = np.zeros(len(images), bool)
     trains[np.concatenate(drawn)] = True
-    return _rows(images, trains, "train"), _rows(images, ~trains, "test")
-
-
-def _rows(images: ImageList, chosen_rows: NDArray[np.bool_], split: str) -> ImageList:
-    """Some images of a list, with the classes that they have."""
-    rows = np.flatnonzero(chosen_rows)
-    own, labels = np.unique(images.labels[rows], return_inverse=True)
-    return replace(
-        images,
-        paths=tuple(images.paths[row] for row in rows.tolist()),
-        labels=labels.astype(np.int64),
-        classes=tuple(images.classes[label] for label in own.tolist()),
-        spans=None if images.spans is None else images.spans[rows],
-        split=split,
+    train, test = (
+        with_own_classes(some_images(images, np.flatnonzero(rows))) for rows in (trains, ~trains)
     )
+    return replace(train, split="train"), replace(test, split="test")
 
 
 def _only(images: ImageList, classes: Sequence[str]) -> ImageList:
@@ -159,4 +147,4 @@ def _only(images: ImageList, classes: Sequence[str]) -> ImageList:
     if list(images.classes) == list(classes):
         return images
     kept = np.array([name in set(classes) for name in images.classes])
-    return _rows(images, kept[images.labels], images.split)
+    return with_own_classes(some_images(images, np.flatnonzero(kept[images.labels])))

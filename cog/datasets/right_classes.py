@@ -54,6 +54,15 @@ class RightClasses:
         arrays = (each.astype("<i8").tobytes() for each in (self.counts, self.classes))
         return hashlib.sha256(b"".join(arrays)).hexdigest()
 
+    def smallest(self, values: Ints) -> Ints:
+        """For each image the smallest of values [k] that its right classes have: int64[m].
+
+        >>> RightClasses.of([[3], [0, 2]]).smallest(np.array([5, 4, 1])).tolist()
+        [5, 1]
+        """
+        smallest: Ints = np.minimum.reduceat(values, self.starts)
+        return smallest
+
     def only(self, images: NDArray[np.bool_]) -> RightClasses:
         """Those of some images, bool[m]."""
         return RightClasses(self.counts[images], self.classes[images[self.images]])

@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from cog.datasets.dataset import Dataset, DatasetOptions, Named, Source
 from cog.datasets.labelled.class_list import read_class_names
 from cog.datasets.labelled.find import find_labelled
@@ -26,12 +24,12 @@ from cog.datasets.labelled.names import SAFE
 from cog.datasets.reassessed import find_reassessed, is_reassessed
 from cog.datasets.splits import Split
 from cog.errors import CogError, unknown_name
-from cog.images.image_list import ImageList, choose
+from cog.images.class_names import NAME_LIST
+from cog.images.image_list import ImageList, every_image
 from cog.images.listing import Listing
 from cog.plain_text import first_names, printable
 from cog.recipe import IN1K, WNID, of_levels, parted
 
-CLASSES = "classes.txt"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -136,7 +134,7 @@ def _found(named: Named, base: Dataset, options: DatasetOptions) -> Dataset:
             f"{len(lacking):,} of {len(filled):,} classes are none of {base.name}: "
             f"{first_names(lacking)}; it has {first_names(base.split.train.classes)}",
             f"name the folders as {base.name} does; or number them from 0, with the names in "
-            f"{CLASSES} beside them"
+            f"{NAME_LIST} beside them"
             + ("" if none else "; or give --allow-missing to leave these classes out"),
         )
     test = chosen(listing, {name: class_of[name] for name in filled if name not in lacking})
@@ -191,7 +189,7 @@ def match_classes(
 
 def class_list(source: Source) -> Sequence[str]:
     """The names that the numbers of classes stand for, where they lie in the source."""
-    file = Path(source, CLASSES) if isinstance(source, str | Path) else None
+    file = Path(source, NAME_LIST) if isinstance(source, str | Path) else None
     return read_class_names(file) if file is not None and file.is_file() else ()
 
 
@@ -203,5 +201,4 @@ def chosen(listing: Listing, class_of: Mapping[str, str], split: str = "test") -
     spans = listing.spans
     if spans is not None:
         spans = {own: spans[name] for name, own in class_of.items()}
-    rows = {own: np.arange(len(each)) for own, each in paths.items()}
-    return choose(replace(listing, paths=paths, spans=spans), rows, split)
+    return every_image(replace(listing, paths=paths, spans=spans), split)

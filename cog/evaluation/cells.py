@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +15,7 @@ from cog.features.bad_images import UNREADABLE
 from cog.features.model_run import ModelRun
 from cog.features.run_stores import feature_fingerprint
 from cog.features.settings import Extraction
+from cog.hashes import short_hash
 from cog.images.decoding import decode
 from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
@@ -116,10 +115,15 @@ def cell_name(dataset: str, probe: str, solver: str, shots: int | str, seed: int
     return f"{file_name(dataset)}--{probe}-{solver}--{shots}--{seed}"
 
 
+def name_of_row(row: Mapping[str, Any], dataset: str = "") -> str:
+    """The `cell_name` of the cell that a row of results is of, or of the same cell of `dataset`."""
+    dataset = dataset or full_name(row)
+    return cell_name(dataset, row["probe"], row["solver"], row["shots"], row["seed"])
+
+
 def cell_file(runs: StoragePath, row: Mapping[str, Any]) -> StoragePath:
     """The file of the cell that a row of results is of."""
-    name = cell_name(full_name(row), row["probe"], row["solver"], row["shots"], row["seed"])
-    return runs / str(row["model"]) / "cells" / f"{name}.json"
+    return runs / str(row["model"]) / "cells" / f"{name_of_row(row)}.json"
 
 
 def with_what_mistakes_cost(
@@ -209,8 +213,3 @@ def split_hash(lists: Iterable[ImageList], right: RightClasses | None) -> str:
     """The hash of the training and test images of a dataset, and of their right classes."""
     several = [right.fingerprint] if right else []
     return short_hash([*(images.fingerprint for images in lists), *several])
-
-
-def short_hash(value: Any) -> str:
-    """The first 16 hexadecimal digits of the sha256 of a JSON-able value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

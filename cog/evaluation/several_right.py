@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from cog.datasets.right_classes import RightClasses
 from cog.probes.data import ProbeData, ProbeResult
 
@@ -26,6 +24,6 @@ def once_an_image(result: ProbeResult, right: RightClasses | None) -> ProbeResul
     """The result of the images, from that of `once_a_class`."""
     if right is None:
         return result
-    ranks = np.minimum.reduceat(result.ranks, right.starts)
+    ranks = right.smallest(result.ranks)
     highest = None if result.highest is None else result.highest[right.starts]
     return replace(result, ranks=ranks, highest=highest)

@@ -21,12 +21,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
 
 from cog.errors import CogError
 from cog.images.listing import Span
 from cog.images.plain_files import kind_of_file, open_plain
-from cog.storage import write_bytes
+from cog.storage import cache_folder, write_bytes
 
 VERSION = 2  # of what is found in a file; an index of another version is built again
 FOLDER = ".cog-index"
@@ -82,7 +81,7 @@ def _index_files(container: Path, part: str) -> tuple[tuple[Path, Path], tuple[P
     """
     name = f"{container.name}/{part}.index" if part else f"{container.name}.index"
     folder = hashlib.sha256(os.fsencode(container.parent.resolve())).hexdigest()[:16]
-    cache = Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / "indexes"
+    cache = cache_folder("indexes")
     beside = container.parent / FOLDER
     return (beside / name, beside), (cache / folder / name, cache)
 

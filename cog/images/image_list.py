@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -64,6 +64,30 @@ def choose(listing: Listing, rows: Mapping[str, NDArray[np.intp]], split: str) -
         listing.root, listing.source, tuple(paths), labels, classes, split, spans,
         listing.containers,
     )  # fmt: skip
+
+
+def every_image(listing: Listing, split: str, classes: Iterable[str] | None = None) -> ImageList:
+    """The list of all images of some classes of a listing, by default of all of them."""
+    names = listing.paths if classes is None else classes
+    return choose(listing, {name: np.arange(len(listing.paths[name])) for name in names}, split)
+
+
+def some_images(images: ImageList, rows: Sequence[int] | NDArray[np.int64]) -> ImageList:
+    """The images of a list at these rows, in this order; the classes stay."""
+    own = np.asarray(rows, np.int64)
+    return replace(
+        images,
+        paths=tuple(images.paths[row] for row in own.tolist()),
+        labels=images.labels[own],
+        spans=None if images.spans is None else images.spans[own],
+    )
+
+
+def with_own_classes(images: ImageList) -> ImageList:
+    """A list with those of its classes alone that it has images of."""
+    own, labels = np.unique(images.labels, return_inverse=True)
+    names = tuple(images.classes[label] for label in own.tolist())
+    return replace(images, labels=labels.astype(np.int64), classes=names)
 
 
 def read_bytes(images: ImageList, index: int) -> bytes:

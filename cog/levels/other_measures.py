@@ -4,7 +4,7 @@ In: levels, names of measures. Out: for each measure the levels of the same reci
 many concepts stay in their level, and how far the two rankings agree.
 
 - The concepts, the corpus and the windows are those of the recipe; the measure alone is another.
-- A concept's place in a ranking is its similarity to the nearest seen concept. Many concepts are
+- A concept is ranked by its similarity to the nearest seen concept. Many concepts are
   equally similar, so Kendall's tau is tau-b, and Spearman's rho has mean ranks for ties: what
   orders equals when levels are cut plays no part.
 """
@@ -49,7 +49,7 @@ class Regroupings:
 def regroup(levels: Levels, measures: Sequence[str], eligible: Source | None = None) -> Regroupings:
     """The levels of the same recipe under each of `measures`.
 
-    `eligible`: rank these concepts in place of the recipe's, as `read_wnids` takes them; the
+    `eligible`: rank these concepts instead of the recipe's, as `read_wnids` takes them; the
     reference then is the recipe's own measure on them. Raises CogError for an unknown measure, for
     lists that cannot be read, and where there are too few concepts.
     """

@@ -26,7 +26,7 @@ class Placed:
     ranks: NDArray[np.int64]
     """[m], how many classes come before the right one"""
     highest: NDArray[np.int64]
-    """[m, min(5, c)], the classes that come first, in order; c in place of an output that is NaN"""
+    """[m, min(5, c)], the classes that come first, in order; c for an output that is NaN"""
 
 
 def layer_places(layer: Tensor, features: UnitFeatures) -> Placed:

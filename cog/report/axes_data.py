@@ -38,9 +38,9 @@ def joined(results: pd.DataFrame) -> pd.DataFrame:
     return joined_solvers(with_full_names(results))
 
 
-def axes_means(results: pd.DataFrame, suites: Suites) -> pd.DataFrame:
-    """The means of `axis_means`, a row a model × probe × solver × shots, as a page has them."""
-    return axis_means(joined(results), suites).reset_index()
+def axes_means(rows: pd.DataFrame, suites: Suites) -> pd.DataFrame:
+    """The means of `axis_means` of `joined` rows, a row a model × probe × solver × shots."""
+    return axis_means(rows, suites).reset_index()
 
 
 def axes_notes(results: pd.DataFrame, table: pd.DataFrame, suites: Suites) -> list[str]:

@@ -26,16 +26,15 @@ from cog.report.axes_data import axes_means, axes_notes, by_axis, joined
 from cog.report.confusions import Confused, most_confused
 from cog.results.cells import class_file
 from cog.results.class_accuracies import read_class_rows
-from cog.results.columns import KEY, SETTING, key_of, shots_order
-from cog.results.controls import models_only
+from cog.results.columns import SETTING, shots_order
+from cog.results.controls import cells_of_models, models_only
 from cog.results.files import is_table, read_results
 from cog.results.headline import Z95
 from cog.results.kept_mistakes import finished_rows
 from cog.results.kinds import NUMBER
-from cog.results.mixing import protocol_in, refuse_mixed, where
+from cog.results.mixing import protocol_in, refuse_mixed
 from cog.results.suites import read_suites
 from cog.results.summary import seen_more, summary, with_ranks
-from cog.results.table import tidy
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
@@ -85,10 +84,11 @@ def read_page_data(
     """
     notify = cache(notify or (lambda _: None))  # each line once
     results, own_cells = _results_and_cells(runs, notify, conditions)
-    cells = _as_grouped(own_cells, joined(results))
+    grouped = joined(results)
+    cells = _as_grouped(own_cells, grouped)
     refuse_mixed(results)
     suites = read_suites(runs.parent if is_table(runs) else runs, notify)
-    table = _table(joined(results))
+    table = _table(grouped)
     own = levels.fingerprint[:16]
     of_any = results["dataset"].map(of_levels)
     others = sorted(set(results.loc[of_any, "levels_hash"]) - {own})
@@ -102,7 +102,7 @@ def read_page_data(
         )
     shown = concepts if classes else concepts[:0]
     confused = most_confused(runs, ((path, cell["row"]) for path, cell in own_cells), notify)
-    means, notes = axes_means(results, suites), axes_notes(results, table, suites)
+    means, notes = axes_means(grouped, suites), axes_notes(results, table, suites)
     return PageData(results, table, shown, classes, _trials(cells), why, confused, means, notes)
 
 
@@ -170,15 +170,11 @@ def _results_and_cells(
     """The results without controls, and those of their cells with the most images a class."""
     if is_table(runs):
         return models_only(read_results(runs, conditions)), []
-    cells = finished_rows(runs, protocol_in(conditions), notify)
-    results = models_only(where(tidy(cell["row"] for cell in cells.values()), conditions))
-    keys = set(results[list(KEY)].itertuples(index=False, name=None))
+    results, cells = cells_of_models(
+        finished_rows(runs, protocol_in(conditions), notify), conditions
+    )
     most = max(results["shots"], key=shots_order)
-    return results, [
-        (path, cell)
-        for path, cell in cells.items()
-        if cell["row"]["shots"] == most and key_of(cell["row"]) in keys
-    ]
+    return results, [(path, cell) for path, cell in cells.items() if cell["row"]["shots"] == most]
 
 
 def _as_grouped(cells: Sequence[CellOnPage], rows: pd.DataFrame) -> list[CellOnPage]:

@@ -20,11 +20,9 @@ from cog.plain_text import from_spreadsheet
 from cog.progress import Notify
 from cog.recipe import level_number
 from cog.results.cells import class_file, finished_cells
-from cog.results.columns import KEY, key_of
-from cog.results.controls import models_only
+from cog.results.controls import cells_of_models
 from cog.results.kinds import PERCENT
-from cog.results.mixing import protocol_in, where
-from cog.results.table import tidy
+from cog.results.mixing import protocol_in
 from cog.small_files import read_lines, whole_number
 from cog.storage import StoragePath
 
@@ -102,13 +100,11 @@ def _cells_of_levels(
     runs: StoragePath, levels: Levels, notify: Notify, conditions: Sequence[str]
 ) -> dict[StoragePath, dict[str, Any]]:
     """The file of accuracies by class of each cell of a level, and its row."""
-    cells = finished_cells(runs, protocol_in(conditions), notify)
-    table = models_only(where(tidy(cell["row"] for cell in cells.values()), conditions))
-    keys = set(table[list(KEY)].itertuples(index=False, name=None))
+    _, cells = cells_of_models(finished_cells(runs, protocol_in(conditions), notify), conditions)
     found = {}
     for path, cell in cells.items():
         row = cell["row"]
-        if level_number(row["dataset"]) is None or row.get("test_set") or key_of(row) not in keys:
+        if level_number(row["dataset"]) is None or row.get("test_set"):
             continue
         if row.get("levels_hash") != levels.fingerprint[:16]:
             raise CogError(

@@ -11,17 +11,20 @@ alone; a sentence for each leak and for each model that is no better than its co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cog.recipe import control_of
-from cog.results.columns import FIT, SETTING
+from cog.results.columns import FIT, KEY, SETTING, key_of
 from cog.results.headline import Z95, joined_error
+from cog.results.mixing import where
 from cog.results.paper_tables import fit_title
 from cog.results.summary import summary
-from cog.results.table import sort_rows, with_full_names
+from cog.results.table import sort_rows, tidy, with_full_names
+from cog.storage import StoragePath
 
 FAR = 4.0
 CHANCE = ("shuffled-labels", "random-features")
@@ -35,6 +38,19 @@ def is_control(models: pd.Series[str]) -> pd.Series[bool]:
 def models_only(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that are no controls."""
     return table[~is_control(table["model"])].reset_index(drop=True)
+
+
+def cells_of_models(
+    cells: Mapping[StoragePath, dict[str, Any]], conditions: Sequence[str]
+) -> tuple[pd.DataFrame, dict[StoragePath, dict[str, Any]]]:
+    """The tidy table of the cells that are of no control and meet conditions, and these cells.
+
+    Raises:
+        CogError: as `where`.
+    """
+    table = models_only(where(tidy(cell["row"] for cell in cells.values()), conditions))
+    keys = set(table[list(KEY)].itertuples(index=False, name=None))
+    return table, {path: cell for path, cell in cells.items() if key_of(cell["row"]) in keys}
 
 
 def findings_of_controls(results: pd.DataFrame) -> list[str]:

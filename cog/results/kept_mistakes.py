@@ -11,11 +11,11 @@ for a cell of 10,000 test images, and 0.1 ms where it is kept.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from cog.hashes import short_hash
 from cog.progress import Notify
 from cog.results.cells import finished_cells
 from cog.results.columns import full_name
@@ -134,5 +134,4 @@ def parsed(entry: Mapping[str, Any]) -> Mistakes | None:
 
 def _hash_of(row: Mapping[str, Any]) -> str:
     """16 digits that no other fit has: its seconds are among them."""
-    own = {name: value for name, value in row.items() if name not in COLUMNS}
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
+    return short_hash({name: value for name, value in row.items() if name not in COLUMNS})

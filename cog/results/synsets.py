@@ -8,8 +8,6 @@ each test image. A test set has the tree of its dataset: the same mistake costs 
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
+from cog.hashes import short_hash
 from cog.progress import Notify
 from cog.recipe import dataset_of_file, parted
 from cog.results.cells import class_file, predictions_file
@@ -43,8 +42,7 @@ class DatasetSynsets:
     @cached_property
     def fingerprint(self) -> str:
         """16 digits that change with them."""
-        text = json.dumps([self.classes, self.wnids, self.wordnet])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash([self.classes, self.wnids, self.wordnet])
 
     def tree(self, names: tuple[str, ...]) -> tuple[ClassTree, NDArray[np.int64]] | None:
         """The tree of the classes, and which of its classes each of `names` is: int64[c].

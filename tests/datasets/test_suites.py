@@ -54,7 +54,7 @@ def test_what_is_missing_under_the_root_is_shown(tmp_path):
 def test_a_file_of_the_user_has_the_same_form(tmp_path):
     suite = read_suite(written(tmp_path, GOOD + '[test_sets."birds/drawn"]\nsource = "drawn"\n'))
     assert (suite.name, suite.protocols["p"].c) == ("mine", (1.0, 10.0))
-    assert suite.sets["birds"].place == "birds"
+    assert suite.sets["birds"].path == "birds"
     assert list(suite.every) == ["birds", "birds/drawn"]
 
 

@@ -16,7 +16,8 @@ import cog
 from cog.cli.main import main
 from cog.features.store.store import FeatureStore
 from cog.probes.head import read_head
-from tests.evaluation.test_test_sets import COLOURS, OPTIONS, draw
+from tests.evaluation.test_test_sets import OPTIONS
+from tests.support.colour_images import COLOURS, draw_colours, draw_own, quarters
 
 PROBES = ("logreg-lbfgs", "ncm-exact", "ridge-exact")
 SAME = ("top1", "top5", "mean_class", "top1_low", "top1_high", "n_train", "n_test", "dim", "shots")
@@ -41,13 +42,10 @@ def run(tmp_path_factory) -> tuple[Path, pd.DataFrame]:
     """A dataset of 12 colours and a test set of four of them: the folder of the model run, rows."""
     root = tmp_path_factory.mktemp("apply")
     same = {name: name for name in COLOURS}
-    draw(root / "own" / "train", same, 12, 90, 1)
-    draw(root / "own" / "test", same, 5, 90, 2)
-    draw(root / "four", {name: name for name in ("c01", "c04", "c05", "c10")}, 5, 120, 3)
-    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
-    model = cog.Model(network, preprocess=cog.Preprocess(resize=6, crop=6), name="quarters")
+    draw_own(root, same, 12, 5)
+    draw_colours(root / "four", {name: name for name in ("c01", "c04", "c05", "c10")}, 5, 120, 3)
     table = cog.evaluate(
-        model,
+        quarters(),
         datasets={"own": root / "own"},
         test_sets={"own/four": root / "four"},
         out=root / "runs",

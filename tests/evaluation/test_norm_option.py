@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from cog.cli.main import main
-from cog.evaluation.cells import short_hash
 from cog.evaluation.verify.verify import verify
+from cog.hashes import short_hash
 from cog.recipe import Recipe
 from tests.support.runs import draw_images
 

@@ -29,6 +29,7 @@ from cog.results.ranks import read_ranks
 from cog.results.summary import wide
 from cog.wordnet.class_tree import class_tree
 from cog.wordnet.concept_lists import read_wnids
+from tests.support.colour_images import quarters
 
 OFFICIAL = sorted(read_wnids("in1k"))
 NUMBERS = (1, 2, 10, 282, 285, 751)  # goldfish, great white shark, brambling, two cats, a car
@@ -49,10 +50,7 @@ def draw(file: Path, label: int, rng: np.random.Generator) -> None:
 
 @pytest.fixture(scope="module")
 def model() -> cog.Model:
-    import torch
-
-    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
-    return cog.Model(network, preprocess=cog.Preprocess(resize=6, crop=6), name="quarters")
+    return quarters()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image, ImageOps
 
 import cog
@@ -21,7 +20,8 @@ from cog.probes.settings import Probing
 from cog.recipe import Recipe
 from cog.results.axes import axis_means
 from cog.results.summary import wide
-from tests.evaluation.test_test_sets import COLOURS, draw
+from tests.support.colour_images import COLOURS, draw_own, quarters
+from tests.support.colour_images import draw_colours as draw
 
 SETTINGS = {"probes": "ncm,logreg,knn,retrieval", "solver": "lbfgs", "seeds": "22", "device": "cpu"}
 SAME = {name: name for name in COLOURS}
@@ -30,8 +30,7 @@ SAME = {name: name for name in COLOURS}
 @pytest.fixture(scope="module")
 def model() -> cog.Model:
     """A model whose features are the mean colour of four quarters."""
-    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
-    return cog.Model(network, preprocess=cog.Preprocess(resize=6, crop=6), name="quarters")
+    return quarters()
 
 
 def negatives(root: Path) -> Path:
@@ -45,8 +44,7 @@ def negatives(root: Path) -> Path:
 def images(tmp_path_factory) -> Path:
     """Colours, and their negatives: in two parts, in one, and in lists as DomainNet's."""
     root = tmp_path_factory.mktemp("domains")
-    draw(root / "own" / "train", SAME, 12, 60, 1)
-    draw(root / "own" / "test", SAME, 4, 60, 2)
+    draw_own(root, SAME, 12, 4, 60)
     draw(root / "negatives" / "train", SAME, 10, 60, 3)
     draw(root / "negatives" / "test", SAME, 5, 60, 4)
     draw(root / "flat", SAME, 11, 60, 5)

@@ -18,7 +18,7 @@ from cog.features.store.store import FeatureStore
 from cog.probes.head import read_head
 from cog.probes.table import PROBES
 from cog.wordnet.concept_lists import read_wnids
-from tests.support.colour_images import COLOURS, draw_colours, quarters
+from tests.support.colour_images import COLOURS, draw_colours, draw_own, quarters
 
 WNIDS = sorted(read_wnids("in1k"))[:12]
 COLOUR_OF = dict(zip(WNIDS, COLOURS, strict=True))
@@ -38,8 +38,7 @@ def images(tmp_path_factory) -> Path:
     """Twelve classes called by wnids; the test images once more in numbered folders, as of
     ImageNet-V2; and other images of three classes, as of ImageNet-R."""
     root = tmp_path_factory.mktemp("shift")
-    draw_colours(root / "own" / "train", COLOUR_OF, 10, 90, 1)
-    draw_colours(root / "own" / "test", COLOUR_OF, 4, 90, 2)
+    draw_own(root, COLOUR_OF, 10, 4)
     numbers = {str(number): COLOUR_OF[wnid] for number, wnid in enumerate(WNIDS)}
     draw_colours(root / "v2", numbers, 4, 90, 2)
     draw_colours(root / "r", {wnid: COLOUR_OF[wnid] for wnid in SOME}, 5, 140, 3)

@@ -16,8 +16,8 @@ from cog.datasets.dataset import DatasetOptions, Named
 from cog.datasets.suites.at_root import needed, with_suites
 from cog.datasets.suites.suite import read_suite
 from cog.errors import CogError
-from cog.evaluation.cells import short_hash
 from cog.evaluation.verify.verify import verify
+from cog.hashes import short_hash
 from cog.results.mixing import refuse_mixed
 from cog.results.suites import read_suites
 from tests.support.runs import draw_images

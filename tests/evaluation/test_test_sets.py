@@ -25,7 +25,7 @@ from cog.results.compare_runs import compare_runs
 from cog.results.mixing import where
 from cog.results.summary import wide
 from cog.small_files import NotReadable
-from tests.support.colour_images import COLOURS, quarters
+from tests.support.colour_images import COLOURS, draw_own, quarters
 from tests.support.colour_images import draw_colours as draw
 
 OPTIONS = {"probes": "ncm,logreg,knn,retrieval", "solver": "lbfgs", "seeds": "22", "device": "cpu"}
@@ -42,8 +42,7 @@ def images(tmp_path_factory) -> Path:
     """A dataset of 12 colours, and further images of them: numbered folders, and four alone."""
     root = tmp_path_factory.mktemp("colours")
     same = {name: name for name in COLOURS}
-    draw(root / "own" / "train", same, 12, 90, 1)
-    draw(root / "own" / "test", same, 5, 90, 2)
+    draw_own(root, same, 12, 5)
     draw(root / "same", same, 5, 90, 2)
     draw(root / "numbers", {str(n): name for n, name in enumerate(COLOURS)}, 5, 90, 2)
     (root / "numbers" / "classes.txt").write_text("".join(f"{name}\n" for name in COLOURS))

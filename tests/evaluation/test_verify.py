@@ -13,7 +13,7 @@ import pytest
 
 import cog
 from cog.errors import CogError
-from cog.evaluation.cells import short_hash
+from cog.hashes import short_hash
 from cog.results.files import read_results
 from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text, read_ranks, sha256

@@ -17,7 +17,7 @@ from cog.probes.data import ProbeData
 from cog.probes.head import Head, head_bytes, read_head
 from cog.results.files import read_results
 from cog.results.mixing import refuse_mixed
-from tests.support.colour_images import COLOURS, draw_colours, quarters
+from tests.support.colour_images import COLOURS, draw_colours, draw_own, quarters
 
 NCM = "quarters/heads/own--ncm-exact--all--22.safetensors"
 RIDGE = "quarters/heads/own--ridge-exact--2--22.safetensors"
@@ -28,8 +28,7 @@ def sound(tmp_path_factory) -> Path:
     """A run with heads of few and of all images, a test set of four classes, and controls."""
     root = tmp_path_factory.mktemp("heads")
     same = {name: name for name in COLOURS}
-    draw_colours(root / "own" / "train", same, 8, 90, 1)
-    draw_colours(root / "own" / "test", same, 4, 90, 2)
+    draw_own(root, same, 8, 4)
     draw_colours(root / "four", {name: name for name in ("c01", "c04", "c05", "c10")}, 5, 120, 3)
     cog.evaluate(
         quarters(), datasets={"own": root / "own"}, test_sets={"own/four": root / "four"},
@@ -42,8 +41,7 @@ def sound(tmp_path_factory) -> Path:
 def test_a_head_is_not_held_to_what_an_earlier_recipe_gave(tmp_path):
     """The dataset is fitted again without norm; its test set still has the result of the other."""
     same = {name: name for name in COLOURS}
-    draw_colours(tmp_path / "own" / "train", same, 8, 90, 1)
-    draw_colours(tmp_path / "own" / "test", same, 4, 90, 2)
+    draw_own(tmp_path, same, 8, 4)
     draw_colours(tmp_path / "other", same, 5, 120, 3)
     options = {
         "datasets": {"own": tmp_path / "own"}, "probes": "logreg", "solver": "lbfgs",

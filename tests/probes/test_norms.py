@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
 from cog.errors import CogError
-from cog.evaluation.cells import short_hash
+from cog.hashes import short_hash
 from cog.probes.rows import parts_of
 from cog.probes.table import PROBES
 from cog.recipe import NORMS, Recipe

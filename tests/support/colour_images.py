@@ -26,6 +26,15 @@ def draw_colours(root: Path, names: Mapping[str, str], count: int, noise: float,
     return root
 
 
+def draw_own(
+    root: Path, names: Mapping[str, str], train: int, test: int, noise: float = 90
+) -> Path:
+    """The dataset ROOT/own, with so many images of each class in its two parts."""
+    draw_colours(root / "own" / "train", names, train, noise, 1)
+    draw_colours(root / "own" / "test", names, test, noise, 2)
+    return root / "own"
+
+
 def quarters() -> cog.Model:
     """A model whose features are the mean colours of the quarters of an image."""
     import torch

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from cog.datasets.check.report import Finding
 from cog.datasets.dataset import DatasetOptions, Wnids
 from cog.datasets.imagenet1k import in1k_lists
 from cog.datasets.matching import match_listed
 from cog.datasets.official_lists import read_lists
 from cog.images.find import find_images
-from cog.images.image_list import ImageList, choose
+from cog.images.image_list import ImageList, every_image
 from cog.images.listing import Listing
 from cog.recipe import IN1K, Recipe
 
@@ -87,10 +85,9 @@ def list_levels(
     parts: list[Part] = []
     findings: list[Finding] = []
     for name, wnids in classes.items():
-        rows = {wnid: np.arange(len(listing.paths[wnid])) for wnid in wnids}
-        parts.append(Part(name, len(wnids), choose(listing, rows, "train")))
+        parts.append(Part(name, len(wnids), every_image(listing, "train", wnids)))
         for wnid in wnids:
-            have = len(rows[wnid])
+            have = len(listing.paths[wnid])
             if wnid in listing.damaged:
                 findings.append(Finding(name, wnid, "", "damaged", listing.damaged[wnid].what))
             elif have < need:

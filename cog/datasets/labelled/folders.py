@@ -54,8 +54,8 @@ def what_is_there(root: Path) -> str:
     chosen = choose_parts(folder.name for folder in sub_folders(root))
     for folder in (root, *(root / part for part in (chosen or ())[:2])):
         if images := _loose_images(folder):
-            place = "it" if folder == root else f"{folder.name}/"
-            return f": {images:,} images lie right in {place}, without a folder for their class"
+            where = "it" if folder == root else f"{folder.name}/"
+            return f": {images:,} images lie right in {where}, without a folder for their class"
     for folder in sub_folders(root):
         if folder.is_dir() and find_folders(folder) is not None:
             return f", but in {folder}: give that"

@@ -12,7 +12,7 @@ import numpy as np
 
 from cog.datasets.splits import TEST_DRAW, TRAIN_DRAW, Split, all_broken, draw_images
 from cog.errors import CogError
-from cog.images.image_list import choose
+from cog.images.image_list import choose, every_image
 from cog.images.listing import Listing
 from cog.plain_text import first_names, printable
 from cog.recipe import TOP1, Recipe
@@ -98,9 +98,7 @@ def _as_defined(labelled: Labelled, kept: Sequence[str], _: Recipe) -> Split:
     """Every image of the classes that are kept, in the part that it is in."""
     lists, broken, notes = [], {}, []
     for listing, part in zip(labelled.parts, ("train", "test"), strict=True):
-        own = with_classes(listing, kept)
-        rows = {name: np.arange(len(paths)) for name, paths in own.paths.items()}
-        lists.append(choose(own, rows, part))
+        lists.append(every_image(with_classes(listing, kept), part))
         broken[part] = all_broken(listing)
         notes += [f"{part}: {note}" for note in listing.notes]
     untested = [name for name in kept if not labelled.parts[1].paths.get(name)]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from cog.datasets.check.listing import Listed, Part
 from cog.datasets.check.report import Finding
 from cog.datasets.dataset import DatasetOptions, Named
 from cog.datasets.labelled.find import find_labelled
 from cog.datasets.labelled.labelled import short_classes, with_classes
 from cog.errors import CogError
-from cog.images.image_list import choose
+from cog.images.image_list import every_image
 from cog.recipe import Recipe
 
 
@@ -33,9 +31,8 @@ def list_labelled(named: Named, options: DatasetOptions, recipe: Recipe) -> List
     parts, notes = [], [f"{named.name}: {note}" for note in labelled.notes]
     for listing, split in zip(labelled.parts, ("train", "test"), strict=False):
         dataset = named.name if labelled.test is None else f"{named.name}-{split}"
-        own = with_classes(listing, labelled.classes)
-        rows = {name: np.arange(len(paths)) for name, paths in own.paths.items()}
-        parts.append(Part(dataset, len(labelled.classes), choose(own, rows, split)))
+        images = every_image(with_classes(listing, labelled.classes), split)
+        parts.append(Part(dataset, len(labelled.classes), images))
         for name, faults in listing.broken.items():
             findings += [
                 Finding(dataset, name, path, "broken", why) for path, why in faults.items()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import tarfile
 import tempfile
@@ -17,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
 
 from cog.partial_files import partial_file
+from cog.storage import cache_folder
 
 Packed = tuple[Path, NDArray[np.int64]]
 """the tar, and int64 [m, 3] as `Listing.spans` has them: 0, offset, size"""
@@ -31,7 +30,7 @@ def pack(images: Iterable[tuple[str, bytes]]) -> Packed:
     Raises:
         OSError: the cache folder cannot be written, or is full.
     """
-    folder = Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / "packs"
+    folder = cache_folder("packs")
     folder.mkdir(parents=True, exist_ok=True)
     digest, spans = hashlib.sha256(), []
     with tempfile.TemporaryFile(dir=folder) as made:

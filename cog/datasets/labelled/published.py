@@ -2,8 +2,8 @@
 
 In: a class of torchvision.datasets whose items are (image, label), and the folder that its `root`
 is. Out: the split that the field uses, and the metric that it reports (Kornblith et al., CVPR 2019,
-table 1, for the sets of `PUBLISHED`). Images that are files are read in place; others, as those of
-CIFAR, are kept in a pack (pack.py), as PNGs, which lose nothing.
+table 1, for the sets of `PUBLISHED`). Images that are files are read where they lie; others, as
+those of CIFAR, are kept in a pack (pack.py), as PNGs, which lose nothing.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ def find_published(text: str, *, download: bool = False) -> Labelled:
     Raises:
         CogError: no such class, its files are not in ROOT, or its items are no (image, label).
     """
-    name, _, place = text.removeprefix(PREFIX).partition("@")
-    if not (name and place):
+    name, _, folder = text.removeprefix(PREFIX).partition("@")
+    if not (name and folder):
         raise CogError(
             f"no source: {text!r}", "write torchvision:NAME@ROOT, such as torchvision:DTD@/data"
         )
-    kind, root = _class_of(name), Path(place)
+    kind, root = _class_of(name), Path(folder)
     if not root.is_dir() and not download:
         raise CogError(f"there is no folder {root}", f"give the root of torchvision's {name}")
     how = PUBLISHED.get(name) or _inferred(kind)

@@ -15,7 +15,7 @@ from cog.recipe import parted
 
 def needed(each: SuiteSet) -> tuple[str, ...]:
     """What a set needs, relative to the folder of all sets."""
-    return each.needs or (each.place,)
+    return each.needs or (each.path,)
 
 
 def missing(suite: Suite, root: Path) -> dict[str, tuple[str, ...]]:
@@ -103,7 +103,7 @@ def _with_sets(options: DatasetOptions, suite: Suite, given: set[str]) -> Datase
     datasets, metrics, protocols = options.datasets, options.metrics, options.protocols
     for key, each in suite.sets.items():
         if key in OWN and key not in given:
-            options = replace(options, **{OWN[key]: root / each.place})  # type: ignore[arg-type]
+            options = replace(options, **{OWN[key]: root / each.path})  # type: ignore[arg-type]
         elif key not in given:
             named = Named(key, source_under(each, root))
             datasets += () if named in datasets else (named,)
@@ -134,8 +134,8 @@ def source_under(each: SuiteSet, root: Path) -> str:
     >>> source_under(SuiteSet("torchvision:DTD@textures"), Path("data"))
     'torchvision:DTD@data/textures'
     """
-    head, tail = each.source.rsplit(each.place, 1)
-    return f"{head}{(root / each.place).as_posix()}{tail}"
+    head, tail = each.source.rsplit(each.path, 1)
+    return f"{head}{(root / each.path).as_posix()}{tail}"
 
 
 def _missing_error(name: str, lacking: Mapping[str, tuple[str, ...]], root: Path) -> CogError:

@@ -57,10 +57,10 @@ class SuiteSet:
     test: int = 0
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         """The path of the source, relative to the folder of all sets.
 
-        >>> SuiteSet("torchvision:DTD@textures").place, SuiteSet("sets.py:load").place
+        >>> SuiteSet("torchvision:DTD@textures").path, SuiteSet("sets.py:load").path
         ('textures', 'sets.py')
         """
         if self.source.startswith("torchvision:"):
@@ -193,7 +193,7 @@ def _check_set(each: SuiteSet, protocols: Mapping[str, Protocol], where: str) ->
     """Raise CogError for values that are of the right type, but wrong."""
     _one_of(each.protocol, protocols, f"{where}.protocol")
     _one_of(each.metric, HEADLINES, f"{where}.metric")
-    if not each.place:
+    if not each.path:
         raise _wrong(f"{where}.source", "a path, or torchvision:NAME@PATH", each.source)
     for count in ("classes", "train", "test"):
         _not_negative(getattr(each, count), f"{where}.{count}")

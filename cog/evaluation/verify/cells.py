@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cog.evaluation.cells import cell_name
+from cog.evaluation.cells import name_of_row
 from cog.evaluation.probing import class_rows
 from cog.evaluation.verify.findings import (
     RESTORE_CELL,
@@ -39,7 +39,6 @@ from cog.plain_text import from_spreadsheet
 from cog.probes.metrics import METRICS
 from cog.probes.table import scored
 from cog.results.cells import class_file, predictions_file, ranks_file
-from cog.results.columns import full_name
 from cog.results.ranks import KeptRanks, read_ranks, sha256
 from cog.small_files import JSON_BYTES, NotReadable, read_small, whole_number
 from cog.storage import StoragePath
@@ -140,7 +139,7 @@ def read_classes(path: StoragePath) -> ClassTable:
 def _names(path: StoragePath, cell: Mapping[str, Any]) -> Iterator[Finding]:
     """Whether a cell's file, folder, row and hashes say the same."""
     row = cell["row"]
-    name = cell_name(full_name(row), row["probe"], row["solver"], row["shots"], row["seed"])
+    name = name_of_row(row)
     folder = path.parent.parent.name
     if name != path.stem:
         yield Finding(str(path), f"the result {path.stem}", name, RESTORE_CELL)

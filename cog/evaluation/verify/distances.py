@@ -19,11 +19,11 @@ _HINT = f"remove it and run {EVALUATE}: it writes it again"
 
 def check_distances(folder: Folder, levels: Levels) -> Iterator[Found]:
     """The file of each dataset against its own synsets, and their number against the classes."""
-    place = distances_folder(folder.runs)
-    below = f"{folder.relative(place)}/"
+    where = distances_folder(folder.runs)
+    below = f"{folder.relative(where)}/"
     names = (name.removeprefix(below) for name in folder.names if name.startswith(below))
     for name in sorted(name for name in names if name.endswith(".json")):
-        path, dataset = str(place / name), dataset_of_file(name.removesuffix(".json"))
+        path, dataset = str(where / name), dataset_of_file(name.removesuffix(".json"))
         document = read_distance(folder.runs, dataset)
         if document.get("levels", levels.fingerprint) != levels.fingerprint:
             yield f"{path} is of other levels: give --levels DIR"

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from cog.datasets.dataset import Dataset
-from cog.evaluation.cells import cell_name, fit_hash
+from cog.evaluation.cells import fit_hash, name_of_row
 from cog.evaluation.controls import CHANGES
 from cog.evaluation.fits import FitData
 from cog.evaluation.heads import Known, head_features, read_kept
@@ -80,9 +80,7 @@ def head_names(folder: Folder) -> list[str]:
 def _base(path: StoragePath, cell: Mapping[str, Any]) -> StoragePath:
     """The cell of the fit that gave a cell: its own, or that of the dataset it learns from."""
     row = cell["row"]
-    dataset = fitted_on(full_name(row))
-    name = cell_name(dataset, row["probe"], row["solver"], row["shots"], row["seed"])
-    return path.parent / f"{name}.json"
+    return path.parent / f"{name_of_row(row, fitted_on(full_name(row)))}.json"
 
 
 def _is_of_fit(cell: Mapping[str, Any], base: Mapping[str, Any]) -> bool:
@@ -192,9 +190,7 @@ def _places(file: StoragePath, path: StoragePath, data: FitData) -> Iterator[Fin
         return
     lowest, highest = rank_bounds(read_kept(file)[0], data.asked, data.answers)
     if data.right:
-        lowest, highest = (
-            np.minimum.reduceat(each, data.right.starts) for each in (lowest, highest)
-        )
+        lowest, highest = map(data.right.smallest, (lowest, highest))
     odd = int(((kept.ranks < lowest) | (kept.ranks > highest)).sum())
     if odd:
         expected = f"the ranks that {ranks_file(path)} has"

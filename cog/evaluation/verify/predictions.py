@@ -46,8 +46,7 @@ def predicted_ranks(
     if right is None:
         return predictions.ranks(labels)
     once_a_class = replace(predictions, highest=predictions.highest[right.images])
-    ranks: NDArray[np.int64] = np.minimum.reduceat(once_a_class.ranks(right.classes), right.starts)
-    return ranks
+    return right.smallest(once_a_class.ranks(right.classes))
 
 
 def agreement(

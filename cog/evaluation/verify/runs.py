@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from cog.evaluation.cells import short_hash
 from cog.evaluation.verify.findings import RESTORE, Finding, Found, differing, renamed
 from cog.evaluation.verify.splits import KeptSplit, split_file
 from cog.features.feeder.feeding import RESIZED_ON
 from cog.features.run_stores import made_from
+from cog.hashes import short_hash
 from cog.images.decoding import DECODERS
 from cog.images.image_list import ImageList
 from cog.images.pillow_simd import PILLOW_SIMD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from cog.datasets.right_classes import RightClasses
 from cog.datasets.splits import NAMES, RIGHT, Split
 from cog.evaluation.cells import split_hash
 from cog.evaluation.verify.findings import RESTORE, BrokenError, Finding, why
-from cog.images.image_list import ImageList
+from cog.images.image_list import ImageList, with_own_classes
 from cog.recipe import REFIT, file_name, fitted_on, is_refit, of_levels, parted
 from cog.small_files import NotReadable, read_lines, whole_number
 from cog.storage import StoragePath
@@ -98,7 +98,7 @@ def read_split(runs: StoragePath, dataset: str) -> KeptSplit:
         drawn = _are_drawn(lists["train"], lists["test"], within)
         return KeptSplit(lists["train"], lists["test"], labels, None, within, drawn)
     if parted(dataset)[1]:
-        lists["test"] = _of_own_classes(lists["test"])
+        lists["test"] = with_own_classes(lists["test"])
     return KeptSplit(lists["train"], lists["test"], labels)
 
 
@@ -123,13 +123,6 @@ def _read_right(file: StoragePath, index: Mapping[int, int], images: ImageList) 
     if first != images.labels.tolist() or len(first) != len(lines):
         raise _broken(file, f"a line of each of {len(images):,} images, its label first", "others")
     return RightClasses.of(lines)
-
-
-def _of_own_classes(images: ImageList) -> ImageList:
-    """A list with the classes that it has images of, as test sets have them."""
-    own, labels = np.unique(images.labels, return_inverse=True)
-    names = tuple(images.classes[label] for label in own.tolist())
-    return replace(images, labels=labels.astype(np.int64), classes=names)
 
 
 def _wnids_of(file: StoragePath, lines: Lines) -> dict[int, str]:

@@ -24,14 +24,12 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from platformdirs import user_cache_dir
-
 from cog.errors import CogError
 from cog.models.zoo import ACCESS, ZooRow
 from cog.partial_files import partial_name, sweep
 from cog.progress import Notify
 from cog.small_files import read_json
-from cog.storage import write_text
+from cog.storage import cache_folder, write_text
 
 BLOCK_BYTES = 1 << 20  # read at once
 TRIES = 4  # of one address, each continuing the last
@@ -43,7 +41,7 @@ HEADERS = {"User-Agent": "imagenet-cog"}
 
 def weights_folder() -> Path:
     """The folder of the weights: `weights` in COG_HOME, or in the user's cache folder for `cog`."""
-    return Path(os.environ.get("COG_HOME") or user_cache_dir("cog")) / "weights"
+    return cache_folder("weights")
 
 
 def cached(file: str) -> Path | None:
