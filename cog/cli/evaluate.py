@@ -47,8 +47,8 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
         cog evaluate --model dino --suite cog --suite transfer --data /data
     """
     from cog.cli.terminal import Terminal
-    from cog.evaluation.evaluate import run_plan
     from cog.evaluation.plan import plan_from
+    from cog.evaluation.run import run_plan
 
     share = _share(worker, options["executor"])
     if not share.is_all and discard_features:
@@ -79,8 +79,8 @@ def extract(dry_run: bool, worker: str | None, **options: Any) -> None:
         cog extract --model dino --images /data/imagenet21k --worker 3/16
     """
     from cog.cli.terminal import Terminal
-    from cog.evaluation.evaluate import run_plan
     from cog.evaluation.plan import plan_from
+    from cog.evaluation.run import run_plan
 
     share = _share(worker, options["executor"])
     terminal = Terminal()

@@ -9,7 +9,7 @@ import pytest
 import cog.evaluation.estimate
 from cog.cli.terminal import estimate_lines
 from cog.evaluation.estimate import Estimate, Measured, estimate
-from cog.evaluation.evaluate import run_plan
+from cog.evaluation.run import run_plan
 from cog.features.executors.executor import executor_for
 from cog.features.executors.share import Share
 from cog.progress import Silent

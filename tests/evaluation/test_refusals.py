@@ -12,7 +12,7 @@ import torch
 
 import cog.features.run_stores
 from cog.errors import CogError
-from cog.evaluation.evaluate import run_plan
+from cog.evaluation.run import run_plan
 from cog.features.store.store import FeatureStore
 from cog.partial_files import partial_name
 from cog.progress import Silent

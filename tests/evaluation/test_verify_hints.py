@@ -13,7 +13,7 @@ import pytest
 
 import cog
 import cog.features.extract
-from cog.evaluation.evaluate import run_plan
+from cog.evaluation.run import run_plan
 from cog.evaluation.verify.findings import EVALUATE, EXTRACT, Finding
 from cog.progress import Silent
 from tests.evaluation.test_verify import DAMAGE

@@ -19,8 +19,8 @@ import cog.evaluation.estimate
 import cog.evaluation.models
 from cog.errors import CogError
 from cog.evaluation.estimate import estimate
-from cog.evaluation.evaluate import run_plan
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
+from cog.evaluation.run import run_plan
 from cog.features.executors import one_process, processes
 from cog.features.executors.crossing import dump, from_bytes, to_bytes
 from cog.features.executors.executor import executor_for

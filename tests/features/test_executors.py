@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import cog
 from cog.cli.evaluate import evaluate, extract
 from cog.errors import CogError
-from cog.evaluation.evaluate import run_plan
+from cog.evaluation.run import run_plan
 from cog.features.executors.share import Share
 from cog.features.store.store import FeatureStore
 from cog.images.preprocess import Preprocess

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cog.evaluation.evaluate import run_plan
+from cog.evaluation.run import run_plan
 from cog.progress import Silent
 from tests.support.runs import call_cog, make_plan
 from tests.support.stores import alone, chunk_files

@@ -90,7 +90,7 @@ def chunk_files(out: Path) -> dict[str, bytes]:
 
 def alone(options, models, out: Path) -> dict[str, bytes]:
     """The files of the stores that one worker makes alone."""
-    from cog.evaluation.evaluate import run_plan
+    from cog.evaluation.run import run_plan
 
     run_plan(make_plan(models, out=out, device="cpu", **options).without_cells(), Silent())
     return chunk_files(out)
