@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,10 @@ from cog.levels.table import Levels
 from cog.progress import Silent
 from cog.report.explorer import write_explorer
 from cog.wordnet.taxonomy import load_taxonomy
-from tests.support.browser import opened, processor_seconds
+from tests.support.browser import expect, opened, processor_seconds
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.long  # a browser and several pages
 GUITAR_PICK = "n03467796"  # in L1
@@ -65,8 +66,13 @@ def go(official_page) -> Iterator[Go]:
         yield go
 
 
-def row_names(page: Page) -> list[str]:
-    return page.locator("#explorer-list .explorer-name").all_text_contents()
+def row_names(page: Page) -> Locator:
+    return page.locator("#explorer-list .explorer-name")
+
+
+def rows(page: Page) -> Locator:
+    """The rows of the list: the first hundred at once, the others a moment later."""
+    return page.locator("#explorer-list > *")
 
 
 def boxes(page: Page) -> dict[str, str]:
@@ -87,26 +93,25 @@ def test_official_levels_open_quickly_and_whole(go, official, official_page):
     page = go()
     before = processor_seconds(page)
     page = go()
-    page.wait_for_function("document.querySelectorAll('#explorer-list > *').length === 5000")
+    expect(rows(page)).to_have_count(5000)
     assert 0 < processor_seconds(page) - before < 2
     first, last = official.table.iloc[0], official.table.iloc[-1]
-    rows = page.locator("#explorer-list [role=option]")
-    assert first["name"].split(".")[0].replace("_", " ") in rows.first.text_content()
-    assert f"{last['similarity']:.4f}" in rows.last.text_content()
+    expect(rows(page).first).to_contain_text(first["name"].split(".")[0].replace("_", " "))
+    expect(rows(page).last).to_contain_text(f"{last['similarity']:.4f}")
 
 
 def test_searching_finds_by_name_by_other_word_and_by_wnid(go):
     page = go()
     query = page.get_by_role("searchbox")
     query.fill("guitar")
-    assert row_names(page) == ["guitar pick", "bass guitar", "hawaiian guitar"]
+    expect(row_names(page)).to_have_text(["guitar pick", "bass guitar", "hawaiian guitar"])
     query.fill("Creamer")
-    assert row_names(page) == ["cream pitcher"]
+    expect(row_names(page)).to_have_text(["cream pitcher"])
     query.fill(GUITAR_PICK)
-    assert row_names(page) == ["guitar pick"]
+    expect(row_names(page)).to_have_text(["guitar pick"])
     query.fill("no such thing")
-    assert row_names(page) == []
-    assert "0 in levels" in page.locator("#explorer-status").inner_text()
+    expect(row_names(page)).to_have_count(0)
+    expect(page.locator("#explorer-status")).to_contain_text("0 in levels")
 
 
 def test_boxes_count_and_filter(go, official):
@@ -114,20 +119,21 @@ def test_boxes_count_and_filter(go, official):
     assert boxes(page) == dict.fromkeys(["L1", "L2", "L3", "L4", "L5", "seen"], "1,000")
     for level in ("L1", "L2", "L4", "L5"):
         page.get_by_role("checkbox", name=level).uncheck()
-    page.wait_for_function("document.querySelectorAll('#explorer-list > *').length === 1000")
+    expect(rows(page)).to_have_count(1000)
     assert set(page.locator("#explorer-list .explorer-badge").all_text_contents()) == {"L3"}
     page.get_by_role("searchbox").fill("bird")
+    expect(rows(page)).not_to_have_count(1000)
     table = official.table
     for level in official.numbers:
         names = table["name"][table["level"] == level].str.replace("_", " ")
         assert int(boxes(page)[f"L{level}"]) >= names.str.contains("bird").sum()
-    assert page.locator("#explorer-list > *").count() == int(boxes(page)["L3"])
+    expect(rows(page)).to_have_count(int(boxes(page)["L3"]))
 
 
 def test_orders(go, official):
     page = go()
     page.get_by_label("Order").select_option("images")
-    page.wait_for_function("document.querySelectorAll('#explorer-list > *').length === 5000")
+    expect(rows(page)).to_have_count(5000)
     ranks = page.locator("#explorer-list .explorer-rank").all_text_contents()
     images = official.table.set_index("rank")["images"]
     counts = [images[int(rank.replace(",", ""))] for rank in ranks]
@@ -150,17 +156,18 @@ def test_an_address_opens_a_concept(go, official):
 
 def test_addresses_of_branches_and_of_nothing(go):
     page = go(wnid="n02084071")
-    assert page.locator("#explorer-detail h3").inner_text() == "dog"
-    assert items(page, "dog").first.get_attribute("aria-selected") == "true"
+    expect(page.locator("#explorer-detail h3")).to_have_text("dog")
+    expect(items(page, "dog").first).to_have_attribute("aria-selected", "true")
     page.get_by_role("button", name="List them").click()
     below = page.evaluate(
         "(() => { const d = JSON.parse(document.getElementById('explorer-data').textContent);"
         " const n = d.nodes.wnid.indexOf('n02084071');"
         " return d.levels.reduce((sum, _, k) => sum + d.below[k][n], 0); })()"
     )
-    assert page.locator("#explorer-list > *").count() == below > 0
+    assert below > 0
+    expect(rows(page)).to_have_count(below)
     page = go(wnid="n00000001")
-    assert "n00000001 is neither" in page.locator("#explorer-status").inner_text()
+    expect(page.locator("#explorer-status")).to_contain_text("n00000001 is neither")
 
 
 def test_choosing_a_row_changes_the_address_and_links_lead_on(go):
@@ -168,10 +175,11 @@ def test_choosing_a_row_changes_the_address_and_links_lead_on(go):
     page.locator("#explorer-list [role=option]").nth(2).click()
     page.wait_for_function(f"location.hash === '#{GUITAR_PICK}'")
     page.locator("#explorer-detail dd a").first.click()  # the nearest seen concept
-    assert page.locator("#explorer-detail h3 .explorer-badge").inner_text() == "seen"
+    kind = page.locator("#explorer-detail h3 .explorer-badge")
+    expect(kind).to_have_text("seen")
     page.go_back()
-    page.wait_for_function(f"location.hash === '#{GUITAR_PICK}'")
-    assert page.locator("#explorer-detail h3 .explorer-badge").inner_text() == "L1"
+    expect(kind).to_have_text("L1")
+    assert page.url.endswith(f"#{GUITAR_PICK}")
 
 
 def test_the_list_by_keyboard(go):
@@ -180,43 +188,43 @@ def test_the_list_by_keyboard(go):
     for key in ("ArrowDown", "ArrowDown", "PageDown", "ArrowUp"):
         page.keyboard.press(key)
     chosen = page.locator("#explorer-list [aria-selected=true] .explorer-rank")
-    assert chosen.all_inner_texts() == ["11"]
+    expect(chosen).to_have_text(["11"])
     page.keyboard.press("End")
-    assert chosen.all_inner_texts() == ["5,000"]
+    expect(chosen).to_have_text(["5,000"])
     active = page.locator("#explorer-list").get_attribute("aria-activedescendant")
-    assert page.locator(f"#{active} .explorer-rank").inner_text() == "5,000"
+    expect(page.locator(f"#{active} .explorer-rank")).to_have_text("5,000")
 
 
 def test_the_tree_by_keyboard(go):
     page = go()
     page.get_by_role("button", name="WordNet tree").click()
-    assert items(page, "entity").get_attribute("aria-expanded") == "true"
+    expect(items(page, "entity")).to_have_attribute("aria-expanded", "true")
     page.get_by_role("searchbox").press("ArrowDown")
-    focused = lambda: page.evaluate("document.activeElement.dataset.path")  # noqa: E731
-    root = focused()
+    focused = page.locator("#explorer-tree [role=treeitem]:focus")
+    root = focused.get_attribute("data-path")
     page.keyboard.press("ArrowLeft")
-    assert page.locator("#explorer-tree [role=treeitem]").count() == 1
+    expect(page.locator("#explorer-tree [role=treeitem]")).to_have_count(1)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert focused().startswith(f"{root}/")
+    expect(focused).to_have_attribute("data-path", re.compile(f"^{root}/"))
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    assert focused() == root
+    expect(focused).to_have_attribute("data-path", root)
     page.keyboard.press("End")
     page.keyboard.press("Enter")
-    assert page.locator("#explorer-detail h3").inner_text() != ""
-    assert page.locator("#explorer-tree [tabindex='0']").count() == 1
+    expect(page.locator("#explorer-detail h3")).not_to_be_empty()
+    expect(page.locator("#explorer-tree [tabindex='0']")).to_have_count(1)
 
 
 def test_a_search_opens_the_branches_and_marks_what_matches(go):
     page = go()
     page.get_by_role("button", name="WordNet tree").click()
     page.get_by_role("searchbox").fill("guitar")
+    expect(items(page, "electric guitar")).to_have_count(1)
     marks = page.locator("#explorer-tree mark").all_inner_texts()
     assert len(marks) >= 6
     assert set(marks) == {"guitar"}
-    assert items(page, "electric guitar").count() == 1
-    assert "below: L1" in items(page, "guitar").first.get_attribute("aria-label")
+    expect(items(page, "guitar").first).to_have_attribute("aria-label", re.compile("below: L1"))
 
 
 @pytest.fixture(scope="module")
@@ -230,14 +238,15 @@ def hostile_page(tmp_path_factory, small) -> Path:
 def test_hostile_names_are_text(go, hostile_page):
     page = go(hostile_page)
     shown = [name.removesuffix(".n.01").replace("_", " ") for name in HOSTILE]
-    assert row_names(page) == shown
+    expect(row_names(page)).to_have_text(shown)
     for name, row in zip(HOSTILE, page.locator("[role=option]").all(), strict=True):
         row.click()
-        assert name in page.locator("#explorer-detail").text_content()
+        expect(page.locator("#explorer-detail")).to_contain_text(name)
     page.get_by_role("button", name="WordNet tree").click()
     for name in shown:
         page.get_by_role("searchbox").fill(name)
-        assert name in page.locator("#explorer-tree .explorer-name").all_text_contents()
+        found = page.locator("#explorer-tree .explorer-name", has_text=name)
+        expect(found.first).to_have_text(name)
     assert page.locator(".explorer img").count() == 0
 
 
@@ -245,7 +254,7 @@ def test_images_are_shown(go, tmp_path, small, images):
     page = go(write_explorer(small, tmp_path / "l.html", images, Silent()))
     page.locator("[role=option]").first.click()
     images = page.locator("#explorer-detail img")
-    assert images.count() == 3
+    expect(images).to_have_count(3)
     page.wait_for_function(
         "[...document.querySelectorAll('#explorer-detail img')]"
         ".every((image) => image.naturalWidth === 96)"
@@ -259,6 +268,6 @@ def test_nothing_is_wider_than_the_window(go, width):
     for view in ("Ranked list", "WordNet tree"):
         page.get_by_role("button", name=view).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("#explorer-detail").is_visible()
+    expect(page.locator("#explorer-detail")).to_be_visible()
     page.get_by_role("button", name="Close").click()
-    assert page.locator("#explorer-detail").is_visible() == (width == 1400)
+    expect(page.locator("#explorer-detail")).to_be_visible(visible=width == 1400)

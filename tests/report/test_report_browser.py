@@ -16,7 +16,7 @@ from cog.results.files import read_results
 from cog.results.suites import Suites, read_suites, write_suites
 from cog.results.summary import wide
 from cog.results.table import tidy
-from tests.support.browser import opened, processor_seconds
+from tests.support.browser import SETTLES_SECONDS, expect, opened, processor_seconds
 from tests.support.report_pages import DOMAINS, MODELS, NEAR, TASKS, made_page, three_axes_rows
 from tests.support.result_rows import ODD_NAMES, SEEDS, SHOTS, made_rows
 
@@ -48,10 +48,17 @@ def page(shared, made):
     return shared
 
 
+def texts_of(page, selector):
+    return page.eval_on_selector_all(selector, "all => all.map(one => one.textContent)")
+
+
 def names_in_table(page):
-    return page.eval_on_selector_all(
-        "#models tbody th span", "cells => cells.map(cell => cell.textContent)"
-    )
+    return texts_of(page, "#models tbody th span")
+
+
+def shows(page, n_models):
+    """Wait until the page is drawn for so many models; one task draws everything."""
+    expect(page.locator("#shown")).to_have_text(f"{n_models} of 7 models shown")
 
 
 def bare(names):
@@ -112,24 +119,28 @@ def levels():
 
 def test_search_filters_the_table_and_the_charts(page):
     page.fill("#search", "PLAIN")
+    shows(page, 1)
     assert bare(names_in_table(page)) == ["plain"]
     assert {row[0] for row in numbers(page, "ranks")} == {"plain"}
-    assert page.text_content("#shown") == "1 of 7 models shown"
     page.fill("#search", "no such model")
-    assert "empty" in page.get_attribute("#levels-chart", "class")
+    expect(page.locator("#levels-chart")).to_contain_class("empty")
     page.click("#reset")
-    page.wait_for_function("document.querySelectorAll('#models tbody tr').length === 7")
+    expect(page.locator("#models tbody tr")).to_have_count(7)
 
 
 def test_families_and_sizes_filter(page, made):
     family = made.data.table.drop_duplicates("model").set_index("model")["family"]
     page.click("#families-details summary")
     page.uncheck('#families input[value="supervised"]')
-    assert set(bare(names_in_table(page))) == set(family[family != "supervised"].index)
+    others = set(family[family != "supervised"].index)
+    shows(page, len(others))
+    assert set(bare(names_in_table(page))) == others
     page.check('#families input[value="supervised"]')
     page.fill("#least", "28")
+    shows(page, 2)
     assert set(bare(names_in_table(page))) == {"plain", "another"}
     page.fill("#greatest", "28.9")
+    shows(page, 1)
     assert bare(names_in_table(page)) == ["plain"]
 
 
@@ -137,9 +148,9 @@ def test_headings_sort_by_keyboard_and_say_so(page):
     heading = page.locator('#models th:has(button[data-key="sort L2"])')
     heading.locator("button").focus()
     page.keyboard.press("Enter")
-    assert heading.get_attribute("aria-sort") == "descending"
+    expect(heading).to_have_attribute("aria-sort", "descending")
     page.keyboard.press("Enter")  # the heading still has the focus
-    assert heading.get_attribute("aria-sort") == "ascending"
+    expect(heading).to_have_attribute("aria-sort", "ascending")
     values = page.eval_on_selector_all(
         "#models tbody tr", "rows => rows.map(row => Number(row.cells[5].title))"
     )
@@ -147,9 +158,15 @@ def test_headings_sort_by_keyboard_and_say_so(page):
     assert page.locator('#models th[aria-sort="none"]').count() == 10
 
 
+def choose_unit(page, unit):
+    """The units of differences offer a baseline."""
+    page.check(f'input[name="unit"][value="{unit}"]')
+    expect(page.locator("#baseline-label")).to_be_visible()
+
+
 @pytest.mark.parametrize("unit", ["difference", "odds"])
 def test_the_baseline_is_what_lines_are_beside(page, made, unit):
-    page.check(f'input[name="unit"][value="{unit}"]')
+    choose_unit(page, unit)
     page.select_option("#baseline", "plain")
     column = {"difference": "difference", "odds": "log_odds_ratio"}[unit]
     rows = made.data.table[made.data.table["shots"] == "all"]
@@ -167,7 +184,7 @@ def test_the_chart_of_distance_has_accuracy_and_gain_by_similarity(page, made):
     assert {places[row[1]]: float(row[2]) for row in shown} == NEAR
     found = {(row[0], places[row[1]]): float(row[3]) for row in shown}
     assert found == pytest.approx(top1, rel=1e-4)
-    page.check('input[name="unit"][value="difference"]')
+    choose_unit(page, "difference")
     page.select_option("#baseline", "plain")
     gains = {key: value - top1["plain", key[1]] for key, value in top1.items()}
     shown = numbers(page, "distance")
@@ -180,13 +197,13 @@ def test_the_chart_of_distance_has_accuracy_and_gain_by_similarity(page, made):
 
 def test_a_model_stands_out_where_it_is_ticked_and_no_longer_where_it_is_pressed(page):
     chips = page.locator("#legend .chip")
-    assert chips.count() == 4
+    expect(chips).to_have_count(4)
     row = page.locator("#models tbody tr:has(input:not(:checked))").first
     name = bare([row.locator("th span").text_content()])[0]
     row.locator("input").click()
-    assert chips.count() == 5
+    expect(chips).to_have_count(5)
     page.click(f'#legend .chip[data-key="{name}"]')
-    assert chips.count() == 4
+    expect(chips).to_have_count(4)
 
 
 def test_pointing_at_a_concept_shows_its_name_and_its_nearest_seen_one(page, made):
@@ -194,36 +211,37 @@ def test_pointing_at_a_concept_shows_its_name_and_its_nearest_seen_one(page, mad
     page.evaluate("document.querySelector('#concepts').scrollIntoView()")
     dot = page.locator(f'#concepts-chart path[aria-label*="{concept["wnid"]}"]').first
     dot.hover(force=True)
-    said = page.text_content("#tooltip")
-    assert page.is_visible("#tooltip")
+    tooltip = page.locator("#tooltip")
+    expect(tooltip).to_be_visible()
     for column in ("name", "nearest_name", "lcs_name"):
-        assert concept[column] in said
+        expect(tooltip).to_contain_text(concept[column])
 
 
 def test_pointing_near_a_line_shows_its_model_and_labels_stay_inside(page):
     labels_are_inside(page)
-    page.check('input[name="unit"][value="difference"]')
+    choose_unit(page, "difference")
     chart = page.locator("#levels-chart")
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_selector("#tooltip", state="visible")
-    said = page.eval_on_selector_all("#tooltip dd", "all => all.map(one => one.textContent)")
+    expect(page.locator("#tooltip")).to_be_visible()
+    said = texts_of(page, "#tooltip dd")
     assert said[0] in MODELS
     assert said[1] in ("IN-1K", "L1", "L2", "L3", "L4", "L5")
     labels_are_inside(page)
 
 
 def labels_are_inside(page):
-    """Vega cuts off what it did not make room for."""
-    assert page.evaluate(
+    """Vega cuts off what it did not make room for; it lays out new rows a moment later."""
+    page.wait_for_function(
         """[...document.querySelectorAll(".chart")].every(chart => {
           const room = chart.getBoundingClientRect();
           return [...chart.querySelectorAll(".role-axis-label text")].every(label => {
             const box = label.getBoundingClientRect();
             return box.left >= room.left && box.bottom <= room.bottom && box.top >= room.top;
           });
-        })"""
+        })""",
+        timeout=1000 * SETTLES_SECONDS,
     )
 
 
@@ -256,16 +274,23 @@ def test_it_fits_the_width(page, width):
     assert page.evaluate("document.querySelector('#levels-chart svg').clientWidth") <= width
 
 
+def use_media(page, color_scheme, media="screen"):
+    page.emulate_media(color_scheme=color_scheme, media=media)
+    query = f"{media} and (prefers-color-scheme: {color_scheme})"
+    settled = "query => matchMedia(query).matches"
+    page.wait_for_function(settled, arg=query, timeout=1000 * SETTLES_SECONDS)
+
+
 def test_page_and_charts_follow_the_scheme_and_paper_is_light(page):
-    page.emulate_media(color_scheme="dark")
+    use_media(page, color_scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     label = "getComputedStyle(document.querySelector('#levels-chart text')).fill"
     dark = page.evaluate(ground), page.evaluate(label)
-    page.emulate_media(color_scheme="light")
+    use_media(page, color_scheme="light")
     light = page.evaluate(ground), page.evaluate(label)
     assert light[0] == "rgb(255, 255, 255)" != dark[0]
     assert light[1] != dark[1]
-    page.emulate_media(color_scheme="dark", media="print")
+    use_media(page, color_scheme="dark", media="print")
     assert (page.evaluate(ground), page.evaluate(label)) == light
     page.emulate_media(media="screen")
 
@@ -297,12 +322,14 @@ def test_sixteen_thousand_rows_are_drawn_in_two_seconds_of_processor_time(tmp_pa
 
 
 def test_chosen_models_have_a_key_even_if_they_stand_out_nowhere_else(page):
-    names = page.eval_on_selector_all("#concepts-key .key", "keys => keys.map(k => k.textContent)")
-    for _ in range(page.locator(".chip").count()):
-        page.locator(".chip").first.click()
-    assert page.locator(".chip").count() == 0
-    left = page.eval_on_selector_all("#concepts-key .key", "keys => keys.map(k => k.textContent)")
-    assert names == left == [MODELS[0]]  # the only one with accuracies by concept
+    names = texts_of(page, "#concepts-key .key")
+    chips = page.locator(".chip")
+    for left in reversed(range(chips.count())):
+        chips.first.click()
+        expect(chips).to_have_count(left)
+    assert (
+        names == texts_of(page, "#concepts-key .key") == [MODELS[0]]
+    )  # the only one with accuracies by concept
 
 
 def test_models_stand_out_even_if_none_has_every_level(tmp_path, page):
@@ -327,10 +354,6 @@ def three_axes(tmp_path_factory):
     levels = read_levels()
     data = read_page_data(runs / "results.csv", levels)
     return write_page(data, levels, runs / "report.html"), data.results, read_suites(runs)
-
-
-def texts_of(page, selector):
-    return page.eval_on_selector_all(selector, "all => all.map(one => one.textContent)")
 
 
 def test_datasets_are_grouped_by_axis_in_charts_and_tables(page, three_axes):
@@ -367,11 +390,11 @@ def test_the_sets_of_an_axis_open_and_close_in_the_table(page, three_axes):
     assert all("§" in text for text in means)
     button = page.locator('#groups button[data-key="group tasks"]')
     button.click()
+    expect(page.locator(heads)).to_have_count(few + len(TASKS))
     assert "dtd" in texts_of(page, heads)
-    assert len(texts_of(page, heads)) == few + len(TASKS)
     assert len(texts_of(page, "#models tbody tr:first-child > *")) == few + len(TASKS)
     button.click()
-    assert len(texts_of(page, heads)) == few
+    expect(page.locator(heads)).to_have_count(few)
 
 
 def test_a_page_of_levels_alone_has_no_axes(page):

@@ -13,9 +13,10 @@ import pytest
 from tests.support.runs import HANGS_SECONDS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, LocatorAssertions, Page
 
 LOCAL = ("file:", "data:", "blob:")
+SETTLES_SECONDS = 60  # a page answers in milliseconds; a busy machine takes longer
 
 
 @contextmanager
@@ -49,6 +50,18 @@ def opened(path: Path, width: int = 1400, dark: bool = False) -> Iterator[Page]:
         finally:
             browser.close()
     assert complaints == []
+
+
+def expect(part: Locator) -> LocatorAssertions:
+    """Playwright's assertions on a part of the page, which wait until they hold.
+
+    What follows an action uses them: a page answers some actions later (links and Back by
+    `hashchange`, long lists and tooltips by timers and frames), and a read at once may come first.
+    """
+    from playwright.sync_api import expect as expect_of_playwright
+
+    expect_of_playwright.set_options(timeout=1000 * SETTLES_SECONDS)
+    return expect_of_playwright(part)
 
 
 def processor_seconds(page: Page) -> float:
