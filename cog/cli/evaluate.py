@@ -15,6 +15,7 @@ from cog.cli.options import (
 )
 from cog.errors import CogError
 from cog.probes.settings import Probing
+from cog.results.trackers.table import trackers_help
 
 if TYPE_CHECKING:
     from cog.features.executors.share import Share
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 )
 @of_output("--discard-features/--no-discard-features", default=False,
            help="Remove the features of a dataset once its cells are done.")  # fmt: skip
-def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **options: Any) -> None:
+@of_output("--log", metavar="LIST", help=trackers_help())
+def evaluate(
+    dry_run: bool, discard_features: bool, worker: str | None, log: str | None, **options: Any
+) -> None:
     """Accuracy of frozen features on ImageNet-1K, levels and own datasets, as OUT/results.csv.
 
     The same command again goes on where it stopped. Of several workers, each fits the cells of its
@@ -47,6 +51,7 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
         cog evaluate --model dino --suite cog --suite transfer --data /data
     """
     from cog.cli.terminal import Terminal
+    from cog.evaluation.options import read_list
     from cog.evaluation.plan import plan_from
     from cog.evaluation.run import run_plan
 
@@ -56,13 +61,19 @@ def evaluate(dry_run: bool, discard_features: bool, worker: str | None, **option
             "a worker does not know when the others are done with the features",
             "give --discard-features to the command without --worker that ends the run",
         )
+    trackers = read_list("log", log) if log else ()
+    if not share.is_all and trackers:
+        raise CogError(
+            "one run of a tracker is not written to by several workers",
+            "give --log to the command without --worker that ends the run: it logs every row",
+        )
     terminal = Terminal()
     plan = plan_from(options, terminal.notify)
     if dry_run:
         terminal.plan(plan, share)
         return
     terminal.fit_columns(plan)
-    results = run_plan(plan, terminal, share, discard_features)
+    results = run_plan(plan, terminal, share, discard_features, trackers)
     if share.is_all:
         terminal.summary(results, plan.out / "results.csv")
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from cog.datasets.dataset import Named, Source
 from cog.evaluation.models import ModelLike
+from cog.evaluation.options import read_list
 from cog.evaluation.plan import plan_from
 from cog.evaluation.run import run_plan
 from cog.progress import Progress, Silent
@@ -78,6 +79,7 @@ def evaluate(
     out: str | Path = "runs",
     keep_heads: bool | None = None,
     discard_features: bool = False,
+    log: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Accuracy of frozen features on ImageNet-1K, levels and own datasets, one row per cell.
@@ -152,6 +154,7 @@ def evaluate(
         keep_heads: keep the fitted layers, by which later test sets are scored. By default those of
             at most 16 MiB, and all where there are test sets.
         discard_features: remove the features of a dataset once its cells are done.
+        log: trackers that get each row of the results once: "wandb", "mlflow", "tensorboard".
         progress: what watches the run. By default nothing is shown.
 
     Returns:
@@ -161,4 +164,6 @@ def evaluate(
         CogError: whatever stops the run, with what to do about it.
     """
     given = dict(locals())  # every argument by its name, as the command line has its options
-    return run_plan(plan_from(given), progress or Silent(), discard_features=discard_features)
+    trackers, watched = read_list("log", log) if log else (), progress or Silent()
+    plan = plan_from(given)
+    return run_plan(plan, watched, discard_features=discard_features, log=trackers)

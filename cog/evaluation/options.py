@@ -40,6 +40,7 @@ LISTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "shots": (_read_shots, "all,1,2,4"),
     "refit_shots": (_read_shots, "10,all"),
     "seeds": (int, "22,37"),
+    "log": (_read_name, "wandb,tensorboard"),
 }
 """the options that are lists: how one value is read, and an example"""
 

@@ -39,16 +39,22 @@ from cog.results.distances import with_distance
 from cog.results.files import write_results
 from cog.results.suites import write_suites
 from cog.results.table import tidy
+from cog.results.trackers.logged import logging_to
 
 
 @in_order()
 @pools_kept()
 def run_plan(
-    plan: Plan, progress: Progress, share: Share = ALL, discard_features: bool = False
+    plan: Plan,
+    progress: Progress,
+    share: Share = ALL,
+    discard_features: bool = False,
+    log: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Do what is not done of a plan, or of one worker's share; gives the rows of its cells.
 
-    For a plan without cells it makes the features of every model, and there are no rows.
+    For a plan without cells it makes the features of every model, and there are no rows. `log`:
+    the trackers that rows are written to.
     """
     sweep_runs(plan.out, plan.model_runs)
     cells = len(share.of(plan.cells))
@@ -56,11 +62,15 @@ def run_plan(
     distances = write_distances(plan, progress.notify)
     write_suites(plan.out, plan.suites)
     try:
-        with executor_for(plan.extraction, plan.devices, progress) as executor:
+        with (
+            logging_to(log, plan.out, progress.notify) as log_row,
+            executor_for(plan.extraction, plan.devices, progress) as executor,
+        ):
             for datasets in plan.groups() if share.is_all else [plan.datasets]:
                 for row in _rows(plan, datasets, executor, progress, share):
                     rows.append(with_distance(row, distances))
                     progress.result(row)
+                    log_row(row)
                 if rows:
                     write_results(plan.out, PROTOCOL, progress.notify)
                 if discard_features:
