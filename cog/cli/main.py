@@ -18,6 +18,7 @@ from cog.cli.levels import build_levels, levels
 from cog.cli.models import models
 from cog.cli.report import report
 from cog.cli.results import results
+from cog.cli.run import run as run_plans
 from cog.cli.similarity import similarity
 from cog.cli.store import store
 from cog.cli.suites import suites
@@ -60,8 +61,8 @@ def main() -> None:
 
 
 for command in (
-    demo, build_levels, levels, similarity, synsets, suites, check_data, evaluate, extract, probe,
-    export, store, models, results, report, compare, verify, doctor,
+    demo, build_levels, levels, similarity, synsets, suites, check_data, evaluate, run_plans,
+    extract, probe, export, store, models, results, report, compare, verify, doctor,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -122,26 +122,52 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
     Raises:
         CogError: see `make_plan`.
     """
-    model, name = options["model"], options.get("name") or ()
-    datasets, notes = with_suites(pick(DatasetOptions, options))
+    read = read_settings(options)
+    datasets, notes = with_suites(read.datasets)
     if notify:
         for note in notes:
             notify(note)
     return make_plan(
-        ModelOptions(
-            (model,) if isinstance(model, str | Path | Model) else tuple(model),
-            pick(LoadOptions, options),
-            (name,) if isinstance(name, str) else tuple(name),
-        ),
+        read.models,
         datasets,
-        pick(Extraction, options),
-        pick(Probing, options),
-        replace(options.get("recipe") or Recipe(), **read_options(OPTIONS, options)),
+        read.extraction,
+        read.probing,
+        read.recipe,
         read_levels(options.get("levels")),
         storage_path(options.get("out") or "runs"),
         notify,
         bool(options.get("controls")),
         options.get("keep_heads"),
+    )
+
+
+class Settings(NamedTuple):
+    """What options say, before any file is looked at."""
+
+    models: ModelOptions
+    datasets: DatasetOptions
+    extraction: Extraction
+    probing: Probing
+    recipe: Recipe
+
+
+def read_settings(options: Mapping[str, Any]) -> Settings:
+    """The settings that the arguments of `cog.evaluate` give.
+
+    Raises:
+        CogError: a value that its option does not take.
+    """
+    model, name = options["model"], options.get("name") or ()
+    return Settings(
+        ModelOptions(
+            (model,) if isinstance(model, str | Path | Model) else tuple(model),
+            pick(LoadOptions, options),
+            (name,) if isinstance(name, str) else tuple(name),
+        ),
+        pick(DatasetOptions, options),
+        pick(Extraction, options),
+        pick(Probing, options),
+        replace(options.get("recipe") or Recipe(), **read_options(OPTIONS, options)),
     )
 
 

@@ -1,0 +1,120 @@
+"""`cog run`: evaluations that files plan."""
+
+from __future__ import annotations
+
+import copy
+import re
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cog.cli.evaluate import evaluate
+from cog.cli.options import SectionCommand
+from cog.cli.plan_file import TYPED, Values, given_values, keys_of, plan_text, read_plan, words_of
+from cog.errors import CogError
+
+
+def _options() -> list[click.Parameter]:
+    """The options of `cog evaluate`; a plan may have the one that it requires."""
+    options = [copy.copy(each) for each in evaluate.params]
+    for each in options:
+        each.required = False
+    return options
+
+
+@click.command(cls=SectionCommand, params=_options(), short_help="Evaluations that files plan.")
+@click.argument("plans", nargs=-1, type=click.Path(path_type=Path), metavar="[PLAN.toml]...")
+@click.option("--print/--no-print", "shown", default=False,
+              help="Print the plan that this command amounts to, and stop.")  # fmt: skip
+@click.pass_context
+def run(context: click.Context, plans: tuple[Path, ...], shown: bool, **options: Any) -> None:
+    """Do what plans say: TOML files whose keys are the options of `cog evaluate`.
+
+    What is typed takes the place of what a plan says. Paths in a plan are relative to its folder.
+    All plans are read before the first begins; they may share one `out`.
+
+    \b
+    Example:
+        cog run paper.toml
+        cog run paper.toml --device cuda:1 --dry-run
+        cog run --print --model dino --suite cog --data /data > paper.toml
+    """
+    typed = given_values(context, evaluate)
+    if shown and len(plans) < 2:
+        values = _with_plan(typed, plans[0]) if plans else typed
+        _context_of(values, *plans)
+        click.echo(plan_text(values, evaluate), nl=False)
+        return
+    if shown or not plans:
+        raise CogError(
+            f"expected {'one plan' if shown else 'a plan'}, found {len(plans) or 'none'}",
+            "give a TOML file; `cog run --print` with the options of `cog evaluate` makes one",
+        )
+    read = [_context_of(_with_plan(typed, plan), plan) for plan in plans]
+    for plan, one in zip(plans, read, strict=True):
+        one.params |= {name: options[name] for name in TYPED}
+        if plan.resolve().parent != Path.cwd():
+            one.params["out"] = _in_folder(one.params["out"], plan.resolve().parent)
+        with chdir(plan.resolve().parent), one:
+            evaluate.invoke(one)
+
+
+def _with_plan(typed: Values, plan: Path) -> Values:
+    """The values of a plan, or those that were typed; paths typed elsewhere are made absolute.
+
+    Raises:
+        CogError: a text that was typed has a path somewhere within, relative to another folder.
+    """
+    values = read_plan(plan, evaluate)
+    here, keys = Path.cwd(), keys_of(evaluate)
+    if plan.resolve().parent == here:
+        return values | typed
+    for key, value in typed.items():
+        if isinstance(keys[key].type, click.Path) or key == "out":
+            values[key] = _in_folder(value, here)
+            continue
+        for text in value if isinstance(value, list) else []:
+            _refuse_path_from_here(key, text, names="=" not in str(keys[key].metavar))
+        values[key] = value
+    return values
+
+
+def _refuse_path_from_here(key: str, text: str, names: bool) -> None:
+    """Refuse a text with the path of a file that lies here; where it may name something else, only
+    one that looks like a path.
+    """
+    for part in re.split("[=:@]", text):
+        if names and not {"/", "."} & set(part):
+            continue
+        if part and not Path(part).is_absolute() and Path(part).exists():
+            raise CogError(
+                f"--{key} {text}: {part} lies here, and the plan in another folder",
+                f"give --{key} {text.replace(part, str(Path.cwd() / part))}",
+            )
+
+
+def _in_folder(path: str, folder: Path) -> str:
+    """A path as it is from a folder; a URL as it is."""
+    return path if "://" in path else str(folder / Path(path).expanduser())
+
+
+def _context_of(values: Values, plan: Path | None = None) -> click.Context:
+    """The command of a plan, whose values are read as those of options are.
+
+    Raises:
+        CogError: a value that its option does not take.
+    """
+    from cog.evaluation.plan import read_settings
+
+    try:
+        found = evaluate.make_context("evaluate", words_of(values, evaluate))
+        read_settings(found.params)
+    except click.UsageError as error:
+        if plan is None:
+            raise
+        raise CogError(f"{plan}: {error.format_message()}", "mend the plan") from error
+    except CogError as error:
+        raise CogError(f"{plan}: {error.what}" if plan else error.what, error.hint) from error
+    return found
