@@ -28,8 +28,7 @@ def _options() -> list[click.Parameter]:
 @click.argument("plans", nargs=-1, type=click.Path(path_type=Path), metavar="[PLAN.toml]...")
 @click.option("--print/--no-print", "shown", default=False,
               help="Print the plan that this command amounts to, and stop.")  # fmt: skip
-@click.pass_context
-def run(context: click.Context, plans: tuple[Path, ...], shown: bool, **options: Any) -> None:
+def run(plans: tuple[Path, ...], shown: bool, **options: Any) -> None:
     """Do what plans say: TOML files whose keys are the options of `cog evaluate`.
 
     What is typed takes the place of what a plan says. Paths in a plan are relative to its folder.
@@ -41,7 +40,7 @@ def run(context: click.Context, plans: tuple[Path, ...], shown: bool, **options:
         cog run paper.toml --device cuda:1 --dry-run
         cog run --print --model dino --suite cog --data /data > paper.toml
     """
-    typed = given_values(context, evaluate)
+    typed = given_values(click.get_current_context(), evaluate)
     if shown and len(plans) < 2:
         values = _with_plan(typed, plans[0]) if plans else typed
         _context_of(values, *plans)
