@@ -99,7 +99,8 @@ model_options = together(
                     "file.py:function too: random weights from a fixed seed."),
     _of_models("--pool", metavar="POOL",
                help="Tokens that make a transformer's feature: cls, avg or cls+avg; last4:cls "
-                    "those of four layers.  [default: as `cog models show` says]"),
+                    "those of four layers; pooler, for hf: alone, what the network makes of them. "
+                    " [default: as `cog models show` says]"),
     _of_models("--official-quirks/--no-official-quirks", default=False,
                help="Repeat the mistakes of the benchmark's published code."),
     _of_models("--trust-checkpoint/--no-trust-checkpoint", default=False,

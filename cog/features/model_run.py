@@ -105,6 +105,7 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
         "dim": model_run.model.dim,
         "preprocess": model_run.model.preprocess.describe(),
         "seen_data": model_run.model.seen_data,
+        **({"feature": model_run.model.feature} if model_run.model.feature else {}),
         **({"control": model_run.control} if model_run.control else {}),
         **settings,
         "versions": versions() | decoding_libraries(),

@@ -133,15 +133,17 @@ def _axes(sizes: NDArray[np.int64], geometry: Preprocess) -> tuple[_Axis, _Axis]
     resized = np.array([geometry.resized(*size) for size in sizes.tolist()], np.int64)
     _, *outputs = geometry.shape
     rows, columns = (
-        _Axis(sizes[:, axis], resized[:, axis], _first(resized[:, axis], crop), crop)
+        _Axis(sizes[:, axis], resized[:, axis], _first(resized[:, axis], crop, geometry), crop)
         for axis, crop in enumerate(outputs)
     )
     return rows, columns
 
 
-def _first(resized: NDArray[np.int64], crop: int) -> NDArray[np.int64]:
+def _first(resized: NDArray[np.int64], crop: int, geometry: Preprocess) -> NDArray[np.int64]:
     """The first output of a crop of sides of these lengths [n]; below 0 it is black."""
-    offsets = np.array([crop_offsets(side, crop) for side in resized.tolist()], np.int64)
+    offsets = np.array(
+        [crop_offsets(side, crop, geometry.rounding) for side in resized.tolist()], np.int64
+    )
     first: NDArray[np.int64] = offsets[:, 0] - offsets[:, 1]
     return first
 

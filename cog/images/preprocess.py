@@ -17,6 +17,7 @@ from cog.images.decoding import DEFAULT_DECODER, decode
 from cog.images.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 INTERPOLATIONS = ("bicubic", "bilinear")
+ROUNDINGS = ("even", "down")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Preprocess:
         interpolation: bicubic or bilinear.
         mean: of the three channels, for pixels in 0…1; ImageNet's by default.
         std: their standard deviations, likewise.
+        rounding: of a centre crop that begins at half a pixel: `even` as in torchvision, or `down`
+            as in transformers.
     """
 
     resize: int | tuple[int, int] = 224
@@ -39,6 +42,7 @@ class Preprocess:
     interpolation: str = "bicubic"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    rounding: str = "even"
 
     def __post_init__(self) -> None:
         """Turn lists into tuples, and refuse values that make no sense."""
@@ -48,6 +52,8 @@ class Preprocess:
                 object.__setattr__(self, name, tuple(value))
         if self.interpolation not in INTERPOLATIONS:
             raise unknown_name("interpolation", self.interpolation, INTERPOLATIONS)
+        if self.rounding not in ROUNDINGS:
+            raise unknown_name("rounding", self.rounding, ROUNDINGS)
         self._check_sides()
         for name in ("mean", "std"):
             value = getattr(self, name)
@@ -108,7 +114,8 @@ class Preprocess:
                 )[0].numpy()
         else:
             resized = image.numpy()
-        _put_centre(resized, out)  # numpy copies: torch would start threads in each that decodes
+        # numpy copies: torch would start threads in each that decodes
+        _put_centre(resized, out, self.rounding)
         return torch.from_numpy(out)
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
@@ -135,12 +142,15 @@ class Preprocess:
     def describe(self) -> dict[str, Any]:
         """The fields, ready for JSON; they enter the fingerprint of features.
 
+        The usual rounding is left out: stored features from before the choice stay valid.
+
         >>> Preprocess((256, 256), crop=224).describe()["resize"]
         [256, 256]
         """
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
+            if (name, value) != ("rounding", "even")
         }
 
     def in_words(self) -> str:
@@ -151,16 +161,20 @@ class Preprocess:
         """
         resize = self.resize if isinstance(self.resize, int) else "{} × {}".format(*self.resize)
         crop = "no crop" if self.crop is None else f"crop {self.crop}"
+        crop += " rounded down" * (self.rounding == "down")
         mean, std = (
             " ".join(f"{number:.3g}" for number in numbers) for numbers in (self.mean, self.std)
         )
         return f"resize {resize}, {crop}, {self.interpolation}, mean {mean}, std {std}"
 
 
-def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8], rounding: str) -> None:
     """Copy the centre of [3, h, w] to [3, H, W], on black where it is smaller."""
     if image.shape != out.shape:
-        (top, above), (left, before) = map(crop_offsets, image.shape[1:], out.shape[1:])
+        (top, above), (left, before) = (
+            crop_offsets(side, crop, rounding)
+            for side, crop in zip(image.shape[1:], out.shape[1:], strict=True)
+        )
         if any(side < crop for side, crop in zip(image.shape, out.shape, strict=True)):
             out.fill(0)
         _, height, width = out.shape
@@ -170,15 +184,19 @@ def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     np.copyto(out, image)
 
 
-def crop_offsets(side: int, crop: int) -> tuple[int, int]:
+def crop_offsets(side: int, crop: int, rounding: str = "even") -> tuple[int, int]:
     """Where a centre crop begins in an image's side, and where the image begins in the crop.
 
-    Rounded as by torchvision's CenterCrop: half to even, and down beside black.
+    Rounded as by torchvision's CenterCrop, half to even, or down; and down beside black.
 
     >>> crop_offsets(375, 224), crop_offsets(223, 224), crop_offsets(220, 224)
     ((76, 0), (0, 0), (0, 2))
+    >>> crop_offsets(375, 224, "down")
+    (75, 0)
     """
-    return (round((side - crop) / 2), 0) if side > crop else (0, (crop - side) // 2)
+    if side <= crop:
+        return 0, (crop - side) // 2
+    return (round((side - crop) / 2) if rounding == "even" else (side - crop) // 2), 0
 
 
 @lru_cache(maxsize=64)

@@ -80,7 +80,7 @@ def load(
         )
     else:
         model = form.load(written, options, notify)
-        if options.pool:
+        if options.pool and not form.pools:
             network = pooled(model.network, options.pool)
             model = replace(model, network=network, name=f"{model.name}-{options.pool}")
             _ = model.dim  # a network that does not give one vector an image is refused here

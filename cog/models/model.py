@@ -40,6 +40,7 @@ class Model:
             user's own file.
         seen_data: what it learnt from, such as "IN-1K"; a column of the results, empty if unknown.
         family: its kind, such as "self-supervised"; reports sort and filter by it.
+        feature: what of its network the feature is, in words; empty where nothing was chosen.
     """
 
     network: nn.Module
@@ -48,6 +49,7 @@ class Model:
     code: str = field(default="", kw_only=True, repr=False)
     seen_data: str = field(default="", kw_only=True)
     family: str = field(default="", kw_only=True)
+    feature: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse a wrong network or preprocessing, and choose the name."""

@@ -85,9 +85,11 @@ def _read_record(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("architecture"), str):
         kind = record.get("model_type") if isinstance(record, dict) else None
         found = f"one of transformers ({kind})" if kind else "none"
+        other = f"write hf:{name.partition(':')[2]}, the form for transformers' layout; or "
         raise CogError(
             f"{name}: expected a config.json that names an architecture of timm, found {found}",
-            f"give one of https://huggingface.co/models?library=timm, or {OWN_FILE}",
+            other * bool(kind)
+            + f"give one of https://huggingface.co/models?library=timm, or {OWN_FILE}",
         )
     if not timm.is_model(record["architecture"]):
         raise CogError(

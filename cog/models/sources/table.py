@@ -28,6 +28,8 @@ class Form:
     """the module beside this one"""
     pattern: str = ""
     """a regular expression for names without a prefix of their own; `load` takes its group"""
+    pools: bool = False
+    """whether `load` honours --pool itself"""
 
     def load(self, name: str, options: LoadOptions, notify: Notify) -> Model:
         """The model on the CPU; `name` is the part after the prefix."""
@@ -39,6 +41,7 @@ FORMS = (
     Form("timm:NAME", "from_timm"),
     Form("torchvision:NAME", "from_torchvision"),
     Form("hf-hub:OWNER/MODEL", "from_hf_hub"),
+    Form("hf:OWNER/MODEL", "from_hf", pools=True),
     Form("open_clip:MODEL/TAG", "from_open_clip"),
     Form("torch-hub:OWNER/REPO:COMMIT:ENTRY", "from_torch_hub"),
     Form("file.py:function", "from_file", r"(.*\.py(?::[^:]*)?)"),

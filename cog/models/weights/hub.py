@@ -69,5 +69,5 @@ def _unreachable(where: str, error: Exception) -> CogError:
     return CogError(
         f"cannot download {where} ({reason})",
         "try again with a connection, or download its files elsewhere and give --weights FILE "
-        "(for hf-hub: the folder of all files, as hf-hub:./FOLDER)",
+        "(for hf-hub: and hf: the folder of all files, as hf:./FOLDER)",
     )

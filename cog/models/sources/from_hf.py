@@ -1,0 +1,59 @@
+"""`hf:OWNER/MODEL`, `hf:./FOLDER`: a network in transformers' layout, with its image processor."""
+
+from __future__ import annotations
+
+from cog.errors import CogError
+from cog.models.hf.families import in_words, own_pool, require_pool, with_feature
+from cog.models.hf.files import CONFIG, find_source, processor_record, read_record, read_tensors
+from cog.models.hf.network import code_of, config_of, make_network
+from cog.models.hf.preprocessing import preprocess_of
+from cog.models.model import Model
+from cog.models.options import LoadOptions
+from cog.progress import Notify
+
+
+def load(name: str, options: LoadOptions, notify: Notify) -> Model:
+    """The network that a config.json of transformers records, with the weights beside it.
+
+    `name`: `OWNER/MODEL` or `OWNER/MODEL@REVISION` on the Hugging Face hub, or the path of a
+    folder, with `.`, `~` or `/` at its start. Of a network with two towers only that of images is
+    loaded. The preprocessing is that of preprocessor_config.json. The feature is the family's (see
+    hf/families.py), or that of `options.pool`.
+
+    Raises:
+        CogError: transformers is not installed; no such repository, another layout, a program;
+            weights or settings that cannot be honoured; no connection.
+    """
+    _require_transformers()
+    source = find_source(name)
+    file = source.find(CONFIG)
+    source, record = source.at_commit(file), read_record(file)
+    config = config_of(record, source.name)
+    pool = options.pool or own_pool(config)
+    require_pool(config, pool, source.name)
+    preprocess = preprocess_of(processor_record(source), source.name)
+    tensors = None
+    if options.pretrained:
+        tensors = read_tensors(source, options.weights, options.trust_checkpoint, notify)
+    where = str(options.weights or source.name)
+    network = make_network(config, tensors, pool, where, notify)
+    feature = in_words(config, pool)
+    notify(f"{source.name}: the feature is {feature}")
+    model = Model(
+        with_feature(network, pool),
+        preprocess=preprocess,
+        name=source.name + f"-{pool}" * (pool != own_pool(config)),
+        code=code_of(record, config),
+        feature=feature,
+    )
+    _ = model.dim  # a network that does not take images of this size is refused here
+    return model
+
+
+def _require_transformers() -> None:
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise CogError(
+            f"transformers is not installed ({error})", "pip install 'imagenet-cog[transformers]'"
+        ) from error
