@@ -45,6 +45,9 @@ NORMS = ("l2", "none", "standard")
 TIES = ("strongest", "middle")
 """which of the decays that are best on the validation images L-BFGS takes"""
 
+LATER = ("protocol", "norm", "lbfgs_ties")
+"""fields of `Recipe` that version 0.1 did not have"""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -102,6 +105,8 @@ class Recipe:
     mlp_epochs: int = 30
     mlp_least_steps: int = 300  # where few images make few batches
 
+    protocol: str = "cog"  # the name of one of cog/evaluation/protocols/
+
     def __post_init__(self) -> None:
         """Refuse unknown names here, before hours of work on features."""
         if self.norm not in NORMS:
@@ -112,13 +117,13 @@ class Recipe:
             raise unknown_name("kind of products", self.products, PRODUCTS)
 
     def recorded(self) -> dict[str, Any]:
-        """What is written and hashed; norm and ties only where they are not what 0.1 had alone.
+        """What is written and hashed; fields of `LATER` only where they are not what 0.1 had alone.
 
         >>> "norm" in Recipe().recorded(), Recipe(norm="none").recorded()["norm"]
         (False, 'none')
         """
         fields = asdict(self)
-        for name in ("norm", "lbfgs_ties"):
+        for name in LATER:
             if fields[name] == getattr(Recipe, name):
                 del fields[name]
         return fields

@@ -11,7 +11,9 @@ from cog.cli.options import (
     of_output,
     output_options,
     probe_options,
+    protocol_option,
     run_options,
+    without_defaults_of_protocols,
 )
 from cog.errors import CogError
 from cog.probes.settings import Probing
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=SectionCommand, short_help="Accuracy of models on levels and own datasets.")
 @run_options
+@protocol_option
 @probe_options(probes=Probing.probes)
 @output_options
 @of_output(
@@ -49,6 +52,7 @@ def evaluate(
             --test-per-class 10 --min-train 20 --solver lbfgs
         cog evaluate --model dino --dataset birds=/data/birds --dataset art=/data/art
         cog evaluate --model dino --suite cog --suite transfer --data /data
+        cog evaluate --model dino --in1k /data/imagenet --protocol dino-knn --out knn
     """
     from cog.cli.terminal import Terminal
     from cog.evaluation.options import read_list
@@ -68,7 +72,7 @@ def evaluate(
             "give --log to the command without --worker that ends the run: it logs every row",
         )
     terminal = Terminal()
-    plan = plan_from(options, terminal.notify)
+    plan = plan_from(without_defaults_of_protocols(options), terminal.notify)
     if dry_run:
         terminal.plan(plan, share)
         return

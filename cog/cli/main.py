@@ -16,6 +16,7 @@ from cog.cli.evaluate import evaluate, extract
 from cog.cli.features import export, probe
 from cog.cli.levels import build_levels, levels
 from cog.cli.models import models
+from cog.cli.protocols import protocols
 from cog.cli.report import report
 from cog.cli.results import results
 from cog.cli.run import run as run_plans
@@ -61,8 +62,8 @@ def main() -> None:
 
 
 for command in (
-    demo, build_levels, levels, similarity, synsets, suites, check_data, evaluate, run_plans,
-    extract, probe, export, store, models, results, report, compare, verify, doctor,
+    demo, build_levels, levels, similarity, synsets, suites, protocols, check_data, evaluate,
+    run_plans, extract, probe, export, store, models, results, report, compare, verify, doctor,
 ):  # fmt: skip
     main.add_command(command)
 

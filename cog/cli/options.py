@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from cog.models.sources.table import written_forms
 from cog.probes.settings import Probing
@@ -200,6 +201,27 @@ output_options = together(
     of_output("--dry-run/--no-dry-run", default=False,
               help="Print the plan, and the disk and time that it needs, and stop."),
 )  # fmt: skip
+
+
+protocol_option = of_probes(
+    "--protocol",
+    default=Recipe.protocol,
+    metavar="NAME",
+    help="How models are evaluated: see `cog protocols list`. It fixes some of the options here.",
+)
+
+
+def without_defaults_of_protocols(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the command that runs; None for a default that a protocol may replace."""
+    from cog.evaluation.protocols.table import fixed_options
+
+    context = click.get_current_context()
+    defaults = {
+        name
+        for name in fixed_options()
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT
+    }
+    return {name: None if name in defaults else value for name, value in options.items()}
 
 
 def probe_options(probes: Sequence[str]) -> Decorator:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cog.cli.evaluate import evaluate
-from cog.cli.options import SectionCommand
+from cog.cli.options import SectionCommand, without_defaults_of_protocols
 from cog.cli.plan_file import TYPED, Values, given_values, keys_of, plan_text, read_plan, words_of
 from cog.errors import CogError
 
@@ -109,7 +109,8 @@ def _context_of(values: Values, plan: Path | None = None) -> click.Context:
 
     try:
         found = evaluate.make_context("evaluate", words_of(values, evaluate))
-        read_settings(found.params)
+        with found:
+            read_settings(without_defaults_of_protocols(found.params))
     except click.UsageError as error:
         if plan is None:
             raise

@@ -24,13 +24,13 @@ from cog.probes.metrics import has_another
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES, Probe
 from cog.recipe import TOP1, Recipe, file_name, of_levels
-from cog.results.cells import read_cell
+from cog.results.cells import protocol_names, read_cell
 from cog.results.columns import full_name
 from cog.results.kept_mistakes import mistakes_of_cells, with_mistakes
 from cog.small_files import read_text
 from cog.storage import StoragePath
 
-PROTOCOL = "cog-1"  # raised when a result would change for the same input
+VERSION = 1  # raised when a result would change for the same input
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +135,25 @@ def with_what_mistakes_cost(
     return [with_mistakes(row, found[path]) for path, row in cells.items()]
 
 
+def protocol_of(recipe: Recipe) -> str:
+    """What results call the protocol of a recipe: its name with the version of its results.
+
+    >>> protocol_of(Recipe())
+    'cog-1'
+    """
+    return f"{recipe.protocol}-{VERSION}"
+
+
+def protocol_in_folder(runs: StoragePath) -> str:
+    """What this version calls the protocol whose results lie in a folder of runs.
+
+    That of most model runs' first cells, should there be several; the default's where there is no
+    cell.
+    """
+    names = protocol_names(runs) or [Recipe.protocol]
+    return protocol_of(Recipe(protocol=max(sorted(set(names)), key=names.count)))
+
+
 def list_cells(
     model_runs: Sequence[ModelRun],
     datasets: Iterable[Dataset],
@@ -146,7 +165,7 @@ def list_cells(
     """Every cell of a run: dataset by dataset, model by model, then in the order of `probing`."""
     for dataset in datasets:
         shared = {
-            "protocol": PROTOCOL,
+            "protocol": protocol_of(recipe),
             "recipe_hash": short_hash(dataset.recipe(recipe).recorded()),
         }
         if of_levels(dataset.name):

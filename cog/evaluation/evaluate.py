@@ -65,9 +65,10 @@ def evaluate(
     feed: str = "auto",
     chunk_rows: int | None = None,
     executor: str = "here",
-    probes: str | Sequence[str] = ("logreg", "knn", "ncm", "retrieval"),
-    solver: str = "sgd",
-    shots: str | Sequence[int | None] = (None,),
+    protocol: str | None = None,
+    probes: str | Sequence[str] | None = None,
+    solver: str | None = None,
+    shots: str | Sequence[int | None] | None = None,
     shots_validation: str = "official",
     seeds: str | Sequence[int] = SEEDS,
     trials_per_round: int | None = None,
@@ -134,9 +135,12 @@ def evaluate(
         feed: what they are: "threads", "processes" or "auto": processes for many images on a GPU.
         chunk_rows: images in a chunk of features. By default about a minute of work.
         executor: "here", or "ray" for a Ray cluster.
-        probes: probes to fit; see `cog evaluate --help`.
-        solver: of logreg: "sgd" (the official protocol) or "lbfgs".
-        shots: training images per class; None, or "all" in text, for all of them.
+        protocol: how models are evaluated: a name of `cog protocols list`, by default "cog", the
+            benchmark's own. What it fixes is refused where it is given otherwise.
+        probes: probes to fit; see `cog evaluate --help`. By default logreg, knn, ncm and retrieval.
+        solver: of logreg: "sgd" (the official protocol and the default) or "lbfgs".
+        shots: training images per class, such as (1, 5, None); None, or "all" in text, for all of
+            them, which is the default.
         shots_validation: where N shots validate: on others ("official") or "within" the N.
         seeds: seeds of the probes.
         trials_per_round: SGD trials trained together. By default the recipe's, 10.

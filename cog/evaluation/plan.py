@@ -20,6 +20,11 @@ from cog.evaluation.cells import Cell, list_cells, why_left_out
 from cog.evaluation.controls import with_controls
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.options import pick, read_options
+from cog.evaluation.protocols.fixing import (
+    refuse_another_protocol,
+    splits_of_suites_alone,
+    with_protocol,
+)
 from cog.evaluation.refits import short_classes
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
@@ -124,9 +129,13 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
     """
     read = read_settings(options)
     datasets, notes = with_suites(read.datasets)
+    datasets, more = splits_of_suites_alone(datasets, read.recipe.protocol)
+    notes += more
     if notify:
         for note in notes:
             notify(note)
+    out = storage_path(options.get("out") or "runs")
+    refuse_another_protocol(out, read.recipe)
     return make_plan(
         read.models,
         datasets,
@@ -134,7 +143,7 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         read.probing,
         read.recipe,
         read_levels(options.get("levels")),
-        storage_path(options.get("out") or "runs"),
+        out,
         notify,
         bool(options.get("controls")),
         options.get("keep_heads"),
@@ -155,8 +164,9 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
     """The settings that the arguments of `cog.evaluate` give.
 
     Raises:
-        CogError: a value that its option does not take.
+        CogError: a value that its option does not take, or that the protocol fixes otherwise.
     """
+    options = with_protocol(options)
     model, name = options["model"], options.get("name") or ()
     return Settings(
         ModelOptions(
@@ -167,7 +177,7 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
         pick(DatasetOptions, options),
         pick(Extraction, options),
         pick(Probing, options),
-        replace(options.get("recipe") or Recipe(), **read_options(OPTIONS, options)),
+        replace(options["recipe"], **read_options(OPTIONS, options)),
     )
 
 

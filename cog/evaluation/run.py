@@ -20,7 +20,7 @@ import pandas as pd
 
 from cog.datasets.dataset import Dataset
 from cog.errors import Interrupted
-from cog.evaluation.cells import PROTOCOL, Cell, with_what_mistakes_cost
+from cog.evaluation.cells import Cell, protocol_of, with_what_mistakes_cost
 from cog.evaluation.distances import write_distances
 from cog.evaluation.featuring import discard_features_of, make_features
 from cog.evaluation.fits import lists_needed
@@ -72,12 +72,12 @@ def run_plan(
                     progress.result(row)
                     log_row(row)
                 if rows:
-                    write_results(plan.out, PROTOCOL, progress.notify)
+                    write_results(plan.out, protocol_of(plan.recipe), progress.notify)
                 if discard_features:
                     discard_features_of(plan.extracted, datasets)
     except KeyboardInterrupt as error:
         if rows:
-            write_results(plan.out, PROTOCOL, progress.notify)
+            write_results(plan.out, protocol_of(plan.recipe), progress.notify)
         done = f"; {len(rows)} of {cells} cells done" if cells else ""
         raise Interrupted(f"run the same command to go on{done}") from error
     if not share.is_all:

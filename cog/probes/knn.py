@@ -49,7 +49,9 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     parts = replace(parts, validation=judged)
     before, total = len(judged), len(judged) + len(parts.test)
     choices = [k for k in recipe.knn_neighbours if k <= len(parts.search)]
-    ranks_of = partial(_ranks, n_classes=data.n_classes, temperature=recipe.knn_temperature)
+    ranks_of = partial(
+        neighbour_ranks, n_classes=data.n_classes, temperature=recipe.knn_temperature
+    )
     found = ranks_of(
         parts.search, judged, choices, beyond_votes=False,
         progress=lambda done: progress(done, total),
@@ -74,7 +76,7 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     return seconds_for(2.0 * size.dim * pairs, settings)
 
 
-def _ranks(
+def neighbour_ranks(
     known: UnitFeatures,
     asked: UnitFeatures,
     choices: Sequence[int],

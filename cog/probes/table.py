@@ -82,6 +82,26 @@ def _of_file(name: str) -> tuple[Fit, Cost]:
     return late(name), late("cost")
 
 
+DINO_NEIGHBOURS = (10, 20, 100, 200)
+"""the fixed k that DINO's public code reports (eval_knn.py)"""
+
+
+def _fixed_knn(k: int) -> Probe:
+    """k-NN with k neighbours, which chooses nothing."""
+
+    def late(function: str) -> Callable[..., Any]:
+        return lambda *args: getattr(import_module("cog.probes.knn_fixed"), function)(k, *args)
+
+    return Probe(
+        late("knn_fixed"),
+        late("cost"),
+        solvers={"exact": Solver(seed_decides="nothing")},
+        columns=("k",),
+        by_cosine=True,
+        first_seed_alone=True,
+    )
+
+
 PROBES: dict[str, Probe] = {
     "logreg": Probe(
         *_of_file("logreg"),
@@ -128,6 +148,7 @@ PROBES: dict[str, Probe] = {
         first_seed_alone=True,
         among_test=True,
     ),
+    **{f"knn-{k}": _fixed_knn(k) for k in DINO_NEIGHBOURS},
 }
 
 

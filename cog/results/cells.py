@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cog.errors import CogError
@@ -76,15 +76,14 @@ def finished_cells(
         notify: takes a line for each cell that is left out: its file, and why.
 
     Raises:
-        CogError: no cells there that can be used.
+        CogError: no cells there that can be used, or cells of protocols with different names.
     """
     paths: list[StoragePath] = list(runs.glob("*/cells/*.json"))
     read = {path: _read(path) for path in sorted(paths, key=str)}
     cells = {path: cell for path, (cell, _) in read.items()}
     problems = {path: problem for path, (_, problem) in read.items()}
     rows = {path: cell["row"] for path, cell in cells.items() if cell and not problems[path]}
-    counts = Counter(row["protocol"] for row in rows.values())
-    wanted = protocol or max(counts, key=lambda name: (counts[name], name), default="")
+    wanted = protocol or _most_frequent([row["protocol"] for row in rows.values()], runs)
     keys = {path: (row["protocol"], *key_of(row)) for path, row in rows.items()}
     same: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for path, key in keys.items():
@@ -110,6 +109,54 @@ def finished_cells(
             f"no finished cells in {runs}{found}", "give the folder of `cog evaluate --out`"
         )
     return kept
+
+
+def _most_frequent(protocols: list[str], runs: StoragePath) -> str:
+    """The protocol of most cells; raises as `refuse_several_protocols` does."""
+    refuse_several_protocols(protocols, str(runs))
+    counts = Counter(protocols)
+    return max(counts, key=lambda name: (counts[name], name), default="")
+
+
+def protocol_name(protocol: str) -> str:
+    """The name of a protocol, without the version that the column `protocol` has behind it.
+
+    >>> protocol_name("cog-1"), protocol_name("dino-knn-1")
+    ('cog', 'dino-knn')
+    """
+    return protocol.rpartition("-")[0] or protocol
+
+
+def protocol_names(runs: StoragePath) -> list[str]:
+    """The name of the protocol of each model run in a folder that has finished cells.
+
+    One cell of each is read: all cells of a folder are of one protocol, as no other is begun there.
+    """
+    names: dict[StoragePath, str] = {}
+    cells: list[StoragePath] = list(runs.glob("*/cells/*.json"))
+    for path in sorted(cells, key=str):
+        if path.parent not in names and (cell := read_cell(path)) and not _problem(cell):
+            names[path.parent] = protocol_name(cell["row"]["protocol"])
+    return list(names.values())
+
+
+def refuse_several_protocols(protocols: Iterable[str], of: str, hint: str = "") -> None:
+    """Refuse results of protocols with different names; versions of one are told apart elsewhere.
+
+    Args:
+        protocols: of the rows, as their column has them.
+        of: what the rows are of, for people.
+        hint: what to type. By default how one of the protocols is chosen.
+
+    Raises:
+        CogError: the names.
+    """
+    found = sorted(set(protocols))
+    if len(names := sorted(set(map(protocol_name, found)))) > 1:
+        raise CogError(
+            f"{of}: results of the protocols {', '.join(names)}, which never share a table",
+            hint or f"choose one, such as --where protocol={found[0]}",
+        )
 
 
 def _problem(cell: Mapping[str, Any]) -> str:

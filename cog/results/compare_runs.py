@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cog.errors import CogError, unknown_name
+from cog.results.cells import refuse_several_protocols
 from cog.results.columns import KEY, SETTING, causes
 from cog.results.mcnemar import Discordant, joint_p, largest_difference, mcnemar_p
 from cog.results.table import as_text, with_full_names
@@ -25,6 +26,7 @@ Floats = NDArray[np.floating]
 EQUAL, WITHIN, MORE = "equal", "within noise", "more than noise"
 PAIRED, INDEPENDENT = "same images", "independent"
 ONLY_FIRST, ONLY_SECOND = "only in the first", "only in the second"
+ONE = "compare runs of one protocol: evaluate the models of one run as those of the other"
 _RUNS = ("first", "second")
 _LEVEL = 0.95
 _ROUNDING = 1e-9  # 72.4 − 72.1 is a little more than 0.3
@@ -104,8 +106,9 @@ def compare_runs(
     intervals.
 
     Raises:
-        CogError: no row is in both.
+        CogError: no row is in both, or their protocols differ.
     """
+    refuse_several_protocols([*first["protocol"], *second["protocol"]], "the two runs", ONE)
     first, second, keys = with_full_names(first), with_full_names(second), list(KEY)
     both = first.merge(
         second, on=keys, suffixes=[f"_{run}" for run in _RUNS], validate="one_to_one"

@@ -13,6 +13,7 @@ import pandas as pd
 from cog.csv_text import table_as_csv
 from cog.errors import CogError
 from cog.progress import Notify
+from cog.results.cells import refuse_several_protocols
 from cog.results.columns import Column, columns, problem_of
 from cog.results.kept_mistakes import finished_rows
 from cog.results.mixing import protocol_in, where
@@ -57,10 +58,13 @@ def read_results(
     line for each cell that is left out.
 
     Raises:
-        CogError: nothing there, no table of results, or no row that meets the conditions.
+        CogError: nothing there, no table of results, no row that meets the conditions, or rows of
+            protocols with different names.
     """
     if is_table(path):
-        return where(_read_table(path), conditions)
+        found = where(_read_table(path), conditions)
+        refuse_several_protocols(found["protocol"], str(path))
+        return found
     return where(fold(path, protocol_in(conditions), notify), conditions)
 
 

@@ -75,7 +75,7 @@ def test_lists_tables_and_single_values_are_what_one_would_type(tmp_path):
     {
         'modell = "dino"': "unknown key of the plan {}: 'modell'\nnearest: model",
         'model = "dino"\nshots = "0"': "{}: shots cannot be '0'\ngive a list such as all,1,2,4",
-        'model = "dino"\nprobe = "knnn"': "{}: unknown probe 'knnn'\nnearest: knn, ncm",
+        'model = "dino"\nprobe = "knnn"': "{}: unknown probe 'knnn'\nnearest: knn",
         'model = "dino"\ntest-per-class = 0': "{}: Invalid value for '--test-per-class': 0 is not",
         'model = "dino"\ncontrols = "yes"': "{}: controls: expected true or false, found 'yes'",
         "model = 3": "{}: model: expected a text or a list of texts, found 3",

@@ -11,7 +11,7 @@ import pytest
 from cog.cli.main import main
 from cog.evaluation.verify.verify import verify
 from cog.hashes import short_hash
-from cog.recipe import Recipe
+from cog.recipe import LATER, Recipe
 from tests.support.runs import draw_images
 
 ROW = "colours/cells/own--{}-exact--all--22.json"
@@ -37,8 +37,7 @@ def run(tmp_path_factory, plug_in):
 
 def test_it_is_in_row_and_hash_only_where_it_is_not_l2(run):
     rows, cell = run()
-    later = ("norm", "lbfgs_ties")  # fields that 0.1 had not
-    fields = {name: value for name, value in asdict(Recipe()).items() if name not in later}
+    fields = {name: value for name, value in asdict(Recipe()).items() if name not in LATER}
     assert "norm" not in json.loads(cell)["row"]
     assert set(rows["recipe_hash"]) == {short_hash(fields)}  # that of version 0.1
     assert run("--norm", "l2")[1] == cell  # taken over

@@ -15,6 +15,7 @@ from cog.datasets.dataset import DatasetOptions
 from cog.errors import CogError
 from cog.evaluation.models import ModelOptions, load_models
 from cog.evaluation.options import LISTS, PATHS, read_list, read_options
+from cog.evaluation.protocols.table import fixed_options
 from cog.features.settings import Extraction
 from cog.models.options import LoadOptions
 from cog.probes.settings import Probing
@@ -31,7 +32,19 @@ FIELDS = {
     for field in fields(kind)
     if field.name not in ("protocols", "left_out")  # which suites fill
 }
-ELSEWHERE = {"model", "name", "levels", "out", "discard_features", "keep_heads", "controls"}
+OF_PROTOCOLS = {"solver", *fixed_options()}
+"""what a protocol may fix: None, in Python, is its value or else the default"""
+ELSEWHERE = {
+    "model",
+    "name",
+    "levels",
+    "out",
+    "discard_features",
+    "keep_heads",
+    "controls",
+    "protocol",
+    "log",
+}
 """arguments and options that no dataclass holds"""
 
 
@@ -49,7 +62,7 @@ def test_the_three_have_the_same_default(name):
         assert ARGUMENTS[name] is inspect.Parameter.empty
         assert next(option for option in evaluate.params if option.name == name).required
         return
-    assert ARGUMENTS[name] == default
+    assert ARGUMENTS[name] == (None if name in OF_PROTOCOLS else default)
     assert read_options([name], CLICK).get(name, default) == default
 
 

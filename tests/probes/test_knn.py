@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from cog.probes.data import ProbeData
 from cog.probes.features import unit_features
-from cog.probes.knn import _ranks, knn
+from cog.probes.knn import knn, neighbour_ranks
 from cog.probes.sampling import validation_split
 from tests.support.probe_data import QUICK, clusters, ranks_by_sorting, settings
 
@@ -29,7 +29,7 @@ def test_votes_are_scikit_learn_s(k):
         unit_features(x, y, "cpu")
         for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y))
     )
-    (ranks,) = _ranks(known, asked, [k], data.n_classes, 0.07, lambda done: None)
+    (ranks,) = neighbour_ranks(known, asked, [k], data.n_classes, 0.07, lambda done: None)
     model = theirs(data.train_x.astype(np.float64), data.train_y, k)
     votes = model.predict_proba(data.test_x.astype(np.float64))
     assert 20 < np.mean(ranks == 0) * 100 < 80
@@ -43,9 +43,9 @@ def test_one_pass_serves_all_k():
     known = unit_features(data.train_x, data.train_y, "cpu")
     asked = unit_features(data.test_x, data.test_y, "cpu")
     calls = []
-    together = _ranks(known, asked, [1, 5, 20], data.n_classes, 0.07, calls.append)
+    together = neighbour_ranks(known, asked, [1, 5, 20], data.n_classes, 0.07, calls.append)
     for k, ranks in zip([1, 5, 20], together, strict=True):
-        (alone,) = _ranks(known, asked, [k], data.n_classes, 0.07, calls.append)
+        (alone,) = neighbour_ranks(known, asked, [k], data.n_classes, 0.07, calls.append)
         assert ranks.tolist() == alone.tolist()
     assert calls == [90] * 4
 
@@ -73,7 +73,7 @@ def test_an_image_is_its_own_nearest_neighbour():
     data = clusters(n_train=200, d=20)
     y = np.random.default_rng(1).integers(0, 6, 200)
     same = unit_features(data.train_x, y, "cpu")
-    (ranks,) = _ranks(same, same, [1], 6, 0.07, lambda done: None)
+    (ranks,) = neighbour_ranks(same, same, [1], 6, 0.07, lambda done: None)
     assert (ranks == 0).all()
 
 
@@ -83,7 +83,7 @@ def test_classes_without_a_vote_follow_by_their_nearest_image():
     data = ProbeData(x, np.array([2, 4, 4, 1]), x[:1].repeat(5, 0), np.arange(5), n_classes=5)
     known = unit_features(data.train_x, data.train_y, "cpu")
     asked = unit_features(data.test_x, data.test_y, "cpu")
-    nearest, two = _ranks(known, asked, [1, 2], 5, 0.07, lambda done: None)
+    nearest, two = neighbour_ranks(known, asked, [1, 2], 5, 0.07, lambda done: None)
     assert nearest.tolist() == [3, 2, 0, 4, 1]
     assert two.tolist() == nearest.tolist()
 
@@ -97,7 +97,8 @@ def test_ranks_beyond_the_votes_do_not_depend_on_the_numbers_of_classes(k):
         for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y))
     )
     first, renamed = (
-        _ranks(*both, [k], 9, 0.07, lambda done: None)[0] for both in zip(known, asked, strict=True)
+        neighbour_ranks(*both, [k], 9, 0.07, lambda done: None)[0]
+        for both in zip(known, asked, strict=True)
     )
     assert first.tolist() == renamed.tolist()
     cosine = data.test_x.astype(float) @ data.train_x.astype(float).T
@@ -124,7 +125,7 @@ def test_a_top5_of_one_neighbour_is_the_same_for_every_wrong_class():
         # nearest to 9, and then to the four classes after the label
         asked = centres[9] + 0.1 * sum(centres[(label + step) % 9] for step in range(1, 5))
         asked = unit_features(asked[None].repeat(20, 0), np.full(20, label), "cpu")
-        (ranks,) = _ranks(known, asked, [1], 10, 0.07, lambda done: None)
+        (ranks,) = neighbour_ranks(known, asked, [1], 10, 0.07, lambda done: None)
         found.append(np.mean(ranks < 5))
     assert found == [0.0] * 9
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cog.csv_text import rows_from_csv, table_as_csv
 from cog.errors import CogError
-from cog.evaluation.cells import PROTOCOL
+from cog.evaluation.cells import protocol_in_folder
 from cog.evaluation.verify.findings import MAKE, Finding, Found, why
 from cog.features.bad_images import HEAD
 from cog.recipe import file_name
@@ -37,7 +37,7 @@ def check_results(runs: StoragePath) -> Iterator[Found]:
         f"cog results {runs} --out {path}"
     )
     try:
-        table = fold(runs, PROTOCOL)
+        table = fold(runs, protocol_in_folder(runs))
         content = read_small(path)
     except CogError as error:
         yield Finding(str(path), "a fold of the cells", error.what, again)

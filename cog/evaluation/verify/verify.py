@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from cog.errors import CogError
-from cog.evaluation.cells import PROTOCOL
+from cog.evaluation.cells import protocol_in_folder
 from cog.evaluation.verify.cells import check_cell
 from cog.evaluation.verify.distances import check_distances
 from cog.evaluation.verify.features import check_store, dataset_and_split, listed_images
@@ -116,7 +116,7 @@ def _read_cells(folder: Folder) -> Iterator[Found]:
     """Read all cells; those that cannot be used are faults, as everywhere else."""
     left_out: list[str] = []
     try:
-        folder.cells = finished_cells(folder.runs, PROTOCOL, left_out.append)
+        folder.cells = finished_cells(folder.runs, protocol_in_folder(folder.runs), left_out.append)
     except CogError:
         yield f"{folder.runs} has no finished cell that can be used"
     for text in left_out:

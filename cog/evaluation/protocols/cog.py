@@ -1,0 +1,20 @@
+"""The benchmark's own protocol, which is the default: all its numbers are those of `Recipe`."""
+
+from __future__ import annotations
+
+from cog.evaluation.protocols.protocol import Protocol
+
+_PAPER = "Sariyildiz et al., Concept Generalization in Visual Representation Learning, ICCV 2021"
+
+PROTOCOL = Protocol(
+    name="cog",
+    about="logistic regression by SGD on features of length 1, with searched rate and decay; "
+    "k-NN, nearest mean and retrieval beside it",
+    source=f"{_PAPER}, section 4; github.com/naver/cog, logreg.py",
+    differs=(
+        "The trials of a seed share their start and their batches; there each draws on.",
+        "With N shots the final fit has the images of the search; there N others are drawn.",
+        "Trials come in rounds of 10; --trials-per-round 1 is the official order.",
+        "k-NN, nearest mean and retrieval are additions: the paper has logistic regression alone.",
+    ),
+)

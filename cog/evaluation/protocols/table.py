@@ -1,0 +1,17 @@
+"""Every protocol there is, by its name; the default first."""
+
+from __future__ import annotations
+
+from cog.evaluation.protocols import cog, dino_knn
+from cog.evaluation.protocols.protocol import Protocol
+
+PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (cog.PROTOCOL, dino_knn.PROTOCOL)}
+
+
+def fixed_options() -> frozenset[str]:
+    """The arguments of `cog.evaluate` that any protocol fixes: None is their default there.
+
+    >>> "probes" in fixed_options(), "images" in fixed_options()
+    (True, False)
+    """
+    return frozenset(option for each in PROTOCOLS.values() for option in each.options)
