@@ -57,20 +57,20 @@ def list_models(as_json: bool, **filters: Any) -> None:
 
 
 @models.command()
-@click.argument("name")
-def show(name: str) -> None:
+@click.argument("spec", metavar="NAME|FORM:NAME")
+@click.option("--trust-checkpoint/--no-trust-checkpoint", default=False,
+              help="Run the code of a torch hub, to ask its network.")  # fmt: skip
+def show(spec: str, trust_checkpoint: bool) -> None:
     """Show everything about a model, from its address to its feature, licence and quirks.
 
-    \b
-    Example: cog models show dino
-    """
-    from cog.models.listing import describe
-    from cog.models.zoo import find_row
+    It takes every name that --model takes. Nothing is downloaded; what would need it is said.
 
-    row = find_row(name)
-    if row.name != name:
-        say(f"{name} means {row.name}")
-    for key, value in describe(row):
+    \b
+    Example: cog models show timm:resnet18
+    """
+    from cog.models.describe import describe_model
+
+    for key, value in describe_model(spec, trust_checkpoint=trust_checkpoint, notify=say):
         click.echo(f"{key:<20}{value}")
 
 
@@ -107,16 +107,11 @@ def check(context: click.Context, /, spec: str, device: str, **options: Any) -> 
     Example: cog models check my.py:load
     """
     from cog.models.check import check_model
+    from cog.models.describe import facts_of
     from cog.models.load import load_model
 
     model = load_model(spec, device=device, notify=say, **options)
-    facts: dict[str, object] = {
-        "name": model.name,
-        "parameters": f"{model.n_parameters:,}",
-        **model.preprocess.describe(),
-        "seen_data": model.seen_data or "unknown",
-    }
-    for key, value in facts.items():
+    for key, value in facts_of(model):
         click.echo(f"{key:<40}{value}")
     checks = check_model(model)
     for done in checks:

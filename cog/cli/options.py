@@ -95,6 +95,9 @@ where_option = click.option(
 )
 model_options = together(
     _of_models("--weights", type=_PATH, help="Read the weights from this file."),
+    _of_models("--weights-key", metavar="KEY",
+               help="Which of a checkpoint's sets of weights, by its entry and, with dots, what "
+                    "stands before the names: model_ema, or teacher.backbone."),
     _of_models("--pretrained/--no-pretrained", default=True,
                help="--no-pretrained leaves each --model of this command untrained, a "
                     "file.py:function too: random weights from a fixed seed."),

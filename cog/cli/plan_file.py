@@ -33,7 +33,7 @@ def keys_of(command: click.Command) -> dict[str, click.Option]:
 
     >>> from cog.cli.evaluate import evaluate
     >>> list(keys_of(evaluate))[:4]
-    ['model', 'name', 'weights', 'pretrained']
+    ['model', 'name', 'weights', 'weights-key']
     """
     options = (each for each in command.params if isinstance(each, click.Option))
     return {each.opts[0].removeprefix("--"): each for each in options if each.name not in TYPED}

@@ -204,7 +204,7 @@ def _with_fresh_weights(
     if not isinstance(given, Model):
         if not options.load.pretrained:
             raise CogError("the model is untrained itself", "leave out --no-pretrained")
-        untrained = replace(options.load, pretrained=False, weights=None)
+        untrained = replace(options.load, pretrained=False, weights=None, weights_key=None)
         return load(str(given), untrained, device=model.device, notify=lambda _: None)
     try:
         network = copy.deepcopy(model.network)

@@ -31,6 +31,7 @@ def evaluate(
     *,
     name: str | Sequence[str] = (),
     weights: str | Path | None = None,
+    weights_key: str | None = None,
     pretrained: bool = True,
     pool: str | None = None,
     official_quirks: bool = False,
@@ -93,6 +94,7 @@ def evaluate(
         model: a name that `cog.load_model` takes, a `cog.Model`, or several of them.
         name: what to call the model in `out`, one a model. By default its own name.
         weights: file to read the weights from, for a model given by name.
+        weights_key: which of a file's sets of weights, such as "model_ema"; see `cog.load_model`.
         pretrained: False for an untrained network, from a fixed seed.
         pool: tokens that make a transformer's feature: "cls", "avg", "cls+avg", or those of four
             layers: "last4:cls". By default the model's own.

@@ -22,6 +22,7 @@ def load_model(
     spec: str,
     *,
     weights: str | Path | None = None,
+    weights_key: str | None = None,
     pretrained: bool = True,
     pool: str | None = None,
     official_quirks: bool = False,
@@ -35,6 +36,9 @@ def load_model(
     Args:
         spec: a name of `cog models list`, or one of the forms that its help shows.
         weights: a local file in the layout that the authors publish; nothing is downloaded.
+        weights_key: which of a checkpoint's sets of weights: its entry, and with dots whatever else
+            stands before the names of tensors, such as `model_ema` or `teacher.backbone`. By
+            default the one that the layout means; the key joins the model's name.
         pretrained: False gives the network untrained, with the same random numbers in every
             process. The global random state is neither used nor changed.
         pool: which tokens of a transformer make the feature, instead of the model's own choice:
@@ -52,6 +56,7 @@ def load_model(
     """
     options = LoadOptions(
         weights=None if weights is None else Path(weights),
+        weights_key=weights_key,
         pretrained=pretrained,
         pool=pool,
         official_quirks=official_quirks,
@@ -82,8 +87,9 @@ def load(
         model = form.load(written, options, notify)
         if options.pool and not form.pools:
             network = pooled(model.network, options.pool)
-            model = replace(model, network=network, name=f"{model.name}-{options.pool}")
+            pool = options.pool
+            model = replace(model, network=network, name=f"{model.name}-{pool}", feature=pool)
             _ = model.dim  # a network that does not give one vector an image is refused here
-    if name:
-        model.name = safe_name(name)
+    if name or options.weights_key:
+        model.name = safe_name(name or f"{model.name}-{options.weights_key}")
     return model.to(device)

@@ -13,10 +13,13 @@ class LoadOptions:
     """The options of `cog.load_model` that decide the features; it says what each means."""
 
     weights: Path | None = None
+    weights_key: str | None = None
     pretrained: bool = True
     pool: str | None = None
     official_quirks: bool = False
     trust_checkpoint: bool = False
+    download: bool = True
+    """False only where a model is described: what is not on this machine raises `NotHere`"""
 
     def __post_init__(self) -> None:
         """Refuse weights for an untrained network."""
@@ -24,4 +27,9 @@ class LoadOptions:
             raise CogError(
                 f"both a weights file ({self.weights}) and an untrained network are asked for",
                 "leave out --weights or --no-pretrained",
+            )
+        if self.weights_key and not self.pretrained:
+            raise CogError(
+                f"both weights ({self.weights_key}) and an untrained network are asked for",
+                "leave out --weights-key or --no-pretrained",
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torchvision
 
 import cog
 from cog.errors import CogError
@@ -44,8 +45,8 @@ def test_which_of_two_sets_is_read_is_said(tmp_path: Path, weights: dict[str, to
     model, said = load(file, both)
     assert model.fingerprint == alone.fingerprint
     assert said == [
-        f"{file} has the sets of weights state_dict and state_dict_ema: "
-        "state_dict_ema (a mean over the training) is read"
+        f"{file}: its weights state_dict_ema (a mean over the training) are read; "
+        "--weights-key state_dict reads the others"
     ]
 
 
@@ -54,21 +55,110 @@ def test_which_of_two_entries_is_read_is_said_for_any_layout(tmp_path: Path):
     torch.save({"model": tensors, "model_ema": other(tensors)}, tmp_path / "a.pth")
     said: list[str] = []
     read_checkpoint(tmp_path / "a.pth", "state_dict|model|", notify=said.append)
-    assert said == [f"{tmp_path / 'a.pth'} has the sets of weights model and model_ema: "
-                    "model is read"]  # fmt: skip
+    assert said == [f"{tmp_path / 'a.pth'}: its weights model are read; "
+                    "--weights-key model_ema reads the others"]  # fmt: skip
 
 
-@pytest.mark.parametrize("prefix", ["model.", "module.backbone.", "student.encoder.net."])
-def test_a_common_prefix_is_named_in_the_hint(
+@pytest.mark.parametrize("prefix", ["model", "module.backbone", "student.encoder.net"])
+def test_a_prefix_that_is_all_that_stands_in_the_way_is_typed(
     tmp_path: Path, weights: dict[str, torch.Tensor], prefix: str
 ):
-    content = {f"{prefix}{name}": tensor for name, tensor in weights.items()}
-    shown = prefix.removeprefix("module.")  # which timm takes off
-    for given in (content, {"state_dict": content}):
+    content = {f"{prefix}.{name}": tensor for name, tensor in weights.items()}
+    alone, _ = load(tmp_path / "alone.pth", weights)
+    for given, key in ((content, prefix), ({"state_dict": content}, f"state_dict.{prefix}")):
         with pytest.raises(CogError, match="does not fit the network") as caught:
             load(tmp_path / "a.ckpt", given)
-        assert f"begin with {shown!r}" in caught.value.hint
-        assert f"removeprefix({shown!r})" in caught.value.hint
+        assert caught.value.hint == f"give --weights-key {key}: all its tensors fit"
+        model = cog.load_model(NAME, weights=tmp_path / "a.ckpt", weights_key=key)
+        assert model.fingerprint == alone.fingerprint
+        assert model.name == f"timm-test_vit-{key}"
+
+
+def test_each_key_gives_its_own_weights_and_a_name_of_its_own(
+    tmp_path: Path, weights: dict[str, torch.Tensor]
+):
+    file = tmp_path / "a.pth"
+    fast, slow = dict(weights), other(weights)
+    torch.save({"model": fast, "ema": {"module": slow, "decay": 0.9}, "epoch": 3}, file)
+    usual = cog.load_model(NAME, weights=file)
+    models = {
+        key: cog.load_model(NAME, weights=file, weights_key=key) for key in ("model", "ema.module")
+    }
+    assert usual.fingerprint == models["model"].fingerprint != models["ema.module"].fingerprint
+    assert [model.name for model in (usual, *models.values())] == [
+        "timm-test_vit", "timm-test_vit-model", "timm-test_vit-ema.module"
+    ]  # fmt: skip
+    assert cog.load_model(NAME, weights=file, weights_key="model", name="own").name == "own"
+
+
+def test_a_wrong_key_lists_what_is_there(tmp_path: Path, weights: dict[str, torch.Tensor]):
+    file, count = tmp_path / "a.pth", len(weights)
+    halves = {f"{part}.{name}": tensor for name, tensor in weights.items() for part in "ab"}
+    torch.save({"model": weights, "both": halves, "optimizer": {"state": {}}}, file)
+    with pytest.raises(CogError, match="no weights under 'modle'") as caught:
+        cog.load_model(NAME, weights=file, weights_key="modle")
+    # the key that would fit comes first; without one, all that is there
+    assert caught.value.hint == "give --weights-key model or --weights-key both.a or " + (
+        "--weights-key both.b: all its tensors fit"
+    )
+    with pytest.raises(CogError, match="no weights under 'modle'") as caught:
+        read_checkpoint(file, key="modle")
+    assert f"model ({count} tensors); both ({2 * count} tensors, such as both.a and both.b)" in (
+        caught.value.hint
+    )
+
+
+def test_the_nearest_key_is_named_with_what_does_not_fit(
+    tmp_path: Path, weights: dict[str, torch.Tensor]
+):
+    """As MoCo saves its training: two encoders with heads of their own size, and a queue."""
+    body = {name: tensor for name, tensor in weights.items() if not name.startswith("head.bias")}
+    tensors = {f"module.encoder_q.{name}": tensor for name, tensor in body.items()}
+    tensors |= {f"module.encoder_q.fc.{name}": torch.ones(2) for name in ("weight", "bias")}
+    with pytest.raises(CogError) as caught:
+        load(tmp_path / "a.pth", {"state_dict": tensors | {"module.queue": torch.ones(2)}})
+    assert caught.value.hint == (
+        "nearest is --weights-key state_dict.module.encoder_q, "
+        "where head.bias, fc.weight, fc.bias do not fit"
+    )
+
+
+@pytest.mark.parametrize("spec", ["dino_vits16", "torchvision:squeezenet1_1"])
+def test_a_key_works_for_other_forms_of_names(tmp_path: Path, spec: str):
+    network = cog.load_model(spec, pretrained=False).network
+    if spec == "dino_vits16":
+        tensors = network.network.state_dict()
+        published = {f"backbone.{name}": tensor for name, tensor in tensors.items()}
+        published["head.mlp.0.weight"] = torch.ones(2)
+        content = {"student": other(published), "teacher": published}
+    else:
+        tensors = dict(torchvision.models.squeezenet1_1(weights=None).state_dict())
+        halves = {name: tensor / 2 for name, tensor in tensors.items()}
+        content = {"model": tensors, "model_ema": halves, "epoch": 3}
+    file = tmp_path / "a.pth"
+    torch.save(content, file)
+    keys = list(content)[:2]
+    models = [cog.load_model(spec, weights=file, weights_key=key) for key in keys]
+    assert models[0].fingerprint != models[1].fingerprint
+    if spec == "dino_vits16":
+        usual = cog.load_model(spec, weights=file)
+        assert usual.fingerprint == models[1].fingerprint
+    else:
+        with pytest.raises(CogError) as caught:
+            cog.load_model(spec, weights=file)
+        assert caught.value.hint == (
+            "give --weights-key model or --weights-key model_ema: all its tensors fit "
+            "(model_ema is a mean over the training)"
+        )
+
+
+def test_a_key_without_weights_to_choose_from_is_refused(tmp_path: Path):
+    with pytest.raises(CogError, match="both weights"):
+        cog.load_model(NAME, pretrained=False, weights_key="model")
+    (tmp_path / "own.py").write_text("def load(weights=None): pass")
+    with pytest.raises(CogError, match="takes no weights_key") as caught:
+        cog.load_model(f"{tmp_path / 'own.py'}:load", weights_key="model")
+    assert "--weights-key" in caught.value.hint
 
 
 def test_weights_of_another_network_get_no_hint_of_a_prefix(tmp_path: Path):
@@ -84,11 +174,14 @@ def test_the_entries_that_hold_the_tensors_are_named(
     content = {"student": weights, "teacher": other(weights), "epoch": 1, "loss": {"t": 0.1}}
     with pytest.raises(CogError, match="expected tensors by name, found 4 entries") as caught:
         load(tmp_path / "a.pth", content)
-    assert "entries student, teacher hold tensors" in caught.value.hint
-    assert "['teacher']" in caught.value.hint
-    with pytest.raises(CogError, match="nothing but tensors") as caught:
+    assert caught.value.hint == (
+        "give --weights-key student or --weights-key teacher: all its tensors fit "
+        "(teacher is a mean over the training)"
+    )
+    with pytest.raises(CogError, match="expected tensors by name") as caught:
         read_checkpoint(tmp_path / "a.pth", "state_dict|model|")
-    assert "entries student, teacher hold tensors" in caught.value.hint
+    count = len(weights)
+    assert f"student ({count} tensors); teacher ({count} tensors)" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"model": 3}, {"state_dict": None}, 7])

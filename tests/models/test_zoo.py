@@ -155,7 +155,7 @@ def test_a_tensor_that_is_missing_renamed_or_misshapen_is_named(entry, monkeypat
         tensors = dict(content[nested] if nested else content)
         spoilt = {**content, nested: tensors} if nested else tensors
         named = spoil(tensors, key)
-        monkeypatch.setattr("cog.models.weights.checkpoints.read_safely", lambda *_, c=spoilt: c)
+        monkeypatch.setattr("cog.models.weights.loading.read_safely", lambda *_, c=spoilt: c)
         with pytest.raises(CogError) as caught:
             zoo_source.fill_network(network, row, Path("spoilt.pth"))
         told = caught.value.what

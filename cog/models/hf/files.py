@@ -33,6 +33,7 @@ class Source:
     folder: Path | None = None
     repository: str = ""
     revision: str | None = None
+    download: bool = True
 
     def find(self, *names: str) -> Path:
         """The first of `names` that is there; downloaded, if it is on the hub.
@@ -41,7 +42,7 @@ class Source:
             CogError: none is there, or the hub cannot be reached.
         """
         if self.folder is None:
-            return hub_file(self.repository, names, self.revision)
+            return hub_file(self.repository, names, self.revision, self.download)
         for name in names:
             if (self.folder / name).is_file():
                 return self.folder / name
@@ -59,8 +60,10 @@ class Source:
         return replace(self, revision=commit)
 
 
-def find_source(name: str) -> Source:
+def find_source(name: str, download: bool = True) -> Source:
     """The source of `OWNER/MODEL`, `OWNER/MODEL@REVISION` or the path of a folder.
+
+    Without `download`, a file that is not on this machine raises `NotHere`.
 
     Raises:
         CogError: it is written otherwise.
@@ -73,7 +76,7 @@ def find_source(name: str) -> Source:
             f"expected OWNER/MODEL[@REVISION] of the Hugging Face hub, found {name!r}",
             "write it like hf:facebook/dinov2-base, or hf:./FOLDER for a local folder",
         )
-    return Source(f"hf:{name}", repository=found[1], revision=found[2])
+    return Source(f"hf:{name}", repository=found[1], revision=found[2], download=download)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -124,9 +127,11 @@ def _distinct(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def read_tensors(
-    source: Source, weights: Path | None, trust: bool, notify: Notify
+    source: Source, weights: Path | None, trust: bool, notify: Notify, key: str | None = None
 ) -> OrderedDict[str, Tensor]:
     """The tensors of a model by their names in its files, or in the user's file `weights`.
+
+    `key`: the user's choice among several sets of weights of one file.
 
     Raises:
         CogError: no weights, pickled ones without trust, or files that cannot be read.
@@ -134,7 +139,12 @@ def read_tensors(
     path = weights or _weights_file(source, trust)
     if path.suffix != ".json":
         _refuse_pickle(path, trust)
-        return read_checkpoint(path, "state_dict|model|", notify=notify)
+        return read_checkpoint(path, "state_dict|model|", notify=notify, key=key)
+    if key:
+        raise CogError(
+            f"{path} names several files, in which --weights-key {key} cannot choose",
+            "leave it out, or give --weights with one file",
+        )
     shards = read_record(path).get("weight_map")
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
         raise CogError(f"{path}: expected a weight_map", "download or save it again")

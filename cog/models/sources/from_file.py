@@ -18,6 +18,7 @@ from cog.errors import CogError, unknown_name
 from cog.models.initialisation import reinitialise, seeded
 from cog.models.model import Model
 from cog.models.options import LoadOptions
+from cog.models.sources.table import PublishedWeights
 from cog.progress import Notify
 
 OWN_FILE = "load it in a file of your own and give --model file.py:function"
@@ -29,8 +30,8 @@ _imported: list[ModuleType] = []
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """The `cog.Model` that a function in a Python file returns; `name`: `file.py:function`.
 
-    The function takes no argument, or `weights`, the path of the user's --weights. For an
-    untrained network, `reinitialise` puts it back to the start.
+    The function takes no argument, or `weights` and `weights_key`, the path of the user's --weights
+    and what --weights-key says. For an untrained network, `reinitialise` puts it back to the start.
 
     Raises:
         CogError: no such file or function; it fails; it returns something else.
@@ -44,12 +45,15 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     if not callable(build):
         here = [name for name, value in vars(module).items() if callable(value)]
         raise unknown_name(f"function of {path}", function, here)
-    given = {} if weights is None else {"weights": weights}
-    if given and "weights" not in inspect.signature(build).parameters:
-        raise CogError(
-            f"{path}:{function} takes no weights, so it cannot use --weights {weights}",
-            f"write def {function}(weights=None), or leave out --weights",
-        )
+    given = {"weights": weights, "weights_key": options.weights_key}
+    given = {option: value for option, value in given.items() if value is not None}
+    for option, value in given.items():
+        if option not in inspect.signature(build).parameters:
+            typed = f"--{option.replace('_', '-')}"
+            raise CogError(
+                f"{path}:{function} takes no {option}, so it cannot use {typed} {value}",
+                f"write def {function}({option}=None), or leave out {typed}",
+            )
     with seeded(), importable(path.parent):
         model = call_function(lambda: build(**given), f"{path}:{function}")
     if not isinstance(model, Model):
@@ -61,6 +65,11 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     if not options.pretrained:
         reinitialise(model.network)
     return model
+
+
+def published(_: str) -> PublishedWeights:
+    """The function's own matter."""
+    return PublishedWeights("those that the function gives its network", downloaded=False)
 
 
 def import_file(path: Path) -> ModuleType:

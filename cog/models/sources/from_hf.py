@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from cog.errors import CogError
 from cog.models.hf.families import in_words, own_pool, require_pool, with_feature
-from cog.models.hf.files import CONFIG, find_source, processor_record, read_record, read_tensors
+from cog.models.hf.files import (
+    CONFIG,
+    SAFE,
+    find_source,
+    processor_record,
+    read_record,
+    read_tensors,
+)
 from cog.models.hf.network import code_of, config_of, make_network
 from cog.models.hf.preprocessing import preprocess_of
 from cog.models.model import Model
 from cog.models.options import LoadOptions
+from cog.models.sources.table import PublishedWeights
+from cog.models.weights.hub import hub_cached, hub_page
 from cog.progress import Notify
 
 
@@ -25,7 +34,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
             weights or settings that cannot be honoured; no connection.
     """
     _require_transformers()
-    source = find_source(name)
+    source = find_source(name, options.download)
     file = source.find(CONFIG)
     source, record = source.at_commit(file), read_record(file)
     config = config_of(record, source.name)
@@ -34,7 +43,8 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     preprocess = preprocess_of(processor_record(source), source.name)
     tensors = None
     if options.pretrained:
-        tensors = read_tensors(source, options.weights, options.trust_checkpoint, notify)
+        trust, key = options.trust_checkpoint, options.weights_key
+        tensors = read_tensors(source, options.weights, trust, notify, key)
     where = str(options.weights or source.name)
     network = make_network(config, tensors, pool, where, notify)
     feature = in_words(config, pool)
@@ -48,6 +58,18 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     )
     _ = model.dim  # a network that does not take images of this size is refused here
     return model
+
+
+def published(name: str) -> PublishedWeights:
+    """The weights of a repository or a folder."""
+    source = find_source(name)
+    if source.folder is None:
+        repository, revision = source.repository, source.revision
+        here = hub_cached(repository, SAFE, revision)
+        return PublishedWeights(hub_page(repository, revision), here)
+    paths = (source.folder / file for file in SAFE)
+    here = next((path for path in paths if path.is_file()), None)
+    return PublishedWeights(str(source.folder), here)
 
 
 def _require_transformers() -> None:

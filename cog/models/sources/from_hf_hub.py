@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,9 @@ from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
 from cog.models.sources.from_timm import HUB_WEIGHTS, load_from_timm
-from cog.models.weights.hub import hub_file
+from cog.models.sources.table import PublishedWeights
+from cog.models.weights.download import NotHere
+from cog.models.weights.hub import hub_cached, hub_file, hub_page
 from cog.progress import Notify
 from cog.small_files import read_json
 
@@ -34,19 +34,52 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     Raises:
         CogError: no such repository, another layout, weights that do not fit, no connection.
     """
-    find: Callable[[tuple[str, ...]], Path]
+    place = _place(name)
+    details = _details(place, name, options.download)
+    weights, is_published = options.weights, options.pretrained and options.weights is None
+    if is_published:
+        weights = _file(place, _weights_of(details))
+    spec = f"local-dir:{place}" if isinstance(place, Path) else f"hf-hub:{name}"
+    model = load_from_timm(spec, f"hf-hub:{name}", weights, notify, options.weights_key)
+    if is_published:
+        model.seen_data = seen_data_of_tag(details.get("tag") or "")
+    return model
+
+
+def published(name: str) -> PublishedWeights:
+    """The weights of a repository or a folder."""
+    place = _place(name)
+    try:
+        details = _details(place, name, download=False)
+    except NotHere:
+        details = {}
+    names, seen_data = _weights_of(details), seen_data_of_tag(details.get("tag") or "")
+    if isinstance(place, Path):
+        return PublishedWeights(str(place), _file(place, names), seen_data=seen_data)
+    repository, revision = place
+    here = hub_cached(repository, names, revision)
+    return PublishedWeights(hub_page(repository, revision), here, seen_data=seen_data)
+
+
+Place = Path | tuple[str, str | None]
+"""a local folder, or a repository of the hub and its revision"""
+
+
+def _place(name: str) -> Place:
     if name.startswith((".", "~", "/")):
-        folder = Path(name).expanduser()
-        spec, find = f"local-dir:{folder}", partial(_file_in, folder)
-    else:
-        found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
-        if not found:
-            raise CogError(
-                f"expected OWNER/MODEL[@REVISION] of the Hugging Face hub, found {name!r}",
-                "write it like hf-hub:timm/resnet18.a1_in1k, or hf-hub:./FOLDER for a local folder",
-            )
-        spec, find = f"hf-hub:{name}", partial(hub_file, found[1], revision=found[2])
-    record = _read_record(find(("config.json",)), f"hf-hub:{name}")
+        return Path(name).expanduser()
+    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
+    if not found:
+        raise CogError(
+            f"expected OWNER/MODEL[@REVISION] of the Hugging Face hub, found {name!r}",
+            "write it like hf-hub:timm/resnet18.a1_in1k, or hf-hub:./FOLDER for a local folder",
+        )
+    return found[1], found[2]
+
+
+def _details(place: Place, name: str, download: bool) -> dict[str, Any]:
+    """timm's record in config.json."""
+    record = _read_record(_file(place, ("config.json",), download), f"hf-hub:{name}")
     details = record.get("pretrained_cfg", record)
     if not isinstance(details, dict) or not all(
         isinstance(details.get(key) or "", str) for key in ("hf_hub_filename", "tag")
@@ -55,23 +88,23 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
             f"hf-hub:{name}: expected a record of timm as pretrained_cfg in its config.json",
             "mend its config.json, or download it again",
         )
-    weights, published = options.weights, options.pretrained and options.weights is None
-    if published:
-        own_name = details.get("hf_hub_filename")
-        weights = find((own_name,) if own_name else HUB_WEIGHTS)
-    model = load_from_timm(spec, f"hf-hub:{name}", weights, notify)
-    if published:
-        model.seen_data = seen_data_of_tag(details.get("tag") or "")
-    return model
+    return details
 
 
-def _file_in(folder: Path, names: tuple[str, ...]) -> Path:
-    """The first of `names` in a local folder."""
+def _weights_of(details: dict[str, Any]) -> tuple[str, ...]:
+    own_name = details.get("hf_hub_filename")
+    return (own_name,) if own_name else HUB_WEIGHTS
+
+
+def _file(place: Place, names: tuple[str, ...], download: bool = True) -> Path:
+    """The first of `names` in a folder or a repository."""
+    if not isinstance(place, Path):
+        return hub_file(place[0], names, revision=place[1], download=download)
     for name in names:
-        if (folder / name).is_file():
-            return folder / name
+        if (place / name).is_file():
+            return place / name
     raise CogError(
-        f"{folder} has no {' or '.join(names)}",
+        f"{place} has no {' or '.join(names)}",
         "give the path of a folder in timm's layout, such as hf-hub:./FOLDER",
     )
 

@@ -17,10 +17,11 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
-from cog.models.weights.checkpoints import load_strictly, read_checkpoint
-from cog.models.weights.download import fetch
-from cog.models.weights.hub import hub_file
-from cog.models.weights.renames import strip_prefix
+from cog.models.sources.table import PublishedWeights
+from cog.models.weights.download import cached_of, fetch
+from cog.models.weights.hub import hub_cached, hub_file, hub_page
+from cog.models.weights.loading import load_file
+from cog.models.weights.renames import StateDict, strip_prefix
 from cog.progress import Notify
 
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -43,9 +44,12 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     weights = options.weights
     if options.pretrained and weights is None:
         weights = _published_file(open_clip, architecture, record)
-    network = _network(open_clip, architecture, record)
+    network = _network(open_clip, architecture, record, options.download)
     if weights is not None:
-        load_strictly(network, _tensors(network, weights, notify), str(weights))
+        load_file(
+            network, weights, "state_dict|", lambda tensors, _: _renamed(network, tensors),
+            key=options.weights_key, notify=notify,
+        )  # fmt: skip
     if not tag:
         notify(f"without a tag: preprocessing and activation are open_clip's for {architecture}")
     if record.get("quick_gelu") and not open_clip.get_model_config(architecture).get("quick_gelu"):
@@ -58,9 +62,33 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         preprocess=_preprocess(visual.preprocess_cfg),
         name=f"open_clip:{name}",
         seen_data=seen_data_of_tag(tag) if options.pretrained else "",
+        feature="image embedding: projected, not normalised",
     )
     _ = model.dim  # a tower that does not give one vector an image is refused here
     return model
+
+
+def published(name: str) -> PublishedWeights:
+    """The weights of a tag of open_clip."""
+    open_clip = _import_open_clip()
+    architecture, _, tag = name.partition("/")
+    record = _record(open_clip, architecture, tag)
+    if not record:
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        return PublishedWeights(
+            f"none without a tag; its tags: {', '.join(tags) or 'none'}", downloaded=False
+        )
+    seen_data = seen_data_of_tag(tag)
+    if not record["hf_hub"]:
+        return PublishedWeights(record["url"], cached_of(record["url"]), seen_data=seen_data)
+    place = _on_hub(record)
+    return PublishedWeights(hub_page(place[0]), hub_cached(*place), seen_data=seen_data)
+
+
+def _on_hub(record: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The repository of open_clip's record, and the names of its weights."""
+    repository, _, file = record["hf_hub"].rpartition("/")
+    return repository, (f"{Path(file).stem}.safetensors", file) if file else HUB_WEIGHTS
 
 
 def _import_open_clip() -> Any:
@@ -96,16 +124,16 @@ def _published_file(open_clip: Any, architecture: str, record: dict[str, Any]) -
         )
     if not record["hf_hub"]:
         return fetch([record["url"]])
-    repository, _, file = record["hf_hub"].rpartition("/")
-    names = (f"{Path(file).stem}.safetensors", file) if file else HUB_WEIGHTS
-    return hub_file(repository, names)
+    return hub_file(*_on_hub(record))
 
 
-def _network(open_clip: Any, architecture: str, record: dict[str, Any]) -> nn.Module:
+def _network(
+    open_clip: Any, architecture: str, record: dict[str, Any], download: bool
+) -> nn.Module:
     """Both towers, untrained; the image tower has the preprocessing of `record`."""
     text = open_clip.get_model_config(architecture)["text_cfg"].get("hf_model_name")
     if text:  # of transformers: its size is read from the hub, so fail early without one
-        hub_file(text, ("config.json",))
+        hub_file(text, ("config.json",), download=download)
     with seeded(), _quiet():
         try:
             network: nn.Module = open_clip.create_model(
@@ -137,17 +165,16 @@ def _quiet() -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def _tensors(network: nn.Module, path: Path, notify: Notify) -> dict[str, Tensor]:
+def _renamed(network: nn.Module, given: StateDict) -> dict[str, Tensor]:
     """The tensors of a file by the names of `network`, from any layout that open_clip reads.
 
-    They may be in an entry `state_dict`, have the prefix of parallel training, the older names of
+    They may have the prefix of parallel training, the older names of
     text towers, or Apple's names of MobileCLIP. Nothing is resized.
     """
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
-    tensors: Any = read_checkpoint(path, "state_dict|", notify=notify)
-    tensors = strip_prefix(tensors, ("module.", ""))
+    tensors: Any = strip_prefix(given, ("module.", ""))
     tensors = convert_state_dict(network, tensors)
     if hasattr(network, "text"):
         tensors = convert_to_custom_text_state_dict(tensors)

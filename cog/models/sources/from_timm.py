@@ -17,8 +17,9 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
-from cog.models.weights.download import fetch
-from cog.models.weights.hub import hub_file
+from cog.models.sources.table import PublishedWeights
+from cog.models.weights.download import cached_of, fetch
+from cog.models.weights.hub import hub_cached, hub_file, hub_page
 from cog.models.weights.timm_rules import TRAINED_OPTIONS, load_timm_file
 from cog.progress import Notify
 
@@ -38,13 +39,35 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     known = weights is None or "." in name  # without a tag, a local file may be of any training
     if options.pretrained and weights is None:
         weights = _published_file(name, record)
-    model = load_from_timm(name, f"timm:{name}", weights, notify)
+    model = load_from_timm(name, f"timm:{name}", weights, notify, options.weights_key)
     if options.pretrained and known:
         model.seen_data = seen_data_of_tag(record.tag or "")
     return model
 
 
-def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -> Model:
+def published(name: str) -> PublishedWeights:
+    """The weights that timm publishes under a name."""
+    _check_name(name)
+    record: Any = get_pretrained_cfg(name)
+    if not (record and record.has_weights):
+        return PublishedWeights("none: give --weights FILE or --no-pretrained", downloaded=False)
+    seen_data = seen_data_of_tag(record.tag or "")
+    if not record.hf_hub_id:
+        return PublishedWeights(record.url, cached_of(record.url), seen_data=seen_data)
+    place = _on_hub(record)
+    return PublishedWeights(hub_page(place[0], place[2]), hub_cached(*place), seen_data=seen_data)
+
+
+def _on_hub(record: Any) -> tuple[str, tuple[str, ...], str | None]:
+    """The repository of timm's record, the names of its weights, and the revision."""
+    own_name = record.hf_hub_filename
+    repository, _, revision = record.hf_hub_id.partition("@")
+    return repository, (own_name,) if own_name else HUB_WEIGHTS, revision or None
+
+
+def load_from_timm(
+    spec: str, name: str, weights: Path | None, notify: Notify, key: str | None = None
+) -> Model:
     """The network that timm calls `spec`, filled from `weights`; untrained without them.
 
     It is made with the classes of the weights, so that all tensors of the file must fit; then its
@@ -59,7 +82,7 @@ def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -
         with seeded():
             network: Any = timm.create_model(spec, pretrained=False, **made_with)
         if weights is not None:
-            load_timm_file(network, weights, notify)
+            load_timm_file(network, weights, notify, key)
     except CogError:
         raise
     except Exception as error:  # each family of timm raises its own classes
@@ -71,7 +94,8 @@ def load_from_timm(spec: str, name: str, weights: Path | None, notify: Notify) -
         ) from error
     if hasattr(network, "reset_classifier"):
         network.reset_classifier(0)
-    model = Model(network, preprocess=_recorded_preprocess(network, name), name=name)
+    preprocess, feature = _recorded_preprocess(network, name), feature_in_words(network)
+    model = Model(network, preprocess=preprocess, name=name, feature=feature)
     _ = model.dim  # a network that does not give one vector an image is refused here
     return model
 
@@ -93,9 +117,21 @@ def _published_file(name: str, record: Any) -> Path:
         )
     if not record.hf_hub_id:
         return fetch([record.url])
-    own_name = record.hf_hub_filename
-    repository, _, revision = record.hf_hub_id.partition("@")
-    return hub_file(repository, (own_name,) if own_name else HUB_WEIGHTS, revision or None)
+    return hub_file(*_on_hub(record))
+
+
+def feature_in_words(network: Any) -> str:
+    """What timm's classifier takes: tokens, or how they or a map are pooled."""
+    head = getattr(network, "head", None)
+    pool = getattr(network, "global_pool", getattr(head, "global_pool", ""))
+    pool = pool if isinstance(pool, str) else getattr(pool, "pool_type", "")
+    tokens = hasattr(network, "num_prefix_tokens")
+    words = {
+        "token": "class token",
+        "avg": "mean of the patches" if tokens else "global average pool",
+        "map": "attention pool",
+    }
+    return words.get(pool, pool) or "input of timm's classifier"
 
 
 def _recorded_preprocess(network: Any, name: str) -> Preprocess:

@@ -31,8 +31,9 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.sources.from_file import OWN_FILE, import_file
 from cog.models.sources.from_torchvision import drop_classifier
-from cog.models.weights.checkpoints import load_strictly, read_checkpoint
-from cog.models.weights.download import fetch, weights_folder
+from cog.models.sources.table import PublishedWeights
+from cog.models.weights.download import NotHere, fetch, weights_folder
+from cog.models.weights.loading import load_file
 from cog.models.weights.renames import strip_prefix
 from cog.models.weights.zips import refuse_zip_bomb
 from cog.partial_files import partial_file
@@ -53,15 +54,22 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         CogError: no trust, no commit, no connection, weights that do not fit, or an entry point
             that fails or does not make a network with one vector per image.
     """
-    folder, short_name = _folder(name, options.trust_checkpoint)
+    folder, short_name = _folder(name, options)
     entry = name.rpartition(":")[2]
     weights = options.weights
     network = _build(folder, entry, options.pretrained and weights is None, notify)
     if weights is not None:
-        tensors = strip_prefix(
-            read_checkpoint(weights, "state_dict|model|", notify=notify), ("module.", "")
+        load_file(
+            network, weights, "state_dict|model|",
+            lambda tensors, _: strip_prefix(tensors, ("module.", "")),
+            key=options.weights_key, notify=notify,
+        )  # fmt: skip
+    elif options.weights_key:
+        raise CogError(
+            f"torch-hub:{name} fetches its own weights, so --weights-key {options.weights_key} "
+            "chooses nothing",
+            "give --weights FILE with it, or leave it out",
         )
-        load_strictly(network, tensors, str(weights))
     preprocess = Preprocess()
     notify(
         "torch.hub records no preprocessing; these defaults are used: short side "
@@ -69,7 +77,9 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         "ImageNet's mean and std"
     )
     code = _code_hash(folder, entry)
-    model = Model(network, preprocess=preprocess, name=short_name, code=code)
+    model = Model(
+        network, preprocess=preprocess, name=short_name, code=code, feature="output of the network"
+    )
     return _without_classifier(model, notify) if model.dim == N_CLASSES else model
 
 
@@ -80,7 +90,8 @@ def _without_classifier(model: Model, notify: Notify) -> Model:
     except CogError:
         notify(f"its {N_CLASSES} outputs do not come from a last layer: they are the feature")
         return model
-    features = replace(model)  # a new one, because a model's size is measured once
+    # a new one, because a model's size is measured once
+    features = replace(model, feature="input of the last layer")
     if features.dim != inputs:
         raise CogError(
             f"{model.name}: without its last layer expected features of {inputs} numbers, "
@@ -91,7 +102,7 @@ def _without_classifier(model: Model, notify: Notify) -> Model:
     return features
 
 
-def _folder(name: str, trust: bool) -> tuple[Path, str]:
+def _folder(name: str, options: LoadOptions) -> tuple[Path, str]:
     """The folder of the code, downloaded if it is not there yet, and the model's name."""
     place, _, entry = name.rpartition(":")
     local = Path(place).expanduser()
@@ -101,7 +112,7 @@ def _folder(name: str, trust: bool) -> tuple[Path, str]:
         raise CogError(f"expected {FORM}, found torch-hub:{name}{absent}", f"write {FORM}")
     if found is None or local.is_dir():
         local = local.resolve()
-        _require_trust(trust, str(local / "hubconf.py"))
+        _require_trust(options.trust_checkpoint, str(local / "hubconf.py"))
         return local, f"torch-hub:{local.name}:{entry}"
     owner, repository, commit = found.groups()
     page = f"https://github.com/{owner}/{repository}"
@@ -111,9 +122,15 @@ def _folder(name: str, trust: bool) -> tuple[Path, str]:
             "whose code may change",
             f"see {page}/commits/{commit} and write torch-hub:{owner}/{repository}:COMMIT:{entry}",
         )
-    _require_trust(trust, f"{page}/blob/{commit}/hubconf.py")
+    _require_trust(options.trust_checkpoint, f"{page}/blob/{commit}/hubconf.py")
     short_name = f"torch-hub:{owner}/{repository}:{commit[:10]}:{entry}"
-    return _fetch_repository(owner, repository, commit), short_name
+    return _fetch_repository(owner, repository, commit, options.download), short_name
+
+
+def published(name: str) -> PublishedWeights:
+    """The entry point's own matter."""
+    entry = name.rpartition(":")[2]
+    return PublishedWeights(f"those that {entry} of hubconf.py makes or fetches", downloaded=False)
 
 
 def _require_trust(trust: bool, program: str) -> None:
@@ -124,13 +141,15 @@ def _require_trust(trust: bool, program: str) -> None:
         )
 
 
-def _fetch_repository(owner: str, repository: str, commit: str) -> Path:
+def _fetch_repository(owner: str, repository: str, commit: str, download: bool) -> Path:
     """The folder of a repository at a commit, in the cache."""
     name = f"{owner}_{repository}_{commit}"
     folder = weights_folder().parent / "torch-hub" / name
     if folder.is_dir():
         return folder
     url = f"https://github.com/{owner}/{repository}/archive/{commit}.zip"
+    if not download:
+        raise NotHere(f"the code {url} is not on this machine", "download it first")
     archive = fetch([url], f"{name}.zip")
     try:
         refuse_zip_bomb(archive)

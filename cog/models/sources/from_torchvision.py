@@ -14,8 +14,9 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
-from cog.models.weights.checkpoints import load_strictly, read_checkpoint
-from cog.models.weights.download import fetch
+from cog.models.sources.table import PublishedWeights
+from cog.models.weights.download import cached_of, fetch
+from cog.models.weights.loading import load_file
 from cog.models.weights.published_names import DENSENET
 from cog.models.weights.renames import renamed
 from cog.progress import Notify
@@ -34,15 +35,18 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         CogError: an unknown name or tag, a network for another task, or weights that do not fit.
     """
     architecture, _, tag = name.lower().partition("@")
-    published = _torchvision_weights(architecture, tag.upper())
+    entry = _torchvision_weights(architecture, tag.upper())
     with seeded():
-        of_file = _published_options(architecture, published)
+        of_file = _published_options(architecture, entry)
         network = torchvision.models.get_model(architecture, weights=None, **of_file)
     if options.pretrained:
-        path = options.weights or fetch([published.url])
-        load_strictly(network, renamed(read_checkpoint(path), DENSENET), str(path))
-    dim = drop_classifier(network, len(published.meta["categories"]))
-    record = published.transforms()
+        path = options.weights or fetch([entry.url])
+        load_file(
+            network, path, "", lambda tensors, _: renamed(tensors, DENSENET),
+            key=options.weights_key, notify=notify,
+        )  # fmt: skip
+    dim = drop_classifier(network, len(entry.meta["categories"]))
+    record = entry.transforms()
     preprocess = Preprocess(
         record.resize_size[0],
         record.crop_size[0],
@@ -54,13 +58,22 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         network,
         preprocess=preprocess,
         name=f"torchvision:{name}",
-        seen_data=seen_data_of_tag(published.name) if options.pretrained else "",
+        seen_data=seen_data_of_tag(entry.name) if options.pretrained else "",
+        feature="input of the last layer",
     )
     if model.dim != dim:
         raise CogError(
             f"{model.name}: expected features of {dim} numbers, found {model.dim}", OWN_FILE
         )
     return model
+
+
+def published(name: str) -> PublishedWeights:
+    """The weights of torchvision that a name means."""
+    architecture, _, tag = name.lower().partition("@")
+    entry = _torchvision_weights(architecture, tag.upper())
+    where, seen_data = f"{entry.name}, {entry.url}", seen_data_of_tag(entry.name)
+    return PublishedWeights(where, cached_of(entry.url), seen_data=seen_data)
 
 
 def drop_classifier(network: nn.Module, n_classes: int) -> int:

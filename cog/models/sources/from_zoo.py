@@ -23,8 +23,9 @@ from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.pooling import POOLS, pooled
 from cog.models.quirks import with_quirks
-from cog.models.weights.checkpoints import first_few, load_strictly, read_checkpoint
+from cog.models.weights.checkpoints import first_few
 from cog.models.weights.download import fetch, no_download, published_file
+from cog.models.weights.loading import load_file
 from cog.models.weights.published_names import RENAMES
 from cog.models.weights.reading import sha256_of
 from cog.models.weights.renames import HINT, StateDict, drop_tensors, strip_prefix
@@ -66,6 +67,7 @@ def from_zoo(name: str, options: LoadOptions, notify: Notify) -> Model:
         name=row.name + suffix,
         seen_data=row.seen_data if options.pretrained else "",
         family=row.family,
+        feature=row.feature if own_pool else str(pool),
     )
     if model.dim != row.dim and own_pool:
         raise CogError(
@@ -98,7 +100,8 @@ def _network(row: ZooRow, options: LoadOptions, notify: Notify) -> nn.Module:
     if options.pretrained:
         path = options.weights or published_file(row, notify)
         trusted = row.sha256 if options.trust_checkpoint else ""
-        fill_network(network, row, path, trusted, notify if options.weights else None)
+        said = notify if options.weights else None
+        fill_network(network, row, path, trusted, said, options.weights_key)
         if options.weights and row.sha256 and not sha256_of(path).startswith(row.sha256):
             notify(f"{path} is not, byte for byte, the published file of {row.name}")
         if row.restricted:
@@ -133,23 +136,45 @@ def drop_head(network: nn.Module, row: ZooRow) -> None:
 
 
 def fill_network(
-    network: nn.Module, row: ZooRow, path: Path, trusted: str = "", notify: Notify | None = None
+    network: nn.Module,
+    row: ZooRow,
+    path: Path,
+    trusted: str = "",
+    notify: Notify | None = None,
+    key: str | None = None,
 ) -> None:
-    """Read the published layout and fill the network; `notify` as `read_checkpoint` has it.
+    """Read the published layout and fill the network; arguments as `load_file` has them.
 
     Raises:
         CogError: another layout, or tensors that are missing, unexpected or misshapen, by name.
     """
-    tensors: StateDict = drop_tensors(read_checkpoint(path, row.nested, trusted, notify), row.drop)
-    if row.prefix:
-        tensors = strip_prefix(tensors, row.prefix)
+    prepare = partial(_prepared, network, row, path)
+    load_file(network, path, row.nested, prepare, key=key, trusted=trusted, notify=notify)
+
+
+def _prepared(
+    network: nn.Module, row: ZooRow, path: Path, tensors: StateDict, key: str
+) -> StateDict:
+    """The published tensors under the network's names.
+
+    A set of weights that was chosen by its key may lack what the published one has beside the
+    network, and its prefix.
+    """
+    patterns, prefixes = row.drop, row.prefix
+    if key:
+        patterns = tuple(f"?{pattern.removeprefix('?')}" for pattern in patterns)
+        patterns += tuple(
+            pattern.replace(prefix, "", 1) for prefix in prefixes if prefix for pattern in patterns
+        )
+        prefixes = (*prefixes, "") if prefixes else ()
+    tensors = drop_tensors(tensors, patterns)
+    if prefixes:
+        tensors = strip_prefix(tensors, prefixes)
     if row.beside:
         tensors = OrderedDict(tensors, clusters=_clusters(row, path))
     if row.rename == "timm":
-        tensors = _timm_names(network, tensors)
-    elif row.rename:
-        tensors = RENAMES[row.rename](tensors)
-    load_strictly(network, tensors, str(path))
+        return _timm_names(network, tensors)
+    return RENAMES[row.rename](tensors) if row.rename else tensors
 
 
 def _timm_names(network: nn.Module, tensors: StateDict) -> StateDict:

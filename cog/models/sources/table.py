@@ -1,14 +1,16 @@
 """The forms of a model's name, one entry each, and the file beside this one that loads it.
 
 In: nothing. Out: `FORMS`, which loading, the help and the error for an unknown name read.
-To add a form: a file with a function `load(name, options, notify)`, and its entry here. The file
-is imported when a name has this form, because torch and the libraries of models take seconds.
+To add a form: a file with functions `load(name, options, notify)` and `published(name)`, and its
+entry here. The file is imported when a name has this form, because torch and the libraries of
+models take seconds.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,20 @@ if TYPE_CHECKING:
     from cog.models.model import Model
     from cog.models.options import LoadOptions
     from cog.progress import Notify
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """The weights that a name means, found out without a download."""
+
+    where: str
+    """an address, or words"""
+    here: Path | None = None
+    """the file, if it is on this machine"""
+    downloaded: bool = True
+    """whether cog downloads them: else the user's code makes or fetches them"""
+    seen_data: str = ""
+    """what they learnt from, as far as their name says"""
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,11 @@ class Form:
         """The model on the CPU; `name` is the part after the prefix."""
         model: Model = resolve_name(f"cog.models.sources.{self.file}:load")(name, options, notify)
         return model
+
+    def published(self, name: str) -> PublishedWeights:
+        """The weights that `load` would read, without a download and without the network."""
+        found: PublishedWeights = resolve_name(f"cog.models.sources.{self.file}:published")(name)
+        return found
 
 
 FORMS = (

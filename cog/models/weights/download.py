@@ -39,6 +39,10 @@ WEB_PAGE = "a web page, not weights"
 HEADERS = {"User-Agent": "imagenet-cog"}
 
 
+class NotHere(CogError):
+    """A file is not on this machine, and it is not to be downloaded now."""
+
+
 def weights_folder() -> Path:
     """The folder of the weights: `weights` in COG_HOME, or in the user's cache folder for `cog`."""
     return cache_folder("weights")
@@ -48,6 +52,15 @@ def cached(file: str) -> Path | None:
     """The path of a file of the cache, if it is there."""
     path = weights_folder() / file
     return path if path.is_file() else None
+
+
+def cached_of(url: str) -> Path | None:
+    """The path of the file that `fetch` downloads from an address, if it is there."""
+    return cached(_file_of(url))
+
+
+def _file_of(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2]
 
 
 def hash_prefix(file: str) -> str:
@@ -103,7 +116,7 @@ def fetch(
     Raises:
         CogError: no address gives the file, with the reason for each; or it cannot be written.
     """
-    file = file or urlsplit(urls[0]).path.rpartition("/")[2]
+    file = file or _file_of(urls[0])
     path = weights_folder() / file
     if path.is_file():
         with suppress(OSError):  # a kill may have come after the rename

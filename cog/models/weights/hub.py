@@ -6,9 +6,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cog.errors import CogError
+from cog.models.weights.download import NotHere
 
 
-def hub_file(repository: str, names: Sequence[str], revision: str | None = None) -> Path:
+def hub_page(repository: str, revision: str | None = None) -> str:
+    """The address of a repository for people."""
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{repository}" + (f"/tree/{revision}" if revision else "")
+
+
+def hub_cached(repository: str, names: Sequence[str], revision: str | None = None) -> Path | None:
+    """The first of `names` that the hub's cache has of a repository; nothing is downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(repository, name, revision=revision) for name in names)
+    return next((Path(path) for path in found if isinstance(path, str)), None)
+
+
+def hub_file(
+    repository: str,
+    names: Sequence[str],
+    revision: str | None = None,
+    download: bool = True,
+) -> Path:
     """The first of `names` that a repository has: from the hub's cache, or downloaded into it.
 
     Without a connection, huggingface_hub tries each file six times and waits 23 seconds. So one
@@ -16,15 +37,18 @@ def hub_file(repository: str, names: Sequence[str], revision: str | None = None)
 
     Raises:
         CogError: no connection, no such repository or revision, no permission, no such file.
+        NotHere: it is not in the cache, and `download` is False.
     """
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    where = f"{constants.ENDPOINT}/{repository}" + (f"/tree/{revision}" if revision else "")
+    where = hub_page(repository, revision)
     cached = [
         name
         for name in names
         if isinstance(try_to_load_from_cache(repository, name, revision=revision), str)
     ]
+    if not (cached or download):
+        raise NotHere(f"{names[0]} of {where} is not on this machine", "download it first")
     for name in cached or names:
         if cached or _is_there(repository, name, revision, where):
             try:

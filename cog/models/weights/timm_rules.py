@@ -9,22 +9,16 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from cog.models.weights.checkpoints import (
-    MISSHAPEN,
-    fill,
-    misfit_error,
-    say_which_is_read,
-    wrong_layout,
-)
-from cog.models.weights.reading import read_safely
+from cog.models.weights.checkpoints import MISSHAPEN, Misfit, misfit_error
+from cog.models.weights.loading import load_file
 from cog.models.weights.renames import StateDict, renamed
 from cog.progress import Notify
 
@@ -54,37 +48,32 @@ LOOSE = ("*.fcmae", "*_siglip_gap_*", "davit_*_fl.*", "dla*", "inception_v3.tv_i
 CROSSVIT = {".*(pos_embed|cls_token).*": lambda name: name[0].replace(".", "_")}
 
 
-def load_timm_file(network: nn.Module, path: Path, notify: Notify) -> None:
+def load_timm_file(network: nn.Module, path: Path, notify: Notify, key: str | None = None) -> None:
     """Fill a network of timm, with the classes of the file, from a published file.
 
     For the names of `LOOSE`, `notify` takes what does not fit, and a missing tensor must be
-    constant before training, as the 1 and 0 of a norm are.
+    constant before training, as the 1 and 0 of a norm are. `key`: the user's choice among several
+    sets of weights.
 
     Raises:
         CogError: tensors that are missing, unexpected or of another shape, by name.
     """
     from timm.models import clean_state_dict
 
-    content: Any = read_safely(path)
-    if isinstance(content, Mapping):
-        entry = next((key for key in ENTRIES if content.get(key) is not None), None)
-        if entry:
-            say_which_is_read(path, content, entry, notify)
-            content = content[entry]
-    if not isinstance(content, Mapping) or not any(
-        isinstance(value, Tensor) for value in content.values()
-    ):
-        raise wrong_layout(path, "tensors by name", content)
-    tensors: Any = content
-    misfit = fill(network, rename_as_timm(network, clean_state_dict(tensors)), str(path))
-    if not misfit:
-        return
-    state = network.state_dict()
-    untrained = any((state[name] != state[name].min()).any() for name in misfit.get("missing", ()))
-    error = misfit_error(misfit, str(path))
-    if MISSHAPEN in misfit or untrained or not is_loose(_name(network)):
-        raise error
-    notify(f"{error.what} (timm allows it for this family)")
+    def prepare(tensors: Any, _: str) -> StateDict:
+        return rename_as_timm(network, clean_state_dict(tensors))
+
+    def tolerate(misfit: Misfit) -> bool:
+        state = network.state_dict()
+        missing = misfit.get("missing", ())
+        untrained = any((state[name] != state[name].min()).any() for name in missing)
+        if MISSHAPEN in misfit or untrained or not is_loose(_name(network)):
+            return False
+        notify(f"{misfit_error(misfit, str(path)).what} (timm allows it for this family)")
+        return True
+
+    entries = "|".join((*ENTRIES, ""))
+    load_file(network, path, entries, prepare, key=key, notify=notify, tolerate=tolerate)
 
 
 def rename_as_timm(network: nn.Module, tensors: StateDict) -> StateDict:
