@@ -45,7 +45,7 @@ NORMS = ("l2", "none", "standard")
 TIES = ("strongest", "middle")
 """which of the decays that are best on the validation images L-BFGS takes"""
 
-LATER = ("protocol", "norm", "lbfgs_ties")
+LATER = ("protocol", "norm", "lbfgs_ties", "augmented_rates")
 """fields of `Recipe` that version 0.1 did not have"""
 
 
@@ -104,6 +104,9 @@ class Recipe:
     mlp_decay: float = 1e-2
     mlp_epochs: int = 30
     mlp_least_steps: int = 300  # where few images make few batches
+
+    # linear probe on augmented views (ours; MoCo, DINO and MAE have one rate each)
+    augmented_rates: tuple[float, ...] = tuple(10 ** (half / 2) for half in range(-8, 5))
 
     protocol: str = "cog"  # the name of one of cog/evaluation/protocols/
 

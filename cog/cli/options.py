@@ -193,6 +193,9 @@ run_options = together(
                      "processes for many images on a GPU with four cores or more."),
     of_features("--chunk-rows", type=_COUNT, metavar="N",
                 help="Images in a chunk of features.  [default: about a minute of work]"),
+    of_features("--views", type=_COUNT, metavar="A",
+                help="Random crops of each training image, whose features are made once, for the "
+                     "probe `augmented`.  [default: 8 for that probe]"),
     of_features("--executor", default="here",
                 help="here, or ray: on the Ray cluster of RAY_ADDRESS, else on one of its own."),
     of_features("--worker", metavar="R/W",

@@ -196,6 +196,8 @@ def estimate_lines(estimate: Estimate) -> list[str]:
         f"{_plural(estimate.at_once, 'device')} ({estimate.kind}), each "
         f"{estimate.to_decode / estimate.at_once:,.0f} images",
     ]
+    if estimate.held_bytes:
+        lines.append(f"memory: {bytes_of(estimate.held_bytes)} of features that a fit holds")
     if not estimate.cells:
         return lines
     return [

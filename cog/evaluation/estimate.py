@@ -65,14 +65,15 @@ class Estimate:
     at_once: int
     measured: Measured
     probe_seconds: float
-    rows: tuple[int, ...]  # of features still to be made, for each model
+    crops: tuple[int, ...]  # images and their views that still go through each model
     feature_bytes: int
+    held_bytes: int  # of features that fits hold in memory at once, at most; 0: little
     free_bytes: int | None  # None: unknown, as for object storage
 
     @property
     def extract_seconds(self) -> float:
         """Seconds until the features are there."""
-        forward = sum(map(float.__mul__, self.measured.forward, map(float, self.rows)))
+        forward = sum(map(float.__mul__, self.measured.forward, map(float, self.crops)))
         decode = self.to_decode * self.measured.decode
         if self.kind == "cpu":
             return (forward + decode) / self.at_once
@@ -81,21 +82,7 @@ class Estimate:
 
 def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
     """Measure for ten seconds, and multiply; a plan without cells costs its features alone."""
-    rows = Counter[ModelRun]()
-    to_decode = 0
-    counted: set[StoragePath] = set()  # a dataset and its test sets share stores
-    for dataset in plan.datasets:
-        todo = plan.todo(dataset.name)
-        for images in lists_needed(dataset, todo):
-            paths = {
-                model_run: path
-                for model_run in plan.wanted_features(todo)
-                if (path := store_path(model_run, dataset.of_features, images.split)) not in counted
-            }
-            counted.update(paths.values())
-            decodes, missing = _still_to_make(paths, images, share)
-            to_decode += decodes
-            rows.update(missing)
+    to_decode, saved, crops = _to_make(plan, share)
     width = np.dtype(plan.extraction.dtype).itemsize
     own = replace(plan, cells=tuple(share.of(plan.cells)))
     (measured,) = executor.spread(_measure, own, (None,))
@@ -105,18 +92,60 @@ def estimate(plan: Plan, executor: Executor, share: Share = ALL) -> Estimate:
         cells_done=len(own.cells) - sum(len(own.todo(dataset.name)) for dataset in own.datasets),
         cells=len(own.cells),
         to_decode=to_decode,
-        decodes_saved=sum(rows.values()) - to_decode,
+        decodes_saved=saved,
         preprocessings=len({model_run.model.preprocess.geometry for model_run in model_runs}),
         names=tuple(model_run.model.name for model_run in model_runs),
         kind=executor.kind(model_runs[0].model),
         at_once=executor.at_once,
         measured=measured,
         probe_seconds=probe_seconds / executor.each_at_once,
-        rows=tuple(rows[model_run] for model_run in model_runs),
+        crops=tuple(crops[model_run] for model_run in model_runs),
         feature_bytes=sum(
-            rows[model_run] * model_run.model.dim * width for model_run in model_runs
+            crops[model_run] * model_run.model.dim * width for model_run in model_runs
         ),
+        held_bytes=_held_bytes(own),
         free_bytes=_free_bytes(plan.out),
+    )
+
+
+def _to_make(plan: Plan, share: Share) -> tuple[int, int, Counter[ModelRun]]:
+    """Images to decode, decodes that models save by sharing them, and crops that each takes."""
+    to_decode, saved, crops = 0, 0, Counter[ModelRun]()
+    counted: set[StoragePath] = set()  # a dataset and its test sets share stores
+    for dataset in plan.datasets:
+        todo, name = plan.todo(dataset.name), dataset.of_features
+        for images in lists_needed(dataset, todo):
+            paths = {
+                model_run: path
+                for model_run in plan.wanted_features(todo)
+                if (path := store_path(model_run, name, images.split, plan.extraction))
+                not in counted
+            }
+            counted.update(paths.values())
+            decodes, missing = _still_to_make(paths, images, share)
+            to_decode += decodes
+            saved += sum(missing.values()) - decodes
+            each = 1 + plan.extraction.views_of(images.split)
+            crops.update({model_run: each * count for model_run, count in missing.items()})
+    return to_decode, saved, crops
+
+
+def _held_bytes(plan: Plan) -> int:
+    """Bytes of the features of the largest dataset that is still to be fitted, with views; else 0.
+
+    A fit holds those of one model on one dataset, in the type that they are stored in.
+    """
+    how = plan.extraction
+    if not (how.views and plan.cells):
+        return 0
+    width = np.dtype(how.dtype).itemsize * max(run.model.dim for run in plan.extracted)
+    fitted = (dataset for dataset in plan.datasets if plan.todo(dataset.name))
+    return max(
+        (
+            sum(len(images) * (1 + how.views_of(images.split)) for images in dataset.lists) * width
+            for dataset in fitted
+        ),
+        default=0,
     )
 
 

@@ -65,6 +65,7 @@ def evaluate(
     workers: int | None = None,
     feed: str = "auto",
     chunk_rows: int | None = None,
+    views: int = 0,
     executor: str = "here",
     protocol: str | None = None,
     probes: str | Sequence[str] | None = None,
@@ -136,6 +137,7 @@ def evaluate(
         workers: threads or processes that decode. By default one per core.
         feed: what they are: "threads", "processes" or "auto": processes for many images on a GPU.
         chunk_rows: images in a chunk of features. By default about a minute of work.
+        views: random crops of each training image for the probe "augmented"; 0 gives it 8.
         executor: "here", or "ray" for a Ray cluster.
         protocol: how models are evaluated: a name of `cog protocols list`, by default "cog", the
             benchmark's own. What it fixes is refused where it is given otherwise.

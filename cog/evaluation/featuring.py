@@ -20,12 +20,13 @@ from cog.progress import Progress
 from cog.recipe import of_levels, parted
 
 
-def discard_features_of(model_runs: Sequence[ModelRun], datasets: Sequence[Dataset]) -> None:
-    """Remove the features of some datasets."""
-    for model_run in model_runs:
+def discard_features_of(plan: Plan, datasets: Sequence[Dataset]) -> None:
+    """Remove the features of some datasets of a plan."""
+    settings = plan.extraction
+    for model_run in plan.extracted:
         for dataset in datasets:
             for images in dataset.own_lists:
-                remove_store(store_path(model_run, dataset.name, images.split))
+                remove_store(store_path(model_run, dataset.name, images.split, settings))
 
 
 def make_features(

@@ -21,6 +21,7 @@ from cog.evaluation.cells import Cell
 from cog.evaluation.controls import controlled
 from cog.evaluation.heads import head_result, keep_head, kept_head, known_of
 from cog.evaluation.several_right import once_a_class, once_an_image
+from cog.features.run_stores import crops_in
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
 from cog.probes.data import Features, OnProgress, ProbeData, ProbeResult, ProbeSettings
@@ -58,7 +59,8 @@ class FitData:
         if self.dataset.is_test_set or lacking:
             stored = ProbeData(test_x[:0], test_y[:0], test_x, test_y, self.dataset.n_classes)
         else:
-            stored = ProbeData(*self._trains, test_x, test_y, self.dataset.n_classes)
+            n_classes, crops = self.dataset.n_classes, crops_in(self.stores[0])
+            stored = ProbeData(*self._trains, test_x, test_y, n_classes, crops)
         return controlled(stored, self.control, self.dataset.name)
 
     @cached_property
@@ -81,7 +83,8 @@ class FitData:
         train_x, train_y = self.stores[0].read()
         own = self.asked
         n_classes = len(self.dataset.split.train.classes)
-        stored = ProbeData(train_x, train_y, own.test_x, self.answers[own.test_y], n_classes)
+        asked, crops = self.answers[own.test_y], crops_in(self.stores[0])
+        stored = ProbeData(train_x, train_y, own.test_x, asked, n_classes, crops)
         learnt = controlled(stored, self.control, parted(self.dataset.name)[0])
         return replace(learnt, test_x=own.test_x)
 

@@ -26,6 +26,7 @@ from cog.evaluation.protocols.fixing import (
     with_protocol,
 )
 from cog.evaluation.refits import short_classes
+from cog.evaluation.takes import suited
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
 from cog.features.settings import Extraction
@@ -112,7 +113,7 @@ class Plan:
     def store_paths(self) -> list[StoragePath]:
         """Where the features of all models on all datasets are."""
         return [
-            store_path(model_run, dataset.name, images.split)
+            store_path(model_run, dataset.name, images.split, self.extraction)
             for model_run in self.extracted
             for dataset in self.datasets
             for images in dataset.own_lists
@@ -136,10 +137,11 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
             notify(note)
     out = storage_path(options.get("out") or "runs")
     refuse_another_protocol(out, read.recipe)
+    fitted = read.probing.probes if "probes" in options else None
     return make_plan(
         read.models,
         datasets,
-        read.extraction,
+        suited(read.extraction, fitted, datasets),
         read.probing,
         read.recipe,
         read_levels(options.get("levels")),

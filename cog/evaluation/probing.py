@@ -10,6 +10,7 @@ import numpy as np
 
 from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
+from cog.errors import CogError
 from cog.evaluation.cells import Cell
 from cog.evaluation.fits import FitData, fit_cell
 from cog.evaluation.heads import write_head
@@ -20,7 +21,7 @@ from cog.features.store.store import FeatureStore
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.metrics import METRICS, Labels, Ranks, per_class_top1
 from cog.probes.settings import Probing
-from cog.probes.table import PROBES, scored
+from cog.probes.table import PROBES, TAKES, scored
 from cog.progress import Notify, percent_of
 from cog.provenance import versions
 from cog.recipe import Recipe, parted
@@ -88,6 +89,7 @@ def probe_features(
         notify(note)
     data = ProbeData(train.x, train.y, test.x, test.y, n_classes)
     tell = _each_once(notify)
+    _refuse_several(probing.probes)
     for probe, solver, shots, seed in probing.results():
         settings = ProbeSettings(solver, shots, seed, recipe, device, probing.shots_validation)
         shots_name: int | str = "all" if shots is None else shots
@@ -100,6 +102,16 @@ def probe_features(
             file = heads / f"{probe}-{solver}--{shots_name}--{seed}.safetensors"
             write_head(file, replace(result.head, classes=named), result, recipe, about)
         yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
+
+
+def _refuse_several(probes: Sequence[str]) -> None:
+    """Refuse probes of other features than one vector an image."""
+    for probe in probes:
+        if PROBES[probe].takes != "pooled":
+            raise CogError(
+                f"the probe {probe} takes {TAKES[PROBES[probe].takes]}, not one vector an image",
+                "give it to cog evaluate, which makes these features",
+            )
 
 
 def _each_once(notify: Notify) -> Callable[[Sequence[str], object], None]:
@@ -178,7 +190,8 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, kind: str) -> dict[str, Any]:
     found = versions()
     base, test_set = parted(cell.dataset)
     within = dataset.split.within if dataset.split.right else None
-    dim, width = cell.model_run.model.dim, np.dtype(plan.extraction.dtype).itemsize
+    how, width = plan.extraction, np.dtype(plan.extraction.dtype).itemsize
+    vectors = sum(len(each) * (1 + how.views_of(each.split)) for each in dataset.own_lists)
     return {
         "model": cell.model_run.model.name,
         "dataset": base,
@@ -194,7 +207,7 @@ def _row(plan: Plan, dataset: Dataset, cell: Cell, kind: str) -> dict[str, Any]:
         "seen_data": cell.model_run.model.seen_data,
         "family": cell.model_run.model.family,
         "parameters": cell.model_run.model.n_parameters,
-        "feature_bytes": sum(map(len, dataset.own_lists)) * dim * width,
+        "feature_bytes": vectors * cell.model_run.model.dim * width,
         "split": dataset.split.kind,
         "precision": plan.extraction.precision,
         "dtype": plan.extraction.dtype,

@@ -74,7 +74,7 @@ def run_plan(
                 if rows:
                     write_results(plan.out, protocol_of(plan.recipe), progress.notify)
                 if discard_features:
-                    discard_features_of(plan.extracted, datasets)
+                    discard_features_of(plan, datasets)
     except KeyboardInterrupt as error:
         if rows:
             write_results(plan.out, protocol_of(plan.recipe), progress.notify)

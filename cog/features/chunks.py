@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cog.features.executors.device import Device
@@ -72,10 +73,11 @@ def _batches(
     behind is copied. `feed` keeps the pixels of both until then.
     """
     grid = gaps.of[0].store
-    size = batch_size(forwards[0].model.device.type, gaps.settings)
+    size = batch_size(forwards[0].model.device.type, gaps.settings, gaps.images.split)
     slices = [part for chunk in chunks for part in cut(grid.chunk_slice(chunk), size)]
     preprocesses = {forward.model.preprocess for forward in forwards}
-    feeding = feeding_for(gaps.settings, forwards[0].model.device, threads)
+    device, split = forwards[0].model.device, gaps.images.split
+    feeding = feeding_for(gaps.settings, device, threads, split)
     late = 1 if any(forward.transfers.beside for forward in forwards) else 0
     started: deque[_Started] = deque()
     made = _Made(gaps)
@@ -98,10 +100,17 @@ def _start(batch: Batch, gaps: Gaps, forwards: Sequence[Forward]) -> _Started:
     """Start the forward pass of every model whose store lacks the chunk of a batch."""
     chunk = batch.rows.start // gaps.of[0].store.chunk_rows
     pending = [
-        forward.start(batch.pixels[forward.model.preprocess]) if chunk in gap.chunks else None
+        forward.start(_crops(batch.pixels[forward.model.preprocess]))
+        if chunk in gap.chunks
+        else None
         for gap, forward in zip(gaps.of, forwards, strict=True)
     ]
     return _Started(batch, tuple(pending))
+
+
+def _crops(pixels: torch.Tensor) -> torch.Tensor:
+    """The crops of a batch as images: [b · (1 + A), 3, h, w] of [b, 1 + A, 3, h, w]."""
+    return pixels.flatten(0, -4)
 
 
 class _Made:
@@ -117,7 +126,7 @@ class _Made:
         grid, batch = self.gaps.of[0].store, started.batch
         for pending, parts in zip(started.pending, self.features, strict=True):
             if pending is not None:
-                parts.append(pending.result())
+                parts.append(pending.result().reshape(len(batch.readable), -1))
         batch.pixels.clear()  # a chunk of features is small, a chunk of pixels is not
         self.batches.append(batch)
         chunk = batch.rows.start // grid.chunk_rows

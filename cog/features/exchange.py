@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
+from cog.features.run_stores import crops_in
 from cog.features.store.store import FeatureStore
 from cog.models.weights.zips import refuse_zip_bomb
 from cog.object_storage import Url
@@ -51,7 +52,13 @@ def read_features(path: StoragePath) -> FeatureSet:
         CogError: there is no such file, it has another layout, or it would run code.
     """
     if isinstance(path, Url) or path.is_dir():
-        x, y = FeatureStore.open(path).read()
+        store = FeatureStore.open(path)
+        if crops_in(store) > 1:
+            raise CogError(
+                f"expected one vector an image, found those of {crops_in(store)} crops in {path}",
+                "take the features of a run without --views",
+            )
+        x, y = store.read()
         return FeatureSet(x, y, path.stem)
     if not path.is_file():
         raise CogError(f"no features at {path}", HINT)

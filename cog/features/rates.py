@@ -84,7 +84,7 @@ def feed_rate(
 
     Stops after `seconds`, or with the last of the slices.
     """
-    feeding = feeding_for(settings, device.device, device.threads)
+    feeding = feeding_for(settings, device.device, device.threads, images.split)
     return flow(feed(images, slices, preprocesses, feeding), seconds)
 
 
@@ -146,7 +146,7 @@ def together_rate(
 
     Stops after `seconds`, or with the last image.
     """
-    rows = batch_size(model.device.type, settings)
+    rows = batch_size(model.device.type, settings, images.split)
     chunk_rows = min(len(images), settings.chunk_rows or 8 * rows)
     store = FeatureStore.create(
         folder / "doctor.zarr",

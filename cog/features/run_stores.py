@@ -18,6 +18,7 @@ from cog.images.image_list import ImageList, read_bytes
 from cog.images.limits import Unreadable
 from cog.images.pillow_simd import decoder_of_pixels
 from cog.images.truncated import READ
+from cog.images.views import describe_views
 from cog.recipe import REFIT, file_name, fitted_on
 from cog.storage import StoragePath
 
@@ -31,7 +32,8 @@ def feature_fingerprint(
     if settings.resize_on == "cpu":
         decoder = decoder_of_pixels(decoder)
     how = settings.precision, settings.dtype, decoder, settings.truncated, settings.compile
-    return made_from(model_run.fingerprint, preprocess, images, *how, settings.resize_on)
+    where, views = settings.resize_on, settings.views_of(images.split)
+    return made_from(model_run.fingerprint, preprocess, images, *how, where, views)
 
 
 def made_from(
@@ -44,6 +46,7 @@ def made_from(
     truncated: str = READ,
     compiled: bool = False,
     resize_on: str = "cpu",
+    views: int = 0,
 ) -> dict[str, Any]:
     """The fingerprint of a store, from that of its model and what describes the preprocessing."""
     fingerprint = {
@@ -63,31 +66,40 @@ def made_from(
         fingerprint["compile"] = True
     if resize_on != "cpu":  # likewise
         fingerprint["resize"] = resize_on
+    if views:  # likewise
+        fingerprint["views"] = describe_views(views)
     return fingerprint
 
 
-def store_path(model_run: ModelRun, dataset: str, split: str) -> StoragePath:
+def store_path(model_run: ModelRun, dataset: str, split: str, settings: Extraction) -> StoragePath:
     """Where a model run has the features of one split of one dataset."""
-    return features_file(model_run.folder, dataset, split)
+    return features_file(model_run.folder, dataset, split, settings.views_of(split))
 
 
-def features_file(folder: StoragePath, dataset: str, split: str) -> StoragePath:
+def features_file(folder: StoragePath, dataset: str, split: str, views: int = 0) -> StoragePath:
     """The store of one split of one dataset in the folder of a model run.
 
     That of training images is the dataset's, for its test sets too; that of test images is the test
     set's, for heads that are refitted on it too.
     """
-    return folder / "features" / store_name(dataset, split)
+    return folder / "features" / store_name(dataset, split, views)
 
 
-def store_name(dataset: str, split: str) -> str:
-    """What the store of one split of one dataset is called.
+def store_name(dataset: str, split: str, views: int = 0) -> str:
+    """What the store of one split of one dataset is called, with so many views of each image.
 
     >>> store_name("real/sketch+refit", "test"), store_name("real/sketch+refit", "train")
     ('real@sketch-test.zarr', 'real@sketch+refit-train.zarr')
+    >>> store_name("in1k", "train", views=8)
+    'in1k-train+views8.zarr'
     """
     name = fitted_on(dataset) if split == "train" else dataset.removesuffix(REFIT)
-    return f"{file_name(name)}-{split}.zarr"
+    return f"{file_name(name)}-{split}{f'+views{views}' if views else ''}.zarr"
+
+
+def crops_in(store: FeatureStore) -> int:
+    """Crops of each image whose features lie one behind the other in a store: 1 + A of A views."""
+    return 1 + int(store.fingerprint.get("views", {}).get("count", 0))
 
 
 def refuse_other_features(
@@ -107,7 +119,7 @@ def _open_store(
     model_run: ModelRun, dataset: str, images: ImageList, settings: Extraction
 ) -> FeatureStore | None:
     """The store of these features; None where there is none, or an empty one of other features."""
-    path = store_path(model_run, dataset, images.split)
+    path = store_path(model_run, dataset, images.split, settings)
     if not is_there(path):
         return None
     store = FeatureStore.open(path)
@@ -165,15 +177,18 @@ def open_stores(
             stores[model_run] = store
     if new:
         rows_each = len(images) // (share.workers * at_once)
-        chunk_rows = settings.chunk_rows or _rows_a_chunk(seconds(new), settings, rows_each)
+        crops = 1 + settings.views_of(images.split)
+        chunk_rows = settings.chunk_rows or _rows_a_chunk(
+            crops * seconds(new), settings, rows_each, crops
+        )
         for model_run in new:
-            path = store_path(model_run, dataset, images.split)
+            path = store_path(model_run, dataset, images.split, settings)
             fingerprint = feature_fingerprint(model_run, images, settings)
             FeatureStore.remove_empty(path, fingerprint)
             stores[model_run] = FeatureStore.create(
                 path,
                 images.labels,
-                dim=model_run.model.dim,
+                dim=crops * model_run.model.dim,
                 dtype=settings.dtype,
                 chunk_rows=min(chunk_rows, len(images)),
                 fingerprint=fingerprint,
@@ -182,11 +197,11 @@ def open_stores(
     return stores
 
 
-def _rows_a_chunk(seconds: float, settings: Extraction, rows_each: int) -> int:
+def _rows_a_chunk(seconds: float, settings: Extraction, rows_each: int, crops: int) -> int:
     """Rows that take about a minute, as a whole number of batches; `seconds`: of one image.
 
     At most an eighth of the rows that each device of each worker makes: so none waits long for one
-    that has a chunk more.
+    that has a chunk more. `crops`: of each image, which share what a chunk and a batch may hold.
     """
-    batch = settings.batch_size or 1
-    return max(1, min(int(60 / seconds), 65_536, rows_each // 8) // batch) * batch
+    batch = (settings.batch_size or 1) // crops or 1
+    return max(1, min(int(60 / seconds), 65_536 // crops, rows_each // 8) // batch) * batch

@@ -12,6 +12,7 @@ from cog.features.precision import PRECISIONS
 from cog.images.decoding import DEFAULT_DECODER, check_decoder
 from cog.images.nvjpeg import NVJPEG
 from cog.images.truncated import READ, TRUNCATED
+from cog.images.views import MOST_VIEWS
 
 EXECUTORS = ("here", "ray")
 _NAMES = {
@@ -40,6 +41,7 @@ class Extraction:
     truncated: str = READ  # read | refuse: images that are cut off or broken
     resize_on: str = "cpu"  # cpu | device: where images are resized and cropped
     executor: str = "here"  # here | ray: where the work runs
+    views: int = 0  # augmented views of each training image; 0: none, but its centre crop alone
 
     def __post_init__(self) -> None:
         """Refuse unknown names and numbers below 1."""
@@ -61,18 +63,43 @@ class Extraction:
                     f"give --{name.replace('_', '-')} a number from 1 up",
                 )
 
+        self._check_views()
+
+    def _check_views(self) -> None:
+        """Refuse views that cannot be made."""
+        if not 0 <= self.views <= MOST_VIEWS:
+            raise CogError(
+                f"expected views from 0 to {MOST_VIEWS}, found {self.views}", "give --views 8"
+            )
+        if self.views and self.resize_on != "cpu":
+            raise CogError(
+                "augmented views are cut and resized on the CPU alone",
+                "leave out --resize-on device, or --views",
+            )
+        if self.views and self.batch_size is not None and self.batch_size <= self.views:
+            raise CogError(
+                f"expected a batch that holds an image's {1 + self.views} crops, "
+                f"found --batch-size {self.batch_size}",
+                f"give --batch-size {1 + self.views} or more, or fewer --views",
+            )
+
+    def views_of(self, split: str) -> int:
+        """Augmented views of each image of a split: test images have their centre crop alone."""
+        return self.views if split == "train" else 0
+
     @property
     def on_cluster(self) -> bool:
         """Whether a Ray cluster makes the features, and not the devices here."""
         return self.executor == "ray"
 
 
-def batch_size(kind: str, settings: Extraction) -> int:
-    """Images in a forward pass on a kind of device: cpu, cuda or mps."""
-    return settings.batch_size or (64 if kind == "cpu" else 256)
+def batch_size(kind: str, settings: Extraction, split: str = "") -> int:
+    """Images in a forward pass on a kind of device, cpu, cuda or mps; of a split with its views."""
+    crops = settings.batch_size or (64 if kind == "cpu" else 256)
+    return crops // (1 + settings.views_of(split))
 
 
-def feeding_for(settings: Extraction, device: torch.device, workers: int) -> Feeding:
-    """How `workers` of this machine feed a device."""
+def feeding_for(settings: Extraction, device: torch.device, workers: int, split: str) -> Feeding:
+    """How `workers` of this machine feed a device with the images of a split."""
     how = settings.feed, settings.decoder, settings.truncated, settings.resize_on
-    return Feeding(workers, *how, device)
+    return Feeding(workers, *how, device, settings.views_of(split))

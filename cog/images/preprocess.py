@@ -103,17 +103,7 @@ class Preprocess:
         if out is None:
             out = np.empty(self.shape, np.uint8)
         height, width = self.resized(image.shape[1], image.shape[2])
-        if image.shape[1:] != (height, width):
-            if decoder == "pillow":
-                whole = Image.fromarray(image.permute(1, 2, 0).numpy())
-                mode = Image.Resampling[self.interpolation.upper()]
-                resized = np.array(whole.resize((width, height), mode)).transpose(2, 0, 1)
-            else:
-                resized = interpolate(
-                    image[None], (height, width), mode=self.interpolation, antialias=True
-                )[0].numpy()
-        else:
-            resized = image.numpy()
+        resized = resize(image, (height, width), self.interpolation, decoder)
         # numpy copies: torch would start threads in each that decodes
         _put_centre(resized, out, self.rounding)
         return torch.from_numpy(out)
@@ -166,6 +156,19 @@ class Preprocess:
             " ".join(f"{number:.3g}" for number in numbers) for numbers in (self.mean, self.std)
         )
         return f"resize {resize}, {crop}, {self.interpolation}, mean {mean}, std {std}"
+
+
+def resize(
+    image: torch.Tensor, size: tuple[int, int], interpolation: str, decoder: str
+) -> NDArray[np.uint8]:
+    """Resize uint8 [3, h, w] to a height and width, antialiased; by Pillow for its own decoder."""
+    if image.shape[1:] == size:
+        return image.numpy()
+    if decoder == "pillow":
+        whole = Image.fromarray(image.permute(1, 2, 0).numpy())
+        mode = Image.Resampling[interpolation.upper()]
+        return np.array(whole.resize(size[::-1], mode)).transpose(2, 0, 1)
+    return interpolate(image[None], size, mode=interpolation, antialias=True)[0].numpy()
 
 
 def _put_centre(image: NDArray[np.uint8], out: NDArray[np.uint8], rounding: str) -> None:

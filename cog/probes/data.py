@@ -46,6 +46,9 @@ class ProbeData:
     test_y: NDArray[np.int64]
     """[m], in 0…n_classes−1"""
     n_classes: int
+    crops: int = 1
+    """of each training image, one behind the other in its row [n, crops · d]: the centre crop, then
+    augmented views"""
     on_device: dict[str, tuple[Any, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -109,10 +112,10 @@ def check_probe_data(data: ProbeData) -> None:
     """
     _check_part("training", data.train_x, data.train_y, data.n_classes)
     check_test_data(data)
-    if data.train_x.shape[1] != data.test_x.shape[1]:
+    if data.train_x.shape[1] != data.crops * data.test_x.shape[1]:
         raise CogError(
             f"expected training and test features of one size, "
-            f"found {data.train_x.shape[1]} and {data.test_x.shape[1]}",
+            f"found {data.train_x.shape[1] / data.crops:g} and {data.test_x.shape[1]}",
             "extract both with the same model",
         )
     if (data.train_y == data.train_y[0]).all():

@@ -42,6 +42,8 @@ class ProbeParts:
     """of N shots: how many classes have fewer than N images in `final`"""
     notes: tuple[str, ...] = ()
     """what the user should know of these images, a line each"""
+    views: int = 1
+    """rows of each image in `search` and `final`, one behind the other"""
 
     def result(
         self,
@@ -53,7 +55,7 @@ class ProbeParts:
     ) -> ProbeResult:
         """The result of the fit, which ends now; `layer` [c, d + 1] is what was fitted, if any."""
         seconds = time.perf_counter() - self.begun
-        n_train, n_validation = len(self.final), len(self.validation)
+        n_train, n_validation = len(self.final) // self.views, len(self.validation)
         return ProbeResult(
             placed.ranks, hyper, trials, n_train, n_validation, seconds, (*self.notes, *notes),
             n_short=self.n_short, highest=placed.highest,
@@ -84,8 +86,9 @@ def parts_of(
     if key not in data.on_device:
         check_probe_data(data)
         as_asked = partial(unit_features, device=device, to_length_1=norm == "l2")
+        crops = data.train_x.reshape(len(data.train_x) * data.crops, data.test_x.shape[1])
         data.on_device[key] = (
-            as_asked(data.train_x, data.train_y),
+            as_asked(crops, np.repeat(data.train_y, data.crops)),
             as_asked(data.test_x, data.test_y),
         )
     train, test = data.on_device[key]
@@ -99,11 +102,23 @@ def parts_of(
             "give more images, or more --shots",
         )
     n_short, notes = _short_classes(data, final, settings.shots)
+    search, final = (_views(rows, data.crops) for rows in (search, final))
     parts = ProbeParts(
-        train.only(search), train.only(validation), train.only(final), test, begun,
-        norm == "l2", n_short, notes,
+        train.only(search), train.only(validation * data.crops), train.only(final), test, begun,
+        norm == "l2", n_short, notes, max(1, data.crops - 1),
     )  # fmt: skip
     return _standardised(parts) if norm == "standard" else parts
+
+
+def _views(images: Rows, crops: int) -> Rows:
+    """The rows of the views of some images, of which each has so many crops; of one crop, itself.
+
+    >>> _views(np.array([0, 2]), crops=3), _views(np.array([0, 2]), crops=1)
+    (array([1, 2, 7, 8]), array([0, 2]))
+    """
+    if crops == 1:
+        return images
+    return (images[:, None] * crops + np.arange(1, crops)).reshape(-1)
 
 
 def _standardised(parts: ProbeParts) -> ProbeParts:

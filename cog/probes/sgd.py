@@ -28,7 +28,7 @@ from cog.probes.features import UnitFeatures
 from cog.recipe import Recipe
 from cog.tf32 import tf32
 
-_START, _BATCHES = 0, 1  # purposes of the generators of one seed
+_START, _BATCHES, _VIEWS = 0, 1, 2  # purposes of the generators of one seed
 
 _ROUNDED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """the type to which this file rounds the factors of matrix products, by `Recipe.products`"""
@@ -43,12 +43,14 @@ def fit_sgd(
     n_classes: int,
     recipe: Recipe,
     seed: int,
+    views: int = 1,
 ) -> Tensor:
     """Fit a layer for each pair of learning rate and weight decay: [h, c, d + 1] in all.
 
     A head that diverges is all NaN and does not change the others. Of the recipe, epochs,
     batch_size, momentum and products are used. The seed is that of the start and of the batches;
-    on a CPU equal seeds give equal bits.
+    on a CPU equal seeds give equal bits. With several `views` the features are those of each image
+    one behind the other, and an epoch takes one of them for each image.
     """
     start = initial_layer(n_classes, features.width, seed).to(features.scale)
     layers = start.repeat(len(lrs), 1, 1)
@@ -60,12 +62,12 @@ def fit_sgd(
     device = layers.device
     with tf32(matrices=recipe.products == "tf32", convolutions=False):
         full = step = make_step(layers, velocity, rate, wds, features, recipe)
-        if device.type == "cuda" and len(features) >= recipe.batch_size:
+        if device.type == "cuda" and len(features) // views >= recipe.batch_size:
             first = torch.arange(recipe.batch_size, device=device)
             full = recorded(step, first, (layers, velocity))
         for epoch, now in enumerate(rates):
             rate.copy_(now)
-            for batch in batches(len(features), recipe.batch_size, seed, epoch, device):
+            for batch in batches(len(features), recipe.batch_size, seed, epoch, device, views):
                 (full if len(batch) == recipe.batch_size else step)(batch)
     alive = layers.isfinite().flatten(1).all(1)  # what is not finite never becomes finite again
     return layers.where(alive[:, None, None], torch.nan)
@@ -93,13 +95,23 @@ def initial_layer(n_classes: int, width: int, seed: int) -> Tensor:
 
 
 def batches(
-    n_rows: int, size: int, seed: int, epoch: int, device: torch.device | str = "cpu"
+    n_rows: int,
+    size: int,
+    seed: int,
+    epoch: int,
+    device: torch.device | str = "cpu",
+    views: int = 1,
 ) -> Iterator[Tensor]:
     """The batches of an epoch: int64 rows that together are a permutation of all rows.
 
-    The CPU draws it, so that it is the same for every device.
+    With several `views` it is a permutation of images, each with one of its rows, drawn at random:
+    image i has the rows from i · views on. The CPU draws them, so that they are the same for every
+    device.
     """
-    order = torch.randperm(n_rows, generator=_generator(seed, _BATCHES, epoch))
+    order = torch.randperm(n_rows // views, generator=_generator(seed, _BATCHES, epoch))
+    if views > 1:
+        draw = _generator(seed, _VIEWS, epoch)
+        order = order * views + torch.randint(views, order.shape, generator=draw)
     return iter(torch.split(order.to(device), size))
 
 

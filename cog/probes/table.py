@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     """seconds of one fit, its search included, roughly"""
 
 
+TAKES = {
+    "pooled": "one vector an image",
+    "views": "the views of --views",
+}
+"""what features of an image a probe may take, in words"""
+
+
 @dataclass(frozen=True)
 class Solver:
     """One way to fit a probe."""
@@ -56,6 +63,8 @@ class Probe:
     """with all images a seed decides next to nothing: only the first one is fitted"""
     by_cosine: bool = False
     """it compares features by cosine, whatever the norm of the recipe"""
+    takes: str = "pooled"
+    """one of `TAKES`"""
     has_head: bool = False
     """it fits a linear layer, which may be kept, and may answer with some of the classes alone"""
     among_test: bool = False
@@ -139,6 +148,18 @@ PROBES: dict[str, Probe] = {
     "mlp": Probe(
         *_of_file("mlp"),
         solvers={"adamw": Solver(seed_decides="validation split, start, batches")},
+        columns=("lr",),
+    ),
+    "augmented": Probe(
+        *_of_file("augmented"),
+        takes="views",
+        has_head=True,
+        solvers={
+            "sgd": Solver(
+                seed_decides="validation split, start, batches, views",
+                recipe_columns=("products",),
+            )
+        },
         columns=("lr",),
     ),
     "retrieval": Probe(

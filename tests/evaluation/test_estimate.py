@@ -37,7 +37,7 @@ def test_counts_of_a_run_that_has_not_begun(plan, images):
     assert found.to_decode == 6 * 12
     assert found.decodes_saved == 6 * 12
     assert found.preprocessings == 1
-    assert found.rows == (72, 72)
+    assert found.crops == (72, 72)
     assert found.feature_bytes == 2 * 72 * 12 * 2
     sizes = [path.stat().st_size for path in images.rglob("*.png")]
     assert min(sizes) <= found.measured.bytes <= max(sizes)
@@ -59,7 +59,7 @@ def test_what_is_saved_is_what_chunks_have_in_common(plan):
     for run, worker in zip(plan.model_runs, (0, 1), strict=True):
         run_plan(replace(plan, model_runs=(run,)).without_cells(), Silent(), Share(worker, 2))
     found = estimated(plan.without_cells())
-    assert sum(found.rows) == 72
+    assert sum(found.crops) == 72
     assert (found.to_decode, found.decodes_saved) == (72, 0)
 
 
@@ -87,7 +87,8 @@ def test_features_that_are_there_are_not_counted(plan):
 
 MADE = Estimate(
     cells_done=1, cells=6, to_decode=1000, decodes_saved=1000, preprocessings=2, names=("a", "b"),
-    kind="cpu", at_once=2, probe_seconds=50.0, rows=(1000, 500), feature_bytes=3_000_000,
+    kind="cpu", at_once=2, probe_seconds=50.0, crops=(1000, 500), feature_bytes=3_000_000,
+    held_bytes=0,
     free_bytes=None, measured=Measured(decode=0.01, bytes=2e6, forward=(0.1, 0.2)),
 )  # fmt: skip
 

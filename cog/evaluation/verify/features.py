@@ -20,7 +20,7 @@ from cog.storage import StoragePath
 def dataset_and_split(store: StoragePath) -> tuple[str, str]:
     """The dataset and the part of it that a store is of, by its name: `cog_l1-train.zarr`."""
     dataset, _, split = store.stem.rpartition("-")
-    return dataset_of_file(dataset), split
+    return dataset_of_file(dataset), split.partition("+")[0]  # behind it: +views8
 
 
 def check_store(

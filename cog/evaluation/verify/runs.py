@@ -15,6 +15,7 @@ from cog.images.decoding import DECODERS
 from cog.images.image_list import ImageList
 from cog.images.pillow_simd import PILLOW_SIMD
 from cog.images.truncated import TRUNCATED
+from cog.images.views import MOST_VIEWS
 from cog.levels.table import Levels
 from cog.recipe import IN1K, level_number, of_levels
 from cog.results.columns import full_name
@@ -93,16 +94,33 @@ def possible_fingerprints(
     Of a `row` and run.json these are the model, the preprocessing, the precision and the dtype.
     """
     model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
-    how = str(row.get("precision")), str(row.get("dtype"))
+    how, views = (str(row.get("precision")), str(row.get("dtype"))), views_of(run)
     return [
         [
-            made_from(model, preprocess, images, *how, decoder, truncated, compiled, resize_on)
+            made_from(
+                model,
+                preprocess,
+                images,
+                *how,
+                decoder,
+                truncated,
+                compiled,
+                resize_on,
+                views if images.split == "train" else 0,
+            )
             for images in lists
         ]
         for decoder, truncated, compiled, resize_on in product(
             (*DECODERS, PILLOW_SIMD), TRUNCATED, (False, True), RESIZED_ON
         )
     ]
+
+
+def views_of(run: Mapping[str, Any]) -> int:
+    """Augmented views of each training image, as run.json has them."""
+    extraction = run.get("extraction")
+    views = extraction.get("views", 0) if isinstance(extraction, Mapping) else 0
+    return views if isinstance(views, int) and 0 <= views <= MOST_VIEWS else 0
 
 
 def check_split_hash(

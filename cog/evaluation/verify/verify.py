@@ -45,6 +45,7 @@ from cog.evaluation.verify.runs import (
     check_features_hash,
     check_run,
     check_split_hash,
+    views_of,
     wanted_classes,
 )
 from cog.evaluation.verify.splits import KeptSplit, read_split, split_file, wrong_classes
@@ -161,16 +162,17 @@ def _check_levels(folder: Folder, given: str | Path | None) -> Iterator[Found]:
 
 def _check_stores(folder: Folder) -> Iterator[Found]:
     """Every store that is kept; of a pair, both or none."""
-    there = {str(path) for path in folder.stores}
+    there = {(str(path.parent), *dataset_and_split(path)) for path in folder.stores}
     for path in folder.stores:
         dataset, split = dataset_and_split(path)
         used = bool(folder.rows(dataset=dataset, model=path.parent.parent.name))
         yield from check_store(path, folder.runs, folder.splits, used, folder.progress)
         if parted(dataset)[1] or (split == "test" and _serves_others(folder, dataset)):
             continue  # the training features are not needed where heads are kept
-        other = path.parent / f"{dataset}-{'test' if split == 'train' else 'train'}.zarr"
-        if used and str(other) not in there:
-            yield Finding(str(other), f"a store, as {path.name} is kept", "none", MAKE)
+        other = "test" if split == "train" else "train"
+        if used and (str(path.parent), dataset, other) not in there:
+            missing = str(path.parent / f"{dataset}-{other}.zarr")
+            yield Finding(missing, f"a store, as {path.name} is kept", "none", MAKE)
     if not there:
         yield "no features are kept: their checksums could not be checked"
 
@@ -234,7 +236,7 @@ def _check_runs(folder: Folder) -> Iterator[Found]:
         for dataset, kept in folder.splits.items():
             of_dataset = folder.rows(model=name, dataset=dataset)
             if of_dataset:
-                stores = list(_fingerprints(folder, own, dataset, kept))
+                stores = list(_fingerprints(folder, own, dataset, kept, views_of(run)))
                 yield from check_features_hash(own, run, of_dataset, kept, stores)
     for dataset, kept in folder.splits.items():
         rows = folder.rows(dataset=dataset)
@@ -243,12 +245,13 @@ def _check_runs(folder: Folder) -> Iterator[Found]:
 
 
 def _fingerprints(
-    folder: Folder, own: StoragePath, dataset: str, kept: KeptSplit
+    folder: Folder, own: StoragePath, dataset: str, kept: KeptSplit, views: int
 ) -> Iterator[dict[str, Any]]:
     """The fingerprints of the stores of one model on one dataset, as far as they can be read."""
     of_others = kept.right is not None  # they are of the test images of the dataset itself
     for split in ("test",) if kept.train_within else ("train", "test"):
-        name = store_name(fitted_on(dataset) if of_others else dataset, split)
+        of = fitted_on(dataset) if of_others else dataset
+        name = store_name(of, split, views if split == "train" else 0)
         path = own / "features" / name
         if folder.has(path / "zarr.json"):
             try:

@@ -17,6 +17,8 @@ from cog.images.preprocess import Preprocess
 class Batch:
     """Decoded images: uint8 [b, 3, h, w] for every preprocessing, black where unreadable.
 
+    With A augmented views it is [b, 1 + A, 3, h, w].
+
     Preprocessings that differ only in mean and std share a tensor: do not change it. The pixels
     stay as they are until two more batches have been given; then their memory is used again.
     """

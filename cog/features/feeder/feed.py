@@ -52,7 +52,8 @@ def feed(
     if not most:
         return
     packed = feeding.resize_on == "device"
-    layout = Layout(geometries, most, slots_for(feeding.workers, part, most), packed)
+    slots = slots_for(feeding.workers, part, most)
+    layout = Layout(geometries, most, slots, packed, 1 + feeding.views)
     workers = _workers(feeding, layout, len(images))
     with workers, pinned(torch.from_numpy(workers.memory), feeding.device):
         loading = _Loading(images, slices, part, layout, workers)

@@ -34,6 +34,8 @@ class Feeding:
         decoder: one of `decoding.DECODERS`.
         truncated: read or refuse.
         resize_on: cpu, or device: there the batches come `packed`.
+        views: augmented views of each image, which its batch has behind its centre crop; 0: none,
+            and the batch has the crop alone.
         device: where batches go; the memory that they lie in is prepared for copies to it.
     """
 
@@ -43,6 +45,7 @@ class Feeding:
     truncated: str = READ
     resize_on: str = "cpu"
     device: torch.device = CPU
+    views: int = 0
 
     def kind_for(self, images: int) -> str:
         """Threads or processes, for so many images.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from cog.images.decoding import decode_for
 from cog.images.limits import Unreadable
 from cog.images.neighbours import Located, read_each
 from cog.images.packing import Part
+from cog.images.views import put_views
 
 PART = 32  # rows: many enough that a part costs little to hand out, and so few that all have one
 
@@ -52,7 +53,7 @@ def load_part(
         CogError: as `read_bytes`.
     """
     bad: list[BadImage] = []
-    put = _resizing(views, layout, feeding)
+    put = _resizing(views, layout, feeding, dict(enumerate(images.paths, first)))
     if layout.packed:
         (slot,), rows = views, slice(first, first + len(images.paths))
         how = feeding.decoder, feeding.truncated
@@ -70,13 +71,21 @@ def load_part(
     return bad
 
 
-def _resizing(views: Sequence[NDArray[np.uint8]], layout: Layout, feeding: Feeding) -> Put:
-    """What resizes images into their rows of the pixels of each geometry."""
+def _resizing(
+    views: Sequence[NDArray[np.uint8]],
+    layout: Layout,
+    feeding: Feeding,
+    paths: Mapping[int, str],
+) -> Put:
+    """What resizes images into their rows of the pixels of each geometry; `paths`: of the rows."""
 
     def put(row: int, data: bytes) -> str:
         def write(image: torch.Tensor) -> None:
             for geometry, pixels in zip(layout.geometries, views, strict=True):
-                geometry.pixels(image, feeding.decoder, out=pixels[row])
+                if layout.each > 1:
+                    put_views(image, paths[row], geometry, feeding.decoder, pixels[row])
+                else:
+                    geometry.pixels(image, feeding.decoder, out=pixels[row])
 
         try:
             return decode_for(write, data, feeding.decoder, feeding.truncated)[1]

@@ -5,7 +5,8 @@ that a driver of a device may register them; or packed (cog/images/packing.py), 
 resizes. All slots are one file without a name, in memory, that each worker maps; it does not lie in
 /dev/shm, which is small in containers.
 
-Memory: slots × rows of a batch × the sum of 3·H·W over geometries, or × 0.8 MB if it is packed,
+Memory: slots × rows of a batch × the sum of 3·H·W over geometries (and × 1 + A for A augmented
+views, uint8 [b, 1 + A, 3, H, W]), or × 0.8 MB if it is packed,
 which `Layout` counts. Where nothing was written, none is taken, unless it is pinned for a GPU.
 Beside that, a worker that is a process takes some 90 MB for Python and torch (measured: its
 proportional share, with four of them forked).
@@ -47,13 +48,15 @@ class Layout:
     rows: int
     slots: int
     packed: bool = False  # then a slot is one flat piece of memory
+    each: int = 1  # pixels of a geometry that an image has: with A augmented views, 1 + A
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Of the arrays in a slot: of each geometry's pixels, or of the one that is packed."""
         if self.packed:
             return [(slot_bytes(self.rows, self.geometries),)]
-        return [(self.rows, *geometry.shape) for geometry in self.geometries]
+        rows = (self.rows, self.each) if self.each > 1 else (self.rows,)
+        return [(*rows, *geometry.shape) for geometry in self.geometries]
 
     @property
     def sizes(self) -> list[int]:

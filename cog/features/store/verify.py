@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cog.errors import CogError
+from cog.features.run_stores import crops_in
 from cog.features.store.arrays import Array
 from cog.features.store.files import LAYOUT, is_store
 from cog.features.store.reasons import TRUNCATED, UNREADABLE, read_reasons
@@ -218,7 +219,7 @@ def _run_faults(store: FeatureStore) -> tuple[list[str], list[str]]:
     pairs = {
         "model": (store.fingerprint.get("model"), run.get("model_fingerprint")),
         "preprocess": (store.fingerprint.get("preprocess"), run.get("preprocess")),
-        "dim": (store.dim, run.get("dim")),
+        "dim": (store.dim // crops_in(store), run.get("dim")),
     }
     differing = [
         f"{name} {here} here, {there} in run.json"
