@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from cog.levels.files import read_levels as read_levels
     from cog.models.load import load_model as load_model
     from cog.models.model import Model as Model
+    from cog.monitor.monitor import Monitor as Monitor
     from cog.recipe import Recipe as Recipe
     from cog.wordnet.taxonomy import load_taxonomy as load_taxonomy
 
 _HOMES = {
     "CogError": "cog.errors",
     "Model": "cog.models.model",
+    "Monitor": "cog.monitor.monitor",
     "Preprocess": "cog.images.preprocess",
     "Recipe": "cog.recipe",
     "build_levels": "cog.levels.build",
@@ -32,8 +34,8 @@ _HOMES = {
     "read_levels": "cog.levels.files",
     "verify": "cog.evaluation.verify.verify",
 }
-__all__ = ["CogError", "Model", "Preprocess", "Recipe", "build_levels", "evaluate", "load_model",
-           "load_taxonomy", "read_levels", "verify"]  # fmt: skip
+__all__ = ["CogError", "Model", "Monitor", "Preprocess", "Recipe", "build_levels", "evaluate",
+           "load_model", "load_taxonomy", "read_levels", "verify"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ ROWS = (
     ("levels", "models", "probes"),
     ("datasets", "features", "results"),
     ("evaluation", "report"),
-    ("demo",),
+    ("demo", "monitor"),
     ("cli",),
 )
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
