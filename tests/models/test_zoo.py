@@ -49,7 +49,7 @@ WHOLE = (
 SHORT = (
     "deit_small_distilled", "dino_vits16/full", "ibot_vits16", "mocov3_vits16", "msn_vits16",
     "dinov3_vits16", "dinov3_vits16plus", "beit_vitb16", "cae_vitb16", "maskfeat_vitb16",
-    "unic_vitb16", "dinov2_vitb14_reg",
+    "unic_vitb16", "dinov2_vitb14_reg", "ummae-ft_vitb16",
 )  # fmt: skip
 """quick with two of their blocks; whole ones are among the long tests"""
 
@@ -175,6 +175,8 @@ RENAMED = (
     "convnext_tiny",
     "convnext_base_22k",
     "dinov3_vits16plus",
+    "maskfeat_mvits",
+    "mage_vitb16",
 )
 
 
@@ -262,7 +264,7 @@ def test_a_row_is_complete(row):
 
 
 def test_a_row_without_a_file_says_why():
-    for name in ("peco_vitb16", "cim_vitb16", "mage_vitb16", "ummae_swint"):
+    for name in ("peco_vitb16", "cim_vitb16"):
         with pytest.raises(CogError, match=f"{name} cannot be loaded: {ZOO[name].note}"):
             load_model(name)
 
@@ -280,13 +282,15 @@ OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.275777
 SIDES = {
     "deit_base_distilled_384": 384, "efficientnet_b1": 240, "efficientnet_b4": 380, "nat_m4": 240,
     "sup_inception-v3": 299, "simmim_swinb": 192, "igpt_small": 32, "igpt_medium": 32,
-    "igpt_large": 32,
+    "igpt_large": 32, "ummae_swint": 256, "ummae-ft_swint": 256, "ummae-ft_swinl": 256,
+    "ummae-ft_pvts": 256, "mage_vitb16": 256, "mage_vitl16": 256,
 }  # fmt: skip
 STATISTICS = {
     **dict.fromkeys(("sup_inception-v3", "beit_vitb16", "siglip_vitb16", "siglip2_vitb16",
                      "pe_core_vitb16", "igpt_small", "igpt_medium", "igpt_large"), HALF),
     **dict.fromkeys(("clip_resnet50", "eva02_vitb14", "openclip_vitb16", "aimv2_vitl14"), OPENAI),
-    "simclrv2_resnet50": ((0.0,) * 3, (1.0,) * 3),
+    **dict.fromkeys(("simclrv2_resnet50", "mage_vitb16", "mage_vitl16"), ((0.0,) * 3, (1.0,) * 3)),
+    "maskfeat_mvits": ((0.45,) * 3, (0.225,) * 3),
 }  # fmt: skip
 SQUASHED = ("siglip_vitb16", "siglip2_vitb16", "pe_core_vitb16")
 

@@ -27,6 +27,8 @@ from tests.support.layouts import (
     tensors_of,
     without,
 )
+from tests.support.mage_layout import mage_layout
+from tests.support.own_layouts import mvit_layout, pvt_layout, swin_layout
 from tests.support.resnet_layouts import resnet50_contents, resnet50_features
 from tests.support.transformer_layouts import (
     beit_layout,
@@ -40,6 +42,7 @@ from tests.support.transformer_layouts import (
     msn,
     simmim,
     teacher,
+    um_mae_vit,
     unic,
     vit_layout,
 )
@@ -289,9 +292,16 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
         },
         12, 768, norm=False,
     ),
-    "ummae_vitb16": lambda: vit_layout(
-        lambda tensors: {"model": tensors | some(decoder_norm__weight=(8,))}, 12, 768
+    "maskfeat_mvits": mvit_layout,
+    "ummae-ft_vitb16": um_mae_vit,
+    "ummae_swint": swin_layout,
+    "ummae-ft_swint": lambda: swin_layout(fine_tuned=True),
+    "ummae-ft_swinl": lambda: swin_layout(
+        dim=192, depths=(2, 2, 18, 2), position_dim=64, fine_tuned=True
     ),
+    "ummae-ft_pvts": pvt_layout,
+    "mage_vitb16": mage_layout,
+    "mage_vitl16": lambda: mage_layout(heads=16, dim=1024, depth=24),
     "dinov2_vits14": lambda: dinov2(384, 0),
     "dinov2_vitb14": lambda: dinov2(768, 0),
     "dinov2_vitb14_reg": lambda: dinov2(768, 4),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.layouts import OPTIMIZER, Layout, Tensors, prefixed, some, tensors_of
-from tests.support.reference_networks import beit, vit
+from tests.support.reference_networks import beit, layer_norm, vit
 
 BLOCKS: int | None = None
 """at most so many blocks, where a test needs a file quickly"""
@@ -217,6 +217,21 @@ def unic(tensors: Tensors) -> Any:
         "epoch": 400,
         "teacher_ft_stats": {"dino": {"cls": torch.ones(3)}},
     }
+
+
+def um_mae_vit() -> Layout:
+    """A fine-tuned network: the norm comes after the mean of the patches, then a classifier."""
+    tensors = random_vit(768, 16)
+    content = {
+        (f"fc_{name}" if name.startswith("norm.") else name): tensor
+        for name, tensor in tensors.items()
+    } | some(head__weight=(1000, 768), head__bias=(1000,))
+
+    def features(x: Tensor) -> Tensor:
+        mean = vit(tensors, x, heads=12, norm=False)[:, 1:].mean(1)
+        return layer_norm(tensors, "norm", mean, 1e-6)
+
+    return Layout({"model": content, "args": Namespace(model="vit_base_patch16")}, features)
 
 
 def cae(tensors: Tensors) -> Any:

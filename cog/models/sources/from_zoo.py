@@ -35,10 +35,14 @@ from cog.progress import Notify
 
 NETWORKS = {
     "igpt": "igpt:igpt",
+    "mage": "mage:Mage",
+    "maskfeat_mvit_s": "maskfeat_mvit:MaskFeatMViT",
     "nat_m4": "nat_m4:nat_m4",
     "resnet50_same": "same_padding:resnet50_same",
     "resnet50_same_pool": "same_padding:resnet50_same_pool",
     "t2t_vit_t_14": "t2t_vit:T2TViT",
+    "um_mae_pvt_s": "um_mae_pvt:UmMaePvt",
+    "um_mae_swin": "um_mae_swin:UmMaeSwin",
 }
 """the networks of models/networks by the names of zoo.csv; a file is imported when it is needed"""
 

@@ -2,7 +2,8 @@
 
 A name that no pattern knows stays as it is, and the strict load refuses it.
 Sources of the names that more than a few lines change: facebookresearch/pycls (pycls/models/
-effnet.py), human-analysis/neural-architecture-transfer at 5aca00a (NAT-M4), and the converter
+effnet.py), human-analysis/neural-architecture-transfer at 5aca00a (NAT-M4), facebookresearch/
+SlowFast (slowfast/models/attention.py), LTH14/mage (models_mage.py), and the converter
 Separius/SimCLRv2-Pytorch, whose stem is `net.0` and whose stages are `net.1` … `net.4`.
 """
 
@@ -89,6 +90,25 @@ NAT_M4 = {
     r"\.point_linear\.bn\.": ".bn3.",
     **UNEXPANDED,
 }
+MASKFEAT_MVIT = {
+    r"^patch_embed\.proj\.": "patch_embed.",
+    r"\.attn\.pool_([qkv])\.": r".attn.pool_\1.pool.",
+    r"\.attn\.norm_([qkv])\.": r".attn.pool_\1.norm_act.0.",
+    r"\.attn\.proj\.": ".attn.project.0.",
+    r"^(blocks\.\d+)\.proj\.": r"\1.project.",
+    r"\.mlp\.fc1\.": ".mlp.0.",
+    r"\.mlp\.fc2\.": ".mlp.3.",
+}
+"""torchvision's blocks have a pooling and its norm in one module"""
+
+MAGE: Substitutions = {
+    r"^vqgan\.quantize\.embedding\.": "codebook.",
+    r"^vqgan\.encoder\.": "tokenizer.",
+    r"^(tokenizer\.down\.\d+)\.block\.": r"\1.",
+    r"^tokenizer\.mid\.block_(\d+)\.": lambda old: f"tokenizer.mid.{int(old[1]) - 1}.",
+    r"^token_emb\.LayerNorm\.": "embedding.norm.",
+    r"^token_emb\.": "embedding.",
+}
 PYCLS: Substitutions = {
     r"^stem\.conv\.": "conv_stem.",
     r"^stem\.bn\.": "bn1.",
@@ -148,6 +168,8 @@ RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
     "dinov2_reg": dinov2.rename_with_registers,
     "dinov3": _dinov3,
     "igpt": _igpt,
+    "mage": partial(renamed, substitutions=MAGE),
+    "maskfeat_mvit": partial(renamed, substitutions=MASKFEAT_MVIT),
     "mopro": partial(renamed, substitutions=MOPRO),
     "nat_m4": partial(renamed, substitutions=NAT_M4),
     "pycls": _pycls,
