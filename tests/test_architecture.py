@@ -25,7 +25,7 @@ ROWS = (
     GROUND,
     ("images", "wordnet"),
     ("levels", "models", "probes"),
-    ("datasets", "features", "results"),
+    ("datasets", "features", "results", "sklearn"),
     ("evaluation", "report"),
     ("demo", "monitor"),
     ("cli",),
@@ -41,7 +41,18 @@ def module_name(path: Path) -> str:
 
 @pytest.mark.parametrize("statement", ["import cog", "import cog.cli.main"])
 def test_starting_imports_nothing_heavy(statement):
-    heavy = ["torch", "torchvision", "timm", "pandas", "numpy", "zarr", "optuna", "nltk", "scipy"]
+    heavy = [
+        "torch",
+        "torchvision",
+        "timm",
+        "pandas",
+        "numpy",
+        "zarr",
+        "optuna",
+        "nltk",
+        "scipy",
+        "sklearn",
+    ]
     code = f"import sys; {statement}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -94,7 +94,9 @@ def test_the_table_of_models_is_made_from_zoo_csv():
     assert f"<summary>{len(read_zoo())} models</summary>" in README
 
 
-@pytest.mark.parametrize(("name", "examples"), [("architecture.md", 30), ("differences.md", 25)])
+@pytest.mark.parametrize(
+    ("name", "examples"), [("architecture.md", 30), ("differences.md", 25), ("scikit_learn.md", 12)]
+)
 def test_the_examples_of_the_documents_run(name, examples):
     done = doctest.testfile(str(ROOT / "docs" / name), module_relative=False)
     assert done.attempted > examples

@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cog.errors import CogError
 from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures
@@ -41,7 +42,8 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     `progress` counts images whose neighbours were sought.
 
     Raises:
-        CogError: data that no probe can learn from, or no image to validate on.
+        CogError: data that no probe can learn from, no image to validate on, or fewer images than
+            the smallest k.
     """
     parts = parts_of(data, settings, norm="l2")
     recipe, rows = settings.recipe, parts.validation.rows
@@ -49,6 +51,12 @@ def knn(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     parts = replace(parts, validation=judged)
     before, total = len(judged), len(judged) + len(parts.test)
     choices = [k for k in recipe.knn_neighbours if k <= len(parts.search)]
+    if not choices:
+        raise CogError(
+            f"expected a k of at most {len(parts.search)}, the images to search among, "
+            f"found {min(recipe.knn_neighbours)} as the smallest",
+            "give more images, or a smaller k",
+        )
     ranks_of = partial(
         neighbour_ranks, n_classes=data.n_classes, temperature=recipe.knn_temperature
     )
@@ -97,13 +105,25 @@ def neighbour_ranks(
         near = _nearest(known, x, max(choices), n_classes if beyond_votes else None)
         weights = torch.exp(near.cosine / temperature)
         for row, k in zip(ranks, choices, strict=True):
-            votes = x.new_zeros(len(x), n_classes)
-            votes.scatter_add_(1, near.classes[:, :k], weights[:, :k])
+            votes = _votes(near.classes[:, :k], weights[:, :k], n_classes)
             row[indices] = _ranks_of_votes(votes, near.of_class, y).cpu()
         if highest is not None and near.of_class is not None:
             highest.append(_highest_of_votes(votes, near.of_class).cpu())
         progress(int(indices[-1]) + 1)
     return list(ranks.numpy())
+
+
+def class_votes(
+    known: UnitFeatures, x: Tensor, k: int, n_classes: int, temperature: float
+) -> Tensor:
+    """The votes [b, c] for each class by the k images that are nearest to unit rows [b, d + 1]."""
+    near = _nearest(known, x, k, None)
+    return _votes(near.classes, torch.exp(near.cosine / temperature), n_classes)
+
+
+def _votes(classes: Tensor, weights: Tensor, n_classes: int) -> Tensor:
+    """The sums [b, c] of the weights [b, k] of each class."""
+    return weights.new_zeros(len(weights), n_classes).scatter_add_(1, classes, weights)
 
 
 def _ranks_of_votes(votes: Tensor, of_class: Tensor | None, labels: Tensor) -> Tensor:
