@@ -42,10 +42,13 @@ PRODUCTS = ("float32", "tf32", "bfloat16", "float16")
 NORMS = ("l2", "none", "standard")
 """how features are scaled for the probes that do not compare by cosine"""
 
+FEW_SHOT_DRAWS = ("once", "official")
+"""of N shots: whether the final fit has the N images of the search"""
+
 TIES = ("strongest", "middle")
 """which of the decays that are best on the validation images L-BFGS takes"""
 
-LATER = ("protocol", "norm", "lbfgs_ties", "augmented_rates")
+LATER = ("protocol", "norm", "lbfgs_ties", "augmented_rates", "few_shot_draw")
 """fields of `Recipe` that version 0.1 did not have"""
 
 
@@ -76,6 +79,7 @@ class Recipe:
 
     norm: str = "l2"  # of the features, one of NORMS; officially to length 1
     products: str = "float32"  # of SGD's matrices, one of PRODUCTS
+    few_shot_draw: str = "once"  # of N shots, one of FEW_SHOT_DRAWS; officially anew to end with
 
     # of an option that version 0.1 had: stored results were hashed with these, so they stay as is
     sgd_early_stop: bool = field(default=False, init=False, repr=False)
@@ -118,6 +122,8 @@ class Recipe:
             raise unknown_name("rule for ties", self.lbfgs_ties, TIES)
         if self.products not in PRODUCTS:
             raise unknown_name("kind of products", self.products, PRODUCTS)
+        if self.few_shot_draw not in FEW_SHOT_DRAWS:
+            raise unknown_name("few-shot draw", self.few_shot_draw, FEW_SHOT_DRAWS)
 
     def recorded(self) -> dict[str, Any]:
         """What is written and hashed; fields of `LATER` only where they are not what 0.1 had alone.
@@ -134,7 +140,7 @@ class Recipe:
 
 OPTIONS = (
     "test_per_class", "min_train", "max_train",
-    "trials_per_round", "lbfgs_early_stop", "products", "norm",
+    "trials_per_round", "lbfgs_early_stop", "products", "norm", "few_shot_draw",
 )  # fmt: skip
 """the fields that are options of the commands and of `cog.evaluate`"""
 

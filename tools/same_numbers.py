@@ -51,6 +51,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "metric": "not in 0.1: which metric is the headline one",
     "value": "not in 0.1: of a dataset's headline metric",
     "norm": "not in 0.1: of features, where it is not l2",
+    "few_shot_draw": "not in 0.1: of N shots, where it is not once",
     "map": "not in 0.1: mean average precision, of retrieval",
     "r_precision": "not in 0.1: of retrieval",
     "n_unlabelled": "not in 0.1: images without a right class, of a test set",

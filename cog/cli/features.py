@@ -109,6 +109,7 @@ def _fitted(
 
     probing = pick(Probing, options)
     recipe = Recipe(**read_options(OPTIONS, options))
+    probing.refuse_draw(recipe)
     sets = read_named(storage_path(str(train))), read_named(storage_path(test))
     watch = terminal.percent, terminal.notify
     where = None if heads is None else storage_path(heads)

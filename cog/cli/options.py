@@ -241,6 +241,9 @@ def probe_options(probes: Sequence[str]) -> Decorator:
         of_probes("--shots-validation", default=Probing.shots_validation,
                   metavar="NAME", help="Where N shots validate: official, on images beside the N; "
                   "within, on some of the N."),
+        of_probes("--few-shot-draw", metavar="NAME", default=Recipe.few_shot_draw,
+                  help="Of N shots: once, the final fit has the N of the search; official, N "
+                       "others, and SGD's trials each a start and batches of their own."),
         of_probes("--seeds", default=",".join(map(str, Probing.seeds)),
                   metavar="LIST", help="Seeds of the probes."),
         of_probes("--trials-per-round", type=_COUNT, metavar="N", default=Recipe.trials_per_round,

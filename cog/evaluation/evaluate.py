@@ -77,6 +77,7 @@ def evaluate(
     lbfgs_early_stop: bool | None = None,
     products: str | None = None,
     norm: str | None = None,
+    few_shot_draw: str | None = None,
     recipe: Recipe | None = None,
     controls: bool = False,
     out: str | Path = "runs",
@@ -154,6 +155,8 @@ def evaluate(
             recipe's, "float32".
         norm: of features, for logreg, ridge and mlp: "l2" (to length 1, the recipe's default),
             "none", or "standard" (each number by mean and deviation of the training images).
+        few_shot_draw: of N shots: the N of the search also for the final fit ("once", the recipe's
+            default), or N others, and a start and batches for each trial of SGD ("official").
         recipe: numbers of the protocol, where no other argument gives one; else the official ones.
         controls: add to each model its controls, as rows of models called NAME+CONTROL:
             shuffled-labels, random-features and untrained; and images+raw-pixels. They are outside

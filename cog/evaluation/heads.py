@@ -78,9 +78,12 @@ def write_head(
     file: StoragePath, head: Head, result: ProbeResult, recipe: Recipe, about: Mapping[str, str]
 ) -> None:
     """Write the head of a fit with what is known of that, and texts `about` it."""
+    of_recipe = {name: getattr(recipe, name) for name in _OF_RECIPE}
+    if recipe.few_shot_draw != Recipe.few_shot_draw:
+        of_recipe["few_shot_draw"] = recipe.few_shot_draw
     known = {
         "result": json.dumps(known_of(result)._asdict()),
-        "recipe": json.dumps({name: getattr(recipe, name) for name in _OF_RECIPE}),
+        "recipe": json.dumps(of_recipe),
     }
     write_bytes(file, head_bytes(head, {**about, **known}))
 

@@ -170,6 +170,9 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
     """
     options = with_protocol(options)
     model, name = options["model"], options.get("name") or ()
+    probing = pick(Probing, options)
+    recipe = replace(options["recipe"], **read_options(OPTIONS, options))
+    probing.refuse_draw(recipe)
     return Settings(
         ModelOptions(
             (model,) if isinstance(model, str | Path | Model) else tuple(model),
@@ -178,8 +181,8 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
         ),
         pick(DatasetOptions, options),
         pick(Extraction, options),
-        pick(Probing, options),
-        replace(options["recipe"], **read_options(OPTIONS, options)),
+        probing,
+        recipe,
     )
 
 

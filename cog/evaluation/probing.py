@@ -44,7 +44,9 @@ def outcome(
     of_recipe |= {name: getattr(recipe, name) for name in entry.recipe_columns}
     if recipe.norm != Recipe.norm and not PROBES[probe].by_cosine:
         of_recipe["norm"] = recipe.norm
-    of_shots = {} if result.n_short is None else {"n_short": result.n_short}
+    of_shots: dict[str, Any] = {} if result.n_short is None else {"n_short": result.n_short}
+    if of_shots and recipe.few_shot_draw != Recipe.few_shot_draw:
+        of_shots["few_shot_draw"] = recipe.few_shot_draw
     own = scored(probe, data.test_y)
     ranks, labels = result.ranks[own], data.test_y[own]
     return {

@@ -13,7 +13,7 @@ Source: section 4 of the paper and the public code's logreg.py. Differences, eac
 trials of a seed share their start and batches (there each draws on from the global generator); a
 trial that diverges counts 0 (there, its last accuracy); the shots of the final fit are those of the
 search (there, N others from all training images); a small class keeps an image on each side of the
-split.
+split. `Recipe.few_shot_draw` "official" takes back the first and the third, for N shots.
 Cost: sgd 31 fits of 100 epochs; lbfgs 5 to 20 passes over the features a decay.
 """
 
@@ -35,7 +35,7 @@ from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
 from cog.probes.ranks import layer_places, percent_right
 from cog.probes.rows import ProbeParts, parts_of, work_device
 from cog.probes.search import SCORE, Trial, best_trial, search
-from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
+from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit, seed_of_fit
 
 # For the estimate of the cost alone:
 EVALUATIONS_A_DECAY = 8  # of L-BFGS, as measured on a few data sets
@@ -83,17 +83,23 @@ def _by_sgd(
     recipe, seed, per_round = settings.recipe, settings.seed, settings.recipe.trials_per_round
     free = free_memory(parts.search.source.device)
     fitting = heads_that_fit(n_classes, parts.search.width, recipe.batch_size, free)
+    alone = _fits_alone(settings)
+    together = 1 if alone else fitting
+    fits = 0
 
     def fit(features: UnitFeatures, tried: Sequence[Trial]) -> Tensor:
         """A layer for each setting: [h, c, d + 1]."""
+        nonlocal fits
         lrs, wds = [each["lr"] for each in tried], [each["wd"] for each in tried]
-        return fit_sgd(features, lrs, wds, n_classes, recipe, seed)
+        own = seed_of_fit(seed, fits) if alone else seed
+        fits += 1
+        return fit_sgd(features, lrs, wds, n_classes, recipe, own)
 
     def score(tried: Sequence[Trial]) -> list[float]:
-        """The scores of one round, whose heads train as many at a time as fit in memory."""
+        """The scores of one round, whose heads train as many at a time as may."""
         scores: list[float] = []
-        for start in range(0, len(tried), fitting):
-            layers = fit(parts.search, tried[start : start + fitting])
+        for start in range(0, len(tried), together):
+            layers = fit(parts.search, tried[start : start + together])
             scores += percent_right(layers, parts.validation)
         return scores
 
@@ -101,7 +107,12 @@ def _by_sgd(
     trials = search(score, ranges, recipe.trials, seed, per_round, progress)
     (layer,) = fit(parts.final, [best_trial(trials)])
     note = f"{fitting} of {per_round} heads fit in memory, so they train in turn"
-    return trials, layer, (note,) if fitting < per_round else ()
+    return trials, layer, (note,) if fitting < per_round and not alone else ()
+
+
+def _fits_alone(settings: ProbeSettings) -> bool:
+    """Whether each fit of SGD has a start and batches of its own, as in the public code."""
+    return settings.shots is not None and settings.recipe.few_shot_draw == "official"
 
 
 def _by_lbfgs(
@@ -153,7 +164,7 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     features = unit_features(x, np.arange(some) % size.n_classes, work_device(settings))
     if solver == "sgd":
         few = dataclasses.replace(recipe, epochs=STEPS_MEASURED)  # of one batch each
-        heads = min(recipe.trials_per_round, recipe.trials)
+        heads = 1 if _fits_alone(settings) else min(recipe.trials_per_round, recipe.trials)
         lrs, wds = [1.0] * heads, [0.0] * heads
         fit = seconds_of(lambda: fit_sgd(features, lrs, wds, size.n_classes, few, settings.seed))
         searched = n_rows if settings.shots else n_rows * (1 - recipe.validation_share)

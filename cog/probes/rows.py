@@ -151,7 +151,8 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> tuple[Row
 
     - All images: a share of every class validates; the final fit takes all, validation included.
     - N shots, "official": the share is laid aside first, N images a class are drawn from the rest,
-      and both fits take these N.
+      and both fits take these N. Where the recipe's `few_shot_draw` is "official" too, the final
+      fit takes N others, drawn anew from all, validation included.
     - N shots, "within": N images a class are drawn first, a share of those validates, and the
       final fit takes the N: no other image is used.
     """
@@ -165,7 +166,8 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> tuple[Row
     if shots is None:
         return train, validation, everything
     drawn = few_shot(labels, shots, train, seed)
-    return drawn, validation, drawn
+    anew = settings.recipe.few_shot_draw == "official"
+    return drawn, validation, few_shot(labels, shots, everything, seed, anew) if anew else drawn
 
 
 def work_device(settings: ProbeSettings) -> str:

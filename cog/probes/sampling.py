@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cog.errors import CogError
 
-_VALIDATION, _SHOTS = 0, 1  # purposes: the two draws of one seed are independent
+_VALIDATION, _SHOTS, _SHOTS_ANEW = 0, 1, 2  # purposes: the draws of one seed are independent
 
 
 def validation_split(
@@ -44,13 +44,17 @@ def validation_split(
 
 
 def few_shot(
-    labels: NDArray[np.int64], shots: int, rows: NDArray[np.int64], seed: int
+    labels: NDArray[np.int64],
+    shots: int,
+    rows: NDArray[np.int64],
+    seed: int,
+    anew: bool = False,
 ) -> NDArray[np.int64]:
     """Draw `shots` images a class from some rows: int64, sorted; a class with fewer gives all.
 
     `labels` are those of all images. In the official order `rows` are those that
     `validation_split` leaves to train on. For one seed the draws are nested: those of 1 shot lie
-    within those of 2.
+    within those of 2. `anew`: another draw of the same seed, nested likewise.
 
     Raises:
         CogError: fewer than one shot.
@@ -62,7 +66,8 @@ def few_shot(
     if shots < 1:
         raise CogError(f"expected at least 1 shot, found {shots}", "try --shots 1, or --shots all")
     drawn = [
-        _shuffled(own, seed, _SHOTS, label)[:shots] for label, own in _rows_by_class(labels, rows)
+        _shuffled(own, seed, _SHOTS_ANEW if anew else _SHOTS, label)[:shots]
+        for label, own in _rows_by_class(labels, rows)
     ]
     return np.sort(np.concatenate([*drawn, np.zeros(0, np.int64)]))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cog.errors import CogError, unknown_name
 from cog.probes.table import PROBES
-from cog.recipe import SEEDS
+from cog.recipe import SEEDS, Recipe
 
 VALIDATIONS = ("official", "within")
 
@@ -47,6 +47,19 @@ class Probing:
         """The solver asked for where the probe has it, else the probe's official one."""
         entry = PROBES[probe]
         return self.solver if self.solver in entry.solvers else entry.official_solver
+
+    def refuse_draw(self, recipe: Recipe) -> None:
+        """Refuse a recipe that draws other images for the final fit, where no others are used.
+
+        Raises:
+            CogError: N shots validate within the N, and the recipe draws anew.
+        """
+        if self.shots_validation == "within" and recipe.few_shot_draw != Recipe.few_shot_draw:
+            raise CogError(
+                "N shots that validate within the N use no other image, and the few-shot draw "
+                f"{recipe.few_shot_draw} has N others for the final fit",
+                "leave out --shots-validation within, or --few-shot-draw official",
+            )
 
     def results(self) -> Iterator[tuple[str, str, int | None, int]]:
         """Probe, solver, shots and seed of every result to come."""

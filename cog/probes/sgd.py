@@ -28,7 +28,7 @@ from cog.probes.features import UnitFeatures
 from cog.recipe import Recipe
 from cog.tf32 import tf32
 
-_START, _BATCHES, _VIEWS = 0, 1, 2  # purposes of the generators of one seed
+_START, _BATCHES, _VIEWS, _FITS = 0, 1, 2, 3  # purposes of the generators of one seed
 
 _ROUNDED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """the type to which this file rounds the factors of matrix products, by `Recipe.products`"""
@@ -71,6 +71,11 @@ def fit_sgd(
                 (full if len(batch) == recipe.batch_size else step)(batch)
     alive = layers.isfinite().flatten(1).all(1)  # what is not finite never becomes finite again
     return layers.where(alive[:, None, None], torch.nan)
+
+
+def seed_of_fit(seed: int, number: int) -> int:
+    """A seed for one of the fits of a seed, whose start and batches are its own."""
+    return int(np.random.SeedSequence((seed, _FITS, number)).generate_state(1)[0])
 
 
 def scheduled_lr(lr: float, epoch: int, epochs: int) -> float:

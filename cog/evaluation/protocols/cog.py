@@ -13,7 +13,8 @@ PROTOCOL = Protocol(
     source=f"{_PAPER}, section 4; github.com/naver/cog, logreg.py",
     differs=(
         "The trials of a seed share their start and their batches; there each draws on.",
-        "With N shots the final fit has the images of the search; there N others are drawn.",
+        "With N shots the final fit has the images of the search; there N others are drawn. "
+        "--few-shot-draw official takes both away, for N shots.",
         "Trials come in rounds of 10; --trials-per-round 1 is the official order.",
         "k-NN, nearest mean and retrieval are additions: the paper has logistic regression alone.",
     ),
