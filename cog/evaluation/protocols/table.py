@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from cog.evaluation.protocols import cog, dino_knn
+from cog.evaluation.protocols import cog, dino_knn, linear_augmented
 from cog.evaluation.protocols.protocol import Protocol
 
-PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (cog.PROTOCOL, dino_knn.PROTOCOL)}
+PROTOCOLS: dict[str, Protocol] = {
+    each.name: each for each in (cog.PROTOCOL, dino_knn.PROTOCOL, linear_augmented.PROTOCOL)
+}
 
 
 def fixed_options() -> frozenset[str]:
