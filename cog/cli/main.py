@@ -17,7 +17,7 @@ from cog.cli.features import export, probe
 from cog.cli.levels import build_levels, levels
 from cog.cli.models import models
 from cog.cli.protocols import protocols
-from cog.cli.report import report
+from cog.cli.report import leaderboard, report
 from cog.cli.results import results
 from cog.cli.run import run as run_plans
 from cog.cli.similarity import similarity
@@ -63,7 +63,8 @@ def main() -> None:
 
 for command in (
     demo, build_levels, levels, similarity, synsets, suites, protocols, check_data, evaluate,
-    run_plans, extract, probe, export, store, models, results, report, compare, verify, doctor,
+    run_plans, extract, probe, export, store, models, results, report, leaderboard, compare, verify,
+    doctor,
 ):  # fmt: skip
     main.add_command(command)
 

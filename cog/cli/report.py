@@ -1,4 +1,4 @@
-"""`cog report`."""
+"""`cog report` and `cog leaderboard`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cog.cli.options import say_and_keep, where_option
+from cog.cli.options import say, say_and_keep, where_option
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -56,4 +56,43 @@ def report(
         if figures is not None:
             for path in write_figures(data, figures, kind, baseline):
                 click.echo(path)
+    context.exit(1 if left_out else 0)
+
+
+@click.command(short_help="One page of many people's results.")
+@click.argument("folder", type=_FOLDER)
+@click.option("--out", metavar="FILE", help="The page.  [default: FOLDER/index.html]")
+@click.option("--levels", metavar="LEVELS", help="The levels of the results.  [default: official]")
+@where_option
+@click.option("--baseline", metavar="MODEL", help="The model that differences are to.")
+@click.pass_context
+def leaderboard(
+    context: click.Context,
+    /,
+    folder: Path,
+    out: str | None,
+    levels: str | None,
+    where: tuple[str, ...],
+    baseline: str | None,
+) -> None:
+    """Make one page of the results in FOLDER: a table a person, or a folder a person.
+
+    Tables are results.csv of `cog evaluate`, or what `cog results --out` or `--parquet` wrote; a
+    folder may also be one of runs. What may not stand in one table is refused. Files that cannot be
+    used are named on stderr and left out; then the exit status is 1.
+
+    \b
+    Example:
+        cog leaderboard tables/ --out index.html --baseline sup_resnet50
+    """
+    from cog.levels.files import read_levels
+    from cog.report.build import write_page
+    from cog.report.leaderboard import leaderboard_data
+    from cog.storage import storage_path
+
+    left_out: list[str] = []
+    known = read_levels(levels)
+    data = leaderboard_data(folder, known, say, say_and_keep(left_out), where)
+    page = storage_path(out or folder / "index.html")
+    click.echo(write_page(data, known, page, baseline))
     context.exit(1 if left_out else 0)

@@ -123,7 +123,8 @@ def _sentences(data: PageData) -> list[str]:
         text: sorted({*data.results[name].dropna().astype(str)} - {""})
         for name, text in titles.items()
     }
-    return [f"{text}: {', '.join(found)}" for text, found in values.items() if found]
+    sentences = [f"{text}: {', '.join(found)}" for text, found in values.items() if found]
+    return sentences + [f"Table of {table}" for table in data.tables]
 
 
 def default_out(runs: StoragePath) -> StoragePath:

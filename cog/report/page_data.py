@@ -33,7 +33,7 @@ from cog.results.headline import Z95
 from cog.results.kept_mistakes import finished_rows
 from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed
-from cog.results.suites import read_suites
+from cog.results.suites import Suites, read_suites
 from cog.results.summary import seen_more, summary, with_ranks
 from cog.storage import StoragePath
 
@@ -66,6 +66,8 @@ class PageData:
     """means by axis, see `axis_means`"""
     notes: list[str] = field(default_factory=list)
     """what a reader must know of the numbers, see `axes_notes`"""
+    tables: list[str] = field(default_factory=list)
+    """the tables that results of several people come from, a line each"""
 
 
 def read_page_data(
@@ -83,12 +85,29 @@ def read_page_data(
         CogError: no results there, or results of different protocols, levels or splits.
     """
     notify = cache(notify or (lambda _: None))  # each line once
-    results, own_cells = _results_and_cells(runs, notify, conditions)
-    grouped = joined(results)
-    cells = _as_grouped(own_cells, grouped)
-    refuse_mixed(results)
+    results, cells = _results_and_cells(runs, notify, conditions)
     suites = read_suites(runs.parent if is_table(runs) else runs, notify)
-    table = _table(grouped)
+    confused = most_confused(runs, ((path, cell["row"]) for path, cell in cells), notify)
+    return page_data(results, levels, suites, notify, cells, confused)
+
+
+def page_data(
+    results: pd.DataFrame,
+    levels: Levels,
+    suites: Suites,
+    notify: Notify,
+    own_cells: Sequence[CellOnPage] = (),
+    confused: Sequence[Confused] = (),
+    tables: Sequence[str] = (),
+) -> PageData:
+    """What a page shows of a tidy table without controls; as in `read_page_data`.
+
+    Raises:
+        CogError: results of different protocols, levels or splits.
+    """
+    refuse_mixed(results)
+    grouped = joined(results)
+    cells, table = _as_grouped(own_cells, grouped), _table(grouped)
     own = levels.fingerprint[:16]
     of_any = results["dataset"].map(of_levels)
     others = sorted(set(results.loc[of_any, "levels_hash"]) - {own})
@@ -101,9 +120,11 @@ def read_page_data(
             "see --levels."
         )
     shown = concepts if classes else concepts[:0]
-    confused = most_confused(runs, ((path, cell["row"]) for path, cell in own_cells), notify)
     means, notes = axes_means(grouped, suites), axes_notes(results, table, suites)
-    return PageData(results, table, shown, classes, _trials(cells), why, confused, means, notes)
+    return PageData(
+        results, table, shown, classes, _trials(cells), why, list(confused), means, notes,
+        list(tables),
+    )  # fmt: skip
 
 
 def dataset_label(dataset: str) -> str:

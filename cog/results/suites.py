@@ -8,7 +8,7 @@ and none overwrites another. Means over sets need it: a set that no model has is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -49,13 +49,20 @@ def write_suites(runs: StoragePath, suites: Suites) -> None:
 
 
 def read_suites(runs: StoragePath, notify: Notify | None = None) -> Suites:
-    """What all runs of a folder say together.
+    """What all runs of a folder say together; `notify` is as in `read_suites_of`."""
+    return read_suites_of([runs], notify)
+
+
+def read_suites_of(folders: Iterable[StoragePath], notify: Notify | None = None) -> Suites:
+    """What all runs of several folders say together.
 
     `notify` takes a line for each damaged file, which is left out.
     """
     left_out: dict[str, dict[str, None]] = {}
     protocols: dict[str, set[str]] = {}
-    paths: list[StoragePath] = list(_folder(runs).glob("*.json"))
+    paths: list[StoragePath] = [
+        path for folder in folders for path in _folder(folder).glob("*.json")
+    ]
     for path in sorted(paths, key=str):
         try:
             document = read_json(path)
