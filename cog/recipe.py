@@ -48,7 +48,10 @@ FEW_SHOT_DRAWS = ("once", "official")
 TIES = ("strongest", "middle")
 """which of the decays that are best on the validation images L-BFGS takes"""
 
-LATER = ("protocol", "norm", "lbfgs_ties", "augmented_rates", "few_shot_draw")
+LATER = (
+    "protocol", "norm", "lbfgs_ties", "augmented_rates", "few_shot_draw",
+    "lbfgs_c", "lbfgs_c_ends", "lbfgs_bias_decays", "fit_dtype",
+)  # fmt: skip
 """fields of `Recipe` that version 0.1 did not have"""
 
 
@@ -93,6 +96,12 @@ class Recipe:
     lbfgs_ties: str = "strongest"  # of equally good decays, one of TIES
     lbfgs_tolerance: float = 1e-4  # of the objective, on the gain still possible
     lbfgs_iterations: int = 1000
+
+    # of protocols by name alone (cog/evaluation/protocols/)
+    lbfgs_c: tuple[float, ...] = ()  # in place of decays: scikit-learn's C, 1 / (decay · rows)
+    lbfgs_c_ends: tuple[float, ...] = ()  # in place of both: C between two ends, by TPE
+    lbfgs_bias_decays: bool = True  # scikit-learn's do not
+    fit_dtype: str = "float32"  # in which L-BFGS makes its products
 
     # k nearest neighbours (DINO has 10, 20, 100, 200 and 0.07; few shots want fewer)
     knn_neighbours: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)

@@ -5,8 +5,7 @@
   images a class are then drawn from the rest.
 - Search, solver "sgd": 30 trials (learning rate, weight decay) proposed by TPE, each fitted on what
   was not laid aside and judged by top-1 of its last epoch on the validation images.
-  Solver "lbfgs": the optimum for a few decays from strong to weak, each started from the last,
-  until the validation accuracy has fallen by more than its standard error.
+  Solver "lbfgs": the optimum for a few decays, of which one is chosen (see lbfgs_search.py).
 - Final fit with the best: on all training images, validation included; with N shots, on the N of
   the search. Only then are the test images looked at.
 Source: section 4 of the paper and the public code's logreg.py. Differences, each on purpose: the
@@ -31,19 +30,17 @@ from cog.errors import CogError, unknown_name
 from cog.probes.cost import ProbeSize, seconds_of
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures, unit_features
-from cog.probes.lbfgs import Optimum, fit_lbfgs, objective, second_moment
+from cog.probes.lbfgs import objective
+from cog.probes.lbfgs_search import n_trials, search_by_lbfgs
 from cog.probes.ranks import layer_places, percent_right
 from cog.probes.rows import ProbeParts, parts_of, work_device
-from cog.probes.search import SCORE, Trial, best_trial, search
+from cog.probes.search import Found, Trial, best_trial, search
 from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit, seed_of_fit
 
 # For the estimate of the cost alone:
 EVALUATIONS_A_DECAY = 8  # of L-BFGS, as measured on a few data sets
 STEPS_MEASURED = 4  # of SGD
 ROWS_MEASURED = 2048  # of L-BFGS
-
-Found = tuple[list[Trial], Tensor, tuple[str, ...]]
-"""every trial, the layer [c, d + 1] of the final fit with the best, and notes for the user"""
 
 
 def logreg(
@@ -61,11 +58,10 @@ def logreg(
     if settings.solver not in _SOLVERS:
         raise unknown_name("solver", settings.solver, _SOLVERS)
     recipe = settings.recipe
-    total = 1 + (recipe.trials if settings.solver == "sgd" else len(recipe.lbfgs_decays))
-    trials, layer, notes = _SOLVERS[settings.solver](
+    total = 1 + (recipe.trials if settings.solver == "sgd" else n_trials(recipe))
+    trials, best, layer, notes = _SOLVERS[settings.solver](
         parts, data.n_classes, settings, lambda done: progress(done, total)
     )
-    best = _best(trials, settings)
     if not layer.isfinite().all():
         raise CogError(
             f"the final fit diverged with {best}", "narrow the ranges of lr and wd in the recipe"
@@ -105,9 +101,10 @@ def _by_sgd(
 
     ranges = {"lr": (recipe.lr_low, recipe.lr_high), "wd": (recipe.wd_low, recipe.wd_high)}
     trials = search(score, ranges, recipe.trials, seed, per_round, progress)
-    (layer,) = fit(parts.final, [best_trial(trials)])
+    best = best_trial(trials)
+    (layer,) = fit(parts.final, [best])
     note = f"{fitting} of {per_round} heads fit in memory, so they train in turn"
-    return trials, layer, (note,) if fitting < per_round and not alone else ()
+    return Found(trials, best, layer, (note,) if fitting < per_round and not alone else ())
 
 
 def _fits_alone(settings: ProbeSettings) -> bool:
@@ -115,45 +112,7 @@ def _fits_alone(settings: ProbeSettings) -> bool:
     return settings.shots is not None and settings.recipe.few_shot_draw == "official"
 
 
-def _by_lbfgs(
-    parts: ProbeParts, n_classes: int, settings: ProbeSettings, progress: Callable[[int], None]
-) -> Found:
-    """The path of optima from strong to weak decay; the final fit starts from the chosen one."""
-    recipe = settings.recipe
-    moment = second_moment(parts.search)
-
-    def fit(features: UnitFeatures, wd: float, start: Tensor) -> Optimum:
-        return fit_lbfgs(
-            features, wd, start, recipe.lbfgs_tolerance, recipe.lbfgs_iterations, moment
-        )
-
-    trials: list[Trial] = []
-    at = best_layer = torch.zeros(n_classes, parts.search.width)
-    best: Trial = {SCORE: -1.0}
-    for wd in sorted(recipe.lbfgs_decays, reverse=True):
-        optimum = fit(parts.search, wd, at)
-        at = optimum.layer
-        (top1,) = percent_right(at[None], parts.validation)
-        trials.append({"wd": wd, SCORE: top1, "evaluations": optimum.evaluations,
-                       "converged": optimum.converged})  # fmt: skip
-        progress(len(trials))
-        if top1 > best[SCORE]:
-            best, best_layer = trials[-1], at
-        elif recipe.lbfgs_early_stop:
-            error = math.sqrt(best[SCORE] * (100 - best[SCORE]) / len(parts.validation))
-            if top1 < best[SCORE] - error:
-                break
-    decay = _best(trials, settings)["wd"]
-    return trials, fit(parts.final, decay, best_layer).layer, ()
-
-
-def _best(trials: Sequence[Trial], settings: ProbeSettings) -> Trial:
-    """The trial that the final fit is made with."""
-    by_decays = settings.solver == "lbfgs"
-    return best_trial(trials, middle=by_decays and settings.recipe.lbfgs_ties == "middle")
-
-
-_SOLVERS = {"sgd": _by_sgd, "lbfgs": _by_lbfgs}
+_SOLVERS = {"sgd": _by_sgd, "lbfgs": search_by_lbfgs}
 
 
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:
@@ -161,7 +120,8 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     recipe, solver, n_rows = settings.recipe, settings.solver, size.n_train
     some = min(recipe.batch_size if solver == "sgd" else ROWS_MEASURED, n_rows)
     x = np.random.default_rng(0).random((some, size.dim), np.float32)
-    features = unit_features(x, np.arange(some) % size.n_classes, work_device(settings))
+    labels, where = np.arange(some) % size.n_classes, work_device(settings)
+    features = unit_features(x, labels, where, dtype=getattr(torch, recipe.fit_dtype))
     if solver == "sgd":
         few = dataclasses.replace(recipe, epochs=STEPS_MEASURED)  # of one batch each
         heads = 1 if _fits_alone(settings) else min(recipe.trials_per_round, recipe.trials)
@@ -172,4 +132,4 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
         return fit / heads / STEPS_MEASURED * steps * recipe.epochs
     layer = torch.zeros(size.n_classes, size.dim + 1)
     block = seconds_of(lambda: objective(layer, features, 0.0))
-    return block * (n_rows / some) * EVALUATIONS_A_DECAY * (len(recipe.lbfgs_decays) + 1)
+    return block * (n_rows / some) * EVALUATIONS_A_DECAY * (n_trials(recipe) + 1)

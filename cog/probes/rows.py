@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -64,7 +65,7 @@ class ProbeParts:
 
     def _head(self, layer: Tensor) -> Head:
         """A layer with what it takes of features."""
-        as_arrays = [each.cpu().numpy() for each in (layer, *(self.test.standard or ()))]
+        as_arrays = [each.cpu().float().numpy() for each in (layer, *(self.test.standard or ()))]
         return Head(as_arrays[0], self.to_length_1, *as_arrays[1:])
 
 
@@ -82,10 +83,13 @@ def parts_of(
     """
     device = work_device(settings)
     norm = settings.recipe.norm if norm is None else norm
-    key = device if norm == "l2" else f"{device}, as they are"
+    dtype = settings.recipe.fit_dtype if settings.solver == "lbfgs" else "float32"
+    key = device + ("" if norm == "l2" else ", as they are") + dtype.removeprefix("float32")
     if key not in data.on_device:
         check_probe_data(data)
-        as_asked = partial(unit_features, device=device, to_length_1=norm == "l2")
+        as_asked = partial(
+            unit_features, device=device, dtype=getattr(torch, dtype), to_length_1=norm == "l2"
+        )
         crops = data.train_x.reshape(len(data.train_x) * data.crops, data.test_x.shape[1])
         data.on_device[key] = (
             as_asked(crops, np.repeat(data.train_y, data.crops)),

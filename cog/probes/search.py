@@ -11,13 +11,27 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import optuna
+from torch import Tensor
 
 SCORE = "validation_top1"
 
 Trial = dict[str, float]
 """settings by their names, and the score under `SCORE` once there is one"""
+
+
+class Found(NamedTuple):
+    """What a search found."""
+
+    trials: list[Trial]
+    best: Trial
+    """the settings of the final fit"""
+    layer: Tensor
+    """[c, d + 1] of the final fit"""
+    notes: tuple[str, ...]
+    """what the user should know, a line each"""
 
 
 def search(
@@ -27,6 +41,7 @@ def search(
     seed: int,
     per_round: int = 1,
     progress: Callable[[int], None] = lambda done: None,
+    multivariate: bool = True,
 ) -> list[Trial]:
     """Try settings, later ones near those that did well; gives every trial in order.
 
@@ -38,11 +53,13 @@ def search(
         seed: of the sampler.
         per_round: trials that are proposed before any of them is scored.
         progress: called after each round with the number of trials that are done.
+        multivariate: whether TPE takes settings together, as the protocol does; one setting alone
+            is often searched by the plain TPE.
     """
     trials: list[Trial] = []
     with _quiet_optuna():
         sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, constant_liar=per_round > 1
+            seed=seed, multivariate=multivariate, constant_liar=per_round > 1
         )
         study = optuna.create_study(sampler=sampler, direction="maximize")
         while len(trials) < n_trials:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from cog.evaluation.protocols import cog, dino_knn, linear_augmented
+from cog.evaluation.protocols import (
+    cog,
+    dino_knn,
+    dinov2_logreg,
+    linear_augmented,
+    trex_transfer,
+)
 from cog.evaluation.protocols.protocol import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {
-    each.name: each for each in (cog.PROTOCOL, dino_knn.PROTOCOL, linear_augmented.PROTOCOL)
+    each.name: each
+    for each in (
+        cog.PROTOCOL,
+        trex_transfer.PROTOCOL,
+        dinov2_logreg.PROTOCOL,
+        dino_knn.PROTOCOL,
+        linear_augmented.PROTOCOL,
+    )
 }
 
 
