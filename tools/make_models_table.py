@@ -21,11 +21,11 @@ def markdown_table() -> str:
     ]
     for row in sorted(read_zoo().values(), key=lambda row: not row.benchmark):
         names = " ".join(f"`{name}`" for name in (row.name, *row.aliases))
-        size = f"{row.parameters / 1e6:.1f}" if row.parameters else "–"
-        feature, side = (row.feature, row.crop or row.resize) if row.loadable else (row.note, "–")
+        size = f"{row.parameters / 1e6:.1f}"
+        side = row.crop or row.resize
         side = side[0] if isinstance(side, tuple) else side
         cells = (
-            names, row.family, row.year, size, row.dim, feature, side, row.licence or "–",
+            names, row.family, row.year, size, row.dim, row.feature, side, row.licence,
             row.seen_data, row.access,
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")

@@ -33,7 +33,8 @@ def list_models(as_json: bool, **filters: Any) -> None:
     """List the models that are known by name.
 
     State of the weights: cached (here), direct (cog downloads them), browser, gated or convert
-    (`cog models download NAME` says what to do), none (`cog models show NAME` says why not).
+    (`cog models download NAME` says what to do), unpublished (for a file of yours: `cog models show
+    NAME` tells its layout).
 
     \b
     Example: cog models list --family masked-image --max-size 100
@@ -47,7 +48,7 @@ def list_models(as_json: bool, **filters: Any) -> None:
     header = ("name", "family", "year", "size", "dimension", "licence", "seen_data", "state")
     lines: list[tuple[str, ...]] = [header]
     for model in found:
-        size = f"{model['size'] / 1e6:.1f} M" if model["size"] else "–"
+        size = f"{model['size'] / 1e6:.1f} M"
         lines.append(tuple(size if key == "size" else str(model[key]) for key in header))
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:

@@ -14,7 +14,7 @@ from cog.models.zoo import ACCESS, ZooRow, read_zoo
 
 def state_of(row: ZooRow) -> str:
     """`cached` if the weights are here, else how they are obtained (see zoo.ACCESS)."""
-    return "cached" if row.loadable and cached(row.cache_file) else row.access
+    return "cached" if row.file and cached(row.cache_file) else row.access
 
 
 def find_models(
@@ -42,7 +42,7 @@ def find_models(
         if (not benchmark or row.benchmark)
         and family in (None, row.family)
         and seen in (None, row.seen_data)
-        and (max_size is None or 0 < row.parameters <= max_size * 1e6)
+        and (max_size is None or row.parameters <= max_size * 1e6)
         and not (commercial and (row.restricted or row.licence in ("", "none stated")))
         and state in (None, states[row.name])
     ]
@@ -54,7 +54,7 @@ def _listed(row: ZooRow, state: str) -> dict[str, Any]:
         "name": row.name,
         "family": row.family,
         "year": row.year,
-        "size": row.parameters or None,
+        "size": row.parameters,
         "dimension": row.dim,
         "licence": row.licence,
         "seen_data": row.seen_data,
@@ -75,10 +75,11 @@ def describe(row: ZooRow) -> Iterator[tuple[str, str]]:
             yield key, "-" if value in ("", None) else str(value)
     for name in row.quirks:
         yield "official quirk", f"{name}: {QUIRKS[name].text}"
-    if row.loadable:
+    if row.file:
         there = cached(row.cache_file)
         yield "weights", str(there or f"{weights_folder() / row.cache_file} (not downloaded yet)")
-    yield "state", f"{state_of(row)}{'' if cached(row.cache_file) else ': ' + ACCESS[row.access]}"
+    state = state_of(row)
+    yield "state", state if state == "cached" else f"{state}: {ACCESS[row.access]}"
 
 
 def _known(kind: str, value: str | None, values: list[str]) -> None:

@@ -2,7 +2,8 @@
 
 `--official-quirks` repeats these mistakes, to compare with the published numbers; without it a
 network is used as its authors evaluate it. Source: naver/cog at 5b34ca9, compared with the authors'
-own code for each network. Needs no torch.
+own code for each network, and for CLIP's types openai/CLIP at d05afc4 (clip/model.py and clip.py).
+Needs no torch.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ QUIRKS = {
     "symmetric-max-pool": Quirk(
         "a max-pool padded on all sides, where the published network pads right and below",
         {"architecture": "torchvision:resnet50"},
+    ),
+    "half-precision": Quirk(
+        "convolutions, linear layers and the feature in float16, as OpenAI's code loads its "
+        "network on a GPU; batch norms keep their float32",
+        {"architecture": "cog:resnet50_clip_half"},
     ),
 }
 

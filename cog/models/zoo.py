@@ -2,10 +2,10 @@
 
 Columns, from the file to the features:
 - `name`, short `aliases`, `benchmark` (one of the paper's 31), `family`, `year`;
-- `architecture`: `torchvision:NAME`, `timm:NAME` or `cog:NAME`, made with `options`; empty where
-  there is no network or no public file, and the note says why;
+- `architecture`: `torchvision:NAME`, `timm:NAME` or `cog:NAME`, made with `options`;
 - `urls` of one file, in the order in which they are tried; `file`, its name in the cache; `sha256`
-  or `md5`, or the start of one; `access` (see ACCESS); `beside`, a second file that is needed;
+  or `md5`, or the start of one; `access` (see ACCESS; the file of an unpublished model has neither
+  address nor name, and the note tells what is known of its layout); `beside`, a second file;
 - `nested`: the entry that holds the tensors; | separates alternatives, and an empty last one means
   that tensors may stand without an entry;
 - `drop`: patterns of tensors in the file that the network does not have; ? before one that may be
@@ -36,7 +36,7 @@ ACCESS = {
     "browser": "to be downloaded with a browser",
     "gated": "available after you accept a licence",
     "convert": "published for another framework and must be converted",
-    "none": "not loadable",
+    "unpublished": "not published, and read from your own file alone",
 }
 """how a file is obtained, in words that follow "its weights are" """
 
@@ -78,11 +78,6 @@ class ZooRow:
     official_preprocess: str
     note: str
     source: str
-
-    @property
-    def loadable(self) -> bool:
-        """Whether there is a network and a file."""
-        return self.access != "none"
 
     @property
     def cache_file(self) -> str:

@@ -354,7 +354,7 @@ def test_without_locks_each_download_has_its_own_part(server, cache, monkeypatch
         ("compress_resnet50", "browser"),
         ("dinov3_vits16", "accept a licence"),
         ("byol_resnet50", "byol-convert"),
-        ("cim_vitb16", "no checkpoint was published"),
+        ("cim_vitb16", "neither weights nor code were found"),
     ],
 )
 def test_weights_to_obtain_by_hand_have_an_address_and_a_path(name, told, cache):
@@ -362,7 +362,7 @@ def test_weights_to_obtain_by_hand_have_an_address_and_a_path(name, told, cache)
     with pytest.raises(CogError) as caught:
         published_file(row)
     assert told in caught.value.what
-    if row.loadable:
+    if row.file:
         assert row.urls[0] in caught.value.hint
         assert str(cache / row.cache_file) in caught.value.hint
         (cache / row.name).mkdir(parents=True)

@@ -33,7 +33,9 @@ from tests.support.resnet_layouts import resnet50_contents, resnet50_features
 from tests.support.transformer_layouts import (
     beit_layout,
     cae,
+    dbot_finetuned,
     deit,
+    deit3,
     dinov2,
     dinov3,
     ijepa,
@@ -44,6 +46,7 @@ from tests.support.transformer_layouts import (
     teacher,
     um_mae_vit,
     unic,
+    unic_large,
     vit_layout,
 )
 
@@ -334,5 +337,14 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
     "aimv2_vitl14": lambda: timm_layout("aimv2_large_patch14_224", "head", num_classes=0),
     "pe_core_vitb16": lambda: timm_layout("vit_pe_core_base_patch16_224", "head", num_classes=1024),
     "unic_vitb16": lambda: vit_layout(unic, 12, 768),
+    "unic_l_vitl14": lambda: unic_large(24),
+    "unic_l_vitl14/224": lambda: unic_large(16),
+    "deit3_vits16": lambda: deit3(384),
+    "deit3_vitb16": lambda: deit3(768),
+    "deit3_vitl16": lambda: deit3(1024, depth=24),
+    "dbotft_vitb16": dbot_finetuned,
+    "peco_vitb16": lambda: beit_layout(lambda tensors: {"model": tensors | mim_head()}),
+    "peco_vitb16/bare": lambda: beit_layout(dict),
+    "cim_vitb16": lambda: vit_layout(lambda tensors: {"model": tensors}, 12, 768),
 }  # fmt: skip
 """row, or row/variant of its file → what the file holds and means"""

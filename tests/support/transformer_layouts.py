@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
@@ -107,22 +108,66 @@ def deit(dim: int, *, distilled: bool, side: int = 14) -> Layout:
 
 def dinov2(dim: int, registers: int) -> Layout:
     """Positions of 37 × 37 patches, resampled at 224 pixels as the authors' forward pass does."""
-
-    def positions(table: Tensor) -> Tensor:
-        plane = table[:, 1:].reshape(1, 37, 37, dim).permute(0, 3, 1, 2)
-        if registers:
-            plane = nn.functional.interpolate(plane, size=(16, 16), mode="bicubic", antialias=True)
-        else:
-            scale = float(16 + 0.1) / 37
-            plane = nn.functional.interpolate(
-                plane, scale_factor=(scale, scale), mode="bicubic", antialias=False
-            )
-        return torch.cat([table[:, :1], plane.permute(0, 2, 3, 1).reshape(1, 256, dim)], 1)
-
     return vit_layout(
         lambda tensors: tensors | some(mask_token=(1, dim)),
-        dim // 64, dim, 14, side=37, layer_scale=True, registers=registers, positions=positions,
+        dim // 64, dim, 14, side=37, layer_scale=True, registers=registers,
+        positions=lambda table: resampled(table, 37, antialias=bool(registers)),
     )  # fmt: skip
+
+
+def resampled(table: Tensor, side: int, *, antialias: bool) -> Tensor:
+    """Positions of side × side patches at 224 pixels, as DINOv2's forward pass has them."""
+    dim = table.shape[-1]
+    plane = table[:, 1:].reshape(1, side, side, dim).permute(0, 3, 1, 2)
+    if antialias:
+        plane = nn.functional.interpolate(plane, size=(16, 16), mode="bicubic", antialias=True)
+    else:
+        scale = float(16 + 0.1) / side
+        plane = nn.functional.interpolate(
+            plane, scale_factor=(scale, scale), mode="bicubic", antialias=False
+        )
+    return torch.cat([table[:, :1], plane.permute(0, 2, 3, 1).reshape(1, 256, dim)], 1)
+
+
+def deit3(dim: int, depth: int = 12) -> Layout:
+    """DeiT III: layer scales `gamma_1`, and positions of the patches alone."""
+    tensors = {
+        re.sub(r"ls([12])\.gamma$", r"gamma_\1", name): tensor
+        for name, tensor in random_vit(dim, 16, depth=depth, layer_scale=True).items()
+    }
+    tensors["pos_embed"] = tensors["pos_embed"][:, 1:].clone()
+    heads = some(head__weight=(1000, dim), head__bias=(1000,))
+
+    def features(x: Tensor) -> Tensor:
+        positions = torch.cat([torch.zeros(1, 1, dim), tensors["pos_embed"]], 1)
+        return vit(tensors, x, heads=dim // 64, positions=positions)[:, 0]
+
+    return Layout({"model": tensors | heads}, features)
+
+
+def dbot_finetuned() -> Layout:
+    """The mean of the patches, and then a norm; the class token has none."""
+    tensors = random_vit(768, 16, norm=False)
+    tensors |= {"fc_norm.weight": 1 + tensors["cls_token"][0, 0], "fc_norm.bias": torch.ones(768)}
+    content = {
+        "model": tensors | some(head__weight=(1000, 768), head__bias=(1000,)),
+        "optimizer": OPTIMIZER,
+        "scaler": {"scale": 65536.0},
+        "epoch": 99,
+        "args": Namespace(model="vit_base_patch16"),
+    }
+
+    def features(x: Tensor) -> Tensor:
+        tokens = vit(tensors, x, heads=12, norm=False)
+        return layer_norm(tensors, "fc_norm", tokens[:, 1:].mean(1), 1e-6)
+
+    return Layout(content, features)
+
+
+def unic_large(side: int) -> Layout:
+    """UNIC-L, after training at 336 pixels (24 × 24 patches) or at 224 (16 × 16)."""
+    positions = None if side == 16 else lambda table: resampled(table, side, antialias=False)
+    return vit_layout(unic, 16, 1024, 14, depth=24, side=side, positions=positions)
 
 
 def dinov3(name: str) -> Layout:

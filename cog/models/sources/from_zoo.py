@@ -24,7 +24,7 @@ from cog.models.options import LoadOptions
 from cog.models.pooling import POOLS, pooled
 from cog.models.quirks import with_quirks
 from cog.models.weights.checkpoints import first_few
-from cog.models.weights.download import fetch, no_download, published_file
+from cog.models.weights.download import fetch, published_file
 from cog.models.weights.loading import load_file
 from cog.models.weights.published_names import RENAMES
 from cog.models.weights.reading import sha256_of
@@ -38,6 +38,7 @@ NETWORKS = {
     "mage": "mage:Mage",
     "maskfeat_mvit_s": "maskfeat_mvit:MaskFeatMViT",
     "nat_m4": "nat_m4:nat_m4",
+    "resnet50_clip_half": "clip_half:resnet50_clip_half",
     "resnet50_same": "same_padding:resnet50_same",
     "resnet50_same_pool": "same_padding:resnet50_same_pool",
     "t2t_vit_t_14": "t2t_vit:T2TViT",
@@ -57,8 +58,6 @@ def from_zoo(name: str, options: LoadOptions, notify: Notify) -> Model:
     row = find_row(name, _forms_of(name))
     if row.name != name:
         notify(f"{name} means {row.name}")
-    if not row.loadable:
-        raise no_download(row)
     pool = options.pool
     own_pool = pool in (None, row.pool)
     suffix = "" if own_pool else f"-{pool}"

@@ -86,8 +86,11 @@ def published_file(row: ZooRow, notify: Notify | None = None) -> Path:
 
 def no_download(row: ZooRow) -> CogError:
     """Why cog does not download the weights of a row, and what to do instead."""
-    if not row.loadable:
-        return CogError(f"{row.name} cannot be loaded: {row.note}", "see cog models list")
+    if row.access == "unpublished":
+        return CogError(
+            f"{row.name}: its weights are {ACCESS[row.access]}: {row.note}",
+            "give --weights FILE, or --no-pretrained",
+        )
     note = f" ({row.note})" if row.note else ""
     return CogError(
         f"{row.name}: its weights are {ACCESS[row.access]}{note}",

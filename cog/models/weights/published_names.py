@@ -30,6 +30,9 @@ DENSENET = {r"(denselayer\d+\.(?:norm|conv))\.(\d\.)": r"\1\2"}
 MOPRO = {r"^classifier\.": "fc."}
 """MoPro has another name for the classifier of its ResNet"""
 
+LAYER_SCALE = {r"\.gamma_([12])$": r".ls\1.gamma"}
+"""DeiT III has its layer scales beside attention and MLP, timm in modules of their own"""
+
 UNIC = {r"^blocks\.\d+\.(\d+)\.": r"blocks.\1."}
 """UNIC saves its blocks in groups, `blocks.0.11`, all of them in the first"""
 
@@ -162,12 +165,21 @@ def _pycls(state_dict: StateDict) -> OrderedDict[str, Tensor]:
     return tensors
 
 
+def _unic_l(state_dict: StateDict) -> OrderedDict[str, Tensor]:
+    """The blocks without their groups, and positions on the grid of 224 pixels.
+
+    UNIC resamples as DINOv2 without registers does, whose network it has.
+    """
+    return dinov2.rename(renamed(state_dict, UNIC))
+
+
 RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
     "convnext": partial(renamed, substitutions=CONVNEXT),
     "dinov2": dinov2.rename,
     "dinov2_reg": dinov2.rename_with_registers,
     "dinov3": _dinov3,
     "igpt": _igpt,
+    "layer_scale": partial(renamed, substitutions=LAYER_SCALE),
     "mage": partial(renamed, substitutions=MAGE),
     "maskfeat_mvit": partial(renamed, substitutions=MASKFEAT_MVIT),
     "mopro": partial(renamed, substitutions=MOPRO),
@@ -175,6 +187,7 @@ RENAMES: dict[str, Callable[[StateDict], OrderedDict[str, Tensor]]] = {
     "pycls": _pycls,
     "simclr": partial(renamed, substitutions=SIMCLR),
     "swin": partial(renamed, substitutions=SWIN),
+    "unic_l": _unic_l,
     "unchunk_blocks": partial(renamed, substitutions=UNIC),
 }
 """the renaming functions by the names of zoo.csv, which also has `timm`: the library's own"""
