@@ -62,9 +62,14 @@ FAMILIES = {
 """by `model_type` of config.json; of a network with two towers, by that of its vision_config"""
 
 
+def family_of(config: Any) -> Family:
+    """The family of a configuration; one of code that is not known here has only the pooler."""
+    return FAMILIES.get(config.model_type, Family(POOLER))
+
+
 def own_pool(config: Any) -> str:
     """The feature of a network unless --pool chooses, by its `config`."""
-    family = FAMILIES[config.model_type]
+    family = family_of(config)
     if getattr(config, "use_mean_pooling", False):  # BEiT and data2vec after fine-tuning
         return "avg"
     return family.pool if family.pool != POOLER or _has_pooler(config) else "avg"
@@ -72,7 +77,7 @@ def own_pool(config: Any) -> str:
 
 def pools_of(config: Any) -> list[str]:
     """What --pool may be for a network with this `config`, without those of several layers."""
-    prefix = FAMILIES[config.model_type].prefix
+    prefix = family_of(config).prefix
     pools = [] if prefix is None else ["cls", "avg", "cls+avg"] if prefix else ["avg"]
     return pools + [POOLER] * _has_pooler(config)
 
@@ -84,7 +89,7 @@ def require_pool(config: Any, pool: str, name: str) -> None:
         CogError: it names what there is.
     """
     pools, several = pools_of(config), re.fullmatch(r"last(\d+):(.*)", pool)
-    layers = getattr(config, "num_hidden_layers", 0) if FAMILIES[config.model_type].norm else 0
+    layers = getattr(config, "num_hidden_layers", 0) if family_of(config).norm else 0
     if several and 0 < int(several[1]) <= layers and several[2] in pools and several[2] != POOLER:
         return
     if pool not in pools:
@@ -122,10 +127,10 @@ class Tokens(nn.Module):
     """A network of transformers with the interface that `Pooled` reads: tokens, as timm's have."""
 
     def __init__(self, network: Any) -> None:
-        """`network`: a model of transformers whose `model_type` is among `FAMILIES`."""
+        """`network`: a model of transformers that takes `pixel_values`."""
         super().__init__()
         self.network = network
-        self.family = FAMILIES[network.config.model_type]
+        self.family = family_of(network.config)
         registers = getattr(network.config, "num_register_tokens", 0)
         self.num_prefix_tokens = (self.family.prefix or 0) + registers
         self.masks = network.config.model_type == "vit_mae"
@@ -173,5 +178,7 @@ class PoolerOutput(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features float32[b, d] of images float32[b, 3, h, w]."""
-        pooled: Tensor = self.network.outputs(x).pooler_output
+        pooled: Tensor | None = getattr(self.network.outputs(x), "pooler_output", None)
+        if pooled is None:
+            raise ValueError("it gives no pooler_output")
         return pooled.flatten(1)

@@ -63,19 +63,28 @@ def config_of(record: Mapping[str, Any], name: str) -> Any:
             f"transformers {__version__} has no model_type {kind!r}, the one of {name}",
             "pip install --upgrade transformers",
         )
+    config = read_config(CONFIG_MAPPING[kind], record, name)
+    if kind in TWO_TOWERS:
+        config = config.vision_config
+    if config.model_type not in FAMILIES:
+        raise _unknown_family(config.model_type, name)
+    return config
+
+
+def read_config(config_class: Any, record: Mapping[str, Any], name: str) -> Any:
+    """A configuration of a class, from a config.json.
+
+    Raises:
+        CogError: the class refuses its values.
+    """
     try:
-        config = CONFIG_MAPPING[kind].from_dict(dict(record))
+        return config_class.from_dict(dict(record))
     except Exception as error:  # each version of transformers has classes of its own for this
         reason = " ".join(str(error).split())[:200]
         raise CogError(
             f"{name}: transformers refuses its config.json ({type(error).__name__}: {reason})",
             "download or save it again",
         ) from error
-    if kind in TWO_TOWERS:
-        config = config.vision_config
-    if config.model_type not in FAMILIES:
-        raise _unknown_family(config.model_type, name)
-    return config
 
 
 def _unknown_family(kind: str, name: str) -> CogError:
@@ -91,14 +100,15 @@ def _unknown_family(kind: str, name: str) -> CogError:
     )
 
 
-def code_of(record: Mapping[str, Any], config: Any) -> str:
-    """SHA-256 of what decides the features beside tensors: the settings that config.json gives."""
+def code_of(record: Mapping[str, Any], config: Any, network_class: Any, code: str) -> str:
+    """SHA-256 of what decides the features beside tensors: settings, and the hash of own code."""
     kept = {key: value for key, value in record.items() if key not in NO_PART}
-    settings = [kept, config.model_type, _attention(_class_of(config))]
+    settings = [kept, config.model_type, _attention(network_class), code]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def _class_of(config: Any) -> Any:
+def class_of(config: Any) -> Any:
+    """transformers' class of the network that AutoModel makes of a configuration."""
     from transformers import MODEL_MAPPING
 
     return MODEL_MAPPING[type(config)]
@@ -127,12 +137,18 @@ def _quietly() -> Iterator[None]:
 
 
 def make_network(
-    config: Any, tensors: OrderedDict[str, Tensor] | None, pool: str, where: str, notify: Notify
+    config: Any,
+    network_class: Any,
+    tensors: OrderedDict[str, Tensor] | None,
+    pool: str,
+    where: str,
+    notify: Notify,
 ) -> Any:
     """The network of a configuration in float32 and eval mode; untrained without tensors.
 
     Args:
         config: of `config_of`.
+        network_class: of `class_of`, or of code beside the weights.
         tensors: of the model's files, under any names that transformers itself reads.
         pool: the feature that is to be taken; a pooler that it does not need may be missing.
         where: where the tensors come from, for errors.
@@ -141,7 +157,7 @@ def make_network(
     Raises:
         CogError: tensors that are missing, not used, or misshapen; or transformers fails.
     """
-    made, network_class = _with_our_settings(config), _class_of(config)
+    made = _with_our_settings(config)
     made_with: dict[str, Any] = {
         "dtype": torch.float32,
         "attn_implementation": _attention(network_class),

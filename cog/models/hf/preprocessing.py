@@ -139,6 +139,9 @@ def _sides(
         height, width = wanted["height"], wanted["width"]
         if crop not in (None, height) or (height != width and resize != (height, width)):
             raise _refused(name, f"crops to {height} × {width} pixels, not to one square")
+        short = min(resize) if isinstance(resize, tuple) else resize
+        if short < height:  # there the two backends of transformers differ by a pixel
+            raise _refused(name, f"crops {height} pixels from images of {short}")
         crop = None if resize == (height, width) else height
     final = (crop, crop) if crop is not None else resize
     if not isinstance(final, tuple):

@@ -12,8 +12,9 @@ from cog.models.hf.files import (
     read_record,
     read_tensors,
 )
-from cog.models.hf.network import code_of, config_of, make_network
+from cog.models.hf.network import class_of, code_of, config_of, make_network, read_config
 from cog.models.hf.preprocessing import preprocess_of
+from cog.models.hf.remote import has_code, run_code
 from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.sources.table import PublishedWeights
@@ -35,9 +36,14 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """
     _require_transformers()
     source = find_source(name, options.download)
-    file = source.find(CONFIG)
-    source, record = source.at_commit(file), read_record(file)
-    config = config_of(record, source.name)
+    file, revision = source.find(CONFIG), source.revision
+    source, record, code = source.at_commit(file), read_record(file), ""
+    if has_code(record):
+        made_by, network_class, code = run_code(record, source, revision, options.trust_checkpoint)
+        config = read_config(made_by, record, source.name)
+    else:
+        config = config_of(record, source.name)
+        network_class = class_of(config)
     pool = options.pool or own_pool(config)
     require_pool(config, pool, source.name)
     preprocess = preprocess_of(processor_record(source), source.name)
@@ -46,14 +52,14 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         trust, key = options.trust_checkpoint, options.weights_key
         tensors = read_tensors(source, options.weights, trust, notify, key)
     where = str(options.weights or source.name)
-    network = make_network(config, tensors, pool, where, notify)
+    network = make_network(config, network_class, tensors, pool, where, notify)
     feature = in_words(config, pool)
     notify(f"{source.name}: the feature is {feature}")
     model = Model(
         with_feature(network, pool),
         preprocess=preprocess,
         name=source.name + f"-{pool}" * (pool != own_pool(config)),
-        code=code_of(record, config),
+        code=code_of(record, config, network_class, code),
         feature=feature,
     )
     _ = model.dim  # a network that does not take images of this size is refused here
