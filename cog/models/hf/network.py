@@ -60,7 +60,7 @@ def config_of(record: Mapping[str, Any], name: str) -> Any:
         raise CogError(f"{name} is quantized", "give the model that it was made from")
     if kind not in CONFIG_MAPPING:
         raise CogError(
-            f"transformers {__version__} has no model_type {kind!r}, the one of {name}",
+            f"transformers {__version__} has no model_type {kind[:80]!r}, the one of {name}",
             "pip install --upgrade transformers",
         )
     config = read_config(CONFIG_MAPPING[kind], record, name)

@@ -70,7 +70,7 @@ def preprocess_of(record: Mapping[str, Any], name: str) -> Preprocess:
 
 
 def _refused(name: str, what: str) -> CogError:
-    return CogError(f"{name}: its preprocessor_config.json {what}", OWN_FILE)
+    return CogError(f"{name}: its preprocessor_config.json {what[:500]}", OWN_FILE)
 
 
 def _kind(record: Mapping[str, Any], name: str) -> str:
@@ -122,6 +122,8 @@ def _resolved(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
         if made[key] is not None:
             sides = dict(made[key]).items()
             made[key] = {side: value for side, value in sides if value is not None}
+            if not all(type(value) is int for value in made[key].values()):
+                raise TypeError(f"{key} has sides that are no whole numbers")
     return made
 
 

@@ -19,7 +19,8 @@ def has_code(record: Mapping[str, Any]) -> bool:
     """Whether a config.json is of a type that transformers does not have, with code beside it."""
     from transformers import CONFIG_MAPPING
 
-    return bool(record.get("auto_map")) and record.get("model_type") not in CONFIG_MAPPING
+    kind = record.get("model_type")
+    return isinstance(kind, str) and kind not in CONFIG_MAPPING and bool(record.get("auto_map"))
 
 
 def run_code(
