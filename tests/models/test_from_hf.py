@@ -99,6 +99,7 @@ POOLS = {
     ("dinov2_with_registers", "avg"): lambda m, x: tokens(m, x)[:, 5:].mean(1),
     ("dinov2_with_registers", "last2:cls+avg"): lambda m, x: torch.cat(
         [part for s in states(m, x) for part in (s[:, 0], s[:, 5:].mean(1))], 1),
+    ("deit", "avg"): lambda m, x: tokens(m, x)[:, 2:].mean(1),
     ("dinov2", "pooler"): lambda m, x: m(x).pooler_output,
     ("beit", "cls"): lambda m, x: m.pooler.layernorm(tokens(m, x)[:, 0]),
     ("clip", "avg"): lambda m, x: m.post_layernorm(tokens(m, x))[:, 1:].mean(1),
@@ -307,3 +308,9 @@ def test_without_transformers_the_message_is_what_to_type(monkeypatch):
     with pytest.raises(CogError) as caught:
         load_model("hf:me/net")
     assert caught.value.hint == "pip install 'imagenet-cog[transformers]'"
+
+
+def test_an_old_transformers_is_refused(monkeypatch):
+    monkeypatch.setattr(sys.modules["transformers"], "__version__", "5.9.1")
+    with pytest.raises(CogError, match=r"expected transformers 5\.24 or later, found 5\.9\.1"):
+        load_model("hf:me/net")

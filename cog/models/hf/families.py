@@ -33,7 +33,7 @@ class Family:
     pool: str
     """the feature unless --pool chooses: `cls`, `avg` or `pooler`"""
     prefix: int | None = None
-    """tokens before the patches, without registers; None: a map, which has no tokens"""
+    """tokens before the patches (class, distillation), without registers; None: a map has none"""
     norm: str = ""
     """the part that normalises all tokens of a layer; empty if no other layer can be taken"""
     normed: bool = True
@@ -47,17 +47,21 @@ FAMILIES = {
     "convnext": Family(POOLER),
     "convnextv2": Family(POOLER),
     "data2vec-vision": Family("cls", 1, "layernorm"),
+    "deit": Family("cls", 2, "layernorm"),
     "dinov2": Family("cls", 1, "layernorm"),
     "dinov2_with_registers": Family("cls", 1, "layernorm"),
     "dinov3_convnext": Family(POOLER),
     "dinov3_vit": Family("cls", 1, "norm"),
     "hiera": Family("avg", 0),
     "ijepa": Family("avg", 0, "layernorm"),
+    "regnet": Family(POOLER),
     "resnet": Family(POOLER),
     "siglip_vision_model": Family(POOLER, 0, "post_layernorm"),
     "swin": Family("avg", 0),
+    "swinv2": Family("avg", 0),
     "vit": Family("cls", 1, "layernorm"),
     "vit_mae": Family("cls", 1, "layernorm"),
+    "vit_msn": Family("cls", 1, "layernorm"),
 }
 """by `model_type` of config.json; of a network with two towers, by that of its vision_config"""
 
@@ -114,7 +118,7 @@ def in_words(config: Any, pool: str) -> str:
 
 def _has_pooler(config: Any) -> bool:
     head = getattr(config, "vision_use_head", getattr(config, "use_head", True))
-    return bool(head) and config.model_type not in ("ijepa", "vit_mae")
+    return bool(head) and config.model_type not in ("ijepa", "vit_mae", "vit_msn")
 
 
 def with_feature(network: Any, pool: str) -> nn.Module:

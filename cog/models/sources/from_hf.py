@@ -21,6 +21,9 @@ from cog.models.sources.table import PublishedWeights
 from cog.models.weights.hub import hub_cached, hub_page
 from cog.progress import Notify
 
+OLDEST = (5, 24)
+"""the version of transformers from which on hf/families.py names its parts rightly"""
+
 
 def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     """The network that a config.json of transformers records, with the weights beside it.
@@ -79,9 +82,15 @@ def published(name: str) -> PublishedWeights:
 
 
 def _require_transformers() -> None:
+    """Refuse versions whose networks have other parts than those of hf/families.py."""
     try:
-        import transformers  # noqa: F401
+        from transformers import __version__
     except ImportError as error:
         raise CogError(
             f"transformers is not installed ({error})", "pip install 'imagenet-cog[transformers]'"
         ) from error
+    if tuple(map(int, __version__.split(".")[:2])) < OLDEST:
+        raise CogError(
+            f"expected transformers {'.'.join(map(str, OLDEST))} or later, found {__version__}",
+            "pip install --upgrade 'imagenet-cog[transformers]'",
+        )
