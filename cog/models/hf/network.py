@@ -157,27 +157,9 @@ def make_network(
     Raises:
         CogError: tensors that are missing, not used, or misshapen; or transformers fails.
     """
-    made = _with_our_settings(config)
-    made_with: dict[str, Any] = {
-        "dtype": torch.float32,
-        "attn_implementation": _attention(network_class),
-    }
-    if config.model_type == "data2vec-vision":  # its class leaves out the norm after pooling
-        made_with["add_pooling_layer"] = True
-    info: dict[str, Any] = {}
     try:
         with seeded(), _quietly():
-            if tensors is None:
-                network = network_class._from_config(made, **made_with)
-            else:
-                network, info = network_class.from_pretrained(
-                    None,
-                    config=made,
-                    state_dict=_of_tower(tensors),
-                    output_loading_info=True,
-                    ignore_mismatched_sizes=True,  # said by `info`
-                    **made_with,
-                )
+            network, info = _made(config, network_class, tensors)
     except Exception as error:  # any: transformers checks settings in the network's making
         reason = " ".join(str(error).split())[:300]
         raise CogError(
@@ -187,6 +169,30 @@ def make_network(
     missing = _require_fit(network, tensors or {}, info, pool, where, notify)
     _drop_pooler(network, pool, missing, notify)
     return network.eval()
+
+
+def _made(
+    config: Any, network_class: Any, tensors: Mapping[str, Tensor] | None
+) -> tuple[Any, dict[str, Any]]:
+    """The network, and what transformers says of tensors that do not fit."""
+    made = _with_our_settings(config)
+    options: dict[str, Any] = {
+        "dtype": torch.float32,
+        "attn_implementation": _attention(network_class),
+    }
+    if config.model_type == "data2vec-vision":  # its class leaves out the norm after pooling
+        options["add_pooling_layer"] = True
+    if tensors is None:
+        return network_class._from_config(made, **options), {}
+    network, info = network_class.from_pretrained(
+        None,
+        config=made,
+        state_dict=_of_tower(tensors),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # said by `info`
+        **options,
+    )
+    return network, info
 
 
 def _with_our_settings(config: Any) -> Any:
