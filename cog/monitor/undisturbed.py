@@ -19,10 +19,11 @@ from cog.models.model import evaluating
 def undisturbed(network: nn.Module, device: torch.device, seed: int) -> Iterator[None]:
     """A context for forward passes and probes on a device, after which all is as it was.
 
-    Inside, every part of the network is in eval mode and makes no gradients, arithmetic is that of
-    fp32 (cog/features/precision.py), all generators of random numbers start from `seed`, and what
-    torch.compile has compiled runs as it was written: nothing is compiled for the evaluation.
-    Afterwards these are as before:
+    Inside, every part of the network is in eval mode, arithmetic is that of fp32
+    (cog/features/precision.py), gradients are made as some probes want (`Model.compute` makes none
+    of the network), all generators of random numbers start from `seed`, and what torch.compile has
+    compiled runs as it was written: nothing is compiled for the evaluation. Afterwards these are as
+    before:
     - the mode of every part, set one by one, and buffers, also those that a forward pass changes
       in eval mode; parameters, their gradients, requires_grad and hooks are not touched;
     - the states of Python's, numpy's and torch's generators, on the CPU, CUDA and MPS;
@@ -31,8 +32,8 @@ def undisturbed(network: nn.Module, device: torch.device, seed: int) -> Iterator
     """
     with _random_states_kept(seed), _buffers_kept(network), _as_written(), evaluating(network):
         try:
-            on_cpu = torch.autocast("cpu", enabled=False)
-            with torch.no_grad(), on_cpu, computing(device, "fp32"):
+            on_cpu, gradients = torch.autocast("cpu", enabled=False), torch.enable_grad()
+            with torch.inference_mode(False), gradients, on_cpu, computing(device, "fp32"):
                 yield
         finally:
             torch.clear_autocast_cache()

@@ -134,6 +134,26 @@ def test_gradients_hooks_and_switches_stay(monitor):
     hook.remove()
 
 
+def test_probes_that_want_gradients_have_them_where_none_are_made(own):
+    trained = cog.Monitor(
+        datasets={"own": own}, per_class=3, preprocess=TINY, probes="logreg,mlp",
+        recipe=cog.Recipe(mlp_epochs=2, mlp_least_steps=10),
+    )  # fmt: skip
+    network = Net()
+    usual = numbers(trained.evaluate(network))
+    with torch.inference_mode():
+        assert numbers(trained.evaluate(network)) == usual
+    network(torch.ones(2, 3, 8, 8)).sum().backward()
+    assert network.conv.weight.grad is not None
+
+
+def test_a_collapsed_network_is_at_chance(monitor):
+    """Which happens, and must not end a training."""
+    for value in (0.0, 1.0):
+        found = monitor.evaluate(Returns(lambda x, value=value: x.new_full((len(x), 4), value)))
+        assert found["cog/own/ridge/top1"] == pytest.approx(100 / len(COLOURS))
+
+
 def test_autocast_forgets_copies_without_gradients(own):
     """A copy of a weight that autocast made without gradients would end the training of it."""
     mixed = cog.Monitor(datasets={"own": own}, per_class=2, preprocess=TINY, precision="bf16")
