@@ -38,6 +38,7 @@ from cog.monitor.sample import draw_sample
 from cog.monitor.together import processes_here
 from cog.probes.metrics import METRICS
 from cog.probes.settings import Probing
+from cog.probes.table import PROBES, TAKES
 from cog.progress import Notify
 from cog.recipe import IN1K, OPTIONS, Recipe
 
@@ -245,8 +246,16 @@ def _probes(given: Mapping[str, Any]) -> Probes:
         if name not in METRICS:
             raise unknown_name("metric", name, METRICS)
     options = {name: given[name] for name in ("probes", "solver")} | {"seeds": (given["seed"],)}
+    probing = pick(Probing, options)
+    for name in probing.probes:
+        if (takes := PROBES[name].takes) != "pooled":
+            pooled = [other for other, probe in PROBES.items() if probe.takes == "pooled"]
+            raise CogError(
+                f"a monitor has one vector an image, and {name} takes {TAKES[takes]}",
+                f"give probes of {', '.join(pooled)}",
+            )
     recipe = replace(given["recipe"] or Recipe(), **read_options(OPTIONS, given))
-    return Probes(pick(Probing, options), recipe, metrics)
+    return Probes(probing, recipe, metrics)
 
 
 def _find(given: Mapping[str, Any], recipe: Recipe) -> tuple[Dataset, ...]:
