@@ -61,8 +61,16 @@ SPOILT = tuple(
 )
 
 
+LARGER = ("mage_vitl16", "ummae-ft_swinl")
+"""a smaller network of the table has their code; test_own_networks.py has their names and sizes"""
+
+
 def quick_or_long(quick: tuple[str, ...]) -> list[Any]:
-    return [pytest.param(name, marks=() if name in quick else pytest.mark.long) for name in LAYOUTS]
+    return [
+        pytest.param(name, marks=() if name in quick else pytest.mark.long)
+        for name in LAYOUTS
+        if name not in LARGER
+    ]
 
 
 def images(shape: tuple[int, ...], count: int = 2) -> torch.Tensor:
