@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 SAFE = 0.8
+ONCE = 0.05  # of the budget, for a dataset: what is done once, such as imports, makes nothing slow
 LEAST = 2  # images a class: one to learn from, one to choose settings on
 
 
@@ -79,9 +80,10 @@ class Budget:
 
     def learn(self, number: int, measured: float) -> None:
         """Take in how many seconds a dataset took; the slowest counts."""
-        if self.estimate is not None:
+        if self.seconds is not None and self.estimate is not None:
             estimated = self.estimate(number, self.size.per_class)
-            self.slower = max(self.slower, measured / max(estimated, 1e-9))
+            beyond_start = measured - ONCE * self.seconds
+            self.slower = max(self.slower, beyond_start / max(estimated, 1e-9))
 
     def end(self, elapsed: float, whole: bool) -> None:
         """Take a smaller size if an evaluation took longer than the budget, or was not `whole`."""

@@ -32,19 +32,21 @@ def lightning_callback(monitor: Monitor, network: Callable[[Any], Any] | None = 
     class MonitorCallback(_library().Callback):  # type: ignore[misc]
         """Evaluates the network of a trainer."""
 
-        last = 0  # step of the last evaluation: gradients of several batches make one step
+        last = 0  # steps so far: several batches may make one step, and one batch several
+
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            """Count from the step at which a training begins or goes on."""
+            self.last = trainer.global_step
 
         def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-            """Evaluate and log, if the step is due."""
-            step = trainer.global_step
-            if step == self.last:
+            """Evaluate and log, if a multiple of `every` steps was reached."""
+            before, self.last = self.last, trainer.global_step
+            if before // monitor.every == self.last // monitor.every:
                 return
-            self.last = step
-            found = monitor.step(network(pl_module) if network else pl_module, step)
-            if found:
-                pl_module.log_dict(found, logger=False, on_step=True, on_epoch=False)
-                for logger in trainer.loggers:
-                    logger.log_metrics(found, step=step)
+            found = monitor.evaluate(network(pl_module) if network else pl_module)
+            pl_module.log_dict(found, logger=False, on_step=True, on_epoch=False)
+            for logger in trainer.loggers:
+                logger.log_metrics(found, step=self.last)
 
         def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
             """How it goes to another process: the class is made there anew."""

@@ -114,3 +114,13 @@ def test_the_order_of_sizes_is_fixed():
     ]  # fmt: skip
     assert len(sizes(3, 1)) == 1
     assert Budget(None, sizes(3, 1)).has_time_for(0, 1e9)
+
+
+def test_what_is_done_once_makes_later_datasets_no_slower():
+    """Such as imports, where the first dataset is small and the next one large."""
+    budget = Budget(30, sizes(10, 2))
+    budget.start(lambda number, per_class: (0.01, 1.0)[number] * per_class)
+    budget.learn(0, 1.4)
+    assert budget.has_time_for(1, 1.4)
+    budget.learn(0, 4.5)
+    assert not budget.has_time_for(1, 4.5)
