@@ -51,6 +51,7 @@ TIES = ("strongest", "middle")
 LATER = (
     "protocol", "norm", "lbfgs_ties", "augmented_rates", "few_shot_draw",
     "lbfgs_c", "lbfgs_c_ends", "lbfgs_bias_decays", "fit_dtype",
+    "lars_rates", "lars_epochs", "lars_warmup", "lars_batch",
 )  # fmt: skip
 """fields of `Recipe` that version 0.1 did not have"""
 
@@ -102,6 +103,12 @@ class Recipe:
     lbfgs_c_ends: tuple[float, ...] = ()  # in place of both: C between two ends, by TPE
     lbfgs_bias_decays: bool = True  # scikit-learn's do not
     fit_dtype: str = "float32"  # in which L-BFGS makes its products
+
+    # LARS behind batch norm (MAE: main_linprobe.py, with the base rate 0.1; the others are ours)
+    lars_rates: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+    lars_epochs: int = 90
+    lars_warmup: int = 10
+    lars_batch: int = 16_384
 
     # k nearest neighbours (DINO has 10, 20, 100, 200 and 0.07; few shots want fewer)
     knn_neighbours: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)

@@ -95,7 +95,7 @@ def initial_layer(n_classes: int, width: int, seed: int) -> Tensor:
 
     torch.nn.Linear draws its weights and its bias so.
     """
-    uniform = torch.rand(n_classes, width, generator=_generator(seed, _START))
+    uniform = torch.rand(n_classes, width, generator=generator_of(seed, _START))
     return (2 * uniform - 1) / math.sqrt(width - 1)
 
 
@@ -113,9 +113,9 @@ def batches(
     image i has the rows from i · views on. The CPU draws them, so that they are the same for every
     device.
     """
-    order = torch.randperm(n_rows // views, generator=_generator(seed, _BATCHES, epoch))
+    order = torch.randperm(n_rows // views, generator=generator_of(seed, _BATCHES, epoch))
     if views > 1:
-        draw = _generator(seed, _VIEWS, epoch)
+        draw = generator_of(seed, _VIEWS, epoch)
         order = order * views + torch.randint(views, order.shape, generator=draw)
     return iter(torch.split(order.to(device), size))
 
@@ -141,7 +141,8 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
-def _generator(*key: int) -> torch.Generator:
+def generator_of(*key: int) -> torch.Generator:
+    """A generator of the CPU that a seed and what it is for make: other keys, other numbers."""
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)  # torch takes signed seeds
 

@@ -169,6 +169,12 @@ PROBES: dict[str, Probe] = {
         first_seed_alone=True,
         among_test=True,
     ),
+    "bn-linear": Probe(
+        *_of_file("bn_linear"),
+        has_head=True,
+        solvers={"lars": Solver(seed_decides="validation split, start, batches")},
+        columns=("lr",),
+    ),
     **{f"knn-{k}": _fixed_knn(k) for k in DINO_NEIGHBOURS},
 }
 

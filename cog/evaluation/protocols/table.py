@@ -7,6 +7,7 @@ from cog.evaluation.protocols import (
     dino_knn,
     dinov2_logreg,
     linear_augmented,
+    mae_linear,
     trex_transfer,
 )
 from cog.evaluation.protocols.protocol import Protocol
@@ -19,6 +20,7 @@ PROTOCOLS: dict[str, Protocol] = {
         dinov2_logreg.PROTOCOL,
         dino_knn.PROTOCOL,
         linear_augmented.PROTOCOL,
+        mae_linear.PROTOCOL,
     )
 }
 
