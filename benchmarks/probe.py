@@ -1,7 +1,7 @@
 """How long a probe takes: each solver of cog, and the plain official loop in the same run.
 
     python benchmarks/probe.py [--rows 26000 --dim 512 --classes 100 --repeats 3] [--quick]
-                               [--only speed,accuracy,scaling,memory]
+                               [--only speed,sklearn,accuracy,scaling,memory]
 
 Synthetic features: class means under stronger nuisance directions, rectified, so that top-1 is 60
 to 80 % and neither the weakest nor the strongest decay is best. JSON lines on stdout:
@@ -14,6 +14,7 @@ to 80 % and neither the weakest nor the strongest decay is best. JSON lines on s
 - accuracy: whole runs over the official seeds, top-1 with its standard error over the seeds, and
   the difference to the first method seed by seed. The reference takes minutes a seed:
   `--reference-seeds` limits its seeds.
+- sklearn: what a user of scikit-learn would pick otherwise; see sklearn_probes.py.
 - scaling: the exponent of the cost in rows, dimension and classes over a factor of 16.
 - memory: the peak of a process that loads features of 1 GB and probes them, above that of one that
   has only imported the same.
@@ -37,6 +38,7 @@ from typing import Any
 
 import numpy as np
 import reference_probe
+import sklearn_probes
 import torch
 from numpy.typing import NDArray
 from scipy.stats import sem
@@ -266,7 +268,7 @@ def main() -> None:
     parser.add_argument("--reference-trials", type=int, default=2, help="timed in each repeat")
     parser.add_argument("--reference-seeds", type=int, default=1, help="of whole reference runs")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="of the accuracies")
-    parser.add_argument("--only", default="speed,accuracy,scaling,memory")
+    parser.add_argument("--only", default="speed,sklearn,accuracy,scaling,memory")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -291,6 +293,8 @@ def lines(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield from measure_accuracy(data, SEEDS[: options.seeds], options.reference_seeds)
     if "scaling" in wanted:
         yield from measure_scaling(options.rows, options.dim, options.classes)
+    if "sklearn" in wanted:
+        yield from sklearn_probes.measure(data, options.repeats, clock)
     if "memory" in wanted:
         yield from measure_memory(0.05 if options.quick else 1.0)
 
