@@ -108,7 +108,8 @@ model_options = together(
     _of_models("--official-quirks/--no-official-quirks", default=False,
                help="Repeat the mistakes of the benchmark's published code."),
     _of_models("--trust-checkpoint/--no-trust-checkpoint", default=False,
-               help="Run code in weights of a known sha256, or of a torch hub's commit."),
+               help="Run code in weights of a known sha256, or of a commit of torch-hub: or hf:; "
+                    "read weights of hf: that are not safetensors."),
 )  # fmt: skip
 dataset_options = together(
     _of_data("--dataset", "datasets", multiple=True, metavar="NAME=SOURCE",

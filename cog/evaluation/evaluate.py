@@ -101,7 +101,7 @@ def evaluate(
         pool: tokens that make a transformer's feature: "cls", "avg", "cls+avg", or those of four
             layers: "last4:cls". By default the model's own.
         official_quirks: repeat the mistakes of the benchmark's published code.
-        trust_checkpoint: run code in weights of a known sha256, or of a torch hub's commit.
+        trust_checkpoint: run code in weights of a known sha256, or of a commit: see `load_model`.
         images: images of the levels: folders `<wnid>/*`, tars `<wnid>.tar`, a tar of those,
             WebDataset or Parquet shards, or a list. Without it, the levels are left out.
         in1k: ImageNet-1K, a folder with train/ and val/. Without it, in1k is left out.

@@ -42,10 +42,12 @@ def load_model(
         pretrained: False gives the network untrained, with the same random numbers in every
             process. The global random state is neither used nor changed.
         pool: which tokens of a transformer make the feature, instead of the model's own choice:
-            `cls`, `avg` or `cls+avg`; `last4:cls` takes them from the last four layers.
+            `cls`, `avg` or `cls+avg`; `last4:cls` takes them from the last four layers; `pooler`,
+            of `hf:` alone, is what the network itself makes of them.
         official_quirks: repeat the mistakes of the benchmark's published code.
         trust_checkpoint: read weights that are a program, provided that the file has the sha256
-            of the table; and run the code of a torch hub.
+            of the table; run the code of a torch hub, or of `hf:` at a full commit; and read
+            pickled tensors of `hf:`.
         name: of the model run; by default the model's own.
         device: where the network goes.
         notify: takes messages for the user; by default the logger `cog` at level INFO.

@@ -25,6 +25,7 @@ IMAGES = os.environ.get("COG_IMAGES", "")
 GEOMETRIES = (
     Preprocess(256, 224),
     Preprocess(224, 224),
+    Preprocess(225, 224, rounding="down"),
     Preprocess(232, 224, "bilinear"),
     Preprocess(64, 96),  # a black border
     Preprocess(7, 10, "bilinear"),  # one of an odd width

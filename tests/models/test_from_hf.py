@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -115,6 +116,8 @@ def test_a_pool_takes_the_tokens_that_its_name_says(name, pool, folder, prepared
     with torch.no_grad():
         expected = POOLS[name, pool](small.its_own(name, folder(name)), prepared)
     assert (model.embed(prepared) - expected).abs().max() <= 1e-5
+    other = pickle.loads(pickle.dumps(model))  # as for another process, after a forward pass
+    assert torch.equal(other.embed(prepared), model.embed(prepared))
     assert model.name.endswith(f"-{pool.replace(':', '-').replace('+', '-')}")
 
 

@@ -183,6 +183,13 @@ def test_any_value_of_a_stranger_s_files_is_read_or_refused(vit, tmp_path):
         (folder / name).write_text(right)
 
 
+def test_a_folder_s_model_is_called_as_the_folder(vit, monkeypatch):
+    monkeypatch.chdir(vit.parent)
+    assert load_model("hf:./vit").name == "hf-vit"
+    monkeypatch.chdir(vit)
+    assert load_model("hf:.", pool="avg").name == "hf-vit-avg"
+
+
 def test_a_folder_is_evaluated_and_its_feature_is_kept(vit, images, levels_folder, tmp_path):
     table = cog.evaluate(
         f"hf:{vit}", images=images, levels=levels_folder, out=tmp_path / "runs", test_per_class=4,

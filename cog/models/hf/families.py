@@ -164,12 +164,26 @@ class Tokens(nn.Module):
     ) -> list[tuple[Tensor, Tensor]]:
         """Patches and prefix tokens of the last `indices` layers, each after the final norm."""
         states = self.outputs(x, output_hidden_states=True).hidden_states[-indices:]
+        if not torch.compiler.is_compiling():
+            _remove_its_hooks(self.network)
         first = self.num_prefix_tokens
         return [(tokens[:, first:], tokens[:, :first]) for tokens in map(self._norm, states)]
 
     def _norm(self, tokens: Tensor) -> Tensor:
         normed: Tensor = getattr(self.network, self.family.norm)(tokens)
         return normed
+
+
+def _remove_its_hooks(network: nn.Module) -> None:
+    """Remove the hooks by which transformers takes hidden states: no other process can have them.
+
+    It installs them again when it is asked for hidden states again.
+    """
+    for part in network.modules():
+        for key, hook in list(part._forward_hooks.items()):
+            if getattr(hook, "__module__", "") == "transformers.utils.output_capturing":
+                del part._forward_hooks[key]
+        vars(part).pop("_output_capturing_hooks_installed", None)
 
 
 class PoolerOutput(nn.Module):

@@ -52,6 +52,11 @@ class Source:
             "model.save_pretrained('FOLDER'), processor.save_pretrained('FOLDER')",
         )
 
+    @property
+    def short_name(self) -> str:
+        """What the model is called: of a folder its last name, however the user reached it."""
+        return self.name if self.folder is None else f"hf:{self.folder.resolve().name}"
+
     def at_commit(self, file: Path) -> Source:
         """The same at the commit that `file` of it has come from: all files are then of one."""
         commit = file.parent.name

@@ -78,7 +78,8 @@ def read_config(config_class: Any, record: Mapping[str, Any], name: str) -> Any:
         CogError: the class refuses its values.
     """
     try:
-        return config_class.from_dict(dict(record))
+        with _quietly():  # it may warn of the tower of texts
+            return config_class.from_dict(dict(record))
     except Exception as error:  # each version of transformers has classes of its own for this
         reason = " ".join(str(error).split())[:200]
         raise CogError(

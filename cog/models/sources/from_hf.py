@@ -61,7 +61,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     model = Model(
         with_feature(network, pool),
         preprocess=preprocess,
-        name=source.name + f"-{pool}" * (pool != own_pool(config)),
+        name=source.short_name + f"-{pool}" * (pool != own_pool(config)),
         code=code_of(record, config, network_class, code),
         feature=feature,
     )
