@@ -11,6 +11,8 @@ import pytest
 import timm
 import torch
 import torchvision
+from safetensors.torch import load_file as load_safetensors
+from safetensors.torch import save_file
 
 import cog
 from cog.errors import CogError
@@ -150,6 +152,23 @@ def test_a_key_works_for_other_forms_of_names(tmp_path: Path, spec: str):
             "give --weights-key model or --weights-key model_ema: all its tensors fit "
             "(model_ema is a mean over the training)"
         )
+
+
+def test_a_prefix_before_the_names_of_transformers_is_typed_too(tmp_path: Path):
+    """As a training program saves a network of transformers that is a part of its own."""
+    pytest.importorskip("transformers")
+    from tests.support import small_transformers as small
+
+    folder = small.save("dinov2", tmp_path / "dinov2")
+    tensors = load_safetensors(folder / "model.safetensors")
+    file = tmp_path / "last.safetensors"
+    mine = {f"model.backbone.{name}": tensor for name, tensor in tensors.items()}
+    save_file(mine | {"model.head.weight": torch.ones(2)}, file)
+    with pytest.raises(CogError, match="does not fit the network") as caught:
+        cog.load_model(f"hf:{folder}", weights=file)
+    assert caught.value.hint == "give --weights-key model.backbone: all its tensors fit"
+    model = cog.load_model(f"hf:{folder}", weights=file, weights_key="model.backbone")
+    assert model.fingerprint == cog.load_model(f"hf:{folder}").fingerprint
 
 
 def test_a_key_without_weights_to_choose_from_is_refused(tmp_path: Path):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 from cog.errors import CogError
 from cog.models.hf.families import in_words, own_pool, require_pool, with_feature
 from cog.models.hf.files import (
@@ -12,13 +18,22 @@ from cog.models.hf.files import (
     read_record,
     read_tensors,
 )
-from cog.models.hf.network import class_of, code_of, config_of, make_network, read_config
+from cog.models.hf.network import (
+    class_of,
+    code_of,
+    config_of,
+    make_network,
+    read_config,
+)
 from cog.models.hf.preprocessing import preprocess_of
 from cog.models.hf.remote import has_code, run_code
 from cog.models.model import Model
 from cog.models.options import LoadOptions
 from cog.models.sources.table import PublishedWeights
 from cog.models.weights.hub import hub_cached, hub_page
+from cog.models.weights.loading import what_to_type
+from cog.models.weights.reading import read_safely
+from cog.models.weights.renames import StateDict
 from cog.progress import Notify
 
 OLDEST = (5, 24)
@@ -55,7 +70,13 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         trust, key = options.trust_checkpoint, options.weights_key
         tensors = read_tensors(source, options.weights, trust, notify, key)
     where = str(options.weights or source.name)
-    network = make_network(config, network_class, tensors, pool, where, notify)
+    make = partial(make_network, config, network_class, pool=pool, where=where)
+    try:
+        network = make(tensors, notify=notify)
+    except CogError as error:
+        if options.weights is None:
+            raise
+        raise _with_a_key(error, options.weights, make) from error
     feature = in_words(config, pool)
     notify(f"{source.name}: the feature is {feature}")
     model = Model(
@@ -67,6 +88,18 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     )
     _ = model.dim  # a network that does not take images of this size is refused here
     return model
+
+
+def _with_a_key(error: CogError, weights: Path, make: Callable[..., Any]) -> CogError:
+    """The error, with the key by which the weights of the user's file would fit."""
+
+    def not_fitting(tensors: StateDict, _: str) -> tuple[str, ...]:
+        make(OrderedDict(tensors), notify=lambda _: None)
+        return ()
+
+    count = len(make(None, notify=lambda _: None).state_dict())
+    hint = what_to_type(read_safely(weights), count, not_fitting)
+    return CogError(error.what, hint or error.hint)
 
 
 def published(name: str) -> PublishedWeights:

@@ -7,7 +7,8 @@ the network; if one fits, the error says what to type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch import nn
@@ -71,44 +72,52 @@ def load_file(
         wrong = sum(map(len, misfit.values()))
     except CogError as found:
         error = found
-    raise CogError(error.what, what_to_type(content, network, prepare, wrong) or error.hint)
+    wanted = network.state_dict()
+
+    def not_fitting(tensors: StateDict, key: str) -> list[str]:
+        misfit = compare(wanted, prepare(tensors, key))
+        return [name for names in misfit.values() for name in names]
+
+    hint = what_to_type(content, len(wanted), not_fitting, wrong)
+    raise CogError(error.what, hint or error.hint)
 
 
 def what_to_type(
-    content: object, network: nn.Module, prepare: Prepare, wrong: int | None = None
+    content: object,
+    count: int,
+    not_fitting: Callable[[StateDict, str], Sequence[str]],
+    wrong: int | None = None,
 ) -> str:
     """The keys with which the weights of a checkpoint fit, as a hint; empty if none does.
 
-    If no key fits, the nearest is named, where few tensors are wrong, and fewer than the `wrong`
-    ones of the load that failed.
+    Args:
+        content: what the file holds.
+        count: the number of tensors of the network; sets with less than half of them are not tried.
+        not_fitting: the names of what would not fit, of a set of weights and its key. A set with
+            which it fails does not fit.
+        wrong: how many did not fit in the load that failed: if no key fits, the nearest is named,
+            where it has fewer, and few.
     """
-    trials = list(_trials(content, network, prepare))
-    fitting = [key for key, misfit in trials if not misfit]
+    trials = list(_trials(content, max(1, count // 2), not_fitting))
+    fitting = [key for key, names in trials if not names]
     shortest = [key for key in fitting if not any(key.startswith(f"{other}.") for other in fitting)]
     if shortest:
         means = [f" ({key} is a mean over the training)" for key in shortest if is_mean(key)]
         return f"give {_typed(shortest)}: all its tensors fit{''.join(means)}"
     near = min(trials, key=lambda trial: len(trial[1]), default=None)
-    few = len(network.state_dict()) // NEARLY
-    if near and len(near[1]) <= few and (wrong is None or len(near[1]) < wrong):
+    if near and len(near[1]) <= count // NEARLY and (wrong is None or len(near[1]) < wrong):
         return f"nearest is {_typed([near[0]])}, where {first_few(near[1])} do not fit"
     return ""
 
 
 def _trials(
-    content: object, network: nn.Module, prepare: Prepare
-) -> Iterator[tuple[str, list[str]]]:
-    """Each key that has enough tensors for the network, and those that would not fit."""
-    wanted = network.state_dict()
-    for key in keys_of(content, smallest=max(1, len(wanted) // 2)):
-        tensors = tensors_under(content, key) if key else None
-        if not tensors:
-            continue
-        try:
-            misfit = compare(wanted, prepare(tensors, key))
-        except Exception:  # any: renamings of libraries fail on names that they do not know
-            continue
-        yield key, [name for names in misfit.values() for name in names]
+    content: object, smallest: int, not_fitting: Callable[[StateDict, str], Sequence[str]]
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each key that has enough tensors, and what would not fit of them."""
+    for key in filter(None, keys_of(content, smallest)):
+        tensors = tensors_under(content, key) or {}
+        with suppress(Exception):  # any: renamings of libraries fail on names that they do not know
+            yield key, not_fitting(tensors, key)
 
 
 def _typed(keys: list[str]) -> str:
