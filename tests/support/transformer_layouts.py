@@ -164,10 +164,12 @@ def dbot_finetuned() -> Layout:
     return Layout(content, features)
 
 
-def unic_large(side: int) -> Layout:
-    """UNIC-L, after training at 336 pixels (24 × 24 patches) or at 224 (16 × 16)."""
-    positions = None if side == 16 else lambda table: resampled(table, side, antialias=False)
-    return vit_layout(unic, 16, 1024, 14, depth=24, side=side, positions=positions)
+def unic_large() -> Layout:
+    """UNIC-L after training at 336 pixels: 24 × 24 patches."""
+    return vit_layout(
+        unic, 16, 1024, 14, depth=24, side=24,
+        positions=lambda table: resampled(table, 24, antialias=False),
+    )  # fmt: skip
 
 
 def dinov3(name: str) -> Layout:
