@@ -18,6 +18,7 @@ from cog.sklearn.classifier import Floats, ProbeClassifier, numbers
 _OF_RECIPE = {
     "penalties": "lbfgs_decays",
     "early_stop": "lbfgs_early_stop",
+    "bias_decays": "lbfgs_bias_decays",
     "tol": "lbfgs_tolerance",
     "trials": "trials",
     "epochs": "epochs",
@@ -69,7 +70,7 @@ class LogisticProbe(LinearProbe):
     """Softmax regression, the probe `logreg`: mean cross-entropy + penalty/2 · (|W|² + |b|²).
 
     scikit-learn's `LogisticRegression` has C = 1 / (n · penalty), or 2 / (n · penalty) of two
-    classes, and does not penalise the bias.
+    classes, and `bias_decays=False`.
 
     Args:
         solver: "lbfgs", or the official "sgd".
@@ -78,6 +79,7 @@ class LogisticProbe(LinearProbe):
         norm: "l2" (rows of length 1), "none", or "standard" (columns of mean 0 and variance 1).
         early_stop: of L-BFGS: try no weaker penalty once the accuracy on the samples that are held
             out has fallen by its standard error. None for the recipe's, which does.
+        bias_decays: of L-BFGS: whether |b|² is penalised. None for the recipe's, in which it is.
         tol: of L-BFGS: end where the next step promises less than this share of the objective.
         trials: of SGD: how many settings the search tries.
         epochs: of SGD: how often a fit sees each sample.
@@ -95,6 +97,7 @@ class LogisticProbe(LinearProbe):
         norm: str = "l2",
         *,
         early_stop: bool | None = None,
+        bias_decays: bool | None = None,
         tol: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
@@ -104,15 +107,15 @@ class LogisticProbe(LinearProbe):
     ) -> None:
         """Keep the parameters, as scikit-learn wants it; `fit` looks at them."""
         self.solver, self.penalties, self.norm = solver, penalties, norm
-        self.early_stop, self.tol, self.trials, self.epochs = early_stop, tol, trials, epochs
-        self.validation_share, self.random_state, self.device = (
-            validation_share,
-            random_state,
-            device,
-        )
+        self.early_stop, self.bias_decays, self.tol = early_stop, bias_decays, tol
+        self.trials, self.epochs = trials, epochs
+        self.validation_share, self.random_state = validation_share, random_state
+        self.device = device
 
     def _asked(self) -> tuple[str, Recipe]:
-        of_lbfgs = {"penalties": self.penalties, "early_stop": self.early_stop, "tol": self.tol}
+        of_lbfgs = {
+            name: getattr(self, name) for name in ("penalties", "early_stop", "bias_decays", "tol")
+        }
         of_sgd = {"trials": self.trials, "epochs": self.epochs}
         own, other = (of_sgd, of_lbfgs) if self.solver == "sgd" else (of_lbfgs, of_sgd)
         if ignored := [name for name, value in other.items() if value is not None]:

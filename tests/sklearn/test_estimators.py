@@ -83,22 +83,25 @@ def test_answers_are_those_of_the_same_probe_of_cog(probe, recipe, chosen, digit
 
 
 @pytest.mark.parametrize("n_classes", [2, 10])
-def test_logistic_regression_is_scikit_learn_s(n_classes, digits):
-    """C is 1 / (n · penalty), of two classes 2 / (n · penalty); the bias is one more weight."""
+@pytest.mark.parametrize("bias_decays", [False, True])
+def test_logistic_regression_is_scikit_learn_s(n_classes, bias_decays, digits):
+    """C is 1 / (n · penalty), of two classes 2 / (n · penalty); a bias that decays is a weight."""
     x, y = digits
     x, y = x[y < n_classes][:600], y[y < n_classes][:600]
     penalty = 1e-3
-    probe = LogisticProbe(penalties=[penalty], norm="none", tol=1e-9).fit(x, NAMES[y])
+    probe = LogisticProbe(penalties=[penalty], norm="none", bias_decays=bias_decays, tol=1e-9)
+    probe.fit(x, NAMES[y])
     C = (2 if n_classes == 2 else 1) / (len(y) * penalty)
-    model = LogisticRegression(C=C, fit_intercept=False, tol=1e-8, max_iter=5000)
-    model.fit(np.hstack([x.astype(float), np.ones((len(x), 1))]), NAMES[y])
-    ones = np.hstack([x.astype(float), np.ones((len(x), 1))])
+    model = LogisticRegression(C=C, fit_intercept=not bias_decays, tol=1e-8, max_iter=5000)
+    ones = np.ones((len(x), 1 if bias_decays else 0))
+    own = np.hstack([x.astype(float), ones])
+    model.fit(own, NAMES[y])
     assert np.array_equal(probe.classes_, model.classes_)
-    assert np.array_equal(probe.predict(x), model.predict(ones))
+    assert np.array_equal(probe.predict(x), model.predict(own))
     found = np.column_stack([probe.coef_, probe.intercept_])
-    assert found.shape == model.coef_.shape
-    assert found == pytest.approx(model.coef_, abs=2e-3)
-    assert probe.predict_proba(x) == pytest.approx(model.predict_proba(ones), abs=1e-3)
+    bias = [] if bias_decays else [model.intercept_]
+    assert found == pytest.approx(np.column_stack([model.coef_, *bias]), abs=6e-3)
+    assert probe.predict_proba(x) == pytest.approx(model.predict_proba(own), abs=1e-3)
 
 
 @pytest.mark.parametrize("n_classes", [2, 10])
