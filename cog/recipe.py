@@ -52,6 +52,7 @@ LATER = (
     "protocol", "norm", "lbfgs_ties", "augmented_rates", "few_shot_draw",
     "lbfgs_c", "lbfgs_c_ends", "lbfgs_bias_decays", "fit_dtype",
     "lars_rates", "lars_epochs", "lars_warmup", "lars_batch",
+    "attentive_rates", "attentive_decay", "attentive_epochs", "attentive_least_steps",
 )  # fmt: skip
 """fields of `Recipe` that version 0.1 did not have"""
 
@@ -127,6 +128,12 @@ class Recipe:
 
     # linear probe on augmented views (ours; MoCo, DINO and MAE have one rate each)
     augmented_rates: tuple[float, ...] = tuple(10 ** (half / 2) for half in range(-8, 5))
+
+    # attention over patch tokens (CAPI has ten rates, three decays and 10 epochs of ImageNet-1K)
+    attentive_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3)
+    attentive_decay: float = 1e-3
+    attentive_epochs: int = 10
+    attentive_least_steps: int = 300  # where few images make few batches
 
     protocol: str = "cog"  # the name of one of cog/evaluation/protocols/
 

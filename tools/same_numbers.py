@@ -64,6 +64,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "feed": "not in 0.1: how run.json names that choice",
     "resize_on": "not in 0.1: how run.json names that choice",
     "views": "not in 0.1: how run.json names that choice",
+    "tokens": "not in 0.1: how run.json names that choice",
 }
 ADDED_COLUMNS = {  # of results.csv, and of the results in a page alone: levels have one too
     "similarity": "not in 0.1: of the classes of a dataset to the seen ones",

@@ -194,6 +194,9 @@ run_options = together(
                      "processes for many images on a GPU with four cores or more."),
     of_features("--chunk-rows", type=_COUNT, metavar="N",
                 help="Images in a chunk of features.  [default: about a minute of work]"),
+    of_features("--tokens", metavar="all|grid:N",
+                help="Patch tokens of each image for the probe `attentive`: all, or the means of a "
+                     "grid of N × N.  [default: all for that probe]"),
     of_features("--views", type=_COUNT, metavar="A",
                 help="Random crops of each training image, whose features are made once, for the "
                      "probe `augmented`.  [default: 8 for that probe]"),

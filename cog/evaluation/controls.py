@@ -63,6 +63,8 @@ def with_controls(
     Raises:
         CogError: the folder of a control holds one of another model.
     """
+    if any(model_run.model.tokens > 1 for model_run in model_runs):
+        raise CogError("controls have one vector an image, no tokens", "leave out --controls")
     found: list[ModelRun] = []
     for model_run, given in zip(model_runs, options.models, strict=True):
         found.append(model_run)

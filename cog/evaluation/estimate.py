@@ -131,12 +131,12 @@ def _to_make(plan: Plan, share: Share) -> tuple[int, int, Counter[ModelRun]]:
 
 
 def _held_bytes(plan: Plan) -> int:
-    """Bytes of the features of the largest dataset that is still to be fitted, with views; else 0.
+    """Bytes of the largest dataset's features that a fit will hold, of views or tokens; else 0.
 
     A fit holds those of one model on one dataset, in the type that they are stored in.
     """
     how = plan.extraction
-    if not (how.views and plan.cells):
+    if not ((how.views or how.tokens) and plan.cells):
         return 0
     width = np.dtype(how.dtype).itemsize * max(run.model.dim for run in plan.extracted)
     fitted = (dataset for dataset in plan.datasets if plan.todo(dataset.name))
@@ -174,7 +174,7 @@ def _probe_seconds(plan: Plan, dataset: Dataset, todo: list[Cell], where: str) -
             continue  # its head is there, or comes from its dataset
         rows, model = len(dataset.split.train), model_run.model
         rows = rows if shots is None else min(rows, shots * dataset.n_classes)
-        size = ProbeSize(rows, len(dataset.split.test), model.dim, dataset.n_classes)
+        size = ProbeSize(rows, len(dataset.split.test), model.dim, dataset.n_classes, model.tokens)
         settings = ProbeSettings(solver, shots, 0, dataset.recipe(plan.recipe), where)
         total += count * PROBES[probe].cost(size, settings)
     return total

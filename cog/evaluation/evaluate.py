@@ -65,6 +65,7 @@ def evaluate(
     workers: int | None = None,
     feed: str = "auto",
     chunk_rows: int | None = None,
+    tokens: str = "",
     views: int = 0,
     executor: str = "here",
     protocol: str | None = None,
@@ -138,6 +139,8 @@ def evaluate(
         workers: threads or processes that decode. By default one per core.
         feed: what they are: "threads", "processes" or "auto": processes for many images on a GPU.
         chunk_rows: images in a chunk of features. By default about a minute of work.
+        tokens: patch tokens for the probe "attentive": "all", its default, or "grid:7" for 7 × 7
+            means.
         views: random crops of each training image for the probe "augmented"; 0 gives it 8.
         executor: "here", or "ray" for a Ray cluster.
         protocol: how models are evaluated: a name of `cog protocols list`, by default "cog", the

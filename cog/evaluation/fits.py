@@ -21,7 +21,7 @@ from cog.evaluation.cells import Cell
 from cog.evaluation.controls import controlled
 from cog.evaluation.heads import head_result, keep_head, kept_head, known_of
 from cog.evaluation.several_right import once_a_class, once_an_image
-from cog.features.run_stores import crops_in
+from cog.features.run_stores import crops_in, tokens_in
 from cog.features.store.store import FeatureStore
 from cog.images.image_list import ImageList
 from cog.probes.data import Features, OnProgress, ProbeData, ProbeResult, ProbeSettings
@@ -57,10 +57,13 @@ class FitData:
         test_x, test_y = self._tests
         lacking = len(self.stores) < len(self.dataset.split.feature_lists)
         if self.dataset.is_test_set or lacking:
-            stored = ProbeData(test_x[:0], test_y[:0], test_x, test_y, self.dataset.n_classes)
+            several = 1, tokens_in(self.stores[-1])
+            stored = ProbeData(
+                test_x[:0], test_y[:0], test_x, test_y, self.dataset.n_classes, *several
+            )
         else:
-            n_classes, crops = self.dataset.n_classes, crops_in(self.stores[0])
-            stored = ProbeData(*self._trains, test_x, test_y, n_classes, crops)
+            several = crops_in(self.stores[0]), tokens_in(self.stores[-1])
+            stored = ProbeData(*self._trains, test_x, test_y, self.dataset.n_classes, *several)
         return controlled(stored, self.control, self.dataset.name)
 
     @cached_property
@@ -83,8 +86,8 @@ class FitData:
         train_x, train_y = self.stores[0].read()
         own = self.asked
         n_classes = len(self.dataset.split.train.classes)
-        asked, crops = self.answers[own.test_y], crops_in(self.stores[0])
-        stored = ProbeData(train_x, train_y, own.test_x, asked, n_classes, crops)
+        asked, several = self.answers[own.test_y], (crops_in(self.stores[0]), own.tokens)
+        stored = ProbeData(train_x, train_y, own.test_x, asked, n_classes, *several)
         learnt = controlled(stored, self.control, parted(self.dataset.name)[0])
         return replace(learnt, test_x=own.test_x)
 

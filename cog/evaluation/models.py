@@ -14,6 +14,7 @@ from cog.features.settings import Extraction
 from cog.models.load import load
 from cog.models.model import Model
 from cog.models.options import LoadOptions
+from cog.models.tokens import with_tokens
 from cog.progress import Notify
 
 ModelLike = str | Path | Model
@@ -58,7 +59,7 @@ def load_models(
     away = on_cluster or several
     device = torch.device("cpu") if away else pick_devices(extraction.device)[0]
     names = options.names or (None,) * len(options.models)
-    loaded = []
+    loaded: list[Model] = []
     for given, name in zip(options.models, names, strict=True):
         if isinstance(given, Model):
             keep = several or (extraction.device == "auto" and not on_cluster)
@@ -68,6 +69,16 @@ def load_models(
             loaded.append(load(str(given), options.load, name=name, device=device, notify=notify))
             if notify and not options.load.pretrained:
                 notify(f"{loaded[-1].name}: untrained, with random weights (--no-pretrained)")
+    if extraction.tokens and options.load.pool:
+        raise CogError(
+            f"both --pool {options.load.pool} and --tokens {extraction.tokens} choose tokens",
+            "leave out one of them",
+        )
+    if extraction.tokens:
+        loaded = [
+            with_tokens(model, extraction.tokens, name)
+            for model, name in zip(loaded, names, strict=True)
+        ]
     if not on_cluster:
         for each in own if several else [model.device for model in loaded]:
             require_precision(extraction.precision, each)

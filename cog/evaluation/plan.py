@@ -26,7 +26,7 @@ from cog.evaluation.protocols.fixing import (
     with_protocol,
 )
 from cog.evaluation.refits import short_classes
-from cog.evaluation.takes import suited
+from cog.evaluation.takes import disk_notes, suited
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
 from cog.features.settings import Extraction
@@ -211,7 +211,7 @@ def make_plan(
         tell = notify or (lambda _: None)
         model_runs = with_controls(model_runs, models, extraction.precision, out, tell)
     found = find_datasets(datasets, levels, recipe)
-    notes: dict[str, list[str]] = {}
+    notes = disk_notes(model_runs, found, extraction)
     for dataset in found:
         refuse_unvalidated(dataset, dataset.probing(probing).results())
         notes[dataset.name] = _notes(dataset, probing, recipe)

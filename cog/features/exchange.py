@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cog.errors import CogError
-from cog.features.run_stores import crops_in
+from cog.features.run_stores import crops_in, tokens_in
 from cog.features.store.store import FeatureStore
 from cog.models.weights.zips import refuse_zip_bomb
 from cog.object_storage import Url
@@ -57,6 +57,11 @@ def read_features(path: StoragePath) -> FeatureSet:
             raise CogError(
                 f"expected one vector an image, found those of {crops_in(store)} crops in {path}",
                 "take the features of a run without --views",
+            )
+        if tokens_in(store) > 1:
+            raise CogError(
+                f"expected one vector an image, found {tokens_in(store)} tokens in {path}",
+                "take the features of a run without --tokens",
             )
         x, y = store.read()
         return FeatureSet(x, y, path.stem)

@@ -103,6 +103,7 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
         "model": model_run.model.name,
         "model_fingerprint": model_run.fingerprint,
         "dim": model_run.model.dim,
+        **({"tokens": model_run.model.tokens} if model_run.model.tokens > 1 else {}),
         "preprocess": model_run.model.preprocess.describe(),
         "seen_data": model_run.model.seen_data,
         **({"feature": model_run.model.feature} if model_run.model.feature else {}),

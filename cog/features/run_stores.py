@@ -33,7 +33,8 @@ def feature_fingerprint(
         decoder = decoder_of_pixels(decoder)
     how = settings.precision, settings.dtype, decoder, settings.truncated, settings.compile
     where, views = settings.resize_on, settings.views_of(images.split)
-    return made_from(model_run.fingerprint, preprocess, images, *how, where, views)
+    tokens = model_run.model.tokens
+    return made_from(model_run.fingerprint, preprocess, images, *how, where, views, tokens)
 
 
 def made_from(
@@ -47,6 +48,7 @@ def made_from(
     compiled: bool = False,
     resize_on: str = "cpu",
     views: int = 0,
+    tokens: int = 1,
 ) -> dict[str, Any]:
     """The fingerprint of a store, from that of its model and what describes the preprocessing."""
     fingerprint = {
@@ -68,6 +70,8 @@ def made_from(
         fingerprint["resize"] = resize_on
     if views:  # likewise
         fingerprint["views"] = describe_views(views)
+    if tokens > 1:  # likewise
+        fingerprint["tokens"] = tokens
     return fingerprint
 
 
@@ -100,6 +104,11 @@ def store_name(dataset: str, split: str, views: int = 0) -> str:
 def crops_in(store: FeatureStore) -> int:
     """Crops of each image whose features lie one behind the other in a store: 1 + A of A views."""
     return 1 + int(store.fingerprint.get("views", {}).get("count", 0))
+
+
+def tokens_in(store: FeatureStore) -> int:
+    """Tokens of each image that lie one behind the other in a store."""
+    return int(store.fingerprint.get("tokens", 1))
 
 
 def refuse_other_features(
@@ -179,7 +188,7 @@ def open_stores(
         rows_each = len(images) // (share.workers * at_once)
         crops = 1 + settings.views_of(images.split)
         chunk_rows = settings.chunk_rows or _rows_a_chunk(
-            crops * seconds(new), settings, rows_each, crops
+            crops * seconds(new), settings, rows_each, crops, max(run.model.tokens for run in new)
         )
         for model_run in new:
             path = store_path(model_run, dataset, images.split, settings)
@@ -197,11 +206,16 @@ def open_stores(
     return stores
 
 
-def _rows_a_chunk(seconds: float, settings: Extraction, rows_each: int, crops: int) -> int:
+def _rows_a_chunk(
+    seconds: float, settings: Extraction, rows_each: int, crops: int, tokens: int
+) -> int:
     """Rows that take about a minute, as a whole number of batches; `seconds`: of one image.
 
     At most an eighth of the rows that each device of each worker makes: so none waits long for one
-    that has a chunk more. `crops`: of each image, which share what a chunk and a batch may hold.
+    that has a chunk more. `crops` of an image share what a chunk and a batch may hold,
+    and its `tokens` what a chunk may.
     """
     batch = (settings.batch_size or 1) // crops or 1
-    return max(1, min(int(60 / seconds), 65_536 // crops, rows_each // 8) // batch) * batch
+    return (
+        max(1, min(int(60 / seconds), 65_536 // (crops * tokens), rows_each // 8) // batch) * batch
+    )

@@ -13,6 +13,7 @@ from cog.images.decoding import DEFAULT_DECODER, check_decoder
 from cog.images.nvjpeg import NVJPEG
 from cog.images.truncated import READ, TRUNCATED
 from cog.images.views import MOST_VIEWS
+from cog.models.tokens import read_grid
 
 EXECUTORS = ("here", "ray")
 _NAMES = {
@@ -41,6 +42,7 @@ class Extraction:
     truncated: str = READ  # read | refuse: images that are cut off or broken
     resize_on: str = "cpu"  # cpu | device: where images are resized and cropped
     executor: str = "here"  # here | ray: where the work runs
+    tokens: str = ""  # all | grid:N: patch tokens of an image; empty: the model's one vector
     views: int = 0  # augmented views of each training image; 0: none, but its centre crop alone
 
     def __post_init__(self) -> None:
@@ -66,7 +68,11 @@ class Extraction:
         self._check_views()
 
     def _check_views(self) -> None:
-        """Refuse views that cannot be made."""
+        """Refuse views and tokens that cannot be made."""
+        if self.tokens:
+            read_grid(self.tokens)
+        if self.tokens and self.views:
+            raise CogError("features have views or tokens, not both", "leave out one of the two")
         if not 0 <= self.views <= MOST_VIEWS:
             raise CogError(
                 f"expected views from 0 to {MOST_VIEWS}, found {self.views}", "give --views 8"

@@ -41,6 +41,8 @@ class Model:
         seen_data: what it learnt from, such as "IN-1K"; a column of the results, empty if unknown.
         family: its kind, such as "self-supervised"; reports sort and filter by it.
         feature: what of its network the feature is, in words; empty where nothing was chosen.
+        tokens: vectors that a feature is made of, one behind the other; several take the probe
+            `attentive`.
     """
 
     network: nn.Module
@@ -50,6 +52,7 @@ class Model:
     seen_data: str = field(default="", kw_only=True)
     family: str = field(default="", kw_only=True)
     feature: str = field(default="", kw_only=True)
+    tokens: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse a wrong network or preprocessing, and choose the name."""

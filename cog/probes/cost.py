@@ -22,6 +22,8 @@ class ProbeSize:
     n_test: int
     dim: int
     n_classes: int
+    tokens: int = 1
+    """vectors that `dim` numbers are made of"""
 
 
 def seconds_for(operations: float, settings: ProbeSettings) -> float:

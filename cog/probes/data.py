@@ -49,6 +49,8 @@ class ProbeData:
     crops: int = 1
     """of each training image, one behind the other in its row [n, crops · d]: the centre crop, then
     augmented views"""
+    tokens: int = 1
+    """vectors that a row of features [T · d] is made of, one behind the other"""
     on_device: dict[str, tuple[Any, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

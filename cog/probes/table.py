@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TAKES = {
     "pooled": "one vector an image",
+    "tokens": "the tokens of --tokens",
     "views": "the views of --views",
 }
 """what features of an image a probe may take, in words"""
@@ -160,6 +161,12 @@ PROBES: dict[str, Probe] = {
                 recipe_columns=("products",),
             )
         },
+        columns=("lr",),
+    ),
+    "attentive": Probe(
+        *_of_file("attentive"),
+        takes="tokens",
+        solvers={"adamw": Solver(seed_decides="validation split, start, batches")},
         columns=("lr",),
     ),
     "retrieval": Probe(

@@ -14,7 +14,8 @@ from cog.results.predictions import predictions_text, read_predictions
 from cog.small_files import NotReadable
 
 QUICK = {"trials": 2, "trials_per_round": 2, "epochs": 2, "mlp_epochs": 2, "mlp_least_steps": 2,
-         "mlp_rates": (0.01,), "lbfgs_decays": (1e-3,)}  # fmt: skip
+         "mlp_rates": (0.01,), "lbfgs_decays": (1e-3,), "attentive_rates": (0.01,),
+         "attentive_epochs": 2, "attentive_least_steps": 2}  # fmt: skip
 
 
 def first_of(ranks: np.ndarray) -> np.ndarray:

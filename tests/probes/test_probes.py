@@ -144,7 +144,15 @@ def test_length_of_features_does_not_matter(kind):
 @KIND
 def test_shuffled_labels_give_chance(kind):
     """The mean over shuffles and seeds: what is common to all of them would not average out."""
-    recipe = replace(QUICK, mlp_rates=(0.03,), augmented_rates=(0.3,), trials=1, epochs=5)
+    recipe = replace(
+        QUICK,
+        mlp_rates=(0.03,),
+        augmented_rates=(0.3,),
+        attentive_rates=(1e-2,),
+        attentive_least_steps=10,
+        trials=1,
+        epochs=5,
+    )
     data, rng, found = clusters(n_test=300), np.random.default_rng(3), np.zeros(40)
     for seed in range(len(found)):
         shuffled = replace(data, train_y=rng.permutation(data.train_y))

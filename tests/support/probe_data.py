@@ -15,6 +15,7 @@ QUICK = replace(
     Recipe(), trials=4, trials_per_round=1, epochs=15, batch_size=64,
     lbfgs_decays=(1e-3, 1e-4, 1e-5), mlp_hidden=32, mlp_epochs=3,
     mlp_least_steps=30, mlp_rates=(0.01, 0.03), lars_rates=(0.1, 0.3),
+    attentive_rates=(1e-3, 1e-2), attentive_epochs=2, attentive_least_steps=60,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cog.evaluation.protocols import (
+    attentive,
     cog,
     dino_knn,
     dinov2_logreg,
@@ -21,6 +22,7 @@ PROTOCOLS: dict[str, Protocol] = {
         dino_knn.PROTOCOL,
         linear_augmented.PROTOCOL,
         mae_linear.PROTOCOL,
+        attentive.PROTOCOL,
     )
 }
 

@@ -95,6 +95,7 @@ def possible_fingerprints(
     """
     model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
     how, views = (str(row.get("precision")), str(row.get("dtype"))), views_of(run)
+    tokens = run.get("tokens", 1)
     return [
         [
             made_from(
@@ -107,6 +108,7 @@ def possible_fingerprints(
                 compiled,
                 resize_on,
                 views if images.split == "train" else 0,
+                tokens,
             )
             for images in lists
         ]

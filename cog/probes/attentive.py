@@ -1,0 +1,219 @@
+"""A probe on patch tokens: one learned query looks at them all, and a linear layer classifies.
+
+- Tokens [T, d] pass a layer norm; one linear map makes their keys and values; in each head of 64
+  numbers a learned query weighs the values by softmax(query · key / √64); the weighted values of
+  all heads are the input of the linear layer.
+- AdamW with betas 0.9 and 0.95; decay on weights, not on biases and the norm; a tenth of the steps
+  warms up, then half a cosine. The rate is chosen on the validation images; all fits of a seed
+  share their start and batches; a rate that diverges counts 0.
+Source: the attention pooling of CAPI (Darcet et al., 2025; github.com/facebookresearch/capi,
+eval_classification.py), with the layer norm of V-JEPA's cross-attention (Bardes et al., 2024;
+github.com/facebookresearch/jepa, attentive_pooler.py), whose block has an output map and a
+perceptron too. Both train on augmented images; here images are centre crops.
+Cost: 12·n·T·d² operations an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, layer_norm, linear, scaled_dot_product_attention
+
+from cog.errors import CogError
+from cog.probes.cost import ProbeSize, seconds_for
+from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
+from cog.probes.features import UnitFeatures
+from cog.probes.metrics import percent_within
+from cog.probes.ranks import Placed, highest_classes, output_ranks
+from cog.probes.rows import parts_of
+from cog.probes.search import SCORE, Trial, best_trial
+from cog.probes.sgd import batches
+
+HEAD = 64  # numbers of a head
+_DEVIATION = 0.02  # of the start
+_TINY = 1e-12  # beside the variance of a token, which features of length 1 make small
+_WARM = 0.1  # of the steps
+_BLOCK = 2**24  # numbers of tokens at once where images are scored
+
+
+@dataclass(frozen=True)
+class AttentivePool:
+    """The weights of the probe."""
+
+    heads: int
+    norm: Tensor
+    """[2, d], which multiplies and is then added"""
+    query: Tensor
+    """[d]"""
+    maps: Tensor
+    """[2d, d], to keys and values"""
+    map_biases: Tensor
+    """[2d]"""
+    layer: Tensor
+    """[c, d]"""
+    biases: Tensor
+    """[c]"""
+
+    @property
+    def decayed(self) -> tuple[Tensor, ...]:
+        """The weights that decay."""
+        return self.query, self.maps, self.layer
+
+    @property
+    def kept(self) -> tuple[Tensor, ...]:
+        """The weights that do not."""
+        return self.norm, self.map_biases, self.biases
+
+    def outputs(self, tokens: Tensor) -> Tensor:
+        """Scores [b, c] of tokens [b, T, d]."""
+        rows, count, dim = tokens.shape
+        x = layer_norm(tokens, (dim,), self.norm[0], self.norm[1], _TINY)
+        pairs = linear(x, self.maps, self.map_biases).view(rows, count, 2, self.heads, -1)
+        keys, values = pairs.permute(2, 0, 3, 1, 4)
+        query = self.query.view(1, self.heads, 1, -1).expand(rows, -1, -1, -1)
+        seen = scaled_dot_product_attention(query, keys, values)
+        return linear(seen.reshape(rows, dim), self.layer, self.biases)
+
+
+def attentive(
+    data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched
+) -> ProbeResult:
+    """Choose the learning rate on validation images, fit once more, score the test images.
+
+    `progress` counts percents of fits.
+
+    Raises:
+        CogError: data that no probe can learn from, no image to validate on, or a final fit that
+            diverges.
+    """
+    parts = parts_of(data, settings)
+    rates = settings.recipe.attentive_rates
+    total = 100 * (len(rates) + 1)
+
+    def fit(features: UnitFeatures, rate: float, before: int) -> AttentivePool:
+        return _fit(features, rate, data, settings,
+                    lambda share: progress(int(100 * (before + share)), total))  # fmt: skip
+
+    trials: list[Trial] = []
+    for rate in rates:
+        placed = _places(fit(parts.search, rate, len(trials)), parts.validation, data.tokens)
+        trials.append({"lr": rate, SCORE: percent_within(placed.ranks, 1)})
+    best = best_trial(trials)["lr"]
+    network = fit(parts.final, best, len(trials))
+    if not all(each.isfinite().all() for each in (*network.decayed, *network.kept)):
+        raise CogError(
+            f"the final fit diverged with a rate of {best}",
+            "give smaller attentive_rates in the recipe",
+        )
+    return parts.result(_places(network, parts.test, data.tokens), {"lr": best}, trials)
+
+
+def cost(size: ProbeSize, settings: ProbeSettings) -> float:
+    """Seconds of a fit, roughly: the products of all epochs of all rates and of the final fit."""
+    recipe, dim = settings.recipe, size.dim // size.tokens
+    an_image = 12.0 * size.tokens * dim**2 + 6.0 * dim * size.n_classes
+    epochs = _epochs(size.n_train, settings)
+    return seconds_for(
+        an_image * size.n_train * epochs * (len(recipe.attentive_rates) + 1), settings
+    )
+
+
+def heads_of(dim: int) -> int:
+    """How many heads tokens of `dim` numbers have: of 64 numbers, or of the next size that divides.
+
+    >>> heads_of(768), heads_of(100), heads_of(12)
+    (12, 1, 1)
+    """
+    return next(heads for heads in range(max(1, dim // HEAD), 0, -1) if dim % heads == 0)
+
+
+def _epochs(rows: int, settings: ProbeSettings) -> int:
+    recipe = settings.recipe
+    steps_an_epoch = math.ceil(rows / recipe.batch_size)
+    return max(recipe.attentive_epochs, math.ceil(recipe.attentive_least_steps / steps_an_epoch))
+
+
+def _fit(
+    features: UnitFeatures,
+    rate: float,
+    data: ProbeData,
+    settings: ProbeSettings,
+    on_epoch: Callable[[float], None],
+) -> AttentivePool:
+    recipe, device = settings.recipe, features.source.device
+    network = _start(features, data, settings.seed)
+    groups = [
+        {"params": network.decayed, "weight_decay": recipe.attentive_decay},
+        {"params": network.kept, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95))
+    epochs = _epochs(len(features), settings)
+    steps = epochs * math.ceil(len(features) / recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of(step, steps))
+    for epoch in range(epochs):
+        for batch in batches(len(features), recipe.batch_size, settings.seed, epoch, device):
+            x, y = features.take(batch)
+            loss = cross_entropy(network.outputs(_tokens(x, data.tokens)), y)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        on_epoch((epoch + 1) / epochs)
+    return network
+
+
+def share_of(step: int, steps: int) -> float:
+    """Which share of the rate a step has, counted from 0.
+
+    >>> [round(share_of(step, 20), 2) for step in (0, 1, 2, 11, 19)]
+    [0.5, 1.0, 1.0, 0.5, 0.01]
+    """
+    warm = max(1, round(_WARM * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _start(features: UnitFeatures, data: ProbeData, seed: int) -> AttentivePool:
+    """Where every fit of a seed starts, from a generator of that alone."""
+    dim, like = (features.width - 1) // data.tokens, features.scale
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        drawn = torch.empty(shape).normal_(0, _DEVIATION, generator=generator)
+        return drawn.to(like).requires_grad_()
+
+    def zeros(count: int) -> Tensor:
+        return like.new_zeros(count).requires_grad_()
+
+    norm = torch.stack([like.new_ones(dim), like.new_zeros(dim)]).requires_grad_()
+    query, maps, layer = normal(dim), normal(2 * dim, dim), normal(data.n_classes, dim)
+    return AttentivePool(
+        heads_of(dim), norm, query, maps, zeros(2 * dim), layer, zeros(data.n_classes)
+    )
+
+
+def _tokens(x: Tensor, count: int) -> Tensor:
+    """Tokens [b, T, d] of rows with their ones [b, T · d + 1]."""
+    return x[:, :-1].view(len(x), count, -1)
+
+
+@torch.no_grad()
+def _places(network: AttentivePool, features: UnitFeatures, tokens: int) -> Placed:
+    """How images are placed, in blocks that leave room for keys and values."""
+    ranks, highest = [], []
+    for x, y in _blocks(features):
+        found = network.outputs(_tokens(x, tokens))
+        ranks.append(output_ranks(found, y).cpu())
+        highest.append(highest_classes(found).cpu())
+    return Placed(torch.cat(ranks).numpy(), torch.cat(highest).numpy())
+
+
+def _blocks(features: UnitFeatures) -> Iterator[tuple[Tensor, Tensor]]:
+    every = torch.arange(len(features), device=features.source.device)
+    for indices in torch.split(every, max(1, _BLOCK // features.width)):
+        yield features.take(indices)
