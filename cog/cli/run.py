@@ -105,7 +105,7 @@ def _context_of(values: Values, plan: Path | None = None) -> click.Context:
     Raises:
         CogError: a value that its option does not take.
     """
-    from cog.evaluation.plan import read_settings
+    from cog.evaluation.settings import read_settings
 
     try:
         found = evaluate.make_context("evaluate", words_of(values, evaluate))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +17,14 @@ from cog.datasets.test_sets import wanted_test_sets
 from cog.errors import CogError
 from cog.evaluation.cells import Cell, list_cells, why_left_out
 from cog.evaluation.controls import with_controls
+from cog.evaluation.few_rows import few_rows_note
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
-from cog.evaluation.options import pick, read_options
 from cog.evaluation.protocols.fixing import (
     refuse_another_protocol,
     splits_of_suites_alone,
-    with_protocol,
 )
 from cog.evaluation.refits import short_classes
+from cog.evaluation.settings import read_settings
 from cog.evaluation.takes import disk_notes, suited
 from cog.features.model_run import ModelRun, plan_model_runs
 from cog.features.run_stores import refuse_other_features, store_path
@@ -33,12 +32,10 @@ from cog.features.settings import Extraction
 from cog.images.decoding import decoder_note
 from cog.levels.files import read_levels
 from cog.levels.table import Levels
-from cog.models.model import Model
-from cog.models.options import LoadOptions
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
 from cog.progress import Notify
-from cog.recipe import OPTIONS, UNSEEN, Recipe, parted
+from cog.recipe import UNSEEN, Recipe, parted
 from cog.results.suites import Suites
 from cog.storage import StoragePath, storage_path
 
@@ -138,7 +135,7 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
     out = storage_path(options.get("out") or "runs")
     refuse_another_protocol(out, read.recipe)
     fitted = read.probing.probes if "probes" in options else None
-    return make_plan(
+    plan = make_plan(
         read.models,
         datasets,
         suited(read.extraction, fitted, datasets),
@@ -150,40 +147,9 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         bool(options.get("controls")),
         options.get("keep_heads"),
     )
-
-
-class Settings(NamedTuple):
-    """What options say, before any file is looked at."""
-
-    models: ModelOptions
-    datasets: DatasetOptions
-    extraction: Extraction
-    probing: Probing
-    recipe: Recipe
-
-
-def read_settings(options: Mapping[str, Any]) -> Settings:
-    """The settings that the arguments of `cog.evaluate` give.
-
-    Raises:
-        CogError: a value that its option does not take, or that the protocol fixes otherwise.
-    """
-    options = with_protocol(options)
-    model, name = options["model"], options.get("name") or ()
-    probing = pick(Probing, options)
-    recipe = replace(options["recipe"], **read_options(OPTIONS, options))
-    probing.refuse_draw(recipe)
-    return Settings(
-        ModelOptions(
-            (model,) if isinstance(model, str | Path | Model) else tuple(model),
-            pick(LoadOptions, options),
-            (name,) if isinstance(name, str) else tuple(name),
-        ),
-        pick(DatasetOptions, options),
-        pick(Extraction, options),
-        probing,
-        recipe,
-    )
+    if notify and (few := few_rows_note(plan.cells, plan.datasets)):
+        notify(few)
+    return plan
 
 
 def make_plan(
