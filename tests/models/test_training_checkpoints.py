@@ -171,6 +171,23 @@ def test_a_prefix_before_the_names_of_transformers_is_typed_too(tmp_path: Path):
     assert model.fingerprint == cog.load_model(f"hf:{folder}").fingerprint
 
 
+def test_a_key_chooses_for_a_torch_hub_and_needs_a_file(tmp_path: Path):
+    (tmp_path / "hubconf.py").write_text(
+        "from torch import nn\ndef net():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 2, 224), nn.Flatten())\n"
+    )
+    spec, file = f"torch-hub:{tmp_path}:net", tmp_path / "a.pth"
+    tensors = {"0.weight": torch.ones(2, 3, 224, 224), "0.bias": torch.zeros(2)}
+    torch.save({"student": other(tensors), "teacher": tensors}, file)
+    with pytest.raises(CogError) as caught:
+        cog.load_model(spec, weights=file, trust_checkpoint=True)
+    assert caught.value.hint.startswith("give --weights-key student or --weights-key teacher: all")
+    model = cog.load_model(spec, weights=file, weights_key="teacher", trust_checkpoint=True)
+    assert torch.equal(model.network[0].weight, tensors["0.weight"])
+    with pytest.raises(CogError, match="fetches its own weights"):
+        cog.load_model(spec, weights_key="teacher", trust_checkpoint=True)
+
+
 def test_a_key_without_weights_to_choose_from_is_refused(tmp_path: Path):
     with pytest.raises(CogError, match="both weights"):
         cog.load_model(NAME, pretrained=False, weights_key="model")
