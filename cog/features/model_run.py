@@ -106,7 +106,11 @@ def write_model_run(model_run: ModelRun, settings: Mapping[str, Any]) -> None:
         **({"tokens": model_run.model.tokens} if model_run.model.tokens > 1 else {}),
         "preprocess": model_run.model.preprocess.describe(),
         "seen_data": model_run.model.seen_data,
-        **({"feature": model_run.model.feature} if model_run.model.feature else {}),
+        **{
+            key: getattr(model_run.model, key)
+            for key in ("feature", "commit")
+            if getattr(model_run.model, key)
+        },
         **({"control": model_run.control} if model_run.control else {}),
         **settings,
         "versions": versions() | decoding_libraries(),

@@ -43,6 +43,7 @@ class Model:
         feature: what of its network the feature is, in words; empty where nothing was chosen.
         tokens: vectors that a feature is made of, one behind the other; several take the probe
             `attentive`.
+        commit: of the repository that all its files came from; empty where there is none.
     """
 
     network: nn.Module
@@ -53,6 +54,7 @@ class Model:
     family: str = field(default="", kw_only=True)
     feature: str = field(default="", kw_only=True)
     tokens: int = field(default=1, kw_only=True)
+    commit: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse a wrong network or preprocessing, and choose the name."""

@@ -38,7 +38,7 @@ def test_a_repository_is_read_at_one_commit_and_then_without_the_hub(
     hub.put("me/net", config_json=given["config_json"])
     hub.put("me/net", COMMIT, **given)  # weights are at the commit of config.json alone
     model = load_model("hf:me/net")
-    assert model.name == "hf-me-net"
+    assert (model.name, model.commit) == ("hf-me-net", COMMIT)
     assert model.fingerprint == load_model(f"hf:{vit}").fingerprint
     point_to("http://127.0.0.1:9", tmp_path / "hub-cache", monkeypatch)
     assert load_model("hf:me/net").fingerprint == model.fingerprint

@@ -57,6 +57,12 @@ class Source:
         """What the model is called: of a folder its last name, however the user reached it."""
         return self.name if self.folder is None else f"hf:{self.folder.resolve().name}"
 
+    @property
+    def commit(self) -> str:
+        """The commit of a repository, once it is known; else empty."""
+        full = self.folder is None and re.fullmatch(COMMIT, self.revision or "")
+        return self.revision or "" if full else ""
+
     def at_commit(self, file: Path) -> Source:
         """The same at the commit that `file` of it has come from: all files are then of one."""
         commit = file.parent.name

@@ -85,6 +85,7 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
         name=source.short_name + f"-{pool}" * (pool != own_pool(config)),
         code=code_of(record, config, network_class, code),
         feature=feature,
+        commit=source.commit,
     )
     _ = model.dim  # a network that does not take images of this size is refused here
     return model
