@@ -132,6 +132,8 @@ def _giver(model: Model, image: Tensor) -> nn.Module:
         network = network.network
     if not hasattr(network, "forward_features"):
         raise _no_tokens(model, "it has no `forward_features`")
+    if not getattr(network, "in_rows", True):
+        raise _no_tokens(model, "its patches do not follow each other row by row")
     if not hasattr(network, "num_prefix_tokens"):
         found = network.forward_features(image)
         if not (isinstance(found, Tensor) and found.ndim == 4):  # a map, whose positions they are

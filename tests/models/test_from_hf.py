@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from cog.errors import CogError
 from cog.models.load import load_model
+from cog.models.tokens import with_tokens
 
 its = pytest.importorskip("transformers", reason="pip install 'imagenet-cog[transformers]'")
 
@@ -317,3 +318,22 @@ def test_an_old_transformers_is_refused(monkeypatch):
     monkeypatch.setattr(sys.modules["transformers"], "__version__", "5.9.1")
     with pytest.raises(CogError, match=r"expected transformers 5\.24 or later, found 5\.9\.1"):
         load_model("hf:me/net")
+
+
+@pytest.mark.parametrize("name", ["vit", "dinov2_with_registers", "vit_mae", "swin", "clip"])
+def test_patch_tokens_lie_where_their_patches_are(name, folder):
+    """A bright square moves over the image: the token that changes most is the one under it."""
+    model = with_tokens(load_model(f"hf:{folder(name)}"), "all")
+    side = round(model.tokens**0.5)
+    grey = torch.full((1, 3, 32, 32), 0.1)
+    for row, column in ((0, side - 1), (side - 1, 0), (1, 2)):
+        spot, size = grey.clone(), 32 // side
+        spot[:, :, row * size : (row + 1) * size, column * size : (column + 1) * size] += 0.5
+        change = (model.embed(spot) - model.embed(grey)).reshape(side**2, -1).norm(dim=1)
+        assert int(change.argmax()) == row * side + column
+
+
+@pytest.mark.parametrize("name", ["hiera", "dinov3_convnext"])
+def test_tokens_in_another_order_are_refused(name, folder):
+    with pytest.raises(CogError, match="row by row"):
+        with_tokens(load_model(f"hf:{folder(name)}"), "grid:2")

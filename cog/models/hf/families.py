@@ -38,6 +38,8 @@ class Family:
     """the part that normalises all tokens of a layer; empty if no other layer can be taken"""
     normed: bool = True
     """whether `last_hidden_state` went through `norm`"""
+    in_rows: bool = True
+    """whether patches follow the prefix row by row; else nothing says where each lies"""
 
 
 FAMILIES = {
@@ -50,9 +52,9 @@ FAMILIES = {
     "deit": Family("cls", 2, "layernorm"),
     "dinov2": Family("cls", 1, "layernorm"),
     "dinov2_with_registers": Family("cls", 1, "layernorm"),
-    "dinov3_convnext": Family(POOLER),
+    "dinov3_convnext": Family(POOLER, in_rows=False),  # their mean comes first
     "dinov3_vit": Family("cls", 1, "norm"),
-    "hiera": Family("avg", 0),
+    "hiera": Family("avg", 0, in_rows=False),  # by units of its masks
     "ijepa": Family("avg", 0, "layernorm"),
     "regnet": Family(POOLER),
     "resnet": Family(POOLER),
@@ -136,6 +138,7 @@ class Tokens(nn.Module):
         self.network = network
         self.family = family_of(network.config)
         registers = getattr(network.config, "num_register_tokens", 0)
+        self.in_rows = self.family.in_rows
         self.num_prefix_tokens = (self.family.prefix or 0) + registers
         self.masks = network.config.model_type == "vit_mae"
 
