@@ -24,6 +24,7 @@ from cog.datasets.find import find_datasets
 from cog.datasets.labelled.names import short_name
 from cog.errors import CogError, unknown_name
 from cog.evaluation.options import pick, read_options
+from cog.evaluation.plan import refuse_unvalidated
 from cog.features.precision import PRECISIONS
 from cog.images.preprocess import Preprocess
 from cog.levels.files import read_levels
@@ -132,6 +133,8 @@ class Monitor:
         self._probes = _probes(given)
         self._settings = Settings(preprocess, feature, precision, batch_size, seed)
         found = _find(given, self._probes.recipe)
+        for dataset in found:
+            refuse_unvalidated(dataset, self._probes.probing.results())
         self._budget = Budget(max_seconds, sizes(per_class, len(found)))
         counts = self._budget.counts
         self._samples = tuple(draw_sample(each, counts, classes, seed) for each in found)

@@ -12,25 +12,26 @@ import torch
 from torch import nn
 
 from cog.features.precision import computing
-from cog.models.model import evaluating
 
 
 @contextmanager
 def undisturbed(network: nn.Module, device: torch.device, seed: int) -> Iterator[None]:
     """A context for forward passes and probes on a device, after which all is as it was.
 
-    Inside, every part of the network is in eval mode, arithmetic is that of fp32
-    (cog/features/precision.py), gradients are made as some probes want (`Model.compute` makes none
-    of the network), all generators of random numbers start from `seed`, and what torch.compile has
-    compiled runs as it was written: nothing is compiled for the evaluation. Afterwards these are as
-    before:
-    - the mode of every part, set one by one, and buffers, also those that a forward pass changes
-      in eval mode; parameters, their gradients, requires_grad and hooks are not touched;
+    Inside, arithmetic is that of fp32 (cog/features/precision.py), all generators of random numbers
+    start from `seed`, gradients are made, as some probes want, and what torch.compile has compiled
+    runs as it was written: nothing is compiled for the evaluation. Forward passes are those of
+    `Model.compute`: in eval mode, without gradients. Afterwards these are as before:
+    - buffers, also those that a forward pass changes in eval mode; parameters, their gradients,
+      requires_grad and hooks are not touched;
     - the states of Python's, numpy's and torch's generators, on the CPU, CUDA and MPS;
     - whether gradients are made, autocast, and torch's switches for TF32 and cuDNN. Copies of
-      parameters that autocast has made without gradients are forgotten.
+      parameters that autocast keeps are forgotten: before, as they may be of an earlier step, and
+      afterwards, as versions of torch give those made without gradients to the next training step
+      (https://github.com/pytorch/pytorch/issues/158232).
     """
-    with _random_states_kept(seed), _buffers_kept(network), _as_written(), evaluating(network):
+    torch.clear_autocast_cache()
+    with _random_states_kept(seed), _buffers_kept(network), _as_written():
         try:
             on_cpu, gradients = torch.autocast("cpu", enabled=False), torch.enable_grad()
             with torch.inference_mode(False), gradients, on_cpu, computing(device, "fp32"):
