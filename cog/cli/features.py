@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from cog.cli.options import SectionCommand, of_features, of_output, of_probes, probe_options
+from cog.cli.options import (
+    SectionCommand,
+    of_features,
+    of_output,
+    of_probes,
+    probe_options,
+    protocol_option,
+    without_defaults_of_protocols,
+)
 from cog.errors import CogError
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ _PATH = click.Path(path_type=Path)
              help="Or a head that a fit has left, runs/NAME/heads/*.safetensors: nothing is "
                   "fitted.")  # fmt: skip
 @of_features("--test", required=True, help="Features to score on.")
+@protocol_option
 @probe_options(probes=("logreg",))
 @of_probes("--device", default="auto", help="auto, cpu, cuda[:n] or mps.")
 @of_output("--heads", metavar="DIR",
@@ -53,6 +63,7 @@ def probe(
     Example:
         cog probe --train features_train/X_Y.pth --test features_test/X_Y.pth --solver lbfgs
         cog probe --train a.npz --test b.npz --probe logreg,knn --shots all,1,4 --json
+        cog probe --train a.npz --test b.npz --protocol dinov2-logreg --seeds 22
         cog probe --apply runs/dino/heads/in1k--logreg-sgd--all--22.safetensors --test c.npz
     """
     from cog.cli.terminal import Terminal
@@ -102,13 +113,15 @@ def _fitted(
     from cog.evaluation.applying import read_named
     from cog.evaluation.options import pick, read_options
     from cog.evaluation.probing import probe_features
+    from cog.evaluation.protocols.fixing import with_protocol
     from cog.features.forward import pick_device
     from cog.probes.settings import Probing
-    from cog.recipe import OPTIONS, Recipe
+    from cog.recipe import OPTIONS
     from cog.storage import storage_path
 
+    options = with_protocol(without_defaults_of_protocols(options))
     probing = pick(Probing, options)
-    recipe = Recipe(**read_options(OPTIONS, options))
+    recipe = replace(options["recipe"], **read_options(OPTIONS, options))
     probing.refuse_draw(recipe)
     sets = read_named(storage_path(str(train))), read_named(storage_path(test))
     watch = terminal.percent, terminal.notify

@@ -222,13 +222,13 @@ protocol_option = of_probes(
 
 
 def without_defaults_of_protocols(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of the command that runs; None for a default that a protocol may replace."""
-    from cog.evaluation.protocols.table import fixed_options
+    """The options of the command that runs; None for a default of one that its protocol fixes."""
+    from cog.evaluation.protocols.table import PROTOCOLS
 
-    context = click.get_current_context()
+    context, protocol = click.get_current_context(), PROTOCOLS.get(options["protocol"])
     defaults = {
         name
-        for name in fixed_options()
+        for name in (protocol.options if protocol else ())
         if context.get_parameter_source(name) is ParameterSource.DEFAULT
     }
     return {name: None if name in defaults else value for name, value in options.items()}

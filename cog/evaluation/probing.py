@@ -11,7 +11,7 @@ import numpy as np
 from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
 from cog.errors import CogError
-from cog.evaluation.cells import Cell
+from cog.evaluation.cells import Cell, protocol_of
 from cog.evaluation.fits import FitData, fit_cell
 from cog.evaluation.heads import write_head
 from cog.evaluation.plan import Plan
@@ -103,7 +103,8 @@ def probe_features(
             about = {"model": train.name, "named_by": by, **{k: str(v) for k, v in key.items()}}
             file = heads / f"{probe}-{solver}--{shots_name}--{seed}.safetensors"
             write_head(file, replace(result.head, classes=named), result, recipe, about)
-        yield key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
+        row = key | {"n_classes": n_classes} | outcome(result, data, probe, solver, recipe)
+        yield row if recipe.protocol == Recipe.protocol else row | {"protocol": protocol_of(recipe)}
 
 
 def _refuse_several(probes: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
 """The linear probe behind batch norm, as MAE has it: LARS, its learning rate by search.
 
 - A share of every class validates. A layer is fitted for each base rate of the recipe (see
-  lars.py); that with the best top-1 on the validation images is the one of the final fit, on all
-  training images.
+  lars.py); that with the best top-1 on the validation images, the middle one of equals, is the one
+  of the final fit, on all training images.
 - Batch norm is a part of the layer that is kept.
 Source: He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022, appendix A.1; the
 public code's main_linprobe.py, where the base rate is 0.1. The search is ours.
@@ -51,7 +51,7 @@ def bn_linear(
         scores = percent_right(layers, parts.validation)
         trials += [{"lr": lr, SCORE: score} for lr, score in zip(rates, scores, strict=True)]
         progress(len(trials), total)
-    best = best_trial(trials)["lr"]
+    best = best_trial(trials, middle=True)["lr"]
     (layer,) = fit_lars(parts.final, [best], data.n_classes, recipe, seed)
     if not layer.isfinite().all():
         raise CogError(

@@ -182,3 +182,50 @@ def test_features_of_one_protocol_may_be_taken_to_another(runs, evaluate, tmp_pa
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "knn").rglob("c/0/0")}
     expected = pd.read_csv(runs / "knn" / "results.csv")["top1"].tolist()
     assert pd.read_csv(tmp_path / "knn" / "results.csv")["top1"].tolist() == expected
+
+
+LOGISTIC = ("trex-transfer", "dinov2-logreg", "mae-linear")
+
+
+@pytest.mark.parametrize("name", LOGISTIC)
+def test_a_run_by_a_protocol_is_proved(name, root, evaluate):
+    evaluate("--protocol", name, "--out", root / name)
+    (row,) = pd.read_csv(root / name / "results.csv", keep_default_na=False).to_dict("records")
+    assert (row["protocol"], row["norm"]) == (f"{name}-1", "none")
+    assert row["probe"] == PROTOCOLS[name].options["probes"][0]
+    assert not verify(root / name).faults
+
+
+def test_a_protocol_evaluates_all_sets_of_a_suite_and_says_so(tmp_path, root, evaluate, capsys):
+    """Their split stays that of the suite."""
+    shutil.copytree(root / "own" / "train", tmp_path / "data" / "drawn")
+    (tmp_path / "one.toml").write_text(
+        'about = "a set"\n[protocols.p]\nabout = "by lbfgs"\nsolver = "lbfgs"\nc = [1, 10]\n'
+        'test_per_class = 2\n[sets.drawn]\nsource = "drawn"\nprotocol = "p"\n'
+    )
+    evaluate("--suite", tmp_path / "one.toml", "--data", tmp_path / "data", "--only", "drawn",
+             "--protocol", "dino-knn", "--out", tmp_path / "runs")  # fmt: skip
+    assert "drawn: evaluated by dino-knn, not as their suite says within cog" in (
+        " ".join(capsys.readouterr().err.split())
+    )
+    rows = pd.read_csv(tmp_path / "runs" / "results.csv")
+    assert set(rows["dataset"]) == {"drawn"}
+    assert set(rows["protocol"]) == {"dino-knn-1"}
+    assert set(rows["n_test"]) == {2 * 3}
+    assert not verify(tmp_path / "runs").faults
+
+
+def test_features_alone_are_probed_by_a_protocol(runs, capsys):
+    stores = [
+        str(runs / "ours/colours/features" / f"own-{part}.zarr") for part in ("train", "test")
+    ]
+    words = ["probe", "--train", stores[0], "--test", stores[1], "--device", "cpu", "--json"]
+    main([*words, "--protocol", "dino-knn"], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)
+    expected = pd.read_csv(runs / "knn" / "results.csv").set_index("probe")["top1"].to_dict()
+    assert {row["probe"]: row["top1"] for row in rows} == expected
+    assert {row["protocol"] for row in rows} == {"dino-knn-1"}
+    main([*words, "--seeds", "22", "--probe", "ncm"], standalone_mode=False)
+    assert "protocol" not in json.loads(capsys.readouterr().out)[0]
+    with pytest.raises(CogError, match="found logreg"):
+        main([*words, "--protocol", "dino-knn", "--probe", "logreg"], standalone_mode=False)

@@ -98,9 +98,10 @@ def test_the_rate_is_chosen_on_validation_images_and_batch_norm_is_in_the_head()
         outputs = plain_loop(x[train], y[train], trial["lr"], QUICK, 22)(x[validation])
         right = float((outputs.argmax(1) == y[validation]).double().mean())
         assert trial[SCORE] == pytest.approx(100 * right, abs=100 / len(validation))
-    best = max(result.trials, key=lambda trial: trial[SCORE])
-    assert result.hyper == {"lr": best["lr"]}
-    assert best["lr"] > 0.001
+    highest = max(trial[SCORE] for trial in result.trials)
+    best = [trial["lr"] for trial in result.trials if trial[SCORE] == highest]
+    assert result.hyper == {"lr": best[len(best) // 2]}
+    assert 0.001 not in best
     assert (result.n_train, result.n_validation) == (120, 24)
     head = result.head
     assert (head.to_length_1, head.mean) == (False, None)

@@ -79,12 +79,12 @@ def splits_of_suites_alone(
 def in_words(value: Any) -> str:
     """A value as the command line takes it.
 
-    >>> in_words(("knn-10", "knn-20")), in_words((None,)), in_words(0.07)
-    ('knn-10,knn-20', 'all', '0.07')
+    >>> in_words(("knn-10", "knn-20")), in_words((None,)), in_words((0.07, 10**-5.75))
+    ('knn-10,knn-20', 'all', '0.07,1.77828e-06')
     """
     if isinstance(value, tuple):
-        return ",".join("all" if each is None else str(each) for each in value)
-    return str(value)
+        return ",".join("all" if each is None else in_words(each) for each in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def refuse_another_protocol(out: StoragePath, recipe: Recipe) -> None:
