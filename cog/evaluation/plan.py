@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ class Plan:
         return {
             "levels": self.levels.fingerprint,
             "recipe": self.recipe.recorded(),
-            "extraction": asdict(self.extraction),
+            "extraction": self.extraction.recorded(),
             **key,
         }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -88,6 +89,15 @@ class Extraction:
                 f"found --batch-size {self.batch_size}",
                 f"give --batch-size {1 + self.views} or more, or fewer --views",
             )
+
+    def recorded(self) -> dict[str, Any]:
+        """What run.json says; fields that version 0.1 did not have only where they say something.
+
+        >>> "views" in Extraction().recorded(), Extraction(views=8).recorded()["views"]
+        (False, 8)
+        """
+        return {name: value for name, value in asdict(self).items()
+                if value or name not in ("tokens", "views")}  # fmt: skip
 
     def views_of(self, split: str) -> int:
         """Augmented views of each image of a split: test images have their centre crop alone."""
