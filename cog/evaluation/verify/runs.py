@@ -95,7 +95,7 @@ def possible_fingerprints(
     """
     model, preprocess = run.get("model_fingerprint", ""), run.get("preprocess", {})
     how, views = (str(row.get("precision")), str(row.get("dtype"))), views_of(run)
-    tokens = run.get("tokens", 1)
+    tokens = run["tokens"] if isinstance(run.get("tokens"), int) else 1
     return [
         [
             made_from(
