@@ -32,7 +32,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> CogError:
     >>> unknown_name("measure", "lim", ["lin", "resnik", "path"]).what
     "unknown measure 'lim'"
     """
-    choices, name = list(known), name[:_LONGEST]
+    choices, name = list(known), str(name)[:_LONGEST]
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.0)
     return CogError(

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cog.errors import CogError
 from cog.probes.features import UnitFeatures
 
 HISTORY = 10
@@ -77,6 +78,9 @@ def fit_lbfgs(
         iterations: the most that it makes.
         moment: the `second_moment` of these rows or of most of them; computed if missing.
         bias_decays: whether the decay is of the bias too.
+
+    Raises:
+        CogError: features as they are whose squares do not fit in float32.
     """
     start = start.to(features.scale.device, torch.float64)
     if moment is None:
@@ -167,6 +171,11 @@ def _preconditioner(moment: Tensor, indecision: float, wd: float) -> Preconditio
     scale, whole = max(indecision, 1e-12), len(moment) == moment.shape[1]
     curvature = scale * (moment if whole else moment @ moment.T)
     rounding = torch.finfo(torch.float32).eps * float(curvature.trace())
+    if not math.isfinite(rounding):
+        raise CogError(
+            "features are too large for L-BFGS: their squares do not fit in float32",
+            "give the norm l2 or standard, or divide the features by a constant",
+        )
     ridge = wd + rounding
     curvature.diagonal().add_(ridge)
     factor, failed = torch.linalg.cholesky_ex(curvature)

@@ -102,7 +102,7 @@ class ProbeClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc
 
     def _settings(self) -> ProbeSettings:
         solver, recipe = self._asked()
-        return ProbeSettings(solver, None, _seed(self.random_state), recipe, self.device)
+        return ProbeSettings(solver, None, _seed(self.random_state), recipe, _there(self.device))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The class of the highest output of each row of X [m, d]; of equal ones the first: [m]."""
@@ -123,13 +123,31 @@ def numbers(name: str, given: Sequence[float]) -> tuple[Any, ...]:
     Raises:
         CogError: no numbers, or one that is negative or not finite.
     """
-    chosen = tuple(np.asarray(given).ravel().tolist())
-    if not chosen or not all(np.isfinite(each) and each >= 0 for each in chosen):
+    chosen = np.asarray(given).ravel().tolist()
+    if not chosen or not all(
+        isinstance(each, int | float) and 0 <= each < np.inf for each in chosen
+    ):
         raise CogError(
             f"expected {name} of at least one number, none below 0, found {given!r}",
             "give a list of numbers, or None for those of the recipe",
         )
-    return chosen
+    return tuple(chosen)
+
+
+def _there(device: str) -> str:
+    """A device that can be used.
+
+    Raises:
+        CogError: torch does not know it, or does not find it here.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CogError(f"the device {device!r} cannot be used: {reason}", "try cpu") from error
+    return device
 
 
 def _seed(random_state: Any) -> int:

@@ -39,6 +39,10 @@ class LinearProbe(ProbeClassifier):
 
     def _keep(self, result: ProbeResult, x: Floats, labels: NDArray[np.int64]) -> None:
         assert result.head is not None
+        if not np.isfinite(result.head.layer).all():
+            raise ValueError(
+                f"the fit is not finite with {self.best_params_}: give other penalties"
+            )
         self.head_ = result.head
         layer = result.head.layer
         layer = layer[1:] - layer[:1] if len(layer) == 2 else layer
@@ -64,6 +68,18 @@ class LinearProbe(ProbeClassifier):
         """The output of each class, float64 [m, c]; of two the second's less the first's: [m]."""
         outputs = np.concatenate(list(self._outputs(self._checked(X))))
         return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The softmax of the outputs: float64 [m, c]. The greatest is that of `predict`.
+
+        `LogisticProbe` is fitted so that these are probabilities. Those of the other probes have
+        the order of the outputs and are not calibrated.
+        """
+        parts = []
+        for outputs in self._outputs(self._checked(X)):
+            shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            parts.append(shares / shares.sum(axis=1, keepdims=True))
+        return np.concatenate(parts)
 
 
 class LogisticProbe(LinearProbe):
@@ -128,22 +144,21 @@ class LogisticProbe(LinearProbe):
         }
         if self.penalties is not None:
             given["lbfgs_decays"] = numbers("penalties", self.penalties)
+        if self.tol is not None:
+            numbers("tol", [self.tol])
+        for name, value in of_sgd.items():
+            if value is not None and not (isinstance(value, int | np.integer) and value >= 1):
+                raise CogError(f"expected {name} from 1 up, found {value!r}", "give a whole number")
         return self.solver, Recipe(norm=self.norm, validation_share=self.validation_share, **given)
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The softmax of the outputs: float64 [m, c]."""
-        parts = []
-        for outputs in self._outputs(self._checked(X)):
-            shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-            parts.append(shares / shares.sum(axis=1, keepdims=True))
-        return np.concatenate(parts)
 
 
 class RidgeProbe(LinearProbe):
     """Ridge regression on the classes as 0 and 1: |Y − XW − b|²/n + penalty · |W|².
 
-    scikit-learn's `RidgeClassifier` has alpha = n · penalty. Its outputs are no probabilities:
-    `sklearn.calibration.CalibratedClassifierCV` makes some of them.
+    scikit-learn's `RidgeClassifier` has alpha = n · penalty. `predict_proba` is not calibrated:
+    outputs lie near 0 and 1, so their softmax is far from certain even where the answer is right.
+    `sklearn.calibration.CalibratedClassifierCV` makes probabilities of them. A fit takes time that
+    grows with d³, however few samples there are.
 
     Args:
         penalties: all are tried; None for the recipe's.
@@ -181,8 +196,9 @@ class RidgeProbe(LinearProbe):
 class NearestMeanProbe(LinearProbe):
     """The class whose mean of unit features is nearest by cosine; nothing is chosen or held out.
 
-    `best_params_` is empty. Cosines are no probabilities:
-    `sklearn.calibration.CalibratedClassifierCV` makes some of them.
+    `best_params_` is empty. `predict_proba` is not calibrated: it is the softmax of cosines, which
+    differ by 2 at the most. `sklearn.calibration.CalibratedClassifierCV` makes probabilities of
+    them.
 
     Args:
         device: where the work is done: "cpu", "cuda", …

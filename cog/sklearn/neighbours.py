@@ -14,6 +14,9 @@ from cog.probes.data import ProbeResult
 from cog.recipe import Recipe
 from cog.sklearn.classifier import Floats, ProbeClassifier, numbers
 
+COLDEST = 0.02
+"""below it exp(cosine / temperature) soon leaves float32, in which k is chosen"""
+
 
 class KNNProbe(ProbeClassifier):
     """The k samples of greatest cosine vote, each with exp(cosine / temperature).
@@ -22,7 +25,7 @@ class KNNProbe(ProbeClassifier):
 
     Args:
         neighbours: the k of which one is chosen; None for the recipe's.
-        temperature: of the votes.
+        temperature: of the votes, from 0.02 up.
         validation_share: of the samples of each class that are held out to choose; at least one.
         random_state: decides which samples these are.
         device: where the work is done: "cpu", "cuda", …
@@ -44,8 +47,11 @@ class KNNProbe(ProbeClassifier):
         self.validation_share, self.random_state = validation_share, random_state
 
     def _asked(self) -> tuple[str, Recipe]:
-        if not self.temperature > 0:
-            raise CogError(f"expected a temperature above 0, found {self.temperature}", "try 0.07")
+        if not self.temperature >= COLDEST:
+            raise CogError(
+                f"expected a temperature from {COLDEST} up, found {self.temperature}",
+                "try 0.07; neighbours=[1] has the nearest sample alone decide",
+            )
         recipe = Recipe(validation_share=self.validation_share, knn_temperature=self.temperature)
         if self.neighbours is None:
             return "exact", recipe

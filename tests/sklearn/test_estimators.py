@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
@@ -125,6 +126,18 @@ def test_neighbours_are_scikit_learn_s(digits):
     assert probe.predict_proba(x[TEST]) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_shares_of_outputs_are_the_softmax_and_name_the_answer(n_classes, digits):
+    x, y = digits
+    x, y = x[y < n_classes], NAMES[y[y < n_classes]]
+    for probe in (RidgeProbe(), RidgeProbe(norm="standard"), NearestMeanProbe()):
+        shares = probe.fit(x[::2], y[::2]).predict_proba(x)
+        outputs = probe.decision_function(x)
+        expected = np.column_stack([0 * outputs, outputs]) if n_classes == 2 else outputs
+        assert shares == pytest.approx(softmax(expected, axis=1), abs=1e-12)
+        assert np.array_equal(probe.classes_[shares.argmax(axis=1)], probe.predict(x))
+
+
 def test_coefficients_act_on_features_as_the_norm_scales_them(digits):
     x, y = digits
     scaled = StandardScaler().fit(x.astype(float)).transform(x.astype(float))
@@ -202,7 +215,16 @@ def test_classes_of_one_sample_each_leave_none_to_choose_by(kind, digits):
         (RidgeProbe(penalties=[0.0]), "above 0"),
         (KNNProbe(neighbours=[1.5]), "whole neighbours"),
         (KNNProbe(neighbours=[500]), "a k of at most 484"),
-        (KNNProbe(temperature=0.0), "temperature above 0"),
+        (KNNProbe(temperature=0.001), "temperature from 0.02"),
+        (KNNProbe(neighbours=["one"]), "neighbours of at least one number"),
+        (RidgeProbe(penalties=[None]), "penalties of at least one number"),
+        (RidgeProbe(penalties=[1e-300], norm="none"), "fit is not finite"),
+        (RidgeProbe(norm=None), "unknown norm 'None'"),
+        (RidgeProbe(device="cdua"), "device 'cdua' cannot be used"),
+        (LogisticProbe(solver=None), "unknown solver 'None'"),
+        (LogisticProbe(tol=-1.0), "tol of at least one number, none below 0"),
+        (LogisticProbe("sgd", trials=0), "trials from 1 up"),
+        (LogisticProbe("sgd", epochs=2.5), "epochs from 1 up"),
     ],
 )
 def test_a_parameter_that_is_none_is_refused_by_fit(probe, said, digits):
@@ -219,6 +241,8 @@ def test_input_that_no_probe_takes_is_refused(digits):
         RidgeProbe().fit(x, y, sample_weight=np.ones(len(y)))
     with pytest.raises(ValueError, match="does not fit in float32"):
         RidgeProbe().fit(x.astype(float) * 1e40, y)
+    with pytest.raises(ValueError, match="squares do not fit"):
+        LogisticProbe(norm="none").fit(x.astype(float) * 1e30, y)
     with pytest.raises(ValueError, match="Unknown label type"):
         RidgeProbe().fit(x, y + 0.5)
 
