@@ -159,9 +159,12 @@ def scored(
     """
     import torch
 
-    own = head.among(classes)
-    features = head_features(own, x, labels, device)
-    return layer_places(torch.tensor(own.layer, device=device), features)
+    from cog.probes.own_arithmetic import own_arithmetic
+
+    with own_arithmetic():
+        own = head.among(classes)
+        features = head_features(own, x, labels, device)
+        return layer_places(torch.tensor(own.layer, device=device), features)
 
 
 def head_features(head: Head, x: Features, labels: NDArray[np.int64], device: str) -> UnitFeatures:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -83,13 +84,23 @@ class Probe:
         return next(iter(self.solvers))
 
 
-def _of_file(name: str) -> tuple[Fit, Cost]:
-    """The functions `name` and `cost` of the file `name`, imported when one is called."""
+def _of_file(name: str, *first: object) -> tuple[Fit, Cost]:
+    """The functions `name` and `cost` of the file `name`, imported when one is called.
+
+    `first`: their first arguments, beside those of `Fit` and `Cost`.
+    """
 
     def late(function: str) -> Callable[..., Any]:
-        return lambda *args: getattr(import_module(f"cog.probes.{name}"), function)(*args)
+        return partial(getattr(import_module(f"cog.probes.{name}"), function), *first)
 
-    return late(name), late("cost")
+    def fit(*args: Any) -> ProbeResult:
+        from cog.probes.own_arithmetic import own_arithmetic
+
+        with own_arithmetic():
+            result: ProbeResult = late(name)(*args)
+        return result
+
+    return fit, lambda *args: late("cost")(*args)
 
 
 DINO_NEIGHBOURS = (10, 20, 100, 200)
@@ -98,13 +109,8 @@ DINO_NEIGHBOURS = (10, 20, 100, 200)
 
 def _fixed_knn(k: int) -> Probe:
     """k-NN with k neighbours, which chooses nothing."""
-
-    def late(function: str) -> Callable[..., Any]:
-        return lambda *args: getattr(import_module("cog.probes.knn_fixed"), function)(k, *args)
-
     return Probe(
-        late("knn_fixed"),
-        late("cost"),
+        *_of_file("knn_fixed", k),
         solvers={"exact": Solver(seed_decides="nothing")},
         columns=("k",),
         by_cosine=True,

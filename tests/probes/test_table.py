@@ -7,12 +7,13 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from cog.errors import CogError
 from cog.probes.cost import ProbeSize, products_a_second
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
-from tests.support.probe_data import clusters, settings
+from tests.support.probe_data import assert_same, clusters, settings
 
 SOLVERS = [(probe, solver) for probe, entry in PROBES.items() for solver in entry.solvers]
 SOLVER = pytest.mark.parametrize(("probe", "solver"), SOLVERS)
@@ -23,6 +24,16 @@ SMALL = ProbeSize(n_train=500, n_test=100, dim=32, n_classes=10)
 def test_hyper_parameters_are_those_of_the_entry(probe, solver):
     result = PROBES[probe].fit(clusters(), settings(solver))
     assert set(result.hyper) <= set(PROBES[probe].columns)
+
+
+@SOLVER
+def test_a_fit_inside_autocast_or_inference_is_that_outside(probe, solver):
+    """As where a training script evaluates its network in the middle of a step."""
+    plain = PROBES[probe].fit(clusters(), settings(solver))
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_same(PROBES[probe].fit(clusters(), settings(solver)), plain)
+    with torch.no_grad():
+        assert_same(PROBES[probe].fit(clusters(), settings(solver)), plain)
 
 
 @SOLVER
