@@ -7,6 +7,7 @@ read: so each option of `cog evaluate` is a key, with its values and errors, wit
 from __future__ import annotations
 
 import json
+import os.path
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ TYPED = ("dry_run", "worker")
 
 _BYTES = 1 << 20
 _LIST = "LIST"  # the metavar of options that are values with commas between them
-_RULE = "# Paths are relative to the folder of this file."
+_RULE = "# Paths are relative to"
 
 Values = dict[str, Any]
 """the values of a plan by key, as TOML has them"""
@@ -58,12 +59,23 @@ def read_plan(path: Path, command: click.Command) -> Values:
             raise CogError(f"{path}: {key} is no part of a plan", f"type cog run {path} --{key}")
         if key not in keys:
             raise unknown_name(f"key of the plan {path}:", key, keys)
+        if below := _key_below(value, keys):
+            raise CogError(
+                f"{path}: {below} stands below [{key}], which makes it a {key}",
+                f"move it above [{key}]; if you mean it so, write {key} = ['{below}=…']",
+            )
         if expected := _expected(keys[key], value):
             raise CogError(
                 f"{path}: {key}: expected {expected}, found {value!r}",
                 "see `cog evaluate --help`, and docs/plans.md",
             )
     return found
+
+
+def _key_below(table: Any, keys: Mapping[str, click.Option]) -> str:
+    """A key of a plan that stands in a table, if there is one."""
+    pairs = table.items() if isinstance(table, dict) else ()
+    return next((key for key, value in pairs if key in keys and not isinstance(value, dict)), "")
 
 
 def _expected(option: click.Option, value: Any) -> str:
@@ -86,7 +98,7 @@ def _is_one(value: Any) -> bool:
 
 
 def words_of(values: Mapping[str, Any], command: click.Command) -> list[str]:
-    """What one would type after the command.
+    """What one would type after the command. As in a shell, `~` begins the path of a home.
 
     >>> from cog.cli.evaluate import evaluate
     >>> words_of({"model": ["dino"], "shots": ["all", 1], "compile": False}, evaluate)
@@ -103,10 +115,15 @@ def _words(option: click.Option, value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         yield from (f"{name}={key}={each}" for key, each in value.items())
     elif option.multiple:
-        yield from (f"{name}={each}" for each in ([value] if isinstance(value, str) else value))
+        texts = [value] if isinstance(value, str) else value
+        yield from (f"{name}={_from_home(each)}" for each in texts)
     else:
         texts = value if isinstance(value, list) else [value]
-        yield f"{name}={','.join(map(str, texts))}"
+        yield f"{name}={','.join(_from_home(str(each)) for each in texts)}"
+
+
+def _from_home(text: str) -> str:
+    return os.path.expanduser(text)  # noqa: PTH111 # a text that may be something else than a path
 
 
 def given_values(context: click.Context, command: click.Command) -> Values:
@@ -126,8 +143,13 @@ def _as_toml(value: Any) -> Any:
     return value if isinstance(value, bool | int | float) else str(value)
 
 
-def plan_text(values: Mapping[str, Any], command: click.Command) -> str:
-    """A plan as TOML, its keys in the order of the options; then defaults, as comments."""
+def plan_text(
+    values: Mapping[str, Any], command: click.Command, folder: str = "the folder of this file"
+) -> str:
+    """A plan as TOML, its keys in the order of the options; then defaults, as comments.
+
+    `folder`: what its paths are relative to.
+    """
     keys = keys_of(command)
     own = [f"{key} = {_toml(values[key])}" for key in keys if key in values]
     defaults = [
@@ -135,7 +157,9 @@ def plan_text(values: Mapping[str, Any], command: click.Command) -> str:
         for key, option in keys.items()
         if key not in values and isinstance(option.default, bool | int | str)
     ]
-    return "\n".join([_RULE, *own, "", "# What else has a default:", *defaults]) + "\n"
+    return (
+        "\n".join([f"{_RULE} {folder}.", *own, "", "# What else has a default:", *defaults]) + "\n"
+    )
 
 
 def _toml(value: Any) -> str:

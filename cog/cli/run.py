@@ -42,9 +42,14 @@ def run(plans: tuple[Path, ...], shown: bool, **options: Any) -> None:
     """
     typed = given_values(click.get_current_context(), evaluate)
     if shown and len(plans) < 2:
+        if typed_only := [f"--{name.replace('_', '-')}" for name in TYPED if options[name]]:
+            raise CogError(
+                f"{typed_only[0]} is no part of a plan", "leave it out, or leave out --print"
+            )
         values = _with_plan(typed, plans[0]) if plans else typed
         _context_of(values, *plans)
-        click.echo(plan_text(values, evaluate), nl=False)
+        elsewhere = [str(plan.parent) for plan in plans if not _is_here(plan)]
+        click.echo(plan_text(values, evaluate, *elsewhere), nl=False)
         return
     if shown or not plans:
         raise CogError(
@@ -54,10 +59,18 @@ def run(plans: tuple[Path, ...], shown: bool, **options: Any) -> None:
     read = [_context_of(_with_plan(typed, plan), plan) for plan in plans]
     for plan, one in zip(plans, read, strict=True):
         one.params |= {name: options[name] for name in TYPED}
-        if plan.resolve().parent != Path.cwd():
+        if not _is_here(plan):
             one.params["out"] = _in_folder(one.params["out"], plan.resolve().parent)
-        with chdir(plan.resolve().parent), one:
-            evaluate.invoke(one)
+        try:
+            with chdir(plan.resolve().parent), one:
+                evaluate.invoke(one)
+        except CogError as error:
+            raise CogError(f"{plan}: {error.what}", error.hint) from error
+
+
+def _is_here(plan: Path) -> bool:
+    """Whether a plan lies in the current folder, so that its paths are what they are here."""
+    return plan.resolve().parent == Path.cwd()
 
 
 def _with_plan(typed: Values, plan: Path) -> Values:
@@ -68,7 +81,7 @@ def _with_plan(typed: Values, plan: Path) -> Values:
     """
     values = read_plan(plan, evaluate)
     here, keys = Path.cwd(), keys_of(evaluate)
-    if plan.resolve().parent == here:
+    if _is_here(plan):
         return values | typed
     for key, value in typed.items():
         if isinstance(keys[key].type, click.Path) or key == "out":
@@ -103,7 +116,7 @@ def _context_of(values: Values, plan: Path | None = None) -> click.Context:
     """The command of a plan, whose values are read as those of options are.
 
     Raises:
-        CogError: a value that its option does not take.
+        CogError: a value that its option does not take, or a name that nothing has.
     """
     from cog.evaluation.settings import read_settings
 
@@ -111,10 +124,29 @@ def _context_of(values: Values, plan: Path | None = None) -> click.Context:
         found = evaluate.make_context("evaluate", words_of(values, evaluate))
         with found:
             read_settings(without_defaults_of_protocols(found.params))
+        _refuse_unknown_names(found.params)
     except click.UsageError as error:
         if plan is None:
-            raise
+            raise click.UsageError(error.format_message(), click.get_current_context()) from error
         raise CogError(f"{plan}: {error.format_message()}", "mend the plan") from error
     except CogError as error:
         raise CogError(f"{plan}: {error.what}" if plan else error.what, error.hint) from error
     return found
+
+
+def _refuse_unknown_names(options: dict[str, Any]) -> None:
+    """Refuse a model, suite or tracker that nobody knows: several plans take hours before it."""
+    from cog.datasets.suites.suite import read_suite
+    from cog.evaluation.options import read_list
+    from cog.models.sources.table import find_form
+    from cog.models.zoo import find_row
+    from cog.results.trackers.table import require_known
+
+    for name in options["model"]:
+        if find_form(name)[0] is None:
+            find_row(name)
+    for name in options["suites"]:
+        if not name.endswith(".toml"):
+            read_suite(name)
+    for name in read_list("log", options["log"]) if options["log"] else ():
+        require_known(name)

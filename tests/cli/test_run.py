@@ -70,6 +70,19 @@ def test_lists_tables_and_single_values_are_what_one_would_type(tmp_path):
     ]  # fmt: skip
 
 
+def test_paths_of_a_home_are_what_a_shell_makes_of_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    plan = tmp_path / "plan.toml"
+    plan.write_bytes(
+        b'\xef\xbb\xbfmodel = ["~/my.py:load", "dino"]\r\nimages = "~/a"\r\nout = "~"\r\n'
+    )
+    values = read_plan(plan, evaluate)
+    assert words_of(values, evaluate) == [
+        "--model=/home/ada/my.py:load", "--model=dino", "--images=/home/ada/a", "--out=/home/ada",
+    ]  # fmt: skip
+    assert 'images = "~/a"' in plan_text(values, evaluate)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     {
@@ -85,19 +98,36 @@ def test_lists_tables_and_single_values_are_what_one_would_type(tmp_path):
         "shots = [true]": "{}: shots: expected a list of texts or numbers, found",
         'worker = "1/2"': "{}: worker is no part of a plan\ntype cog run {} --worker",
         'solver = "sgd"': "{}: Missing option '--model'",
+        'model = "dinoo"': "{}: unknown model 'dinoo'\nnearest: dino",
+        'model = "dino"\nsuite = "cogg"': "{}: unknown suite 'cogg'\nnearest: cog",
+        'model = "dino"\nlog = "wandbb"': "{}: unknown tracker 'wandbb'\nnearest: wandb",
+        '[dataset]\na = "b"\nseeds = [1]': "{}: seeds stands below [dataset], which makes it",
+        '[test-set]\nin1k.v2 = "b"': "{}: test-set: expected a text or a list of texts",
         "model = [": "{} is no plan: ",
     }.items(),
 )
 def test_what_is_wrong_in_a_plan_is_said_with_its_file(text, said, tmp_path):
     plan, sound = tmp_path / "plan.toml", tmp_path / "sound.toml"
     plan.write_text(text)
-    sound.write_text('model = "no such model"')  # nothing of it is looked at before all are read
+    sound.write_text('model = "./none.py:load"')  # it is not begun before all are read
     assert str(cog_error("run", sound, plan)).startswith(said.replace("{}", str(plan)))
+
+
+def test_what_stops_a_plan_later_is_said_with_its_file(tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text('model = "./none.py:load"\nimages = "."')
+    assert str(cog_error("run", plan)).startswith(f"{plan}: no file none.py")
 
 
 def test_a_plan_is_asked_for():
     assert cog_error("run").what == "expected a plan, found none"
     assert cog_error("run", "--print", "a", "b").what == "expected one plan, found 2"
+    for words in (["--dry-run"], ["--worker", "0/2"]):
+        said = cog_error("run", "--print", "--model", "dino", *words).what
+        assert said == f"{words[0]} is no part of a plan"
+    with pytest.raises(click.UsageError, match="Missing option '--model'") as caught:
+        main(["run", "--print"], standalone_mode=False)
+    assert caught.value.ctx.command_path.endswith("run")
     assert "none.toml cannot be read (No such file" in cog_error("run", "none.toml").what
 
 
@@ -105,7 +135,8 @@ def test_what_is_printed_is_the_plan_of_the_command(tmp_path):
     plan = tmp_path / "plan.toml"
     plan.write_text(cog("run", "--print", "--model", "dino", "--suite", "cog", "--shots", "all,1"))
     assert read_plan(plan, evaluate) == {"model": ["dino"], "suite": ["cog"], "shots": "all,1"}
-    again = cog("run", "--print", plan)
+    with chdir(tmp_path):
+        again = cog("run", "--print", "plan.toml")
     assert again == plan.read_text()
     assert '\n# solver = "sgd"\n' in again
     assert '\nshots = "2"\n' in cog("run", "--print", plan, "--shots", "2")
@@ -124,6 +155,7 @@ def test_what_is_typed_elsewhere_keeps_its_path(tmp_path):
         assert 'out = "s3://b/r"\n' in shown
         assert said.hint == f"give --dataset a={tmp_path}/photos"
         assert 'suite = ["cog"]' in cog("run", "--print", plan, "--suite", "cog")
+        assert shown.startswith(f"# Paths are relative to {tmp_path}/sub.\n")
     with chdir(plan.parent):
         assert '\nimages = "photos"\n' in cog("run", "--print", plan, "--images", "photos")
 

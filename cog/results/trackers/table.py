@@ -58,14 +58,23 @@ def trackers_help() -> str:
     return f"Write each row of the results once to {named}."
 
 
+def require_known(name: str) -> None:
+    """Refuse a tracker that is not one of `TRACKERS`.
+
+    Raises:
+        CogError: the nearest names.
+    """
+    if name not in TRACKERS:
+        raise unknown_name("tracker", name, TRACKERS)
+
+
 def tracker_file(name: str) -> Any:
     """The module of a tracker, ready to be written to.
 
     Raises:
         CogError: no such tracker, it is not installed, or it cannot be reached.
     """
-    if name not in TRACKERS:
-        raise unknown_name("tracker", name, TRACKERS)
+    require_known(name)
     if find_spec(TRACKERS[name].module) is None:
         raise CogError(
             f"--log {name} needs {TRACKERS[name].module}, which is not installed",
