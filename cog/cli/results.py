@@ -96,7 +96,7 @@ def results(
     """
     shows = any(_given_views(options).values()) or any(options[name] for name in _WRITTEN)
     if push and (pull or shows):
-        raise click.UsageError("--push shares rows and shows none: give it without other options")
+        raise click.UsageError("--push shares rows and shows none: give it with --where alone")
     left_out: list[str] = []
     if push:
         _push(runs or "runs", where, push, say_and_keep(left_out))
@@ -152,7 +152,6 @@ def _read(
     """The rows of runs, of a dataset of the hub, or of both; and what runs say of their suites."""
     from cog.results.cuts import read_cuts
     from cog.results.files import is_table, read_results
-    from cog.results.joining import join_tables
     from cog.results.mixing import where as rows_where
     from cog.results.shared import pull as pulled
     from cog.results.shared import read_name
@@ -167,10 +166,26 @@ def _read(
     known = read_suites(path.parent if is_table(path) else path, say)
     if pull:
         protocol = [condition for condition in where if condition.startswith("protocol=")]
-        own = read_results(path, protocol, notify)
-        return rows_where(join_tables([own, pulled(read_name(pull))]), where), known
+        own, shared = read_results(path, protocol, notify), pulled(read_name(pull), protocol)
+        return rows_where(_joined(own, shared, f"{path}", pull), where), known
     found = read_cuts(path, cut_at, where, notify) if cut_at else read_results(path, where, notify)
     return found, known
+
+
+def _joined(own: pd.DataFrame, shared: pd.DataFrame, runs: str, pull: str) -> pd.DataFrame:
+    """The rows of runs and of a dataset of the hub; they have one protocol, and never disagree."""
+    from cog.errors import CogError
+    from cog.results.cells import refuse_several_protocols
+    from cog.results.joining import join_tables
+
+    refuse_several_protocols([*own["protocol"], *shared["protocol"]], f"{runs} and {pull}")
+    try:
+        return join_tables([own, shared])
+    except CogError as error:
+        raise CogError(
+            f"{runs} and {pull}: {error.what}",
+            f"replace those of the hub: cog results {runs} --push {pull}; or show one of the two",
+        ) from error
 
 
 def _given_views(options: dict[str, Any]) -> dict[str, bool]:

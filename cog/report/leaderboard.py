@@ -18,10 +18,11 @@ from cog.errors import CogError
 from cog.levels.table import Levels
 from cog.progress import Notify
 from cog.report.page_data import PageData, page_data
+from cog.results.cells import refuse_several_protocols
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
 from cog.results.joining import join_tables, rows_by_key
-from cog.results.mixing import where
+from cog.results.mixing import protocol_in, where
 from cog.results.suites import read_suites_of
 
 Tables = Mapping[str, pd.DataFrame]
@@ -43,7 +44,8 @@ def leaderboard_data(
     Raises:
         CogError: no table there, or results that do not belong in one table.
     """
-    tables = {name: models_only(table) for name, table in read_tables(folder, leave_out).items()}
+    read = read_tables(folder, leave_out, protocol_in(conditions))
+    tables = {name: models_only(table) for name, table in read.items()}
     joined = join_tables(with_own_names(tables, notify).values())
     known = read_suites_of([folder / name for name in tables], notify)
     counts = [
@@ -53,32 +55,51 @@ def leaderboard_data(
     return page_data(where(joined, conditions), levels, known, notify, tables=counts)
 
 
-def read_tables(folder: Path, leave_out: Notify) -> dict[str, pd.DataFrame]:
+def read_tables(
+    folder: Path, leave_out: Notify, protocol: str | None = None
+) -> dict[str, pd.DataFrame]:
     """The tables in a folder by whose they are: the name of a file, or of a folder below.
 
-    A folder below gives its results.csv, as a folder of runs has it, else all tables in it.
+    A folder below gives its results.csv, as a folder of runs has it, else all tables in it. Rows of
+    another `protocol` than that which is asked for are passed over.
 
     Raises:
-        CogError: there is none.
+        CogError: there is none, or two tables of a person have other numbers for the same result.
     """
     read: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for name, path in _table_files(folder):
         try:
-            read[name].append(read_results(path))
+            table = read_results(path)
         except CogError as error:
             leave_out(f"{error}: left out")
+            continue
+        if protocol is not None:
+            table = table[table["protocol"] == protocol]
+        if len(table):
+            read[name].append(table)
     if not read:
         raise CogError(
-            f"no table of results in {folder}",
+            f"no table of results{f' of protocol {protocol}' if protocol else ''} in {folder}",
             "put a results.csv, or what `cog results --out FILE` wrote, there for each person",
         )
-    return {name: join_tables(tables) for name, tables in read.items()}
+    return {name: _joined(name, tables) for name, tables in read.items()}
+
+
+def _joined(name: str, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of one person as one."""
+    refuse_several_protocols((value for table in tables for value in table["protocol"]), name)
+    try:
+        return join_tables(tables)
+    except CogError as error:
+        raise CogError(f"{name}: {error.what}", f"keep one of the tables of {name}") from error
 
 
 def _table_files(folder: Path) -> Iterator[tuple[str, Path]]:
     if not folder.is_dir():
         raise CogError(f"no folder {folder}", "give one with a table of results a person")
     for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):  # of the system, of git, of an editor
+            continue
         if path.is_dir():
             own = path / "results.csv"
             files = [own] if own.is_file() else sorted(filter(is_table, path.iterdir()))

@@ -136,7 +136,7 @@ def _of_text(text: str, column: Column) -> Any:
 
 def _read_parquet(path: StoragePath) -> Iterator[Row]:
     """The rows by their numbers, from 1."""
-    _need_pyarrow()
+    require_pyarrow()
     data = read_small(path)
     try:
         raw = pd.read_parquet(io.BytesIO(data), engine="pyarrow")
@@ -165,12 +165,12 @@ def as_parquet(table: pd.DataFrame) -> bytes:
     Raises:
         CogError: pyarrow is not installed.
     """
-    _need_pyarrow()
+    require_pyarrow()
     table = table.assign(shots=table["shots"].map(str))
     return bytes(table.to_parquet(None, engine="pyarrow", index=False))
 
 
-def _need_pyarrow() -> None:
+def require_pyarrow() -> None:
     """Raise CogError where pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         raise CogError(

@@ -24,7 +24,8 @@ from cog.errors import CogError
 from cog.hashes import short_hash
 from cog.progress import Notify
 from cog.provenance import cog_version, command
-from cog.results.files import as_parquet, read_results
+from cog.results.cells import refuse_several_protocols
+from cog.results.files import as_parquet, read_results, require_pyarrow
 from cog.results.joining import join_tables, rows_by_key
 from cog.results.mixing import refuse_mixed, where
 from cog.results.table import tidy
@@ -69,14 +70,17 @@ def pull(shared: Shared, conditions: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of a dataset of the hub that meet `conditions` (see `where`).
 
     Raises:
-        CogError: no such dataset, no results in it, or a file that is no table of results.
+        CogError: no such dataset, no results in it, a file that is no table of results, or rows of
+            protocols with different names.
     """
     api = _api()
     commit, files = _files(api, shared)
     tables = [_download(shared, file, commit) for file in files]
     if not tables:
         raise CogError(f"{shared} has no results", f"push some: cog results RUNS --push {shared}")
-    return where(join_tables(tables), conditions)
+    found = where(join_tables(tables), conditions)
+    refuse_several_protocols(found["protocol"], str(shared))
+    return found
 
 
 def push(results: pd.DataFrame, shared: Shared, notify: Notify) -> str:
@@ -92,6 +96,7 @@ def push(results: pd.DataFrame, shared: Shared, notify: Notify) -> str:
     if shared.revision:
         raise CogError(f"{shared} names a revision", f"push to hf:{shared.repository}")
     refuse_mixed(results)
+    require_pyarrow()
     api = _api()
     try:
         owner = str(api.whoami()["name"])

@@ -89,6 +89,34 @@ def test_what_may_not_stand_in_one_table_is_refused(folder, change):
     assert read(folder, "model!=zoe")[0].results.equals(tidy(ROWS))
 
 
+def test_two_protocols_of_one_person_are_told_apart(folder):
+    own = [row | {"protocol": "dino-knn-1", "top1": 9.0, "recipe_hash": "k" * 16} for row in CLIP]
+    (folder / "eve" / "more.csv").write_text(table_as_csv(tidy(own), print))
+    with pytest.raises(CogError, match="eve: results of the protocols cog, dino-knn"):
+        read(folder)
+    data, lines = read(folder, "protocol=cog-1")
+    assert data.results.equals(tidy(ROWS))
+    assert lines == []
+    assert read(folder, "protocol=dino-knn-1")[0].results.equals(tidy(own))
+
+
+def test_two_tables_of_one_person_that_differ_are_named(folder):
+    (folder / "eve" / "more.csv").write_text(
+        table_as_csv(tidy(row | {"top1": 9.0} for row in CLIP), print)
+    )
+    with pytest.raises(CogError, match=r"^eve: two results for clip"):
+        read(folder)
+
+
+def test_hidden_files_are_nobody_s(folder):
+    (folder / ".ipynb_checkpoints").mkdir()
+    for name in ("._ada.csv", ".ipynb_checkpoints/ada-checkpoint.csv"):
+        (folder / name).write_text(table_as_csv(tidy(MOCO), print))
+    data, lines = read(folder)
+    assert len(data.tables) == 3
+    assert lines == []
+
+
 def test_the_command_names_what_it_leaves_out(folder, tmp_path):
     (folder / "notes.csv").write_text("a,b\n1,2\n")
     done = call_cog("leaderboard", folder, "--out", "index.html", cwd=tmp_path)

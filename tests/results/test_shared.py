@@ -10,7 +10,9 @@ from contextlib import suppress
 
 import pytest
 
+from cog.cli.main import main
 from cog.errors import CogError
+from cog.results.files import as_parquet
 from cog.results.shared import PROVENANCE, Shared, file_of, pull, push, read_name
 from cog.results.table import tidy
 from tests.support.hub_server import Hub, point_to
@@ -89,6 +91,20 @@ def test_what_may_not_stand_in_one_table_is_refused(hub, change):
     assert hub.latest("lab/results") == before
 
 
+def test_rows_of_several_protocols_are_not_shown_together(hub, tmp_path):
+    """Neither own ones with pulled ones, nor where somebody put both there by other means."""
+    said_by_push(OF_DINO)
+    knn = [row | {"protocol": "dino-knn-1", "recipe_hash": "k" * 16} for row in OF_MOCO]
+    write_runs(tmp_path / "runs", knn)
+    runs = str(tmp_path / "runs")
+    with pytest.raises(CogError, match="protocols cog, dino-knn, which never share a table"):
+        main(["results", runs, "--pull", str(SHARED)], standalone_mode=False)
+    hub.commit("lab/results", {file_of("moco"): as_parquet(tidy(knn))})
+    with pytest.raises(CogError, match="protocols cog, dino-knn, which never share a table"):
+        pull(SHARED)
+    assert pull(SHARED, ["protocol=cog-1"]).equals(tidy(OF_DINO))
+
+
 def test_another_model_with_the_same_name_is_refused(hub):
     said_by_push(OF_DINO)
     with pytest.raises(CogError, match="different models called dino") as raised:
@@ -155,9 +171,13 @@ def test_the_commands(hub, tmp_path):
     assert "dino: 4 new rows" in done.stderr
     done = call_cog("results", "others", "--pull", "hf:lab/results", "--ranking", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    write_runs(tmp_path / "again", [OF_DINO[0] | {"top1": 5.0}])
+    other = call_cog("results", "again", "--pull", "hf:lab/results", cwd=tmp_path)
+    assert "again and hf:lab/results: two results for dino" in other.stderr
+    assert "cog results again --push hf:lab/results" in other.stderr
     assert {"dino", "moco"} == {row["model"] for row in csv.DictReader(done.stdout.splitlines())}
     done = call_cog("results", "--pull", "hf:lab/results", "--out", "own.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "own.csv").read_text().count("\n") == 5
     done = call_cog("results", "runs", "--push", "hf:lab/results", "--wide", cwd=tmp_path)
-    assert "without other options" in done.stderr
+    assert "with --where alone" in done.stderr

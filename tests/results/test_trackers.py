@@ -191,6 +191,14 @@ def test_wandb_goes_on_with_its_run(tmp_path, monkeypatch):
     assert all(list(folder.glob("*.wandb")) for folder in folders)
 
 
+def test_wandb_that_is_switched_off_is_said_before_work(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with pytest.raises(CogError, match="WANDB_MODE is disabled"):
+        log_all(["wandb"], tmp_path)
+    assert list(tmp_path.iterdir()) == []  # nothing counts as logged
+
+
 def test_wandb_without_a_key_is_said_before_work(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_MODE", raising=False)

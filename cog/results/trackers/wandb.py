@@ -18,11 +18,18 @@ def check() -> None:
     """Log in, which may ask for a key at a terminal.
 
     Raises:
-        CogError: there is no key, and nobody to ask.
+        CogError: there is no key, and nobody to ask; or wandb is switched off, and would drop what
+            it gets.
     """
     import wandb
 
-    if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun"):
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode == "disabled":
+        raise CogError(
+            "--log wandb would write nothing: WANDB_MODE is disabled",
+            "leave out --log wandb, or set WANDB_MODE=offline to sync later",
+        )
+    if mode in ("offline", "dryrun"):
         return
     try:
         logged_in = wandb.login()
