@@ -36,6 +36,6 @@ def few_rows_note(cells: Sequence[Cell], datasets: Sequence[Dataset]) -> str | N
     more = f", and {len(few) - 1:,} more like it" if len(few) > 1 else ""
     return (
         f"the solver sgd learns from {rows:,} images with features of {dim:,} numbers ({where}"
-        f"{more}): with fewer images than numbers lbfgs was points above it, and steadier from "
-        "seed to seed (docs/solvers.md): for that add --solver lbfgs"
+        f"{more}): with fewer images than numbers it was up to five points below lbfgs, and less "
+        "steady from seed to seed (docs/solvers.md); to have that, add --solver lbfgs"
     )
