@@ -98,7 +98,7 @@ def apply_head(
     nothing = np.empty((0, head.layer.shape[1] - 1), np.float32), np.empty(0, np.int64)
     data = ProbeData(*nothing, test.x, labels, len(answers))
     fit = ProbeSettings(key["solver"], None, key["seed"], recipe, device)
-    result = head_result(head, known, data, answers, work_device(fit))
+    result = head_result(head, known, data, answers, work_device(fit.device))
     return about.get("model", path.stem), {
         **key,
         "n_classes": len(answers),

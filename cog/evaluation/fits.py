@@ -173,5 +173,5 @@ def fit_cell(
             return once_an_image(result, data.right)  # among all classes: see `why_left_out`
         keep_head(cell, result, classes, settings.recipe, keep)
         kept = result.head, known_of(result)
-    result = head_result(*kept, data.asked, data.answers, work_device(settings))
+    result = head_result(*kept, data.asked, data.answers, work_device(settings.device))
     return once_an_image(result, data.right)

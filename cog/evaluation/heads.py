@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from cog.evaluation.cells import Cell, cell_name
 from cog.probes.data import Features, ProbeData, ProbeResult, check_test_data
-from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.head import Head, head_bytes, read_head
 from cog.probes.ranks import Placed, layer_places
+from cog.probes.rows import head_features
 from cog.recipe import Recipe, fitted_on
 from cog.small_files import NotReadable, read_small
 from cog.storage import StoragePath, write_bytes
@@ -165,14 +165,3 @@ def scored(
         own = head.among(classes)
         features = head_features(own, x, labels, device)
         return layer_places(torch.tensor(own.layer, device=device), features)
-
-
-def head_features(head: Head, x: Features, labels: NDArray[np.int64], device: str) -> UnitFeatures:
-    """Features [m, d] with labels [m] as a head takes them."""
-    import torch
-
-    features = unit_features(x, labels, device, to_length_1=head.to_length_1)
-    if head.mean is None or head.factor is None:
-        return features
-    mean, factor = (torch.tensor(each, device=device) for each in (head.mean, head.factor))
-    return replace(features, standard=(mean, factor))

@@ -75,7 +75,7 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     """Seconds of a fit, roughly: those of a few steps of all rates times the number of steps."""
     recipe, some = settings.recipe, min(settings.recipe.batch_size, size.n_train)
     x = np.random.default_rng(0).random((some, size.dim), np.float32)
-    features = unit_features(x, np.arange(some) % size.n_classes, work_device(settings))
+    features = unit_features(x, np.arange(some) % size.n_classes, work_device(settings.device))
     few = dataclasses.replace(recipe, epochs=_STEPS_MEASURED)  # of one batch each
     rates = recipe.augmented_rates
     wds = [0.0] * len(rates)

@@ -67,7 +67,7 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     recipe = settings.recipe
     some = min(recipe.batch_size, size.n_train)
     x = np.random.default_rng(0).random((some, size.dim), np.float32)
-    features = unit_features(x, np.arange(some) % size.n_classes, work_device(settings))
+    features = unit_features(x, np.arange(some) % size.n_classes, work_device(settings.device))
     few = dataclasses.replace(recipe, lars_epochs=EPOCHS_MEASURED, lars_warmup=1)
     rates = recipe.lars_rates
     fit = seconds_of(lambda: fit_lars(features, rates, size.n_classes, few, settings.seed))

@@ -28,7 +28,7 @@ class ProbeSize:
 
 def seconds_for(operations: float, settings: ProbeSettings) -> float:
     """Seconds for so many additions and multiplications, as fast as those of a matrix product."""
-    return operations / products_a_second(work_device(settings))
+    return operations / products_a_second(work_device(settings.device))
 
 
 @cache

@@ -120,7 +120,7 @@ def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     recipe, solver, n_rows = settings.recipe, settings.solver, size.n_train
     some = min(recipe.batch_size if solver == "sgd" else ROWS_MEASURED, n_rows)
     x = np.random.default_rng(0).random((some, size.dim), np.float32)
-    labels, where = np.arange(some) % size.n_classes, work_device(settings)
+    labels, where = np.arange(some) % size.n_classes, work_device(settings.device)
     features = unit_features(x, labels, where, dtype=getattr(torch, recipe.fit_dtype))
     if solver == "sgd":
         few = dataclasses.replace(recipe, epochs=STEPS_MEASURED)  # of one batch each

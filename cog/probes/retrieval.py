@@ -66,7 +66,7 @@ def retrieval(
             "give more test images, or leave retrieval out of --probe",
         )
     order = np.argsort(data.test_y, kind="stable")  # then the images of a class are neighbours
-    images = unit_features(data.test_x, data.test_y, work_device(settings)).only(order)
+    images = unit_features(data.test_x, data.test_y, work_device(settings.device)).only(order)
     found = _search(images, progress)
     ranks: NDArray[np.int64] = np.full(len(asked), len(asked), np.int64)
     ranks[order] = np.where(asked[order], found.before, len(asked))

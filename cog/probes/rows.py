@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cog.errors import CogError
-from cog.probes.data import ProbeData, ProbeResult, ProbeSettings, check_probe_data
+from cog.probes.data import Features, ProbeData, ProbeResult, ProbeSettings, check_probe_data
 from cog.probes.features import UnitFeatures, standardised, unit_features
 from cog.probes.head import Head
 from cog.probes.ranks import Placed
@@ -81,7 +81,7 @@ def parts_of(
     Raises:
         CogError: data that no probe can learn from, or no class has an image for validation.
     """
-    device = work_device(settings)
+    device = work_device(settings.device)
     norm = settings.recipe.norm if norm is None else norm
     dtype = settings.recipe.fit_dtype if settings.solver == "lbfgs" else "float32"
     key = device + ("" if norm == "l2" else ", as they are") + dtype.removeprefix("float32")
@@ -174,6 +174,21 @@ def rows_to_fit(labels: NDArray[np.int64], settings: ProbeSettings) -> tuple[Row
     return drawn, validation, few_shot(labels, shots, everything, seed, anew) if anew else drawn
 
 
-def work_device(settings: ProbeSettings) -> str:
-    """The device of the settings; the CPU in place of mps, which has no float64."""
-    return "cpu" if settings.device.startswith("mps") else settings.device
+def head_features(
+    head: Head,
+    x: Features | NDArray[np.float64],
+    labels: Rows,
+    device: str,
+    dtype: torch.dtype = torch.float32,
+) -> UnitFeatures:
+    """Features [m, d] with labels [m] as a head takes them, made into unit rows of `dtype`."""
+    features = unit_features(x, labels, device, dtype, head.to_length_1)
+    if head.mean is None or head.factor is None:
+        return features
+    mean, factor = (torch.tensor(each).to(features.scale) for each in (head.mean, head.factor))
+    return replace(features, standard=(mean, factor))
+
+
+def work_device(device: str) -> str:
+    """The device that fits are made on; the CPU in place of mps, which has no float64."""
+    return "cpu" if device.startswith("mps") else device

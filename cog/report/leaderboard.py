@@ -1,9 +1,9 @@
 """The tables of many people as one page: `cog leaderboard`.
 
 In: a folder with a table a person, or a folder a person that holds tables. Out: what the page of
-`cog report` shows of all of them. Rows that several people have alike stand once. A model that two
-people call the same, and that is not the same or has other numbers, gets their names beside its
-own.
+`cog report` shows of all of them. Rows that several people have alike, but for the seconds that
+they took, stand once. A model that two people call the same, and that is not the same or has other
+numbers, gets their names beside its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cog.report.page_data import PageData, page_data
 from cog.results.cells import refuse_several_protocols
 from cog.results.controls import models_only
 from cog.results.files import is_table, read_results
-from cog.results.joining import join_tables, rows_by_key
+from cog.results.joining import Row, join_tables, rows_by_key, same_result
 from cog.results.mixing import protocol_in, where
 from cog.results.suites import read_suites_of
 
@@ -124,11 +124,11 @@ def with_own_names(tables: Tables, notify: Notify) -> dict[str, pd.DataFrame]:
 def _clashes(tables: Tables) -> set[str]:
     """The names of models with several fingerprints, or with rows of one key that differ."""
     prints: dict[str, set[str]] = defaultdict(set)
-    rows: dict[tuple[object, ...], dict[str, object]] = {}
+    rows: dict[tuple[object, ...], Row] = {}
     found: Counter[str] = Counter()
     for table in tables.values():
         for key, row in rows_by_key(table).items():
             model = str(row["model"])
             prints[model].add(str(row["model_fingerprint"]))
-            found[model] += rows.setdefault(key, row) != row
+            found[model] += not same_result(rows.setdefault(key, row), row)
     return {model for model in prints if found[model] or len(prints[model]) > 1}

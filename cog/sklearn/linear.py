@@ -51,16 +51,11 @@ class LinearProbe(ProbeClassifier):
     def _outputs(self, x: Floats) -> Iterator[Floats]:
         import torch
 
-        from cog.probes.features import unit_features
-        from cog.probes.rows import work_device
+        from cog.probes.rows import head_features, work_device
 
-        head, device = self.head_, work_device(self._settings())
-        nothing = np.zeros(len(x), np.int64)
-        features = unit_features(x, nothing, device, torch.float64, head.to_length_1)
-        if head.mean is not None and head.factor is not None:
-            scaling = [torch.tensor(each).to(features.scale) for each in (head.mean, head.factor)]
-            features = replace(features, standard=(scaling[0], scaling[1]))
-        layer = torch.tensor(head.layer).to(features.scale)
+        device, nothing = work_device(self.device), np.zeros(len(x), np.int64)
+        features = head_features(self.head_, x, nothing, device, torch.float64)
+        layer = torch.tensor(self.head_.layer).to(features.scale)
         for rows, _ in features.blocks(len(layer)):
             yield (rows @ layer.T).cpu().numpy()
 

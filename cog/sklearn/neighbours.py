@@ -70,7 +70,7 @@ class KNNProbe(ProbeClassifier):
         from cog.probes.knn import ASKED_AT_ONCE, class_votes
         from cog.probes.rows import work_device
 
-        device, nothing = work_device(self._settings()), np.zeros(len(x), np.int64)
+        device, nothing = work_device(self.device), np.zeros(len(x), np.int64)
         known = unit_features(*self._known, device, torch.float64)
         asked = unit_features(x, nothing, device, torch.float64)
         k, n_classes = int(self.best_params_["k"]), len(self.classes_)

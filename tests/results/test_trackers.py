@@ -95,6 +95,17 @@ def test_a_tracker_that_fails_costs_no_result_and_gets_the_rest_later(recorder, 
     assert len(recorder.got) == each * len(ROWS)
 
 
+def test_a_run_that_its_tracker_no_longer_has_can_be_begun_anew(recorder, tmp_path, monkeypatch):
+    def deleted(folder, model, run, about):
+        raise LookupError(f"no run {run}")
+
+    log_all(["wandb"], tmp_path, ROWS[:1])
+    monkeypatch.setattr(recorder, "open_run", deleted)
+    (said,) = log_all(["wandb"], tmp_path)
+    record = tmp_path / ROWS[0]["model"] / "logged" / "wandb.json"
+    assert said.endswith(f"remove {record} to begin a new one")
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"run": 3, "rows": []}', '{"run": "a"}'])
 def test_a_damaged_record_is_refused_by_name(recorder, tmp_path, content):
     path = tmp_path / "dino" / "logged" / "wandb.json"

@@ -187,7 +187,12 @@ def test_names_of_columns_and_numbers_of_16_bits_are_taken(digits):
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(3), 3])
 def test_the_state_is_what_scikit_learn_takes(random_state, digits):
     x, y = digits
-    assert RidgeProbe(random_state=random_state).fit(x[TRAIN], y[TRAIN]).score(x, y) > 0.8
+    probe = RidgeProbe(random_state=random_state).fit(x[TRAIN], y[TRAIN])
+    if isinstance(random_state, np.random.RandomState):  # which others may draw from too
+        before = random_state.get_state()[2]
+        probe.predict(x)
+        assert random_state.get_state()[2] == before
+    assert probe.score(x, y) > 0.8
 
 
 @pytest.mark.parametrize("kind", [LogisticProbe, RidgeProbe, KNNProbe])

@@ -25,7 +25,7 @@ from cog.datasets.dataset import Dataset
 from cog.evaluation.cells import fit_hash, name_of_row
 from cog.evaluation.controls import CHANGES
 from cog.evaluation.fits import FitData
-from cog.evaluation.heads import Known, head_features, read_kept
+from cog.evaluation.heads import Known, read_kept
 from cog.evaluation.verify.cells import kept_ranks
 from cog.evaluation.verify.findings import BrokenError, Finding, Found, read_document, why
 from cog.evaluation.verify.folder import Folder
@@ -36,6 +36,7 @@ from cog.plain_text import printable
 from cog.probes.data import ProbeData
 from cog.probes.head import Head
 from cog.probes.metrics import Ranks
+from cog.probes.rows import head_features
 from cog.recipe import control_of, file_name, fitted_on
 from cog.results.cells import ranks_file
 from cog.results.columns import full_name

@@ -83,7 +83,8 @@ class _Tracked:
         except CogError:
             raise
         except Exception as error:  # of a library that talks to a server: any
-            self._fail(error)
+            goes_on = bool(record["run"]) and model not in self.open
+            self._fail(error, f"; remove {self._file(model)} to begin a new one" if goes_on else "")
             return
         record["run"] = self.open[model].run
         record["rows"].append(row_hash)
@@ -97,12 +98,12 @@ class _Tracked:
             except Exception as error:
                 self._fail(error)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, more: str = "") -> None:
         if not self.failed:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             self.notify(
                 f"--log {self.name} failed ({reason}): results are kept; the same command logs "
-                "what is not logged yet when it is run again"
+                f"what is not logged yet when it is run again{more}"
             )
         self.failed = True
 
