@@ -21,6 +21,7 @@ from cog.small_files import read_text
 TYPED = ("dry_run", "worker")
 """options that are typed, as they say how one command runs, not what is evaluated"""
 
+SEE = "docs/plans.md shows a plan, and `cog evaluate --help` what each key may be"
 _BYTES = 1 << 20
 _LIST = "LIST"  # the metavar of options that are values with commas between them
 _RULE = "# Paths are relative to"
@@ -52,7 +53,7 @@ def read_plan(path: Path, command: click.Command) -> Values:
         what = f"the plan {path} cannot be read ({error.strerror or error})"
         raise CogError(what, "give a TOML file; `cog run --print` writes one") from error
     except (ValueError, RecursionError) as error:
-        raise CogError(f"{path} is no plan: {error}", "mend it") from error
+        raise CogError(f"{path} is no plan: {error}", SEE) from error
     keys = keys_of(command)
     for key, value in found.items():
         if key.replace("-", "_") in TYPED:
@@ -65,10 +66,7 @@ def read_plan(path: Path, command: click.Command) -> Values:
                 f"move it above [{key}]; if you mean it so, write {key} = ['{below}=…']",
             )
         if expected := _expected(keys[key], value):
-            raise CogError(
-                f"{path}: {key}: expected {expected}, found {value!r}",
-                "see `cog evaluate --help`, and docs/plans.md",
-            )
+            raise CogError(f"{path}: {key}: expected {expected}, found {value!r}", SEE)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ import click
 
 from cog.cli.evaluate import evaluate
 from cog.cli.options import SectionCommand, without_defaults_of_protocols
-from cog.cli.plan_file import TYPED, Values, given_values, keys_of, plan_text, read_plan, words_of
+from cog.cli.plan_file import (
+    SEE,
+    TYPED,
+    Values,
+    given_values,
+    keys_of,
+    plan_text,
+    read_plan,
+    words_of,
+)
 from cog.errors import CogError
 
 
@@ -61,6 +71,8 @@ def run(plans: tuple[Path, ...], shown: bool, **options: Any) -> None:
         one.params |= {name: options[name] for name in TYPED}
         if not _is_here(plan):
             one.params["out"] = _in_folder(one.params["out"], plan.resolve().parent)
+    _refuse_two_protocols(plans, read)
+    for plan, one in zip(plans, read, strict=True):
         try:
             with chdir(plan.resolve().parent), one:
                 evaluate.invoke(one)
@@ -128,10 +140,25 @@ def _context_of(values: Values, plan: Path | None = None) -> click.Context:
     except click.UsageError as error:
         if plan is None:
             raise click.UsageError(error.format_message(), click.get_current_context()) from error
-        raise CogError(f"{plan}: {error.format_message()}", "mend the plan") from error
+        raise CogError(f"{plan}: {error.format_message()}", SEE) from error
     except CogError as error:
         raise CogError(f"{plan}: {error.what}" if plan else error.what, error.hint) from error
     return found
+
+
+def _refuse_two_protocols(plans: Sequence[Path], read: Sequence[click.Context]) -> None:
+    """Refuse plans of several protocols with one `out`: the second would be refused at its turn."""
+    first: dict[str, tuple[Path, str]] = {}
+    for plan, one in zip(plans, read, strict=True):
+        out, protocol = one.params["out"], one.params["protocol"]
+        key = out.rstrip("/") if "://" in out else str(Path(out).resolve())
+        other, known = first.setdefault(key, (plan, protocol))
+        if protocol != known:
+            raise CogError(
+                f"{other} has the protocol {known} and {plan} {protocol}, with one out, {out}: "
+                "results of different protocols never share a table",
+                "give one of the plans another out",
+            )
 
 
 def _refuse_unknown_names(options: dict[str, Any]) -> None:

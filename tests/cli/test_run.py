@@ -113,6 +113,16 @@ def test_what_is_wrong_in_a_plan_is_said_with_its_file(text, said, tmp_path):
     assert str(cog_error("run", sound, plan)).startswith(said.replace("{}", str(plan)))
 
 
+def test_plans_of_two_protocols_share_no_out(tmp_path):
+    (tmp_path / "sub").mkdir()
+    plans = [tmp_path / "cog.toml", tmp_path / "sub" / "knn.toml"]
+    plans[0].write_text('model = "./none.py:load"')
+    for out, said in (("../runs/", "with one out"), ("runs", "no file none.py")):
+        plans[1].write_text(f'model = "dino"\nprotocol = "dino-knn"\nout = "{out}"')
+        with chdir(tmp_path):
+            assert said in cog_error("run", "cog.toml", "sub/knn.toml").what
+
+
 def test_what_stops_a_plan_later_is_said_with_its_file(tmp_path):
     plan = tmp_path / "plan.toml"
     plan.write_text('model = "./none.py:load"\nimages = "."')
