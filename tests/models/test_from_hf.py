@@ -93,6 +93,11 @@ def tokens(network, x):
     return network(pixel_values=x).last_hidden_state
 
 
+def inner(network):
+    """The network of an image tower, which before transformers 5.x is inside its class."""
+    return getattr(network, "vision_model", network)
+
+
 POOLS = {
     ("vit", "avg"): lambda m, x: tokens(m, x)[:, 1:].mean(1),
     ("vit", "cls+avg"): lambda m, x: torch.cat(
@@ -104,7 +109,10 @@ POOLS = {
     ("deit", "avg"): lambda m, x: tokens(m, x)[:, 2:].mean(1),
     ("dinov2", "pooler"): lambda m, x: m(x).pooler_output,
     ("beit", "cls"): lambda m, x: m.pooler.layernorm(tokens(m, x)[:, 0]),
-    ("clip", "avg"): lambda m, x: m.post_layernorm(tokens(m, x))[:, 1:].mean(1),
+    ("clip", "avg"): lambda m, x: inner(m).post_layernorm(tokens(m, x))[:, 1:].mean(1),
+    ("clip", "last2:cls"): lambda m, x: torch.cat(
+        [inner(m).post_layernorm(s)[:, 0] for s in
+         m(x, output_hidden_states=True).hidden_states[-2:]], 1),
     ("clip", "pooler"): lambda m, x: m(x).pooler_output,
     ("siglip", "avg"): lambda m, x: tokens(m, x).mean(1),
     ("hiera", "pooler"): lambda m, x: m(x).pooler_output,
@@ -315,8 +323,8 @@ def test_without_transformers_the_message_is_what_to_type(monkeypatch):
 
 
 def test_an_old_transformers_is_refused(monkeypatch):
-    monkeypatch.setattr(sys.modules["transformers"], "__version__", "5.9.1")
-    with pytest.raises(CogError, match=r"expected transformers 5\.24 or later, found 5\.9\.1"):
+    monkeypatch.setattr(sys.modules["transformers"], "__version__", "4.56.2")
+    with pytest.raises(CogError, match=r"expected transformers 4\.57 or later, found 4\.56\.2"):
         load_model("hf:me/net")
 
 

@@ -57,7 +57,8 @@ HONOURED = {
     "one number for all channels": ("ViT", {"size": 32, "image_mean": 0.4, "image_std": 0.2}),
     "padding that adds nothing": ("ViT", {"size": 32, "do_pad": True}),
     "colours made": ("Siglip", {"size": {"height": 32, "width": 32}, "do_convert_rgb": True}),
-    "labels of segmentation": ("Beit", {"size": 32, "do_reduce_labels": True}),
+    "labels of segmentation": ("Beit", {"size": 32, "do_center_crop": False,
+                                        "do_reduce_labels": True}),
 }  # fmt: skip
 
 
@@ -82,9 +83,10 @@ def test_pixels_are_those_of_the_processor(case):
 def test_pixels_of_pillow_are_exactly_those_of_a_processor_of_pillow():
     settings = {"size": {"shortest_edge": 37}, "crop_size": {"height": 32, "width": 32}}
     preprocess = preprocess_of({"image_processor_type": "CLIPImageProcessor", **settings}, "m")
+    pillow = getattr(its, "CLIPImageProcessorPil", None) or its.CLIPImageProcessor  # before 5.x
     for data in images():
         image = Image.open(io.BytesIO(data))
-        wanted = its.CLIPImageProcessorPil(**settings)(image, return_tensors="pt")["pixel_values"]
+        wanted = pillow(**settings)(image, return_tensors="pt")["pixel_values"]
         ours = preprocess.normalise(preprocess.load(data, "pillow")[None])
         assert (wanted - ours).abs().max() < 1e-5
 
@@ -103,7 +105,7 @@ REFUSED = {
     r"{'longest_edge': 64, 'shortest_edge': 32}": (
         "Bit", {"size": {"shortest_edge": 32, "longest_edge": 64}}),
     r"{'longest_edge': 64}": ("Bit", {"size": {"longest_edge": 64}}),
-    r"{'min_pixels': 9, 'max_pixels': 99}": ("ViT", {"size": {"min_pixels": 9, "max_pixels": 99}}),
+    "min_pixels": ("ViT", {"size": {"min_pixels": 9, "max_pixels": 99}}),
     r"{'height': 32, 'width': 32}: expected shortest_edge": (
         "ConvNext", {"size": {"height": 32, "width": 32}}),
     r"crops to 24 × 40 pixels, not to one square": (

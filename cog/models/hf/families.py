@@ -173,7 +173,8 @@ class Tokens(nn.Module):
         return [(tokens[:, first:], tokens[:, :first]) for tokens in map(self._norm, states)]
 
     def _norm(self, tokens: Tensor) -> Tensor:
-        normed: Tensor = getattr(self.network, self.family.norm)(tokens)
+        inside = getattr(self.network, "vision_model", self.network)  # of CLIP, SigLIP before 5.x
+        normed: Tensor = getattr(inside, self.family.norm)(tokens)
         return normed
 
 

@@ -36,6 +36,8 @@ NO_PART = (
 )  # fmt: skip
 """keys of config.json that no feature of the image network depends on"""
 TWO_TOWERS = ("aimv2", "clip", "siglip")
+IN_A_SHELL = ("clip_vision_model", "siglip_vision_model")
+"""before transformers 5.x the class of these types holds its network as `vision_model`"""
 NAFLEX = "siglip2"
 
 
@@ -158,16 +160,20 @@ def make_network(
     Raises:
         CogError: tensors that are missing, not used, or misshapen; or transformers fails.
     """
+    own, others = _of_network(tensors or {}, config, network_class)
     try:
         with seeded(), _quietly():
-            network, info = _made(config, network_class, tensors)
+            network, info = _made(config, network_class, None if tensors is None else own)
     except Exception as error:  # any: transformers checks settings in the network's making
         reason = " ".join(str(error).split())[:300]
         raise CogError(
             f"transformers cannot make {where} ({type(error).__name__}: {reason})",
             "download or save it again, with the same version of transformers",
         ) from error
-    missing = _require_fit(network, tensors or {}, info, pool, where, notify)
+    missing, outside = _require_fit(network, info, pool, where, may_have_heads=not others)
+    heads = {name.partition(".")[0] for name in (*outside, *others) if not UNUSED.search(name)}
+    if heads:
+        notify(f"{where}: not used: {', '.join(sorted(heads))}")
     _drop_pooler(network, pool, missing, notify)
     return network.eval()
 
@@ -185,10 +191,11 @@ def _made(
         options["add_pooling_layer"] = True
     if tensors is None:
         return network_class._from_config(made, **options), {}
+    shell = TOWER if _has_shell(made, network_class) else ""
     network, info = network_class.from_pretrained(
         None,
         config=made,
-        state_dict=_of_tower(tensors),
+        state_dict={shell + name: tensor for name, tensor in tensors.items()},
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # said by `info`
         **options,
@@ -205,45 +212,50 @@ def _with_our_settings(config: Any) -> Any:
     return made
 
 
-def _of_tower(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of the image tower, if the file is one of two towers or has a projection."""
-    tower = {name: tensor for name, tensor in tensors.items() if name.startswith(TOWER)}
-    return {name.removeprefix(TOWER): tensor for name, tensor in (tower or tensors).items()}
+def _has_shell(config: Any, network_class: Any) -> bool:
+    """Whether this version of transformers names the tensors of the network with `TOWER`."""
+    if config.model_type not in IN_A_SHELL:
+        return False
+    with torch.device("meta"):  # for the names alone
+        return hasattr(network_class(config), "vision_model")
+
+
+def _of_network(
+    tensors: Mapping[str, Tensor], config: Any, network_class: Any
+) -> tuple[Mapping[str, Tensor], list[str]]:
+    """The tensors of the network by its own names, and the names of what lies beside it.
+
+    A file of a class with heads, or of two towers, has a prefix before the network's names. Before
+    transformers 5.x, a head's tensor of the same name would hide the network's.
+    """
+    if config.model_type not in FAMILIES:  # code of others
+        return tensors, []
+    for prefix in (TOWER, f"{network_class.base_model_prefix}."):
+        own = [name for name in tensors if name.startswith(prefix)]
+        if own:
+            others = [name for name in tensors if not name.startswith(prefix)]
+            return {name.removeprefix(prefix): tensors[name] for name in own}, others
+    return tensors, []
 
 
 def _require_fit(
-    network: Any,
-    tensors: Mapping[str, Tensor],
-    info: Mapping[str, Any],
-    pool: str,
-    where: str,
-    notify: Notify,
-) -> set[str]:
-    """Refuse tensors that do not fit, name the parts that are not used; returns what is missing."""
+    network: Any, info: Mapping[str, Any], pool: str, where: str, may_have_heads: bool
+) -> tuple[set[str], list[str]]:
+    """Refuse tensors that do not fit; returns what is missing, and what is of other parts."""
     missing = {name for name in info.get("missing_keys", ()) if not UNUSED.search(name)}
     allowed = {name for name in missing if pool != POOLER and name.startswith("pooler.")}
-    prefix = f"{network.base_model_prefix}."
     parts = {name.partition(".")[0] for name, _ in network.named_parameters()}
-    unused = [
-        name.removeprefix(prefix)
-        for name in info.get("unexpected_keys", ())
-        if not UNUSED.search(name)
-    ]
-    inside = [name for name in unused if name.partition(".")[0] in parts]
+    unused = [name for name in info.get("unexpected_keys", ()) if not UNUSED.search(name)]
+    outside = [name for name in unused if may_have_heads and name.partition(".")[0] not in parts]
     misfit = {
         "missing": sorted(missing - allowed),
-        "unexpected": sorted(inside),
+        "unexpected": sorted(set(unused) - set(outside)),
         MISSHAPEN: sorted(_mismatch(entry) for entry in info.get("mismatched_keys", ())),
     }
     misfit = {kind: names for kind, names in misfit.items() if names}
     if misfit:
         raise misfit_error(misfit, where)
-    used = any(name.startswith(TOWER) for name in tensors)
-    others = [name for name in tensors if used and not name.startswith(TOWER)]
-    heads = {name.partition(".")[0] for name in (*unused, *others) if not UNUSED.search(name)}
-    if heads:
-        notify(f"{where}: not used: {', '.join(sorted(heads))}")
-    return missing
+    return missing, outside
 
 
 def _mismatch(entry: Any) -> str:

@@ -32,6 +32,8 @@ WITHOUT_EFFECT = {
     "reduce_labels", "return_tensors",
 }  # fmt: skip
 """keys that change no pixel of an RGB image; images here are always made RGB"""
+LARGEST = 2**13
+"""side in pixels; more is a mistake that would eat the memory"""
 FILTERS = {2: "bilinear", 3: "bicubic"}
 """Pillow's numbers of the filters that `Preprocess` has"""
 OTHER_FILTERS = {0: "nearest", 1: "lanczos", 4: "box", 5: "hamming"}
@@ -111,19 +113,25 @@ def _refuse_unknown(record: Mapping[str, Any], kind: str, name: str) -> None:
         )
 
 
-def _resolved(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """The settings of transformers' processor, with its defaults for what the file leaves out."""
+def processor_class(kind: str) -> Any:
+    """transformers' processor that resizes by torch: `…Fast` before 5.x, where both are."""
     import transformers
 
+    fast = getattr(transformers, f"{kind}ImageProcessorFast", None)
+    return fast or getattr(transformers, f"{kind}ImageProcessor")
+
+
+def _resolved(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The settings of transformers' processor, with its defaults for what the file leaves out."""
     known = {key: value for key, value in record.items() if key in USED}
-    processor = getattr(transformers, f"{kind}ImageProcessor")(**known)
+    processor = processor_class(kind)(**known)
     made: dict[str, Any] = {key: getattr(processor, key, None) for key in USED}
     for key in ("size", "crop_size", "pad_size"):
         if made[key] is not None:
-            sides = dict(made[key]).items()
+            sides = sorted(dict(made[key]).items())
             made[key] = {side: value for side, value in sides if value is not None}
-            if not all(type(value) is int for value in made[key].values()):
-                raise TypeError(f"{key} has sides that are no whole numbers")
+            if not all(type(value) is int and 0 < value <= LARGEST for value in made[key].values()):
+                raise ValueError(f"{key} has sides that are no whole numbers of 1 to {LARGEST}")
     return made
 
 
