@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -168,6 +170,14 @@ def test_it_works_where_scikit_learn_s_own_do(digits, tmp_path):
     grid = GridSearchCV(probe, {"norm": ["l2", "none"]}, cv=2).fit(x, y)
     assert grid.best_params_["norm"] in ("l2", "none")
     assert CalibratedClassifierCV(probe, cv=2).fit(x, y).predict_proba(x[:2]).shape == (2, 10)
+    with parallel_config("threading", n_jobs=2):
+        for each in (LogisticProbe(penalties=[1e-3]), KNNProbe()):
+            alone = cross_val_score(each, x, y, cv=2, n_jobs=1)
+            assert np.array_equal(cross_val_score(each, x, y, cv=2), alone)
+    voting = VotingClassifier(
+        [("ridge", RidgeProbe()), ("mean", NearestMeanProbe())], voting="soft"
+    )
+    assert voting.fit(x, y).score(x, y) > 0.9
     for fitted in (grid.best_estimator_, KNNProbe().fit(x, y)):
         again = pickle.loads(pickle.dumps(fitted))
         assert np.array_equal(again.predict(x), fitted.predict(x))
