@@ -10,7 +10,7 @@ Source: the attention pooling of CAPI (Darcet et al., 2025; github.com/facebookr
 eval_classification.py), with the layer norm of V-JEPA's cross-attention (Bardes et al., 2024;
 github.com/facebookresearch/jepa, attentive_pooler.py), whose block has an output map and a
 perceptron too. Both train on augmented images; here images are centre crops.
-Cost: 12·n·T·d² operations an epoch.
+Cost: 12·n·(T·h·d + d²/2) operations an epoch for h heads (see `AttentivePool.outputs`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy, layer_norm, linear
 
 from cog.errors import CogError
 from cog.probes.cost import ProbeSize, seconds_for
@@ -51,8 +51,8 @@ class AttentivePool:
     """[d]"""
     maps: Tensor
     """[2d, d], to keys and values"""
-    map_biases: Tensor
-    """[2d]"""
+    value_biases: Tensor
+    """[d]; those of keys would add one number to all scores of a head, which softmax takes out"""
     layer: Tensor
     """[c, d]"""
     biases: Tensor
@@ -66,17 +66,24 @@ class AttentivePool:
     @property
     def kept(self) -> tuple[Tensor, ...]:
         """The weights that do not."""
-        return self.norm, self.map_biases, self.biases
+        return self.norm, self.value_biases, self.biases
 
     def outputs(self, tokens: Tensor) -> Tensor:
-        """Scores [b, c] of tokens [b, T, d]."""
-        rows, count, dim = tokens.shape
+        """Scores [b, c] of tokens [b, T, d].
+
+        A query alone makes it cheap: query · (map x) is (query map) · x, and a mean of mapped
+        tokens is the map of their mean. So only h numbers are made of each token, not 2d keys and
+        values.
+        """
+        rows, _, dim = tokens.shape
         x = layer_norm(tokens, (dim,), self.norm[0], self.norm[1], _TINY)
-        pairs = linear(x, self.maps, self.map_biases).view(rows, count, 2, self.heads, -1)
-        keys, values = pairs.permute(2, 0, 3, 1, 4)
-        query = self.query.view(1, self.heads, 1, -1).expand(rows, -1, -1, -1)
-        seen = scaled_dot_product_attention(query, keys, values)
-        return linear(seen.reshape(rows, dim), self.layer, self.biases)
+        to_keys, to_values = self.maps.view(2, self.heads, -1, dim)
+        query = self.query.view(self.heads, 1, -1)
+        looked_for = (query @ to_keys).squeeze(1) / math.sqrt(query.shape[-1])
+        weights = linear(x, looked_for).softmax(1)
+        means = (weights.transpose(1, 2) @ x).transpose(0, 1)  # [h, b, d]
+        values = (means @ to_values.transpose(1, 2)).transpose(0, 1).reshape(rows, dim)
+        return linear(values + self.value_biases, self.layer, self.biases)
 
 
 def attentive(
@@ -115,7 +122,7 @@ def attentive(
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     """Seconds of a fit, roughly: the products of all epochs of all rates and of the final fit."""
     recipe, dim = settings.recipe, size.dim // size.tokens
-    an_image = 12.0 * size.tokens * dim**2 + 6.0 * dim * size.n_classes
+    an_image = 12.0 * size.tokens * heads_of(dim) * dim + 6.0 * dim * (dim + size.n_classes)
     epochs = _epochs(size.n_train, settings)
     return seconds_for(
         an_image * size.n_train * epochs * (len(recipe.attentive_rates) + 1), settings
@@ -192,9 +199,7 @@ def _start(features: UnitFeatures, data: ProbeData, seed: int) -> AttentivePool:
 
     norm = torch.stack([like.new_ones(dim), like.new_zeros(dim)]).requires_grad_()
     query, maps, layer = normal(dim), normal(2 * dim, dim), normal(data.n_classes, dim)
-    return AttentivePool(
-        heads_of(dim), norm, query, maps, zeros(2 * dim), layer, zeros(data.n_classes)
-    )
+    return AttentivePool(heads_of(dim), norm, query, maps, zeros(dim), layer, zeros(data.n_classes))
 
 
 def _tokens(x: Tensor, count: int) -> Tensor:

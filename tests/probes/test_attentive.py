@@ -41,20 +41,20 @@ def hidden(n_train=160, n_test=120, tokens=9, d=16, c=4, seed=0) -> ProbeData:
 
 def random_pool(d: int, c: int, heads: int) -> AttentivePool:
     generator = torch.Generator().manual_seed(3)
-    shapes = (2, d), (d,), (2 * d, d), (2 * d,), (c, d), (c,)
+    shapes = (2, d), (d,), (2 * d, d), (d,), (c, d), (c,)
     return AttentivePool(heads, *(torch.randn(shape, generator=generator) for shape in shapes))
 
 
 def plain_outputs(pool: AttentivePool, tokens: np.ndarray) -> np.ndarray:
     """Scores [c] of one image's tokens [T, d], by loops over tokens and heads in float64."""
-    norm, query, maps, map_biases, layer, biases = (
+    norm, query, maps, value_biases, layer, biases = (
         each.double().numpy()
-        for each in (pool.norm, pool.query, pool.maps, pool.map_biases, pool.layer, pool.biases)
+        for each in (pool.norm, pool.query, pool.maps, pool.value_biases, pool.layer, pool.biases)
     )
     dim = tokens.shape[1]
     normed = [(t - t.mean()) / t.std() * norm[0] + norm[1] for t in tokens]
-    keys = [maps[:dim] @ t + map_biases[:dim] for t in normed]
-    values = [maps[dim:] @ t + map_biases[dim:] for t in normed]
+    keys = [maps[:dim] @ t + 3 for t in normed]  # what keys have in common makes no difference
+    values = [maps[dim:] @ t + value_biases for t in normed]
     size, seen = dim // pool.heads, np.zeros(dim)
     for head in range(pool.heads):
         own = slice(head * size, (head + 1) * size)
