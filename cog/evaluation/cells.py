@@ -164,14 +164,7 @@ def list_cells(
 ) -> Iterator[Cell]:
     """Every cell of a run: dataset by dataset, model by model, then in the order of `probing`."""
     for dataset in datasets:
-        shared = {
-            "protocol": protocol_of(recipe),
-            "recipe_hash": short_hash(dataset.recipe(recipe).recorded()),
-        }
-        if of_levels(dataset.name):
-            shared["levels_hash"] = levels.fingerprint[:16]
-        elif dataset.metric != TOP1:
-            shared["metric"] = dataset.metric
+        shared = _of_all_models(dataset, levels, extraction, recipe)
         split = split_hash(dataset.lists, dataset.split.right)
         left_out = LeftOut(model_runs[0].folder.parent, dataset, extraction)
         for model_run in model_runs:
@@ -191,6 +184,21 @@ def list_cells(
                     model_run, dataset.name, probe, solver, shots, seed, hashes | where, left_out,
                     fit=fit_hash((probe, solver, shots, seed), hashes | where, learnt),
                 )  # fmt: skip
+
+
+def _of_all_models(
+    dataset: Dataset, levels: Levels, extraction: Extraction, recipe: Recipe
+) -> dict[str, str]:
+    """What the cells of a dataset are made from whatever their model."""
+    shared = {
+        "protocol": protocol_of(recipe),
+        "recipe_hash": short_hash(dataset.recipe(recipe).recorded()),
+    }
+    if of_levels(dataset.name):
+        shared["levels_hash"] = levels.fingerprint[:16]
+    elif dataset.metric != TOP1:
+        shared["metric"] = dataset.metric
+    return shared | ({"views": str(extraction.views)} if extraction.views else {})
 
 
 def _can_answer(probe: Probe, dataset: Dataset, model_run: ModelRun) -> bool:

@@ -22,7 +22,8 @@ def few_rows_note(cells: Sequence[Cell], datasets: Sequence[Dataset]) -> str | N
     fits = {
         (cell.dataset, cell.shots, cell.model_run): None
         for cell in cells
-        if cell.solver == "sgd" and fitted_on(cell.dataset) == cell.dataset
+        if (cell.probe, cell.solver) == ("logreg", "sgd")
+        and fitted_on(cell.dataset) == cell.dataset
     }
     few = []
     for dataset, shots, model_run in fits:

@@ -20,6 +20,7 @@ from cog.evaluation.controls import with_controls
 from cog.evaluation.few_rows import few_rows_note
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.protocols.fixing import (
+    of_its_folder,
     refuse_another_protocol,
     splits_of_suites_alone,
 )
@@ -125,16 +126,17 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
     Raises:
         CogError: see `make_plan`.
     """
-    read = read_settings(options)
+    out = storage_path(options.get("out") or "runs")
+    features_alone = "probes" not in options
+    read = read_settings(of_its_folder(options, out) if features_alone else options)
     datasets, notes = with_suites(read.datasets)
     datasets, more = splits_of_suites_alone(datasets, read.recipe.protocol)
     notes += more
     if notify:
         for note in notes:
             notify(note)
-    out = storage_path(options.get("out") or "runs")
     refuse_another_protocol(out, read.recipe)
-    fitted = read.probing.probes if "probes" in options else None
+    fitted = None if features_alone else read.probing.probes
     plan = make_plan(
         read.models,
         datasets,

@@ -41,7 +41,7 @@ def failure(network: nn.Module, what: str, error: BaseException, hint: str) -> C
     The hint is another one where the network is not float32, as its images are; buffers count where
     the error is about types.
     """
-    said = textwrap.shorten(str(error), LONGEST, placeholder=" …")
+    said = in_words(error)
     tensors = [*network.parameters(), *(network.buffers() if "type" in said else ())]
     floats = {part.dtype for part in tensors if part.is_floating_point()}
     others = sorted(str(dtype).removeprefix("torch.") for dtype in floats - {torch.float32})
@@ -50,4 +50,14 @@ def failure(network: nn.Module, what: str, error: BaseException, hint: str) -> C
             f"its weights are {', '.join(others)}, its images float32: give network.float(), and "
             "--precision bf16 for speed"
         )
-    return CogError(f"{what}: {type(error).__name__}: {said}".rstrip(": "), hint)
+    return CogError(f"{what}: {said}", hint)
+
+
+def in_words(error: BaseException) -> str:
+    """An error on one line: its type and what it says.
+
+    >>> in_words(ValueError("no image\\n")), in_words(KeyError())
+    ('ValueError: no image', 'KeyError')
+    """
+    said = textwrap.shorten(str(error), LONGEST, placeholder=" …")
+    return f"{type(error).__name__}: {said}".rstrip(": ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -161,7 +162,7 @@ class Evaluation:
             took = max(self.processes.by_each(partial(_seconds, forward, images[:rows])))
             each, rows = took / rows, 2 * rows
         table = self.processes.by_first(lambda: self._estimates(each, dim, forward))
-        self.budget.start(lambda number, per_class: table[number, per_class])
+        self.budget.start(partial(_looked_up, table))
         size, largest = self.budget.size, self.budget.sizes[0]
         if size != largest:
             self.tell(f"to keep within {self.budget.seconds:g} s: {self._in_words()}")
@@ -202,3 +203,8 @@ def _seconds(forward: Forward, images: Tensor) -> float:
     begun = time.perf_counter()
     forward(images)
     return time.perf_counter() - begun
+
+
+def _looked_up(table: Mapping[tuple[int, int], float], number: int, per_class: int) -> float:
+    """Seconds of a dataset, by its number, at so many images a class; it can be pickled."""
+    return table[number, per_class]

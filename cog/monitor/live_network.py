@@ -9,13 +9,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from cog.errors import CogError
+from cog.features.failures import lacks_memory
 from cog.images.preprocess import Preprocess
+from cog.models.failures import in_words
 from cog.models.model import Model
 
 Feature = Callable[[nn.Module, Tensor], Tensor]
 """the features [b, d] that a network has for images float[b, 3, h, w]"""
 
 NAME = "cog.Monitor"
+_FAILS = (
+    'images have preprocess= and the type of its first parameter; precision="bf16" is for parts of '
+    "several types, feature= for networks that take more than images"
+)
 _CASTS = (torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -36,7 +42,13 @@ class LiveFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features of a batch of images."""
         x = x.to(_type_for(self.network))
-        features = self.feature(self.network, x) if self.feature else self.network(x)
+        try:
+            features = self.feature(self.network, x) if self.feature else self.network(x)
+        except Exception as error:  # a network may raise anything
+            if isinstance(error, CogError) or lacks_memory(error):
+                raise  # smaller batches follow
+            raise CogError(f"{NAME}: the network fails on {len(x)} images: {in_words(error)}",
+                           _FAILS) from error  # fmt: skip
         checked = _one_vector_each(features, len(x))
         finite = checked.isfinite().all(1)
         self.n_broken = self.n_broken + (~finite).sum()  # waits for no device

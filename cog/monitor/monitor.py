@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +164,9 @@ class Monitor:
         if self._pixels and processes == self._processes:
             return
         self._processes, begun = processes, time.perf_counter()
-        unreadable = sum(processes.by_each(self._decode))
+        machines = processes.by_each(platform.node)
+        sharers = machines.count(platform.node())
+        unreadable = sum(processes.by_each(partial(self._decode, sharers)))
         if processes.first:
             seconds = time.perf_counter() - begun
             names = ", ".join(sample.name for sample in self._samples)
@@ -174,9 +178,12 @@ class Monitor:
                 f"{self.memory_bytes / MB:,.1f} MB of memory{each}{left_out}"
             )
 
-    def _decode(self) -> int:
-        """Decode the images of this process; gives how many of them cannot be read."""
-        refuse_too_much(self.memory_bytes)
+    def _decode(self, sharers: int) -> int:
+        """Decode the images of this process; gives how many of them cannot be read.
+
+        `sharers`: how many processes with as much share the memory of this machine.
+        """
+        refuse_too_much(sharers * self.memory_bytes)
         self._pixels = tuple(
             decode(
                 each,
@@ -258,6 +265,12 @@ def _probes(given: Mapping[str, Any]) -> Probes:
                 f"give probes of {', '.join(pooled)}",
             )
     recipe = replace(given["recipe"] or Recipe(), **read_options(OPTIONS, given))
+    if recipe.protocol != Recipe.protocol:
+        raise CogError(
+            f"a monitor has no protocols, found {recipe.protocol} in its recipe",
+            f"give probes=, norm= and numbers of the recipe as `cog protocols show "
+            f"{recipe.protocol}` has them",
+        )
     return Probes(probing, recipe, metrics)
 
 

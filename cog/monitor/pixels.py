@@ -49,8 +49,8 @@ def refuse_too_much(needed: int) -> None:
     usable = usable_memory()
     if usable is not None and needed > _MOST * usable:
         raise CogError(
-            f"the sample takes {needed / GB:.1f} GB of memory, more than half of the "
-            f"{usable / GB:.1f} GB that this process may use",
+            f"the sample takes {needed / GB:.1f} GB of this machine's memory, more than half of "
+            f"the {usable / GB:.1f} GB that this process may use",
             "give fewer images a class (per_class=5), fewer classes (classes=100) or fewer levels",
         )
 

@@ -119,6 +119,7 @@ _AFTER_HYPER = (
     Column("norm", TEXT, cause=2),
     Column("shots_validation", TEXT, cause=2, same_in="rows that have it"),
     Column("few_shot_draw", TEXT, cause=2, same_in="rows that have it"),
+    Column("views", TEXT, cause=2, same_in="rows that have it"),
     Column("n_train", COUNT, cause=2),
     Column("n_validation", COUNT, cause=2),
     Column("n_test", COUNT, cause=2, same_in="a dataset"),

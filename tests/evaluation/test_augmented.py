@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +22,8 @@ from cog.features.exchange import read_features
 from cog.features.settings import Extraction
 from cog.features.store.store import FeatureStore
 from cog.images.views import draw_view
+from cog.results.files import read_results
+from cog.results.mixing import refuse_mixed
 from tests.support.colour_images import COLOURS, draw_own, quarters
 
 NAMES = dict(zip(("a", "b", "c"), COLOURS, strict=False))
@@ -73,6 +76,7 @@ def test_the_row_of_results_counts_images(run: Path, own: Path) -> None:
     (row,) = evaluate(own, run).to_dict("records")
     assert row["probe"] == "augmented"
     assert (row["n_train"], row["n_validation"], row["n_test"], row["dim"]) == (36, 6, 12, 12)
+    assert row["views"] == "3"
     assert row["feature_bytes"] == (36 * 4 + 12) * 12 * 2
     assert row["seed_decides"] == "validation split, start, batches, views"
     assert row["top1"] > 60
@@ -92,6 +96,13 @@ def test_more_views_and_other_batches_leave_the_first_views(run: Path, own: Path
     evaluate(own, tmp_path / "other", chunk_rows=36, batch_size=4, views=2)
     found = features(tmp_path / "other", "own-train+views2.zarr").read()[0]
     np.testing.assert_allclose(found, features(run).read()[0][:, :36], atol=1e-3)
+
+
+def test_results_of_other_numbers_of_views_share_no_table(run: Path, own: Path, tmp_path) -> None:
+    evaluate(own, tmp_path / "two", views=2)
+    both = pd.concat([read_results(run), read_results(tmp_path / "two")])
+    with pytest.raises(CogError, match=r"views differs: 2 \(quarters\), 3"):
+        refuse_mixed(both)
 
 
 def test_views_are_in_the_fingerprint_of_training_images_alone(run: Path) -> None:

@@ -38,6 +38,7 @@ def test_one_line_names_the_fit_of_fewest_images_and_what_to_type(said):
         "more like it): "  # all images of small, and 4 a class, which it has not; not 12 of large
     )
     assert "--solver lbfgs" in line
+    assert not said("small", probes="augmented")  # whose solver cannot be chosen
     (line,) = said("large", shots="2,3,all", probes="logreg,ncm")
     assert "from 6 images" in line
     assert "1 more" in line

@@ -184,6 +184,18 @@ def test_features_of_one_protocol_may_be_taken_to_another(runs, evaluate, tmp_pa
     assert pd.read_csv(tmp_path / "knn" / "results.csv")["top1"].tolist() == expected
 
 
+def test_features_alone_are_made_in_a_folder_of_any_protocol(runs, root, plug_in, tmp_path):
+    """As they are the same in all; run.json stays that of the results."""
+    out = shutil.copytree(runs / "knn", tmp_path / "knn")
+    shutil.rmtree(out / "colours" / "features")
+    words = ["extract", "--model", f"{plug_in}:load", "--dataset", f"own={root / 'own'}"]
+    main([*map(str, words), "--device", "cpu", "--out", str(out)], standalone_mode=False)
+    assert (out / "colours" / "features" / "own-train.zarr").is_dir()
+    recipe = json.loads((out / "colours" / "run.json").read_text())["recipe"]
+    assert recipe == json.loads((runs / "knn" / "colours" / "run.json").read_text())["recipe"]
+    assert not verify(out).faults
+
+
 LOGISTIC = ("trex-transfer", "dinov2-logreg", "mae-linear")
 
 

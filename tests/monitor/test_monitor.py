@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -279,6 +281,7 @@ def test_a_function_says_which_feature(own):
         ({"every": 0}, "every from 1 up"),
         ({"max_seconds": 0}, "max_seconds above 0"),
         ({"classes": 1}, "two classes or more"),
+        ({"recipe": cog.Recipe(protocol="dino-knn")}, "no protocols, found dino-knn"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_training(own, options, what):
@@ -306,6 +309,35 @@ def test_a_sample_that_fills_the_memory_is_refused(own, monkeypatch):
     with pytest.raises(CogError, match=r"more than half of the 0\.0 GB") as error:
         cog.Monitor(datasets={"own": own}, preprocess=TINY, per_class=4).prepare()
     assert "classes=100" in error.value.hint
+
+
+def test_processes_of_one_machine_share_its_memory(own, monkeypatch):
+    """Each has a part of the sample, and all parts together must fit."""
+    both = Mock(count=2, first=True, by_each=lambda work: [work(), work()])
+    both.share = lambda count: np.arange(0, count, 2)
+    monkeypatch.setattr("cog.monitor.monitor.processes_here", lambda _: both)
+    shared = cog.Monitor(datasets={"own": own}, preprocess=TINY, per_class=4)
+    whole = 12 * (4 + 4) * 3 * 6 * 6
+    assert shared.memory_bytes == whole / 2
+    monkeypatch.setattr("cog.monitor.pixels.usable_memory", lambda: 2 * whole - 1)
+    with pytest.raises(CogError, match="more than half"):
+        shared.prepare()
+    monkeypatch.setattr("cog.monitor.pixels.usable_memory", lambda: 2 * whole)
+    shared.prepare()
+
+
+def test_it_goes_to_another_process_also_with_a_budget(own):
+    timed = cog.Monitor(datasets={"own": own}, preprocess=TINY, per_class=4, max_seconds=60)
+    found = numbers(timed.evaluate(Net()))
+    assert numbers(pickle.loads(pickle.dumps(timed)).evaluate(Net())) == found
+
+
+def test_what_a_network_raises_is_said_in_words_of_python(monitor):
+    """Not in options of the command line, which a training script does not have."""
+    with pytest.raises(CogError, match="the network fails on 32 images: KeyError: 'mask'") as error:
+        monitor.evaluate(Returns(lambda x: {}["mask"]).half())
+    assert "feature=" in error.value.hint
+    assert "--" not in error.value.hint
 
 
 def test_wrappers_are_taken_off():

@@ -33,7 +33,10 @@ PROTOCOL = Protocol(
         "A tenth of each class validates, drawn by the seed; there a tenth of all images, drawn "
         "once.",
         "Each fit stops where the next step promises to lower the objective by less than 1e-14 of "
-        "it; there by the gradient.",
+        "it; there by the gradient, or where the objective changes no more.",
+        "C has the best top-1; there the metric of the test decides, such as the mean of classes.",
+        "Images are prepared as the model says; there the shorter side is resized to 224, and "
+        "nothing but the longer side is cropped.",
         "Features are stored in float16 unless --dtype float32 is given.",
         "The published numbers are of a table that follows Chen et al. (2020); which penalties it "
         "had is not said there.",

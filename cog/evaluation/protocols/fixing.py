@@ -100,3 +100,12 @@ def refuse_another_protocol(out: StoragePath, recipe: Recipe) -> None:
             "asked for: results of different protocols never share a table",
             f"give another --out, or --protocol {others[0]}",
         )
+
+
+def of_its_folder(options: Mapping[str, Any], out: StoragePath) -> Mapping[str, Any]:
+    """The arguments of a run for features alone, in a folder with results of some protocol.
+
+    Features are the same in all of them; what run.json says of the recipe is that of the results.
+    """
+    name, *others = sorted(set(protocol_names(out))) or [Recipe.protocol]
+    return options if others or name not in PROTOCOLS else {**options, "protocol": name}

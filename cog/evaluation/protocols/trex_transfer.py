@@ -16,6 +16,7 @@ PROTOCOL = Protocol(
         "at a gradient of 1e-4 or after 2,000 iterations.",
         "Seeds draw other images for validation than there; the share, a fifth of each class, is "
         "the same.",
+        "Features are stored in float16 unless --dtype float32 is given; there in float32.",
         "There it is for the eight small sets alone: ImageNet-1K, the levels and iNaturalist have "
         "the SGD of the protocol cog.",
         "The suite transfer, within cog, tries 23 values of the same range at equal ratios, and "
