@@ -263,6 +263,7 @@ OTHER_LAYOUTS = [
     ({}, "with a model_type, found none", "file.py:function"),
     ({"model_type": "vit_of_2050"}, "has no model_type 'vit_of_2050'", "--upgrade transformers"),
     ({"model_type": "bert"}, "which tokens of bert make a feature", "file.py:function"),
+    ({"model_type": "aimv2", "hidden_size": 8}, "expected a vision_config", "@REVISION"),
     ({"model_type": "siglip2"}, "NaFlex", "siglip2-base-patch16-224"),
     ({"model_type": "vit", "quantization_config": {"bits": 4}}, "is quantized", "made from"),
     ({"model_type": "vit", "hidden_size": "x"}, "transformers (refuses|cannot make)", "again"),
@@ -290,6 +291,8 @@ def test_files_that_are_missing_are_named(folder, tmp_path):
         with pytest.raises(CogError, match=f"has no .*{name}") as caught:
             load_model(f"hf:{made}")
         assert "save_pretrained" in caught.value.hint
+    with pytest.raises(CogError, match="there is no folder"):
+        load_model(f"hf:{tmp_path / 'nowhere'}")
     for name in ("net", "a/b/c", "me/net@"):
         with pytest.raises(CogError, match="expected OWNER/MODEL"):
             load_model(f"hf:{name}")

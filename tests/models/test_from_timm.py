@@ -56,6 +56,28 @@ def test_timm_weights_that_do_not_fit_are_named(official, change):
     assert nn.Module.load_state_dict.__module__ == "torch.nn.modules.module"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        {},
+        {"fc.0.weight": torch.ones(2, 2), "fc.2.bias": torch.ones(2)},
+        {"fc.weight": torch.ones(5, 512), "fc.bias": torch.ones(5)},
+    ],
+)
+def test_a_file_with_another_classifier_or_none_gives_the_same_features(official, head):
+    path, _ = official
+    whole, notices = load_model("timm:resnet10t", weights=path), []
+    tensors = torch.load(path, weights_only=True)
+    body = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
+    torch.save(body | head, path)
+    model = load_model("timm:resnet10t", weights=path, notify=notices.append)
+    assert model.fingerprint == whole.fingerprint
+    assert [line.partition(": ")[2][:22] for line in notices] == ["has another classifier"]
+    torch.save({name: x for name, x in body.items() if name != "conv1.0.weight"} | head, path)
+    with pytest.raises(CogError, match=r"1 missing: conv1\.0\.weight"):
+        load_model("timm:resnet10t", weights=path)
+
+
 def test_timm_s_own_renaming_is_applied(tmp_path):
     """The layout of ConvNeXt's authors: wrapped in `model`, other names for stem, stages, norms."""
     network = timm.create_model("convnext_atto", pretrained=False).eval()

@@ -46,6 +46,8 @@ class Source:
         for name in names:
             if (self.folder / name).is_file():
                 return self.folder / name
+        if not self.folder.is_dir():
+            raise CogError(f"{self.name}: there is no folder {self.folder}", "check the path")
         raise CogError(
             f"{self.name}: {self.folder} has no {' or '.join(names)}",
             "give the folder of a model that transformers saved, such as hf:./FOLDER: "

@@ -65,6 +65,12 @@ def config_of(record: Mapping[str, Any], name: str) -> Any:
             f"transformers {__version__} has no model_type {kind[:80]!r}, the one of {name}",
             "pip install --upgrade transformers",
         )
+    if kind in TWO_TOWERS and not (record.get("vision_config") or record.get("vision_config_dict")):
+        raise CogError(
+            f"{name}: expected a vision_config in its config.json, as {kind} has two towers; it is "
+            "for other code than transformers' own",
+            "give a commit for transformers, as hf:OWNER/MODEL@REVISION",
+        )
     config = read_config(CONFIG_MAPPING[kind], record, name)
     if kind in TWO_TOWERS:
         config = config.vision_config

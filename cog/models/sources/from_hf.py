@@ -112,7 +112,7 @@ def published(name: str) -> PublishedWeights:
         return PublishedWeights(hub_page(repository, revision), here)
     paths = (source.folder / file for file in SAFE)
     here = next((path for path in paths if path.is_file()), None)
-    return PublishedWeights(str(source.folder), here)
+    return PublishedWeights(str(source.folder), here, downloaded=False)
 
 
 def _require_transformers() -> None:

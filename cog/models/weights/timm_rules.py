@@ -53,15 +53,21 @@ def load_timm_file(network: nn.Module, path: Path, notify: Notify, key: str | No
 
     For the names of `LOOSE`, `notify` takes what does not fit, and a missing tensor must be
     constant before training, as the 1 and 0 of a norm are. `key`: the user's choice among several
-    sets of weights.
+    sets of weights. A classifier that differs from the network's is left out, and that is said.
 
     Raises:
         CogError: tensors that are missing, unexpected or of another shape, by name.
     """
     from timm.models import clean_state_dict
 
+    replaced = False
+
     def prepare(tensors: Any, _: str) -> StateDict:
-        return rename_as_timm(network, clean_state_dict(tensors))
+        nonlocal replaced
+        found = rename_as_timm(network, clean_state_dict(tensors))
+        fitting = _with_own_classifier(network, found)
+        replaced = fitting is not found
+        return fitting
 
     def tolerate(misfit: Misfit) -> bool:
         state = network.state_dict()
@@ -74,6 +80,25 @@ def load_timm_file(network: nn.Module, path: Path, notify: Notify, key: str | No
 
     entries = "|".join((*ENTRIES, ""))
     load_file(network, path, entries, prepare, key=key, notify=notify, tolerate=tolerate)
+    if replaced:
+        notify(f"{path}: has another classifier than timm's, or none, which no feature needs")
+
+
+def _with_own_classifier(network: Any, tensors: StateDict) -> StateDict:
+    """The tensors, with the classifier of the network if they have another one or none.
+
+    It is removed before features are taken. Files of self-supervised training have none, or a
+    projection of the same name.
+    """
+    own = network.get_classifier() if hasattr(network, "get_classifier") else ()
+    own = own if isinstance(own, tuple | list) else (own,)
+    names = [name for name, part in network.named_modules() if any(part is one for one in own)]
+    starts = tuple(f"{name}." for name in names)
+    wanted = {name: x for name, x in network.state_dict().items() if name.startswith(starts)}
+    found = {name: x for name, x in tensors.items() if name.startswith(starts)}
+    if {name: x.shape for name, x in found.items()} == {n: x.shape for n, x in wanted.items()}:
+        return tensors
+    return {name: x for name, x in tensors.items() if name not in found} | wanted
 
 
 def rename_as_timm(network: nn.Module, tensors: StateDict) -> StateDict:
