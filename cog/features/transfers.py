@@ -55,7 +55,7 @@ class Cuda:
 
     def copy_back(self, tensor: Tensor) -> Tensor:
         """A copy in pinned memory, which the stream makes when it comes to it."""
-        host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        host = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
         return host.copy_(tensor, non_blocking=True)
 
     def used_on(self, tensor: Tensor, stream: Any) -> None:

@@ -149,7 +149,8 @@ class Evaluation:
         return Made(pixels.rows[own], features, int(network.n_broken) if len(own) else 0)
 
     def _black(self, count: int) -> Tensor:
-        return torch.zeros((count, *self.settings.preprocess.shape), dtype=torch.uint8)
+        shape = (count, *self.settings.preprocess.shape)
+        return torch.zeros(shape, dtype=torch.uint8, device="cpu")
 
     def _choose_size(self, forward: Forward) -> None:
         """Time a few batches, and cut the sample to what the budget has time for."""

@@ -62,7 +62,7 @@ def decode(sample: Sample, rows: Rows, preprocess: Preprocess, workers: int | No
         CogError: an image cannot be read from its disk; that is no property of the image, as
             damage is.
     """
-    images = torch.empty((len(rows), *preprocess.shape), dtype=torch.uint8)
+    images = torch.empty((len(rows), *preprocess.shape), dtype=torch.uint8, device="cpu")
     readable = np.ones(len(rows), bool)
     feeding = Feeding(workers or usable_cores(), "threads")
     trains = rows < sample.n_train

@@ -191,7 +191,7 @@ def _start(features: UnitFeatures, data: ProbeData, seed: int) -> AttentivePool:
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
-        drawn = torch.empty(shape).normal_(0, _DEVIATION, generator=generator)
+        drawn = torch.empty(shape, dtype=torch.float32).normal_(0, _DEVIATION, generator=generator)
         return drawn.to(like).requires_grad_()
 
     def zeros(count: int) -> Tensor:

@@ -68,7 +68,7 @@ def fit_lars(
 
 def first_layer(n_classes: int, width: int, seed: int) -> Tensor:
     """Where every layer starts: float32 [c, width], weights and in the last column zeros."""
-    layer = torch.zeros(n_classes, width)
+    layer = torch.zeros(n_classes, width, dtype=torch.float32)
     layer[:, :-1].normal_(0, DEVIATION, generator=generator_of(seed, 0))
     return layer
 

@@ -33,7 +33,8 @@ def search_by_lbfgs(
 ) -> Found:
     """Choose the decay, and fit once more with it, started from the best fit of the search."""
     search_of = _by_tpe if settings.recipe.lbfgs_c_ends else _along_path
-    fits = _Fits(parts, settings.recipe, torch.zeros(n_classes, parts.search.width))
+    zeros = torch.zeros(n_classes, parts.search.width, dtype=torch.float32)
+    fits = _Fits(parts, settings.recipe, zeros)
     trials = search_of(fits, settings, progress)
     best = best_trial(trials, middle=settings.recipe.lbfgs_ties == "middle")
     decay = fits.decay(best[fits.unit], parts.final)

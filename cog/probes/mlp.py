@@ -120,7 +120,8 @@ def _start(features: UnitFeatures, hidden: int, n_classes: int, seed: int) -> _N
     weights = []
     for n_outputs, n_inputs in ((hidden, features.width - 1), (n_classes, hidden)):
         for shape in ((n_outputs, n_inputs), (n_outputs,)):
-            uniform = (2 * torch.rand(shape, generator=generator) - 1) / math.sqrt(n_inputs)
+            drawn = torch.rand(shape, generator=generator, dtype=torch.float32)
+            uniform = (2 * drawn - 1) / math.sqrt(n_inputs)
             weights.append(uniform.to(like).requires_grad_())
     return _Network(mean.to(like), scale.to(like), tuple(weights))
 

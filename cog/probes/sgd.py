@@ -95,7 +95,8 @@ def initial_layer(n_classes: int, width: int, seed: int) -> Tensor:
 
     torch.nn.Linear draws its weights and its bias so.
     """
-    uniform = torch.rand(n_classes, width, generator=generator_of(seed, _START))
+    generator = generator_of(seed, _START)
+    uniform = torch.rand(n_classes, width, generator=generator, dtype=torch.float32)
     return (2 * uniform - 1) / math.sqrt(width - 1)
 
 

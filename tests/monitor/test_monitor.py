@@ -146,6 +146,8 @@ def test_probes_that_want_gradients_have_them_where_none_are_made(own):
     usual = numbers(trained.evaluate(network))
     with torch.inference_mode():
         assert numbers(trained.evaluate(network)) == usual
+    with torch.device("meta"):  # as if it were cuda
+        assert numbers(trained.evaluate(network)) == usual
     network(torch.ones(2, 3, 8, 8)).sum().backward()
     assert network.conv.weight.grad is not None
 

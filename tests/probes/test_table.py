@@ -37,6 +37,19 @@ def test_a_fit_inside_autocast_or_inference_is_that_outside(probe, solver):
 
 
 @SOLVER
+def test_a_fit_looks_at_no_defaults_of_torch(probe, solver):
+    """A script may have another default device, such as cuda, and another type."""
+    plain = PROBES[probe].fit(clusters(), settings(solver))
+    with torch.device("meta"):
+        assert_same(PROBES[probe].fit(clusters(), settings(solver)), plain)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert_same(PROBES[probe].fit(clusters(), settings(solver)), plain)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@SOLVER
 @pytest.mark.parametrize("grown", ["rows", "dim"])
 def test_cost_grows_with_the_work(probe, solver, grown):
     if grown == "rows":

@@ -19,6 +19,7 @@ PROTOCOL = Protocol(
         "Batch norm takes a batch as a whole; there each of 32 devices scales its own 512 images.",
         "With fewer training images than 16,384 a batch has them all; the rate is that of 16,384.",
         "Products are in float32; there in mixed precision.",
+        "All have 90 epochs; there 50 are said to do for ViT-L and ViT-H.",
         "The result is that of the last epoch; there the program tells the best epoch as well.",
         "Features are those of --pool; there the class token of the last layer.",
         "Test images are prepared as the model says; there they are resized to 256 and cropped to "
