@@ -63,7 +63,7 @@ ADDED = {  # columns of results.csv, and keys of JSON, that OLD may lack, and wh
     "compile": "not in 0.1: how run.json names that choice",
     "feed": "not in 0.1: how run.json names that choice",
     "resize_on": "not in 0.1: how run.json names that choice",
-    "views": "not in 0.1: how run.json names that choice",
+    "views": "not in 0.1: how run.json names that choice, and results of the probe augmented",
     "tokens": "not in 0.1: how run.json names that choice",
 }
 ADDED_COLUMNS = {  # of results.csv, and of the results in a page alone: levels have one too
