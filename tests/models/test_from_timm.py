@@ -13,7 +13,7 @@ from torch import nn
 
 from cog.errors import CogError
 from cog.models.load import load_model
-from cog.models.weights.timm_rules import TRAINED_OPTIONS, is_loose, renaming_of
+from cog.models.weights.timm_rules import TRAINED_OPTIONS, is_loose, load_timm_file, renaming_of
 from tests.support.small_networks import prepared_images
 
 
@@ -76,6 +76,24 @@ def test_a_file_with_another_classifier_or_none_gives_the_same_features(official
     torch.save({name: x for name, x in body.items() if name != "conv1.0.weight"} | head, path)
     with pytest.raises(CogError, match=r"1 missing: conv1\.0\.weight"):
         load_model("timm:resnet10t", weights=path)
+
+
+def test_a_missing_classifier_that_timm_does_not_remove_is_an_error(official, monkeypatch):
+    path, network = official
+    tensors = {k: x for k, x in network.state_dict().items() if not k.startswith("fc.")}
+    torch.save(tensors, path)
+    monkeypatch.setattr(type(network), "reset_classifier", lambda *_: None)
+    with pytest.raises(CogError, match=r"2 missing: fc\.bias, fc\.weight"):
+        load_model("timm:resnet10t", weights=path)
+
+
+def test_a_classifier_for_a_network_without_one_is_left_out_and_said(official):
+    path, network = official
+    bare = timm.create_model("resnet10t", pretrained=False, num_classes=0)
+    notices: list[str] = []
+    load_timm_file(bare, path, notices.append)
+    assert torch.equal(bare.conv1[0].weight, network.conv1[0].weight)
+    assert len(notices) == 1
 
 
 def test_timm_s_own_renaming_is_applied(tmp_path):

@@ -18,6 +18,7 @@ from cog.models.options import LoadOptions
 from cog.models.seen_data import seen_data_of_tag
 from cog.models.sources.from_file import OWN_FILE
 from cog.models.sources.table import PublishedWeights
+from cog.models.weights.checkpoints import misfit_error
 from cog.models.weights.download import cached_of, fetch
 from cog.models.weights.hub import hub_cached, hub_file, hub_page
 from cog.models.weights.timm_rules import TRAINED_OPTIONS, load_timm_file
@@ -77,12 +78,13 @@ def load_from_timm(
         CogError: timm cannot make it, the weights do not fit, or it does not give one vector per
             image.
     """
+    untrained: set[str] = set()
     made_with: dict[str, Any] = TRAINED_OPTIONS.get(spec.partition(".")[0], {}) if weights else {}
     try:
         with seeded():
             network: Any = timm.create_model(spec, pretrained=False, **made_with)
         if weights is not None:
-            load_timm_file(network, weights, notify, key)
+            untrained = load_timm_file(network, weights, notify, key)
     except CogError:
         raise
     except Exception as error:  # each family of timm raises its own classes
@@ -94,6 +96,8 @@ def load_from_timm(
         ) from error
     if hasattr(network, "reset_classifier"):
         network.reset_classifier(0)
+    if left := sorted(untrained & set(network.state_dict())):  # parts that features need after all
+        raise misfit_error({"missing": left}, str(weights))
     preprocess, feature = _recorded_preprocess(network, name), feature_in_words(network)
     model = Model(network, preprocess=preprocess, name=name, feature=feature)
     _ = model.dim  # a network that does not give one vector an image is refused here

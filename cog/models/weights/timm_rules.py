@@ -48,44 +48,49 @@ LOOSE = ("*.fcmae", "*_siglip_gap_*", "davit_*_fl.*", "dla*", "inception_v3.tv_i
 CROSSVIT = {".*(pos_embed|cls_token).*": lambda name: name[0].replace(".", "_")}
 
 
-def load_timm_file(network: nn.Module, path: Path, notify: Notify, key: str | None = None) -> None:
+def load_timm_file(
+    network: nn.Module, path: Path, notify: Notify, key: str | None = None
+) -> set[str]:
     """Fill a network of timm, with the classes of the file, from a published file.
 
     For the names of `LOOSE`, `notify` takes what does not fit, and a missing tensor must be
     constant before training, as the 1 and 0 of a norm are. `key`: the user's choice among several
-    sets of weights. A classifier that differs from the network's is left out, and that is said.
+    sets of weights. A classifier that differs from the network's is left out, and that is said:
+    the names of its tensors are returned, as the network's are untrained.
 
     Raises:
         CogError: tensors that are missing, unexpected or of another shape, by name.
     """
     from timm.models import clean_state_dict
 
-    replaced = False
+    untrained: set[str] = set()
 
     def prepare(tensors: Any, _: str) -> StateDict:
-        nonlocal replaced
+        nonlocal untrained
         found = rename_as_timm(network, clean_state_dict(tensors))
-        fitting = _with_own_classifier(network, found)
-        replaced = fitting is not found
+        fitting, untrained = _with_own_classifier(network, found)
         return fitting
 
     def tolerate(misfit: Misfit) -> bool:
         state = network.state_dict()
         missing = misfit.get("missing", ())
-        untrained = any((state[name] != state[name].min()).any() for name in missing)
-        if MISSHAPEN in misfit or untrained or not is_loose(_name(network)):
+        random = any((state[name] != state[name].min()).any() for name in missing)
+        if MISSHAPEN in misfit or random or not is_loose(_name(network)):
             return False
         notify(f"{misfit_error(misfit, str(path)).what} (timm allows it for this family)")
         return True
 
     entries = "|".join((*ENTRIES, ""))
     load_file(network, path, entries, prepare, key=key, notify=notify, tolerate=tolerate)
-    if replaced:
+    if untrained:
         notify(f"{path}: has another classifier than timm's, or none, which no feature needs")
+    return untrained
 
 
-def _with_own_classifier(network: Any, tensors: StateDict) -> StateDict:
+def _with_own_classifier(network: Any, tensors: StateDict) -> tuple[StateDict, set[str]]:
     """The tensors, with the classifier of the network if they have another one or none.
+
+    Also the names of all tensors that belong to either.
 
     It is removed before features are taken. Files of self-supervised training have none, or a
     projection of the same name.
@@ -97,8 +102,9 @@ def _with_own_classifier(network: Any, tensors: StateDict) -> StateDict:
     wanted = {name: x for name, x in network.state_dict().items() if name.startswith(starts)}
     found = {name: x for name, x in tensors.items() if name.startswith(starts)}
     if {name: x.shape for name, x in found.items()} == {n: x.shape for n, x in wanted.items()}:
-        return tensors
-    return {name: x for name, x in tensors.items() if name not in found} | wanted
+        return tensors, set()
+    body = {name: x for name, x in tensors.items() if name not in found}
+    return body | wanted, {*wanted, *found}
 
 
 def rename_as_timm(network: nn.Module, tensors: StateDict) -> StateDict:
