@@ -147,6 +147,25 @@ def test_what_is_off_and_what_is_no_matter_of_pixels_is_no_reason_to_refuse():
     assert preprocess_of(record, "m").shape == (3, 224, 224)
 
 
+def test_the_keys_that_processors_of_torch_save_change_nothing():
+    empty = (
+        "crop_size",
+        "device",
+        "disable_grouping",
+        "do_center_crop",
+        "do_convert_rgb",
+        "do_pad",
+        "image_seq_length",
+        "input_data_format",
+        "pad_size",
+        "return_tensors",
+    )
+    record = {"image_processor_type": "DINOv3ViTImageProcessorFast", "default_to_square": True,
+              "data_format": "channels_first", "_valid_processor_keys": ["images"],
+              "size": {"height": 96, "width": 96}, **dict.fromkeys(empty)}  # fmt: skip
+    assert preprocess_of(record, "m") == Preprocess((96, 96), None, "bilinear")
+
+
 def test_the_usual_rounding_is_not_in_what_features_are_made_from():
     """Stored features of version 0.1 have no such key."""
     assert "rounding" not in json.dumps(Preprocess().describe())
