@@ -123,7 +123,7 @@ def file_of(model: str) -> str:
     """The file of a model's rows; two models never share one.
 
     >>> file_of("timm:resnet18")
-    'results/timm-resnet18-5bd46ab6.parquet'
+    'results/timm-resnet18-eca0fa1a.parquet'
     """
     return f"{_FOLDER}{safe_name(model)}-{short_hash(model)[:8]}.parquet"
 

@@ -365,7 +365,7 @@ def test_a_dry_run_measures_in_one_process(options, plug_in, tmp_path, started, 
     plan = make_plan(f"{plug_in}:load", out=tmp_path / "out", device="cpu,cpu,cpu", **options)
     with executor_for(plan.extraction, plan.devices, Silent()) as executor:
         found = estimate(plan, executor)
-    assert (found.at_once, found.to_decode, found.rows) == (3, 72, (72,))
+    assert (found.at_once, found.to_decode, found.crops) == (3, 72, (72,))
     assert found.measured.decode > 0
     assert found.probe_seconds > 0
     assert len(started) == 1

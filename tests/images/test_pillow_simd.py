@@ -56,7 +56,7 @@ def test_it_is_in_the_fingerprint_where_it_resizes_and_there_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model_run: Any = SimpleNamespace(
-        fingerprint="m", model=SimpleNamespace(preprocess=Preprocess())
+        fingerprint="m", model=SimpleNamespace(preprocess=Preprocess(), tokens=1)
     )
     kinds = ("torchvision", "cpu"), ("pillow", "device"), ("pillow", "cpu")
     settings = [Extraction(decoder=decoder, resize_on=where) for decoder, where in kinds]

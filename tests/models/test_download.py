@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(416)
         else:
             body = state.content[start:]
+            coming = self.as_much_as_comes(body)  # before the client, which may leave, hears of it
             self.send_response(206 if start else 200)
             self.send_header("Content-Type", state.kind)
             if state.tells_length:
@@ -79,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
             if state.tag:
                 self.send_header("ETag", state.tag)
             self.end_headers()
-            self.wfile.write(self.as_much_as_comes(body))
+            self.wfile.write(coming)
 
     def first_byte(self) -> int:
         state, asked = self.server, self.headers.get("Range")
