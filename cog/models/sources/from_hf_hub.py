@@ -34,12 +34,12 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
     Raises:
         CogError: no such repository, another layout, weights that do not fit, no connection.
     """
-    place = _place(name)
-    details = _details(place, name, options.download)
+    origin = _origin(name)
+    details = _details(origin, name, options.download)
     weights, is_published = options.weights, options.pretrained and options.weights is None
     if is_published:
-        weights = _file(place, _weights_of(details))
-    spec = f"local-dir:{place}" if isinstance(place, Path) else f"hf-hub:{name}"
+        weights = _file(origin, _weights_of(details))
+    spec = f"local-dir:{origin}" if isinstance(origin, Path) else f"hf-hub:{name}"
     model = load_from_timm(spec, f"hf-hub:{name}", weights, notify, options.weights_key)
     if is_published:
         model.seen_data = seen_data_of_tag(details.get("tag") or "")
@@ -48,24 +48,24 @@ def load(name: str, options: LoadOptions, notify: Notify) -> Model:
 
 def published(name: str) -> PublishedWeights:
     """The weights of a repository or a folder."""
-    place = _place(name)
+    origin = _origin(name)
     try:
-        details = _details(place, name, download=False)
+        details = _details(origin, name, download=False)
     except NotHere:
         details = {}
     names, seen_data = _weights_of(details), seen_data_of_tag(details.get("tag") or "")
-    if isinstance(place, Path):
-        return PublishedWeights(str(place), _file(place, names), seen_data=seen_data)
-    repository, revision = place
+    if isinstance(origin, Path):
+        return PublishedWeights(str(origin), _file(origin, names), seen_data=seen_data)
+    repository, revision = origin
     here = hub_cached(repository, names, revision)
     return PublishedWeights(hub_page(repository, revision), here, seen_data=seen_data)
 
 
-Place = Path | tuple[str, str | None]
+Origin = Path | tuple[str, str | None]
 """a local folder, or a repository of the hub and its revision"""
 
 
-def _place(name: str) -> Place:
+def _origin(name: str) -> Origin:
     if name.startswith((".", "~", "/")):
         return Path(name).expanduser()
     found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
@@ -77,9 +77,9 @@ def _place(name: str) -> Place:
     return found[1], found[2]
 
 
-def _details(place: Place, name: str, download: bool) -> dict[str, Any]:
+def _details(origin: Origin, name: str, download: bool) -> dict[str, Any]:
     """timm's record in config.json."""
-    record = _read_record(_file(place, ("config.json",), download), f"hf-hub:{name}")
+    record = _read_record(_file(origin, ("config.json",), download), f"hf-hub:{name}")
     details = record.get("pretrained_cfg", record)
     if not isinstance(details, dict) or not all(
         isinstance(details.get(key) or "", str) for key in ("hf_hub_filename", "tag")
@@ -96,15 +96,15 @@ def _weights_of(details: dict[str, Any]) -> tuple[str, ...]:
     return (own_name,) if own_name else HUB_WEIGHTS
 
 
-def _file(place: Place, names: tuple[str, ...], download: bool = True) -> Path:
+def _file(origin: Origin, names: tuple[str, ...], download: bool = True) -> Path:
     """The first of `names` in a folder or a repository."""
-    if not isinstance(place, Path):
-        return hub_file(place[0], names, revision=place[1], download=download)
+    if not isinstance(origin, Path):
+        return hub_file(origin[0], names, revision=origin[1], download=download)
     for name in names:
-        if (place / name).is_file():
-            return place / name
+        if (origin / name).is_file():
+            return origin / name
     raise CogError(
-        f"{place} has no {' or '.join(names)}",
+        f"{origin} has no {' or '.join(names)}",
         "give the path of a folder in timm's layout, such as hf-hub:./FOLDER",
     )
 
