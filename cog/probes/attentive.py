@@ -16,22 +16,23 @@ Cost: 12·n·(T·h·d + d²/2) operations an epoch for h heads (see `AttentivePo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, layer_norm, linear
+from torch.nn.functional import layer_norm, linear
 
-from cog.errors import CogError
 from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
+from cog.probes.descent import descend, epochs_with
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import Placed, highest_classes, output_ranks
+from cog.probes.rates import refuse_divergence, try_rates
 from cog.probes.rows import parts_of
-from cog.probes.search import SCORE, Trial, best_trial
-from cog.probes.sgd import batches
+from cog.probes.search import best_trial
 
 HEAD = 64  # numbers of a head
 _DEVIATION = 0.02  # of the start
@@ -99,23 +100,23 @@ def attentive(
     """
     parts = parts_of(data, settings)
     rates = settings.recipe.attentive_rates
-    total = 100 * (len(rates) + 1)
+    total, fits = 100 * (len(rates) + 1), count()
 
-    def fit(features: UnitFeatures, rate: float, before: int) -> AttentivePool:
+    def fit(features: UnitFeatures, rate: float) -> AttentivePool:
+        before = next(fits)
         return _fit(features, rate, data, settings,
                     lambda share: progress(int(100 * (before + share)), total))  # fmt: skip
 
-    trials: list[Trial] = []
-    for rate in rates:
-        placed = _places(fit(parts.search, rate, len(trials)), parts.validation, data.tokens)
-        trials.append({"lr": rate, SCORE: percent_within(placed.ranks, 1)})
+    def score(some: Sequence[float]) -> Iterator[float]:
+        for rate in some:
+            placed = _places(fit(parts.search, rate), parts.validation, data.tokens)
+            yield percent_within(placed.ranks, 1)
+
+    trials = try_rates(rates, score)
     best = best_trial(trials)["lr"]
-    network = fit(parts.final, best, len(trials))
-    if not all(each.isfinite().all() for each in (*network.decayed, *network.kept)):
-        raise CogError(
-            f"the final fit diverged with a rate of {best}",
-            "give smaller attentive_rates in the recipe",
-        )
+    network = fit(parts.final, best)
+    hint = "give smaller attentive_rates in the recipe"
+    refuse_divergence((*network.decayed, *network.kept), f"rate of {best}", hint)
     return parts.result(_places(network, parts.test, data.tokens), {"lr": best}, trials)
 
 
@@ -140,8 +141,8 @@ def heads_of(dim: int) -> int:
 
 def _epochs(rows: int, settings: ProbeSettings) -> int:
     recipe = settings.recipe
-    steps_an_epoch = math.ceil(rows / recipe.batch_size)
-    return max(recipe.attentive_epochs, math.ceil(recipe.attentive_least_steps / steps_an_epoch))
+    least, epochs = recipe.attentive_least_steps, recipe.attentive_epochs
+    return epochs_with(least, epochs, rows, recipe.batch_size)
 
 
 def _fit(
@@ -151,25 +152,21 @@ def _fit(
     settings: ProbeSettings,
     on_epoch: Callable[[float], None],
 ) -> AttentivePool:
-    recipe, device = settings.recipe, features.source.device
+    recipe = settings.recipe
     network = _start(features, data, settings.seed)
     groups = [
         {"params": network.decayed, "weight_decay": recipe.attentive_decay},
         {"params": network.kept, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95))
-    epochs = _epochs(len(features), settings)
-    steps = epochs * math.ceil(len(features) / recipe.batch_size)
+    epochs, size = _epochs(len(features), settings), recipe.batch_size
+    steps = epochs * math.ceil(len(features) / size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of(step, steps))
-    for epoch in range(epochs):
-        for batch in batches(len(features), recipe.batch_size, settings.seed, epoch, device):
-            x, y = features.take(batch)
-            loss = cross_entropy(network.outputs(_tokens(x, data.tokens)), y)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-        on_epoch((epoch + 1) / epochs)
+
+    def outputs(x: Tensor) -> Tensor:
+        return network.outputs(_tokens(x, data.tokens))
+
+    descend(outputs, features, optimizer, schedule, epochs, size, settings.seed, on_epoch)
     return network
 
 

@@ -19,13 +19,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from cog.errors import CogError
 from cog.probes.cost import ProbeSize, seconds_of
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.ranks import layer_places, percent_right
+from cog.probes.rates import refuse_divergence, try_rates
 from cog.probes.rows import parts_of, work_device
-from cog.probes.search import SCORE, Trial, best_trial
+from cog.probes.search import best_trial
 from cog.probes.sgd import fit_sgd, free_memory, heads_that_fit
 
 _STEPS_MEASURED = 4
@@ -53,19 +53,14 @@ def augmented(
         """A layer for each rate: [h, c, d + 1]."""
         return fit_sgd(features, rates, [0.0] * len(rates), data.n_classes, recipe, seed, views)
 
-    trials: list[Trial] = []
-    for start in range(0, len(recipe.augmented_rates), fitting):
-        rates = recipe.augmented_rates[start : start + fitting]
-        scores = percent_right(fit(parts.search, rates), parts.validation)
-        trials += [{"lr": lr, SCORE: score} for lr, score in zip(rates, scores, strict=True)]
-        progress(len(trials), total)
+    def score(rates: Sequence[float]) -> Sequence[float]:
+        return percent_right(fit(parts.search, rates), parts.validation)
+
+    trials = try_rates(recipe.augmented_rates, score, fitting, lambda done: progress(done, total))
     best = best_trial(trials)["lr"]
     (layer,) = fit(parts.final, [best])
-    if not layer.isfinite().all():
-        raise CogError(
-            f"the final fit diverged with a rate of {best:g}",
-            "give --norm standard, which scales features",
-        )
+    hint = "give --norm standard, which scales features"
+    refuse_divergence([layer], f"rate of {best:g}", hint)
     placed = layer_places(layer, parts.test)
     progress(total, total)
     return parts.result(placed, {"lr": best}, trials, layer=layer)

@@ -12,17 +12,18 @@ Cost: 90 epochs for each rate and the final fit.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
-from cog.errors import CogError
 from cog.probes.cost import ProbeSize, seconds_of
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
 from cog.probes.features import unit_features
 from cog.probes.lars import fit_lars
 from cog.probes.ranks import layer_places, percent_right
+from cog.probes.rates import refuse_divergence, try_rates
 from cog.probes.rows import parts_of, work_device
-from cog.probes.search import SCORE, Trial, best_trial
+from cog.probes.search import best_trial
 from cog.probes.sgd import free_memory, heads_that_fit
 
 EPOCHS_MEASURED = 4
@@ -44,19 +45,15 @@ def bn_linear(
     free = free_memory(parts.search.source.device)
     rows = min(recipe.lars_batch, len(parts.search))
     together = heads_that_fit(data.n_classes, parts.search.width, rows, free)
-    trials: list[Trial] = []
-    for start in range(0, len(recipe.lars_rates), together):
-        rates = recipe.lars_rates[start : start + together]
+
+    def score(rates: Sequence[float]) -> Sequence[float]:
         layers = fit_lars(parts.search, rates, data.n_classes, recipe, seed)
-        scores = percent_right(layers, parts.validation)
-        trials += [{"lr": lr, SCORE: score} for lr, score in zip(rates, scores, strict=True)]
-        progress(len(trials), total)
+        return percent_right(layers, parts.validation)
+
+    trials = try_rates(recipe.lars_rates, score, together, lambda done: progress(done, total))
     best = best_trial(trials, middle=True)["lr"]
     (layer,) = fit_lars(parts.final, [best], data.n_classes, recipe, seed)
-    if not layer.isfinite().all():
-        raise CogError(
-            f"the final fit diverged with a base rate of {best:g}", "give lower lars_rates"
-        )
+    refuse_divergence([layer], f"base rate of {best:g}", "give lower lars_rates")
     placed = layer_places(layer, parts.test)
     progress(total, total)
     return parts.result(placed, {"lr": best}, trials, layer=layer)

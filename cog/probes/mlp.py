@@ -14,22 +14,23 @@ start of the layers are torch's. Cost: 6·n·h·(d + c) operations an epoch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
-from cog.errors import CogError
 from cog.probes.cost import ProbeSize, seconds_for
 from cog.probes.data import OnProgress, ProbeData, ProbeResult, ProbeSettings, unwatched
+from cog.probes.descent import descend, epochs_with
 from cog.probes.features import UnitFeatures
 from cog.probes.metrics import percent_within
 from cog.probes.ranks import Placed, image_places
+from cog.probes.rates import refuse_divergence, try_rates
 from cog.probes.rows import parts_of
-from cog.probes.search import SCORE, Trial, best_trial
-from cog.probes.sgd import batches
+from cog.probes.search import best_trial
 
 
 def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatched) -> ProbeResult:
@@ -43,22 +44,23 @@ def mlp(data: ProbeData, settings: ProbeSettings, progress: OnProgress = unwatch
     """
     parts = parts_of(data, settings)
     rates = settings.recipe.mlp_rates
-    total = 100 * (len(rates) + 1)
+    total, fits = 100 * (len(rates) + 1), count()
 
-    def fit(features: UnitFeatures, rate: float, before: int) -> _Network:
+    def fit(features: UnitFeatures, rate: float) -> _Network:
+        before = next(fits)
         return _fit(features, rate, data.n_classes, settings,
                     lambda share: progress(int(100 * (before + share)), total))  # fmt: skip
 
-    trials: list[Trial] = []
-    for rate in rates:
-        placed = _places(fit(parts.search, rate, len(trials)), parts.validation)
-        trials.append({"lr": rate, SCORE: percent_within(placed.ranks, 1)})
+    def score(some: Sequence[float]) -> Iterator[float]:
+        for rate in some:
+            placed = _places(fit(parts.search, rate), parts.validation)
+            yield percent_within(placed.ranks, 1)
+
+    trials = try_rates(rates, score)
     best = best_trial(trials)["lr"]
-    network = fit(parts.final, best, len(trials))
-    if not all(weights.isfinite().all() for weights in network.weights):
-        raise CogError(
-            f"the final fit diverged with a rate of {best}", "give smaller mlp_rates in the recipe"
-        )
+    network = fit(parts.final, best)
+    hint = "give smaller mlp_rates in the recipe"
+    refuse_divergence(network.weights, f"rate of {best}", hint)
     return parts.result(_places(network, parts.test), {"lr": best}, trials)
 
 
@@ -92,22 +94,14 @@ def _fit(
     settings: ProbeSettings,
     on_epoch: Callable[[float], None],
 ) -> _Network:
-    recipe, device = settings.recipe, features.source.device
+    recipe = settings.recipe
     network = _start(features, recipe.mlp_hidden, n_classes, settings.seed)
     optimizer = torch.optim.AdamW(network.weights, lr=rate, weight_decay=recipe.mlp_decay)
-    size = recipe.batch_size
-    steps_an_epoch = math.ceil(len(features) / size)
-    epochs = max(recipe.mlp_epochs, math.ceil(recipe.mlp_least_steps / steps_an_epoch))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps_an_epoch)
-    for epoch in range(epochs):
-        for batch in batches(len(features), size, settings.seed, epoch, device):
-            x, y = features.take(batch)
-            loss = cross_entropy(network.outputs(x), y)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-        on_epoch((epoch + 1) / epochs)
+    rows, size = len(features), recipe.batch_size
+    epochs = epochs_with(recipe.mlp_least_steps, recipe.mlp_epochs, rows, size)
+    steps = epochs * math.ceil(rows / size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    descend(network.outputs, features, optimizer, schedule, epochs, size, settings.seed, on_epoch)
     return network
 
 

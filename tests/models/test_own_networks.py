@@ -77,6 +77,13 @@ def small(name: str, monkeypatch: pytest.MonkeyPatch) -> Layout:
     return make(**sizes)
 
 
+def saved_small(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Layout, Path]:
+    """The same with the path of the file."""
+    layout, path = small(name, monkeypatch), folder / "weights.pth"
+    torch.save(layout.content, path)
+    return layout, path
+
+
 def images(count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
 
@@ -85,9 +92,7 @@ def images(count: int = 2) -> torch.Tensor:
 def test_a_small_file_of_the_published_layout_gives_the_features_of_the_formulas(
     name, tmp_path, monkeypatch
 ):
-    layout = small(name, monkeypatch)
-    path = tmp_path / "weights.pth"
-    torch.save(layout.content, path)
+    layout, path = saved_small(name, tmp_path, monkeypatch)
     found, expected = load_model(name, weights=path).embed(images()), layout.features(images())
     assert found.shape == expected.shape == (2, SMALL[name][2])
     assert (found - expected).abs().max() <= TOLERANCE * expected.abs().max()
@@ -115,9 +120,7 @@ def test_a_whole_file_has_the_names_and_sizes_that_the_network_wants(name, monke
 
 
 def test_a_still_image_has_one_grid_of_tokens_and_a_class_token(tmp_path, monkeypatch):
-    layout = small("maskfeat_mvits", monkeypatch)
-    path = tmp_path / "weights.pth"
-    torch.save(layout.content, path)
+    _, path = saved_small("maskfeat_mvits", tmp_path, monkeypatch)
     model = load_model("maskfeat_mvits", weights=path)
     with torch.no_grad():
         tokens = model.network.eval().network.forward_features(images())
@@ -130,9 +133,7 @@ def test_a_still_image_has_one_grid_of_tokens_and_a_class_token(tmp_path, monkey
 
 
 def test_mage_reads_the_nearest_codes_and_has_no_token_to_choose(tmp_path, monkeypatch):
-    layout = small("mage_vitb16", monkeypatch)
-    path = tmp_path / "weights.pth"
-    torch.save(layout.content, path)
+    layout, path = saved_small("mage_vitb16", tmp_path, monkeypatch)
     model = load_model("mage_vitb16", weights=path)
     with torch.no_grad():
         codes = model.network.eval().codes(images())

@@ -13,7 +13,7 @@ from torch import Tensor
 from cog.errors import CogError
 from cog.models.hf.preprocessing import WITHOUT_EFFECT
 from cog.models.weights.checkpoints import read_checkpoint
-from cog.models.weights.hub import hub_file
+from cog.models.weights.hub import folder_or_repository, hub_file
 from cog.progress import Notify
 from cog.small_files import read_json
 
@@ -81,15 +81,11 @@ def find_source(name: str, download: bool = True) -> Source:
     Raises:
         CogError: it is written otherwise.
     """
-    if name.startswith((".", "~", "/")):
-        return Source(f"hf:{name}", folder=Path(name).expanduser())
-    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
-    if not found:
-        raise CogError(
-            f"expected OWNER/MODEL[@REVISION] of the Hugging Face hub, found {name!r}",
-            "write it like hf:facebook/dinov2-base, or hf:./FOLDER for a local folder",
-        )
-    return Source(f"hf:{name}", repository=found[1], revision=found[2], download=download)
+    found = folder_or_repository(name, "hf:", "facebook/dinov2-base")
+    if isinstance(found, Path):
+        return Source(f"hf:{name}", folder=found)
+    repository, revision = found
+    return Source(f"hf:{name}", repository=repository, revision=revision, download=download)
 
 
 def read_record(path: Path) -> dict[str, Any]:

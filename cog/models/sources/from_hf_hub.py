@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from cog.models.sources.from_file import OWN_FILE
 from cog.models.sources.from_timm import HUB_WEIGHTS, load_from_timm
 from cog.models.sources.table import PublishedWeights
 from cog.models.weights.download import NotHere
-from cog.models.weights.hub import hub_cached, hub_file, hub_page
+from cog.models.weights.hub import folder_or_repository, hub_cached, hub_file, hub_page
 from cog.progress import Notify
 from cog.small_files import read_json
 
@@ -66,15 +65,7 @@ Origin = Path | tuple[str, str | None]
 
 
 def _origin(name: str) -> Origin:
-    if name.startswith((".", "~", "/")):
-        return Path(name).expanduser()
-    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
-    if not found:
-        raise CogError(
-            f"expected OWNER/MODEL[@REVISION] of the Hugging Face hub, found {name!r}",
-            "write it like hf-hub:timm/resnet18.a1_in1k, or hf-hub:./FOLDER for a local folder",
-        )
-    return found[1], found[2]
+    return folder_or_repository(name, "hf-hub:", "timm/resnet18.a1_in1k")
 
 
 def _details(origin: Origin, name: str, download: bool) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def published(name: str) -> PublishedWeights:
     seen_data = seen_data_of_tag(tag)
     if not record["hf_hub"]:
         return PublishedWeights(record["url"], cached_of(record["url"]), seen_data=seen_data)
-    place = _on_hub(record)
-    return PublishedWeights(hub_page(place[0]), hub_cached(*place), seen_data=seen_data)
+    files = _on_hub(record)
+    return PublishedWeights(hub_page(files[0]), hub_cached(*files), seen_data=seen_data)
 
 
 def _on_hub(record: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -55,8 +55,8 @@ def published(name: str) -> PublishedWeights:
     seen_data = seen_data_of_tag(record.tag or "")
     if not record.hf_hub_id:
         return PublishedWeights(record.url, cached_of(record.url), seen_data=seen_data)
-    place = _on_hub(record)
-    return PublishedWeights(hub_page(place[0], place[2]), hub_cached(*place), seen_data=seen_data)
+    files = _on_hub(record)
+    return PublishedWeights(hub_page(files[0], files[2]), hub_cached(*files), seen_data=seen_data)
 
 
 def _on_hub(record: Any) -> tuple[str, tuple[str, ...], str | None]:

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from cog.errors import CogError
 from cog.models.weights.download import NotHere
+
+
+def folder_or_repository(name: str, form: str, example: str) -> Path | tuple[str, str | None]:
+    """What a name behind `form` is: a folder's path, or a repository of the hub and its revision.
+
+    `name`: `OWNER/MODEL`, `OWNER/MODEL@REVISION`, or a path with `.`, `~` or `/` at its start.
+
+    >>> folder_or_repository("timm/resnet18@v1", "hf-hub:", "timm/resnet18.a1_in1k")
+    ('timm/resnet18', 'v1')
+
+    Raises:
+        CogError: it is written otherwise; `example` of a name is then in the hint.
+    """
+    if name.startswith((".", "~", "/")):
+        return Path(name).expanduser()
+    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
+    if not found:
+        raise CogError(
+            f"expected OWNER/MODEL[@REVISION] of the Hugging Face hub, found {name!r}",
+            f"write it like {form}{example}, or {form}./FOLDER for a local folder",
+        )
+    return found[1], found[2]
 
 
 def hub_page(repository: str, revision: str | None = None) -> str:
