@@ -1,14 +1,14 @@
 # Every target works on a fresh machine: it makes .venv itself. PYTHON chooses the interpreter (3.11 or newer),
 # EXTRAS what is installed beside the requirements (test-core in place of test: without optional extras).
 PYTHON ?= python3
-EXTRAS ?= test,check
+EXTRAS ?= test,check,docs
 WORKERS ?= auto
 BIN = .venv/bin
 READY = .venv/.ready
 # A worker begins with neighbouring tests, which share fixtures, and takes over others' when it is through.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-long test-gpu torture lint check bench
+.PHONY: demo test test-long test-gpu torture lint check bench docs
 
 demo: $(READY)
 	$(BIN)/cog demo
@@ -43,6 +43,10 @@ lint: $(READY)
 FLOOR = $(if $(findstring test-core,$(EXTRAS)),--cov-fail-under=90)
 check: COVERAGE = --cov --cov-report=term:skip-covered $(FLOOR)
 check: lint test
+
+# The documentation's site into site/; any warning is an error. `python -m http.server -d site` serves it, search included.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(READY)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
