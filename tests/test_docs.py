@@ -112,7 +112,7 @@ def test_the_page_of_differences_has_a_row_for_each_of_them():
     for words in f"{wanted}, features on disk, resizing, truncated".split(", "):
         assert any(words in row for row in rows), words
     options = re.findall(r"`(--[a-z-]+)", page)
-    shown = CliRunner().invoke(main, ["evaluate", "--help"]).output
+    shown = CliRunner().invoke(main, ["evaluate", "--help-all"]).output
     assert [option for option in options if option not in shown] == []
 
 

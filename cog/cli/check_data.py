@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cog.cli.options import TRUNCATED_HELP, SectionCommand, dataset_options
+from cog.cli.help import GroupedCommand
+from cog.cli.options import TRUNCATED_HELP, dataset_options
 from cog.evaluation.options import pick
 from cog.recipe import Recipe
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 
 
-@click.command("check-data", cls=SectionCommand, short_help="Are the images complete and sound?")
+@click.command("check-data", cls=GroupedCommand, short_help="Are the images complete and sound?")
 @click.argument("root", required=False, type=click.Path(path_type=Path))
 @dataset_options
 @click.option("--decode/--no-decode", default=False, help="Read and decode every image.")

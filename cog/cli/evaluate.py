@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli.help import GroupedCommand
 from cog.cli.options import (
-    SectionCommand,
     of_output,
     output_options,
     probe_options,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cog.features.executors.share import Share
 
 
-@click.command(cls=SectionCommand, short_help="Accuracy of models on levels and own datasets.")
+@click.command(cls=GroupedCommand, short_help="Accuracy of models on levels and own datasets.")
 @run_options
 @protocol_option
 @probe_options(probes=Probing.probes)
@@ -40,18 +40,22 @@ if TYPE_CHECKING:
 def evaluate(
     dry_run: bool, discard_features: bool, worker: str | None, log: str | None, **options: Any
 ) -> None:
-    """Accuracy of frozen features on ImageNet-1K, levels and own datasets, as OUT/results.csv.
-
-    The same command again goes on where it stopped. Of several workers, each fits the cells of its
-    share whose features are there; the command without --worker then does the rest.
+    """Accuracy of frozen features on ImageNet-1K, levels and own datasets.
 
     \b
     Example:
         cog evaluate --model dino --images /data/imagenet21k --in1k /data/imagenet
+        cog evaluate --model my.py:load --dataset birds=/data/birds
+        cog evaluate --model dino --suite transfer --data /data
+    \f
+    Results are in OUT/results.csv. The same command again goes on where it stopped. Of several
+    workers, each fits the cells of its share whose features are there; the command without --worker
+    then does the rest.
+
+    \b
+    More examples:
         cog evaluate --model my.py:load --images photos --levels my_levels --only L1,L5 \\
             --test-per-class 10 --min-train 20 --solver lbfgs
-        cog evaluate --model dino --dataset birds=/data/birds --dataset art=/data/art
-        cog evaluate --model dino --suite cog --suite transfer --data /data
         cog evaluate --model dino --in1k /data/imagenet --protocol dino-knn --out knn
     """
     from cog.cli.terminal import Terminal
@@ -82,7 +86,7 @@ def evaluate(
         terminal.summary(results, plan.out / "results.csv")
 
 
-@click.command(cls=SectionCommand, short_help="Make the features alone.")
+@click.command(cls=GroupedCommand, short_help="Make the features alone.")
 @run_options
 @output_options
 def extract(dry_run: bool, worker: str | None, **options: Any) -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from cog.cli.help import GroupedCommand
 from cog.cli.options import (
-    SectionCommand,
     of_features,
+    of_machine,
     of_output,
-    of_probes,
     probe_options,
     protocol_option,
     without_defaults_of_protocols,
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(cls=SectionCommand, short_help="Fit probes on any features.")
-@of_features("--train", help="Features to learn from.")
-@of_features("--apply", metavar="HEAD",
-             help="Or a head that a fit has left, runs/NAME/heads/*.safetensors: nothing is "
-                  "fitted.")  # fmt: skip
-@of_features("--test", required=True, help="Features to score on.")
+@click.command(cls=GroupedCommand, short_help="Fit probes on any features.")
+@of_features("--train", common=True, help="Features to learn from.")
+@of_features("--apply", common=True, metavar="HEAD",
+             help="Or a head that a fit has left: nothing is fitted. HEAD is "
+                  "runs/NAME/heads/*.safetensors.")  # fmt: skip
+@of_features("--test", common=True, required=True, help="Features to score on.")
 @protocol_option
 @probe_options(probes=("logreg",))
-@of_probes("--device", default="auto", help="auto, cpu, cuda[:n] or mps.")
-@of_output("--heads", metavar="DIR",
+@of_machine("--device", common=True, default="auto", help="auto, cpu, cuda[:n] or mps.")
+@of_output("--heads", common=True, metavar="DIR",
            help="Keep the fitted layers of logreg, ridge and ncm here, for --apply.")  # fmt: skip
-@of_output("--json/--no-json", "as_json", default=False,
+@of_output("--json/--no-json", "as_json", common=True, default=False,
            help="Print one line: a list of rows.")  # fmt: skip
 def probe(
     train: str | None,

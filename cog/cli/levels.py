@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cog.cli.options import SectionCommand, of_output, say, section, together
+from cog.cli.help import GroupedCommand, section
+from cog.cli.options import of_output, say, together
 from cog.cli.rank_correlation import rank_correlation
 from cog.cli.similarity import MeasureOption
 
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
 _COUNT = click.IntRange(min=1)
 _of_concepts, _of_filters, _of_levels = section("Concepts"), section("Filters"), section("Levels")
 _build_options = together(
-    _of_concepts("--seen", metavar="FILE|DIR|in1k",
+    _of_concepts("--seen", common=True, metavar="FILE|DIR|in1k",
                  help="Seen concepts: a list, or a folder of images.  [default: in1k]"),
-    _of_concepts("--universe", metavar="FILE|DIR|in21k",
+    _of_concepts("--universe", common=True, metavar="FILE|DIR|in21k",
                  help="Concepts that have images: likewise.  [default: in21k, Fall 2011]"),
-    _of_concepts("--eligible", metavar="FILE|DIR|official",
-                 help="Take these concepts and skip the filters; only seen ones are removed."),
-    _of_concepts("--wordnet", metavar="bundled|nltk|DIR", help="[default: bundled]"),
+    _of_concepts("--eligible", common=True, metavar="FILE|DIR|official",
+                 help="Take these concepts and skip the filters. Only seen ones are removed."),
+    _of_concepts("--wordnet", metavar="bundled|nltk|DIR",
+                 help="Which WordNet.  [default: bundled]"),
     _of_filters("--counts", metavar="FILE",
                 help="CSV wnid,images: images per concept.  [default: those of in21k]"),
-    _of_filters("--images", metavar="ROOT",
-                help="Count images on disk instead; ROOT is that of `cog evaluate --images`."),
-    _of_filters("--min-images", type=_COUNT, metavar="N",
+    _of_filters("--images", common=True, metavar="ROOT",
+                help="Count images on disk instead. ROOT is that of `cog evaluate --images`."),
+    _of_filters("--min-images", common=True, type=_COUNT, metavar="N",
                 help="Images that a concept needs.  [default: 782 = 732 + 50]"),
     _of_filters("--no-min-images", is_flag=True, default=None, help="Accept any number of images."),
     _of_filters("--drop-seen-ancestors/--no-drop-seen-ancestors", default=None,
@@ -41,22 +43,25 @@ _build_options = together(
     _of_filters("--exclude", metavar="FILE",
                 help="Leave out these too.  [default: the 70 that the benchmark left out]"),
     _of_filters("--no-exclusions", is_flag=True, default=None, help="Leave out no such list."),
-    _of_levels("--n-levels", type=_COUNT, metavar="N", help="Levels.  [default: 5]"),
-    _of_levels("--size", type=_COUNT, metavar="N", help="Concepts in a level.  [default: 1000]"),
+    _of_levels("--n-levels", common=True, type=_COUNT, metavar="N", help="Levels.  [default: 5]"),
+    _of_levels("--size", common=True, type=_COUNT, metavar="N",
+               help="Concepts in a level.  [default: 1000]"),
     _of_levels("--spacing", metavar="even|adjacent",
                help="Spread the levels over the ranking, or put one after another.  "
                     "[default: even]"),
-    click.option("--measure", cls=MeasureOption, section="Levels", help="[default: lin]"),
+    click.option("--measure", cls=MeasureOption, section="Levels", common=True,
+                 help="[default: lin]"),
     _of_levels("--subsumer", metavar="deepest|most-informative",
                help="The common ancestor, for measures by information content.  "
                     "[default: deepest]"),
-    of_output("--out", default=Path("built-levels"), type=click.Path(path_type=Path),
+    of_output("--out", common=True, default=Path("built-levels"), type=click.Path(path_type=Path),
               help="Folder for levels.csv, seen.csv, levels.json."),
-    of_output("--overwrite/--no-overwrite", default=False, help="Replace other levels there."),
+    of_output("--overwrite/--no-overwrite", common=True, default=False,
+              help="Replace other levels there."),
 )  # fmt: skip
 
 
-@click.command("build-levels", cls=SectionCommand, short_help="Build levels, official or others.")
+@click.command("build-levels", cls=GroupedCommand, short_help="Build levels, official or others.")
 @_build_options
 def build_levels(out: Path, overwrite: bool, **given: Any) -> None:
     """Rank unseen concepts by their similarity to seen ones, and cut the ranking into levels.

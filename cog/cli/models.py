@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from cog.cli.options import SectionCommand, model_options, say
+from cog.cli.help import GroupedCommand
+from cog.cli.options import model_options, say
 from cog.models.sources.table import written_forms
 
 
@@ -92,7 +93,7 @@ def download(names: tuple[str, ...]) -> None:
         click.echo(published_file(row, say))
 
 
-@models.command(cls=SectionCommand)
+@models.command(cls=GroupedCommand)
 @click.argument("spec", metavar="NAME|file.py:function")
 @model_options
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")

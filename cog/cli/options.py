@@ -1,55 +1,20 @@
-"""The options that commands share, and help that lists options by what they are about."""
+"""The options that commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from cog.cli.help import Decorator, section
 from cog.models.sources.table import written_forms
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
 from cog.progress import Notify
 from cog.recipe import Recipe
-
-Decorator = Callable[[Any], Any]
-
-
-class SectionOption(click.Option):
-    """An option that the help shows under a title."""
-
-    def __init__(self, *names: Any, section: str, **settings: Any) -> None:
-        """`section`: the title; all else is `click.Option`'s."""
-        super().__init__(*names, **settings)
-        self.section = section
-
-
-class SectionCommand(click.Command):
-    """A command whose help shows its options by title; those without one come last."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, each title with its own."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record and isinstance(parameter, click.Option):
-                title = getattr(parameter, "section", "Options")
-                sections.setdefault(title, []).append(record)
-        for title in sorted(sections, key="Options".__eq__):
-            with formatter.section(title):
-                formatter.write_dl(sections[title])
-
-
-def section(title: str) -> Callable[..., Decorator]:
-    """`click.option` for options under a title."""
-
-    def option(*names: str, **settings: Any) -> Decorator:
-        return click.option(*names, cls=SectionOption, section=title, show_default=True, **settings)
-
-    return option
 
 
 def together(*options: Decorator) -> Decorator:
@@ -82,6 +47,7 @@ _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
 _of_models, _of_data = section("Models"), section("Images and datasets")
 of_features, of_probes, of_output = section("Features"), section("Probes"), section("Output")
+of_machine = section("Where it runs")
 
 TRUNCATED_HELP = (
     "Images that are cut off or broken: read, as far as they go, as the official code does; or "
@@ -94,7 +60,7 @@ where_option = click.option(
     help="Only these rows; with COLUMN!=VALUE all but these. May be given again.",
 )
 model_options = together(
-    _of_models("--weights", type=_PATH, help="Read the weights from this file."),
+    _of_models("--weights", common=True, type=_PATH, help="Read the weights from this file."),
     _of_models("--weights-key", metavar="KEY",
                help="Which of a checkpoint's sets of weights, by its entry and, with dots, what "
                     "stands before the names: model_ema, or teacher.backbone."),
@@ -112,11 +78,12 @@ model_options = together(
                     "read weights of hf: that are not safetensors."),
 )  # fmt: skip
 dataset_options = together(
-    _of_data("--dataset", "datasets", multiple=True, metavar="NAME=SOURCE",
-             help="Any labelled images: a folder with train/ and test/ (or val/), each with a "
-                  "folder a class of any name; a folder of such folders; Parquet or WebDataset "
-                  "shards; a list of `path label split` lines; train2018.json of iNaturalist; "
-                  "file.py:function; or torchvision:NAME@ROOT. May be given again."),
+    _of_data("--dataset", "datasets", common=True, multiple=True, metavar="NAME=SOURCE",
+             help="Any labelled images: a folder with train/ and test/. SOURCE may also have val/ "
+                  "for test/, each with a folder a class of any name; be a folder of such folders; "
+                  "Parquet or WebDataset shards; a list of `path label split` lines; "
+                  "train2018.json of iNaturalist; file.py:function; or torchvision:NAME@ROOT. May "
+                  "be given again."),
     _of_data("--test-set", "test_sets", multiple=True, metavar="DATASET/NAME=SOURCE",
              help="Further test images of a dataset's classes, such as in1k/v2: its probes are "
                   "scored on them too. SOURCE is as of --dataset, or real.json for in1k/real. "
@@ -128,40 +95,43 @@ dataset_options = together(
              help="The synsets of the classes of a --dataset, a table by `cog synsets`: rows then "
                   "say how near its classes are to the seen ones, and what mistakes cost. Classes "
                   "that are wnids need none. May be given again."),
-    _of_data("--suite", "suites", multiple=True, metavar="NAME|FILE.toml",
-             help="Sets that papers report together, see `cog suites list`; each by its own "
-                  "protocol. May be given again."),
-    _of_data("--data", type=_PATH, metavar="ROOT", help="Where the sets of --suite lie."),
+    _of_data("--suite", "suites", common=True, multiple=True, metavar="NAME|FILE.toml",
+             help="Sets that papers report: see `cog suites list`. Each has its own protocol. May "
+                  "be given again."),
+    _of_data("--data", common=True, type=_PATH, metavar="ROOT",
+             help="Where the sets of --suite lie."),
     _of_data("--download/--no-download", default=False,
              help="Download the files of torchvision:NAME@ROOT that are not there."),
-    _of_data("--in1k", type=_PATH, metavar="ROOT",
-             help="ImageNet-1K with train/ and val/; without it, in1k is left out."),
+    _of_data("--in1k", common=True, type=_PATH, metavar="ROOT",
+             help="ImageNet-1K with train/ and val/. Without it, in1k is left out."),
     _of_data("--split", type=_PATH, metavar="DIR|FILE.pkl",
              help="Official test lists of --images (lines `wnid/file label`), or the official "
                   "pickle; without it, a seeded split."),
     _of_data("--image-key", metavar="FIELD",
              help="Of WebDataset samples with several images, the one: jpg, seg.png, …"),
-    _of_data("--levels", type=_PATH, metavar="DIR",
-             help="Levels made by `cog build-levels`; by default the official ones."),
-    _of_data("--only", metavar="LIST", help="Datasets: in1k,L1,NAME,…  [default: all]"),
+    _of_data("--levels", common=True, type=_PATH, metavar="DIR",
+             help="Levels by `cog build-levels`.  [default: official]"),
+    _of_data("--only", common=True, metavar="LIST",
+             help="Only these, such as in1k,L1,NAME.  [default: all]"),
     _of_data("--test-per-class", type=_COUNT, metavar="N", default=Recipe.test_per_class,
              help="Test images per class, where they are drawn by a seed."),
     _of_data("--min-train", type=_COUNT, metavar="N", default=Recipe.min_train,
              help="Training images that a class of --images needs."),
 )  # fmt: skip
 run_options = together(
-    _of_models("--model", multiple=True, required=True, metavar="NAME",
-               help=f"A name of `cog models list`, or one of {written_forms()}. "
-                    "May be given again."),
+    _of_models("--model", common=True, multiple=True, required=True, metavar="NAME",
+               help="One of `cog models list`, or as timm:NAME. Such forms are "
+                    f"{written_forms()}. May be given again."),
     _of_models("--name", multiple=True,
                help="What to call the model in the results; one for each --model."),
     model_options,
     _of_models("--controls/--no-controls", default=False,
                help="Add to each model, outside of ranks: shuffled labels, random features, "
                     "untrained; and raw pixels."),
-    _of_data("--images", type=_PATH, metavar="ROOT",
-             help="Images of the levels: ROOT/<wnid>/*, ROOT/<wnid>.tar, a tar of those, "
-                  "WebDataset or Parquet shards, or a list; without it, levels are left out."),
+    _of_data("--images", common=True, type=_PATH, metavar="ROOT",
+             help="Images of the levels, as ROOT/<wnid>/*. ROOT may also have <wnid>.tar, a tar of "
+                  "those, WebDataset or Parquet shards, or be a list. Without it, levels are left "
+                  "out."),
     dataset_options,
     _of_data("--refit-shots", metavar="LIST",
              help="Also refit heads on so many images a class of each --test-set's own domain, "
@@ -170,16 +140,10 @@ run_options = together(
              help="Training images that are used of a class."),
     _of_data("--allow-missing/--no-allow-missing", default=False,
              help="Leave out classes that are missing or short, and mark the rows."),
-    of_features("--device", default="auto", metavar="LIST",
-                help="auto (all GPUs), cpu, mps, or cuda:0,cuda:2: they share the work."),
     of_features("--precision", default="fp32",
                 help="Of the network: fp32, tf32 (GPUs from Ampere on), bf16 or fp16."),
-    of_features("--compile/--no-compile", default=False,
-                help="Compile the network by torch.compile: slower to start, then faster."),
     of_features("--dtype", default="float16",
                 help="Of the features on disk: float16 or float32."),
-    of_features("--batch-size", type=_COUNT, metavar="N",
-                help="Images in a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
     of_features("--decoder", default="torchvision",
                 help="Of JPEGs: torchvision, pillow (resizes too, to the bit), or nvjpeg on a GPU, "
                      "with --resize-on device."),
@@ -187,11 +151,6 @@ run_options = together(
                 help="Where images are resized: cpu; or device, so that workers do a third less: "
                      "about one pixel in a million differs, by 1 of 255."),
     of_features("--truncated", default="read", metavar="NAME", help=TRUNCATED_HELP),
-    of_features("--workers", type=_COUNT, metavar="N",
-                help="Threads or processes that decode.  [default: one per core]"),
-    of_features("--feed", default="auto", metavar="KIND",
-                help="What decodes: threads, or processes, which a fast GPU needs. auto: "
-                     "processes for many images on a GPU with four cores or more."),
     of_features("--chunk-rows", type=_COUNT, metavar="N",
                 help="Images in a chunk of features.  [default: about a minute of work]"),
     of_features("--tokens", metavar="all|grid:N",
@@ -200,15 +159,26 @@ run_options = together(
     of_features("--views", type=_COUNT, metavar="A",
                 help="Random crops of each training image, whose features are made once, for the "
                      "probe `augmented`.  [default: 8 for that probe]"),
-    of_features("--executor", default="here",
-                help="here, or ray: on the Ray cluster of RAY_ADDRESS, else on one of its own."),
-    of_features("--worker", metavar="R/W",
-                help="Do the share of worker R (from 0) of W workers with the same --out."),
+    of_machine("--device", common=True, default="auto", metavar="LIST",
+               help="auto (all GPUs), cpu, mps, or cuda:0,cuda:2. Several share the work."),
+    of_machine("--batch-size", type=_COUNT, metavar="N",
+               help="Images in a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
+    of_machine("--compile/--no-compile", default=False,
+               help="Compile the network by torch.compile: slower to start, then faster."),
+    of_machine("--workers", common=True, type=_COUNT, metavar="N",
+               help="Threads or processes that decode.  [default: one per core]"),
+    of_machine("--feed", default="auto", metavar="KIND",
+               help="What decodes: threads, or processes, which a fast GPU needs. auto: "
+                    "processes for many images on a GPU with four cores or more."),
+    of_machine("--executor", default="here",
+               help="here, or ray: on the Ray cluster of RAY_ADDRESS, else on one of its own."),
+    of_machine("--worker", metavar="R/W",
+               help="Do the share of worker R (from 0) of W workers with the same --out."),
 )  # fmt: skip
 output_options = together(
-    of_output("--out", default="runs",
-              help="Where features and results go: a folder, or s3://BUCKET/FOLDER."),
-    of_output("--dry-run/--no-dry-run", default=False,
+    of_output("--out", common=True, default="runs", metavar="PATH",
+              help="Folder or s3:// URL of features and results."),
+    of_output("--dry-run/--no-dry-run", common=True, default=False,
               help="Print the plan, and the disk and time that it needs, and stop."),
 )  # fmt: skip
 
@@ -217,7 +187,8 @@ protocol_option = of_probes(
     "--protocol",
     default=Recipe.protocol,
     metavar="NAME",
-    help="How models are evaluated: see `cog protocols list`. It fixes some of the options here.",
+    common=True,
+    help="One of `cog protocols list`: how to evaluate. It fixes some of the options here.",
 )
 
 
@@ -237,18 +208,18 @@ def without_defaults_of_protocols(options: dict[str, Any]) -> dict[str, Any]:
 def probe_options(probes: Sequence[str]) -> Decorator:
     """How probes are fitted; `probes`: those that are fitted by default."""
     return together(
-        of_probes("--probe", "probes", metavar="LIST", default=",".join(probes),
-                  help=f"Probes to fit: {', '.join(PROBES)}."),
+        of_probes("--probe", "probes", common=True, metavar="LIST", default=",".join(probes),
+                  help=f"What to fit. There are {', '.join(PROBES)}."),
         of_probes("--solver", default=Probing.solver, metavar="NAME", help=_solvers_help()),
-        of_probes("--shots", default="all", metavar="LIST",
-                  help="Training images per class: all,1,2,4,…"),
+        of_probes("--shots", common=True, default="all", metavar="LIST",
+                  help="Training images per class, such as all,1,4."),
         of_probes("--shots-validation", default=Probing.shots_validation,
                   metavar="NAME", help="Where N shots validate: official, on images beside the N; "
                   "within, on some of the N."),
         of_probes("--few-shot-draw", metavar="NAME", default=Recipe.few_shot_draw,
                   help="Of N shots: once, the final fit has the N of the search; official, N "
                        "others, and SGD's trials each a start and batches of their own."),
-        of_probes("--seeds", default=",".join(map(str, Probing.seeds)),
+        of_probes("--seeds", common=True, default=",".join(map(str, Probing.seeds)),
                   metavar="LIST", help="Seeds of the probes."),
         of_probes("--trials-per-round", type=_COUNT, metavar="N", default=Recipe.trials_per_round,
                   help="SGD trials trained together; 1 is the official order."),

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from cog.cli.evaluate import evaluate
-from cog.cli.options import SectionCommand, without_defaults_of_protocols
+from cog.cli.help import GroupedCommand
+from cog.cli.options import without_defaults_of_protocols
 from cog.cli.plan_file import (
     SEE,
     TYPED,
@@ -34,21 +35,21 @@ def _options() -> list[click.Parameter]:
     return options
 
 
-@click.command(cls=SectionCommand, params=_options(), short_help="Evaluations that files plan.")
+@click.command(cls=GroupedCommand, params=_options(), short_help="Evaluations that files plan.")
 @click.argument("plans", nargs=-1, type=click.Path(path_type=Path), metavar="[PLAN.toml]...")
 @click.option("--print/--no-print", "shown", default=False,
               help="Print the plan that this command amounts to, and stop.")  # fmt: skip
 def run(plans: tuple[Path, ...], shown: bool, **options: Any) -> None:
     """Do what plans say: TOML files whose keys are the options of `cog evaluate`.
 
-    What is typed takes the place of what a plan says. Paths in a plan are relative to its folder.
-    All plans are read before the first begins; they may share one `out`.
-
     \b
     Example:
         cog run paper.toml
         cog run paper.toml --device cuda:1 --dry-run
         cog run --print --model dino --suite cog --data /data > paper.toml
+    \f
+    What is typed takes the place of what a plan says. Paths in a plan are relative to its folder.
+    All plans are read before the first begins; they may share one `out`.
     """
     typed = given_values(click.get_current_context(), evaluate)
     if shown and len(plans) < 2:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cog.cli.options import SectionOption, say
+from cog.cli.help import GroupedOption
+from cog.cli.options import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MATCH_COLUMNS = ("from", "to", "wnid", "name", "nearest_wnid", "nearest_name", "subsumer", "value")
 
 
-class MeasureOption(SectionOption):
+class MeasureOption(GroupedOption):
     """An option whose help begins with the names of all measures; only the help imports them."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:

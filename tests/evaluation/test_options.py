@@ -7,10 +7,9 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import cog
-from cog.cli.evaluate import evaluate, extract
+from cog.cli.evaluate import evaluate
 from cog.datasets.dataset import DatasetOptions
 from cog.errors import CogError
 from cog.evaluation.models import ModelOptions, load_models
@@ -88,16 +87,6 @@ def test_every_argument_is_documented():
 def test_an_unknown_argument_is_pythons_own_error():
     with pytest.raises(TypeError, match="unexpected keyword argument 'picture_size'"):
         cog.evaluate("dino", images="photos", picture_size=3)
-
-
-@pytest.mark.parametrize("command", [evaluate, extract])
-def test_help_lists_options_by_what_they_are_about(command):
-    text = CliRunner().invoke(command, ["--help"]).stdout
-    titles = ["Models", "Images and datasets", "Features", "Probes", "Output", "Options"]
-    titles = [title for title in titles if command is evaluate or title != "Probes"]
-    assert [line[:-1] for line in text.splitlines() if line[:-1] in titles] == titles
-    of_data = text.split("Images and datasets:")[1].split("Features:")[0]
-    assert "  --in1k ROOT" in of_data
 
 
 @pytest.mark.parametrize("option", [option for option in evaluate.params if option.is_flag])
