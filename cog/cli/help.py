@@ -1,21 +1,19 @@
 """Help by group: each option says its group, and whether the short help of `--help` has it.
 
-`option.section` and `option.common` of a command's `params` are all that there is to know: the help
-here, and the command reference of the documentation, are made from them.
+`section` and `common` of an option are declared where the option is; the help here and the command
+reference of the documentation are made from them, by `by_section` and `whole_text`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
 
 Decorator = Callable[[Any], Any]
-Record = tuple[str, str]
-"""an option as it is typed, and what the help says of it"""
-
+REST = "Options"  # the title of options that have none
 _ALL = "cog.help_all"
 
 
@@ -66,32 +64,46 @@ class GroupedCommand(click.Command):
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the command does; of a long text only what stands before the form feed."""
-        super().format_help_text(ctx, formatter)
-        _, _, rest = (self.help or "").partition("\f")
-        if rest and ctx.meta.get(_ALL, False):
-            formatter.write_paragraph()
-            with formatter.indentation():
-                formatter.write_text(inspect.cleandoc(rest))
+        if not ctx.meta.get(_ALL, False):
+            super().format_help_text(ctx, formatter)
+            return
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(whole_text(self))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each title with its own."""
-        for title, records in self._by_section(ctx).items():
-            with formatter.section(title):
-                formatter.write_dl(records)
-
-    def _by_section(self, ctx: click.Context) -> Mapping[str, list[Record]]:
-        """What the help shows of the options, by title."""
-        sections: dict[str, list[Record]] = {}
         everything = ctx.meta.get(_ALL, False)
-        for each in self.get_params(ctx):
-            if not isinstance(each, click.Option) or not (everything or _is_common(each)):
-                continue
-            if record := each.get_help_record(ctx):
-                names, said = record
-                if not everything:
-                    names, said = names.partition(" / ")[0], first_sentence(said)
-                sections.setdefault(getattr(each, "section", "Options"), []).append((names, said))
-        return dict(sorted(sections.items(), key=lambda item: item[0] == "Options"))
+        for title, options in by_section(self.get_params(ctx)).items():
+            shown = [each for each in options if everything or _is_common(each)]
+            records = [record for each in shown if (record := each.get_help_record(ctx))]
+            if not everything:
+                records = [
+                    (names.partition(" / ")[0], first_sentence(said)) for names, said in records
+                ]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def by_section(parameters: Iterable[click.Parameter]) -> Mapping[str, list[click.Option]]:
+    """The options among parameters of a command, common or not, by title; those without one last.
+
+    >>> from cog.cli.evaluate import evaluate
+    >>> list(by_section(evaluate.params))
+    ['Models', 'Images and datasets', 'Features', 'Where it runs', 'Probes', 'Output']
+    """
+    sections: dict[str, list[click.Option]] = {}
+    for each in parameters:
+        if isinstance(each, click.Option):
+            sections.setdefault(getattr(each, "section", REST), []).append(each)
+    return dict(sorted(sections.items(), key=lambda item: item[0] == REST))
+
+
+def whole_text(command: click.Command) -> str:
+    """What a command's help says of it, with what only `--help-all` shows."""
+    parts = (command.help or "").split("\f")
+    return "\n\n".join(inspect.cleandoc(part) for part in parts)
 
 
 def _is_common(parameter: click.Parameter) -> bool:

@@ -30,9 +30,26 @@ from cog.errors import CogError
 from cog.interruption import watch
 from cog.provenance import cog_version
 
+SECTIONS = {
+    "Start": (demo, doctor),
+    "Evaluate": (check_data, evaluate, run_plans, probe, protocols, suites),
+    "Results": (results, report, compare, leaderboard, verify),
+    "Models and features": (models, extract, store, export),
+    "Levels and concepts": (build_levels, levels, similarity, synsets),
+}
+"""the commands by what they are about, in the order of the help"""
+
 
 class _Commands(click.Group):
     """The commands; the end of who reads our output is told apart from that of a connection."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by what they are about."""
+        width = max(map(len, self.commands))
+        for title, commands in SECTIONS.items():
+            rows = [(str(each.name), each.get_short_help_str(100)) for each in commands]
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), about) for name, about in rows])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was typed."""
@@ -61,11 +78,7 @@ def main() -> None:
     """
 
 
-for command in (
-    demo, build_levels, levels, similarity, synsets, suites, protocols, check_data, evaluate,
-    run_plans, extract, probe, export, store, models, results, report, leaderboard, compare, verify,
-    doctor,
-):  # fmt: skip
+for command in (each for commands in SECTIONS.values() for each in commands):
     main.add_command(command)
 
 

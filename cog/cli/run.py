@@ -35,7 +35,7 @@ def _options() -> list[click.Parameter]:
     return options
 
 
-@click.command(cls=GroupedCommand, params=_options(), short_help="Evaluations that files plan.")
+@click.command(cls=GroupedCommand, params=_options(), short_help="Do evaluations that files plan.")
 @click.argument("plans", nargs=-1, type=click.Path(path_type=Path), metavar="[PLAN.toml]...")
 @click.option("--print/--no-print", "shown", default=False,
               help="Print the plan that this command amounts to, and stop.")  # fmt: skip

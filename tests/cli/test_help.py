@@ -88,5 +88,12 @@ def test_the_short_help_has_first_sentences_and_the_long_one_all():
     assert re.search(r"--rare INTEGER +Seldom\. Or never\. +\[default: 3\]", long)
 
 
+def test_cog_help_has_every_command_once_by_what_it_is_for():
+    text = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout
+    listed = re.findall(r"^  ([a-z][a-z-]+)  +[A-Z].*[.?]$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(main.commands)
+    assert "..." not in text.partition("Start:")[2], "a summary is cut off"
+
+
 def test_help_all_is_not_taken_for_a_value_of_a_plan():
     assert "help_all" not in {each.name for each in evaluate.params}
