@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from cog.cli.check_data import check_data
+from cog.cli.cite import cite
 from cog.cli.compare import compare
 from cog.cli.demo import demo
 from cog.cli.doctor import doctor
@@ -33,7 +34,7 @@ from cog.provenance import cog_version
 SECTIONS = {
     "Start": (demo, doctor),
     "Evaluate": (check_data, evaluate, run_plans, probe, protocols, suites),
-    "Results": (results, report, compare, leaderboard, verify),
+    "Results": (results, report, compare, leaderboard, verify, cite),
     "Models and features": (models, extract, store, export),
     "Levels and concepts": (build_levels, levels, similarity, synsets),
 }

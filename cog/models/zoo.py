@@ -16,7 +16,8 @@ Columns, from the file to the features:
   authors squash the image; `official_preprocess` is what the authors do, in words;
 - `pool`: the tokens that make the feature, empty where the network decides; `feature`, in words;
   `dim`, its size; `parameters`, without the classifier;
-- `licence`, `seen_data`, `quirks` (see quirks.py), `note`, `source`.
+- `licence`, `seen_data`, `quirks` (see quirks.py), `note`, `source`;
+- `papers`: what to cite for it, keys of cog/papers.csv.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class ZooRow:
     official_preprocess: str
     note: str
     source: str
+    papers: tuple[str, ...]
 
     @property
     def cache_file(self) -> str:
@@ -131,7 +133,8 @@ def _options(text: str) -> dict[str, object]:
 
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(
-        ("aliases", "urls", "drop", "head", "quirks"), lambda text: tuple(text.split())
+        ("aliases", "urls", "drop", "head", "quirks", "papers"),
+        lambda text: tuple(text.split()),
     ),
     **dict.fromkeys(("benchmark", "head_in_file"), lambda text: text == "yes"),
     **dict.fromkeys(("year", "dim", "parameters"), lambda text: int(text or 0)),

@@ -54,6 +54,12 @@ def read_distances(runs: StoragePath, notify: Notify | None = None) -> Distances
     return found
 
 
+def measures_of(runs: StoragePath) -> list[str]:
+    """The measures by which datasets of a folder of runs were compared with the seen concepts."""
+    documents = map(_read, distances_folder(runs).glob("*.json"))
+    return sorted({str(each["measure"]) for each in documents if "measure" in each})
+
+
 def with_distance(row: Mapping[str, Any], distances: Distances) -> dict[str, Any]:
     """A row of results with the columns of its dataset or test set, if there are any."""
     return {**row, **distances.get(full_name(row), {})}

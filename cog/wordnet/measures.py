@@ -59,6 +59,7 @@ class Measure:
     title: str  # its name in a text: Lin, Wu–Palmer
     written: str  # the formula with the names of its terms in braces
     note: Callable[..., str] = lambda **terms: ""  # why one value is not the formula's
+    paper: str = ""  # what to cite for it, a key of cog/papers.csv
 
     @property
     def informative(self) -> bool:
@@ -129,19 +130,38 @@ def wup(depth_s: Floats, distance_a: Floats, distance_b: Floats) -> Floats:
 
 
 MEASURES = {
-    "lin": Measure(lin, "information", "Lin", "2·{ic_s} / ({ic_a} + {ic_b})", _lin_note),
-    "resnik": Measure(resnik, "information", "Resnik", "{ic_s}"),
-    "jcn": Measure(
-        jcn, "information", "Jiang–Conrath", "1 / ({ic_a} + {ic_b} − 2·{ic_s})", _jcn_note
+    "lin": Measure(
+        lin,
+        "information",
+        "Lin",
+        "2·{ic_s} / ({ic_a} + {ic_b})",
+        _lin_note,
+        paper="lin1998information",
     ),
-    "path": Measure(path, "path", "path", "1 / ({distance} + 1)"),
+    "resnik": Measure(resnik, "information", "Resnik", "{ic_s}", paper="resnik1995using"),
+    "jcn": Measure(
+        jcn,
+        "information",
+        "Jiang–Conrath",
+        "1 / ({ic_a} + {ic_b} − 2·{ic_s})",
+        _jcn_note,
+        paper="jiang1997semantic",
+    ),
+    "path": Measure(path, "path", "path", "1 / ({distance} + 1)", paper="pedersen2004wordnet"),
     "wup": Measure(
         wup,
         "depth",
         "Wu–Palmer",
         "2·{depth_s} / ({distance_a} + {depth_s} + {distance_b} + {depth_s})",
+        paper="wu1994verb",
     ),
-    "lch": Measure(lch, "path", "Leacock–Chodorow", "−ln(({distance} + 1) / (2·{height}))"),
+    "lch": Measure(
+        lch,
+        "path",
+        "Leacock–Chodorow",
+        "−ln(({distance} + 1) / (2·{height}))",
+        paper="leacock1998combining",
+    ),
 }
 
 

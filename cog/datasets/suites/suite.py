@@ -50,6 +50,8 @@ class SuiteSet:
     split: str = ""
     """which split is used, for people"""
     paper: str = ""
+    cite: tuple[str, ...] = ()
+    """keys of cog/papers.csv"""
     licence: str = "see source"
     classes: int = 0
     train: int = 0
@@ -78,6 +80,8 @@ class Suite:
     sets: Mapping[str, SuiteSet]
     protocols: Mapping[str, Protocol] = field(default_factory=dict)
     paper: str = ""
+    cite: tuple[str, ...] = ()
+    """keys of cog/papers.csv"""
     test_sets: Mapping[str, SuiteSet] = field(default_factory=dict)
     """further test sets of the sets, by their names SET/NAME"""
 
@@ -101,6 +105,7 @@ class _Head:
 
     about: str
     paper: str = ""
+    cite: tuple[str, ...] = ()
 
 
 Record = TypeVar("Record", Protocol, SuiteSet, _Head)
@@ -161,7 +166,7 @@ def _checked(path: Path, found: dict[str, Any]) -> Suite:
             raise _wrong(f"{path}: sets.{name}.metric", "none, as it is top1", each.metric)
         _check_set(each, protocols, f"{path}: sets.{name}")
     _check_test_sets(test_sets, sets, path)
-    return Suite(path.stem, head.about, sets, protocols, head.paper, test_sets)
+    return Suite(path.stem, head.about, sets, protocols, head.paper, head.cite, test_sets)
 
 
 def _check_protocol(protocol: Protocol, where: str) -> None:

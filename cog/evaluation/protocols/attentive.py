@@ -12,6 +12,10 @@ PROTOCOL = Protocol(
     "2025, github.com/facebookresearch/capi, eval_classification.py; Bardes et al., Revisiting "
     "Feature Prediction for Learning Visual Representations from Video, 2024, "
     "github.com/facebookresearch/jepa, src/models/attentive_pooler.py",
+    papers=(
+        "darcet2025cluster",
+        "bardes2024revisiting",
+    ),
     differs=(
         "Images are centre crops, whose tokens are kept; both papers train on random crops with "
         "the network in the loop.",

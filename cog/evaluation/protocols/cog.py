@@ -17,6 +17,7 @@ PROTOCOL = Protocol(
         Published("trex_resnet50", "in1k", "top1", 78.0, _TREX, probe="logreg"),
         Published("trexstar_resnet50", "in1k", "top1", 80.2, _TREX, probe="logreg"),
     ),
+    papers=("sariyildiz2021concept",),
     differs=(
         "The trials of a seed share their start and their batches; there each draws on.",
         "With N shots the final fit has the images of the search; there N others are drawn. "

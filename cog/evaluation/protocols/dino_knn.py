@@ -22,6 +22,10 @@ PROTOCOL = Protocol(
     "exp(cosine / 0.07); a row for each k of 10, 20, 100 and 200",
     source="Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021, "
     "section 3.2; github.com/facebookresearch/dino, eval_knn.py; after Wu et al., CVPR 2018",
+    papers=(
+        "caron2021emerging",
+        "wu2018unsupervised",
+    ),
     differs=(
         "Images are prepared as the model says; there all are resized to 256 and cropped to 224.",
         "Features are stored in float16 unless --dtype float32 is given; there they are float32.",

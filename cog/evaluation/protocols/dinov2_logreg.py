@@ -29,6 +29,7 @@ PROTOCOL = Protocol(
     source="Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, 2023; "
     "github.com/facebookresearch/dinov2, dinov2/eval/log_regression.py, which calls cuML's "
     "LogisticRegression (tolerance 1e-12, at most 1,000 iterations)",
+    papers=("oquab2024dinov2",),
     differs=(
         "A tenth of each class validates, drawn by the seed; there a tenth of all images, drawn "
         "once.",

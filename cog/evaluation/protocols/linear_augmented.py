@@ -16,6 +16,11 @@ PROTOCOL = Protocol(
     "github.com/facebookresearch/moco, main_lincls.py; github.com/facebookresearch/dino, "
     "eval_linear.py. He et al., Masked Autoencoders, CVPR 2022, take the same images; their batch "
     "norm and LARS are in mae-linear",
+    papers=(
+        "he2020momentum",
+        "caron2021emerging",
+        "he2022masked",
+    ),
     differs=(
         "Features of --views crops of each image are made once, and each epoch takes one of them; "
         "there the network sees a fresh crop in each epoch. docs/protocols.md has how far it is.",

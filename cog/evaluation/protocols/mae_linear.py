@@ -12,6 +12,7 @@ PROTOCOL = Protocol(
     "batches of 16,384; its base rate is one of ten",
     source="He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, appendix A.1; "
     "github.com/facebookresearch/mae, main_linprobe.py, util/lars.py",
+    papers=("he2022masked",),
     differs=(
         "Features are of centre crops; there the network sees a random resized crop, flipped or "
         "not, of each image in each epoch. The protocol linear-augmented has crops.",

@@ -30,6 +30,8 @@ class Protocol:
     about: str
     source: str
     """the paper, and the file of its public code"""
+    papers: tuple[str, ...] = ()
+    """what to cite for it, keys of cog/papers.csv"""
     differs: tuple[str, ...] = ()
     """what is not as in the source, a sentence each"""
     published: tuple[Published, ...] = ()

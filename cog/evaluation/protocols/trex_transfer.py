@@ -11,6 +11,7 @@ PROTOCOL = Protocol(
     source="Sariyildiz et al., No Reason for No Supervision: Improved Generalization in Supervised "
     "Models, ICLR 2023; github.com/naver/trex, transfer/classifier_training.py (clf_type "
     "logreg_sklearn) and logreg_trainer.py, whose C, 1e-5 to 1e6, is the inverse of the penalty",
+    papers=("sariyildiz2023reason",),
     differs=(
         "Each fit is run to its optimum, to a millionth of the objective; there scikit-learn stops "
         "at a gradient of 1e-4 or after 2,000 iterations.",

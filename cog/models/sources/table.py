@@ -46,6 +46,10 @@ class Form:
     """a regular expression for names without a prefix of their own; `load` takes its group"""
     pools: bool = False
     """whether `load` honours --pool itself"""
+    papers: tuple[str, ...] = ()
+    """what to cite for its library, keys of cog/papers.csv"""
+    publisher: str = "its source"
+    """who may name the paper of one of its models, for people"""
 
     def load(self, name: str, options: LoadOptions, notify: Notify) -> Model:
         """The model on the CPU; `name` is the part after the prefix."""
@@ -59,13 +63,42 @@ class Form:
 
 
 FORMS = (
-    Form("timm:NAME", "from_timm"),
-    Form("torchvision:NAME", "from_torchvision"),
-    Form("hf-hub:OWNER/MODEL", "from_hf_hub"),
-    Form("hf:OWNER/MODEL", "from_hf", pools=True),
-    Form("open_clip:MODEL/TAG", "from_open_clip"),
-    Form("torch-hub:OWNER/REPO:COMMIT:ENTRY", "from_torch_hub"),
-    Form("file.py:function", "from_file", r"(.*\.py(?::[^:]*)?)"),
+    Form(
+        "timm:NAME", "from_timm", papers=("wightman2019timm",), publisher="its page at hf.co/timm"
+    ),
+    Form(
+        "torchvision:NAME",
+        "from_torchvision",
+        papers=("torchvision2016",),
+        publisher="its page at docs.pytorch.org/vision",
+    ),
+    Form(
+        "hf-hub:OWNER/MODEL",
+        "from_hf_hub",
+        papers=("wightman2019timm",),
+        publisher="its page at huggingface.co",
+    ),
+    Form(
+        "hf:OWNER/MODEL",
+        "from_hf",
+        pools=True,
+        papers=("wolf2020transformers",),
+        publisher="its page at huggingface.co",
+    ),
+    Form(
+        "open_clip:MODEL/TAG",
+        "from_open_clip",
+        papers=("ilharco2021openclip", "cherti2023reproducible"),
+        publisher="open_clip's docs/PRETRAINED.md",
+    ),
+    Form(
+        "torch-hub:OWNER/REPO:COMMIT:ENTRY",
+        "from_torch_hub",
+        publisher="the README of its repository",
+    ),
+    Form(
+        "file.py:function", "from_file", r"(.*\.py(?::[^:]*)?)", publisher="the author of that file"
+    ),
 )
 """all forms but the names of zoo.csv, which have no prefix"""
 
