@@ -7,13 +7,12 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+VERSION = "0.2.0"  # nowhere else: setup.cfg reads it from this line
+
 
 def cog_version() -> str:
-    """The version of this package."""
-    try:
-        return version("imagenet-cog")
-    except PackageNotFoundError:  # a clone without an install
-        return "0+unknown"
+    """The version of the code that runs, whether it is installed or a clone."""
+    return VERSION
 
 
 def command() -> str:
@@ -28,10 +27,10 @@ def command() -> str:
 
 def versions() -> dict[str, str]:
     """The versions of the libraries that a number may depend on."""
-    found = {}
-    for name in ("imagenet-cog", "torch", "torchvision", "timm", "numpy", "optuna", "zarr"):
+    found = {"imagenet-cog": cog_version()}
+    for name in ("torch", "torchvision", "timm", "numpy", "optuna", "zarr"):
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # a clone without an install
+        except PackageNotFoundError:  # on the path, but installed by no package manager
             found[name] = "unknown"
     return found

@@ -14,8 +14,10 @@
 #
 #     python3 -m pip download --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_28_x86_64 \
 #         --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 -d .whl \
-#         zarr numcodecs google-crc32c donfig optuna alembic mako colorlog sqlalchemy platformdirs simplejpeg \
-#         cloudpickle
+#         zarr numcodecs google-crc32c donfig msgspec optuna alembic mako colorlog sqlalchemy platformdirs simplejpeg \
+#         cloudpickle nltk defusedxml
+#
+# (zarr from 3.4 on needs msgspec, nltk from 3.10 on defusedxml.) What those that it finds need in turn is named too.
 #
 # COG_GPU_CHECK_SECONDS=480 is the time for all of it; COG_GPU_CHECK_DEVICE=cpu runs the same on a CPU, with tiny
 # sizes: that is how it is tested.
@@ -90,8 +92,15 @@ if compgen -G "$WHEELS/*.whl" > /dev/null; then
     export PYTHONPATH="$PYTHONPATH:$WORK/site"
 fi
 say "python: $("$PYTHON" -c 'import sys; print(sys.executable, sys.version.split()[0])'), device: $DEVICE"
-MISSING=$("$PYTHON" -c 'import importlib.util, sys
-print(" ".join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))' $NEEDED)
+# Of those that come as wheels, what they need may be missing: releases differ in that, so that they are imported.
+MISSING=$("$PYTHON" -c 'import importlib, importlib.util, sys
+missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
+for name in {"zarr", "optuna"} - {*missing}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing.append(f"{error.name} (which {name} needs)")
+print(" ".join(missing))' $NEEDED)
 [ -z "$MISSING" ] || cannot "$PYTHON lacks $MISSING: give PYTHON with these packages, or wheels (see the top of $0)"
 if [ "$DEVICE" != cpu ]; then
     within 120 "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||

@@ -66,6 +66,17 @@ def test_what_a_python_lacks_is_named(tmp_path):
     assert "wheels" in why
 
 
+def test_what_a_package_needs_in_turn_is_named(tmp_path):
+    """zarr 3.4 needs msgspec, which 3.3 did not: here a zarr that needs what nobody has."""
+    package = tmp_path / "site" / "zarr"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import msgspec_of_nobody")
+    done = run_check(tmp_path, PYTHONPATH=str(package.parent))
+    assert done.returncode == 2
+    why = json.loads(done.stdout.splitlines()[-1])["why"]
+    assert "lacks msgspec_of_nobody (which zarr needs): give PYTHON" in why
+
+
 @pytest.mark.long
 def test_the_whole_check_runs_on_a_cpu(tmp_path):
     done = run_check(tmp_path, COG_GPU_CHECK_DEVICE="cpu", COG_GPU_CHECK_SECONDS="1500")
