@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import shlex
+import tomllib
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -13,12 +16,36 @@ from click.testing import CliRunner
 
 from cog.cli.main import main
 from cog.models.zoo import read_zoo
+from tests.support.doc_blocks import (
+    PAGES,
+    blocks,
+    parse,
+    prompts,
+    run_page,
+    typed_commands,
+    unknown_names,
+)  # fmt: skip
 from tests.support.labelled_images import found
 from tools.make_file_map import file_map
 from tools.make_models_table import END, START, markdown_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+LANGUAGES = ("console", "python", "pycon", "text", "toml", "json", "csv", "bash", "bibtex", "yaml")
+UNMARKED = ("README.md",)  # until its blocks are marked
+NAME_OF = attrgetter("name")
+WITH_PYTHON = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+WITH_EXAMPLES = [page for page in PAGES if ">>> " in page.read_text(encoding="utf-8")]
+RUN = [
+    pytest.param(
+        page,
+        id=page.name,
+        marks=[pytest.mark.long] if any("run long" in block.mark for block in blocks(page)) else [],
+    )
+    for page in PAGES
+    if page.name not in UNMARKED and any(block.runs for block in blocks(page))
+]
 
 
 def commands(group: click.Group = main, path: str = "cog"):
@@ -41,18 +68,59 @@ def test_every_command_is_in_the_readme(name):
     assert f"cog {name}" in README
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
-def test_the_commands_of_the_documents_parse(path):
-    lines = re.findall(r"^\$ (cog (?:.*\\\n)*.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(lines) >= 4 or path.name != "README.md"
-    for line in lines:
-        words = shlex.split(line.replace("\\\n", " "))
-        command = main
-        while isinstance(command, click.Group):
-            words = words[1:]
-            command = command.commands[words[0]]
-        context = command.make_context(words[0], words[1:], resilient_parsing=False)
-        assert context.params
+@pytest.mark.parametrize("page", PAGES, ids=NAME_OF)
+def test_every_block_says_whether_it_is_run(page):
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"{block}: what is the block, {LANGUAGES}?"
+        if block.language == "console":
+            assert block.mark or page.name in UNMARKED, f"{block}: <!-- run --> or <!-- needs … -->"
+            assert prompts(block.text), f"{block}: a block of commands without $"
+        else:
+            assert not re.search(r"^\$ ", block.text, re.MULTILINE), f"{block}: is it ```console?"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAME_OF)
+def test_the_commands_of_the_documents_parse(page):
+    shown = [block for block in blocks(page) if block.language == "console"]
+    for block in shown:
+        for line, _ in prompts(block.text):
+            for words in typed_commands(line):
+                if words[0] in ("cog", "imagenet-cog"):
+                    try:
+                        parse(words)
+                    except click.ClickException as error:
+                        pytest.fail(f"{block}: {line}: {error.format_message()}")
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=NAME_OF)
+def test_python_that_is_not_run_compiles_and_uses_names_that_are_there(page):
+    for block in blocks(page):
+        if block.language == "python" and not block.runs:
+            assert [*unknown_names(block.text)] == [], block
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_the_blocks_of_the_documents_run(page, tmp_path, monkeypatch):
+    wants_images = any("COG_IMAGES" in block.text for block in blocks(page) if block.runs)
+    if wants_images and "COG_IMAGES" not in os.environ:
+        pytest.skip("COG_IMAGES is not set")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    run_page(page, tmp_path)
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=NAME_OF)
+def test_the_examples_of_the_documents_run(page):
+    done = doctest.testfile(str(page), module_relative=False)
+    assert done.attempted
+    assert done.failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAME_OF)
+def test_toml_of_the_documents_is_toml(page):
+    for block in blocks(page):
+        if block.language == "toml":
+            assert tomllib.loads(block.text), block
 
 
 def test_one_s_own_images_need_no_wnid(tmp_path, monkeypatch):
@@ -92,15 +160,6 @@ def test_the_table_of_models_is_made_from_zoo_csv():
     shown = README.split(START)[1].split(END)[0]
     assert shown == markdown_table()
     assert f"<summary>{len(read_zoo())} models</summary>" in README
-
-
-@pytest.mark.parametrize(
-    ("name", "examples"), [("architecture.md", 30), ("differences.md", 25), ("scikit_learn.md", 12)]
-)
-def test_the_examples_of_the_documents_run(name, examples):
-    done = doctest.testfile(str(ROOT / "docs" / name), module_relative=False)
-    assert done.attempted > examples
-    assert done.failed == 0
 
 
 def test_the_page_of_differences_has_a_row_for_each_of_them():
