@@ -100,6 +100,15 @@ def test_python_of_a_page_shares_its_names(write, tmp_path):
         run_page(page, tmp_path)
 
 
+def test_a_block_may_be_a_file(write, tmp_path):
+    page = write()
+    text = "<!-- file mine.py -->\n```python\nvalue = 3\n```\n```python\nimport mine\n"
+    page.write_text(text + "assert mine.value == 3\n```\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        run_page(page, tmp_path)
+
+
 def test_text_is_shown_where_it_is_printed():
     assert is_shown("one\n…\nthree …\n", "one\ntwo\ntwo\nthree 3 \n")
     assert is_shown("one\n…\n", "one\n")

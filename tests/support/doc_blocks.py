@@ -4,6 +4,7 @@ A block of commands (```console) or Python has a mark, an HTML comment before it
 - `<!-- run -->`: the commands run, in a temporary folder, and print what the block shows, where …
   stands for any text; `<!-- run: status 2 -->` where they end so. Blocks of Python run without it.
 - `<!-- run long -->`: the same, and takes more than seconds: the page runs among the long tests.
+- `<!-- file NAME -->`: the block, of whatever language, is written to the folder under this name.
 - `<!-- needs WHAT -->`: it needs what cannot be had here. Commands are parsed, Python is compiled.
 
 What runs of a page runs in order: one folder, and one namespace for Python.
@@ -35,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _BLOCK = re.compile(
-    r"(?:^ *<!-- (?P<mark>(?:run|needs)\b[^\n]*?) -->\n(?: *\n)?)?"
+    r"(?:^ *<!-- (?P<mark>(?:run|file|needs)\b[^\n]*?) -->\n(?: *\n)?)?"
     r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w*)[^\n]*\n"
     r"(?P<text>.*?)^(?P=indent)(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
@@ -120,7 +121,9 @@ def run_page(page: Path, folder: Path) -> None:
     (folder / "examples").symlink_to(ROOT / "examples")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
-        if block.runs and block.language == "python":
+        if block.mark.startswith("file "):
+            (folder / block.mark.removeprefix("file ")).write_text(block.text, encoding="utf-8")
+        elif block.runs and block.language == "python":
             exec(compile("\n" * block.line + block.text, str(page), "exec"), namespace)
         elif block.runs:
             for line, shown in prompts(block.text):

@@ -1,0 +1,65 @@
+"""Files of the repository to which the documentation leads, as pages of its site."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from posixpath import normpath, relpath
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = {".svg", ".png", ".jpg", ".gif"}
+LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".csv": "text", ".cff": "yaml"}
+ALSO = ("CONTRIBUTING.md",)  # a part of docs/contributing.md
+
+# A link in Markdown that is no URL and no anchor of the same page: what stands before, path, anchor.
+_LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)\s#]+)(#[^)\s]*)?(?=[)\s])")
+
+
+def links(markdown: str, folder: str) -> list[str]:
+    """Where a text's links lead, as paths from the repository's root; the text lies in `folder`."""
+    return [normpath(f"{folder}/{found[2]}".lstrip("/")) for found in _LINK.finditer(markdown)]
+
+
+def linked_files() -> list[str]:
+    """The files outside docs/ to which pages lead, and those to which these lead, by path."""
+    waiting = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / name for name in ALSO)]
+    found: set[str] = set()
+    for page in waiting:  # which grows
+        folder = page.parent.relative_to(ROOT).as_posix()
+        for path in links(page.read_text(encoding="utf-8"), "" if folder == "." else folder):
+            if path.startswith("docs/") or path in found:
+                continue
+            found.add(path)
+            if path.endswith(".md"):
+                waiting.append(ROOT / path)
+    return sorted(found)
+
+
+def page_of(path: str) -> tuple[str, str | bytes]:
+    """(what a file is called below docs/, what is there): Markdown, or a picture's bytes."""
+    file, name = ROOT / path, on_site(path)
+    if file.suffix in PICTURES:
+        return name, file.read_bytes()
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".md":
+        folder = PurePosixPath(path).parent.as_posix()
+        return name, turned(text, "" if folder == "." else folder, f"docs/repository/{folder}")
+    return name, f"# {path}\n\n````{LANGUAGES.get(file.suffix, 'text')}\n{text.rstrip()}\n````\n"
+
+
+def on_site(path: str) -> str:
+    """The name below docs/ of a file of the repository."""
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    keep = PurePosixPath(path).suffix in PICTURES | {".md"}
+    return f"repository/{path}" if keep else f"repository/{path}.md"
+
+
+def turned(markdown: str, folder: str, at: str) -> str:
+    """A text that lies in `folder` of the repository, with links as from the folder `at` of the site."""
+
+    def link(found: re.Match[str]) -> str:
+        target = normpath(f"{folder}/{found[2]}".lstrip("/"))
+        return f"{found[1]}{relpath(f'docs/{on_site(target)}', normpath(at))}{found[3] or ''}"
+
+    return _LINK.sub(link, markdown)
