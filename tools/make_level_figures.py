@@ -5,7 +5,8 @@ python tools/make_level_figures.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import exp
 from pathlib import Path
 
 from cog.levels.build import rank_concepts, window_starts
@@ -51,11 +52,9 @@ def tree_figure() -> str:
             top_x, top_y, _ = TREE[above]
             direct = index[above] in taxonomy.parents_of(index[name])
             dashes = "" if direct else ' stroke-dasharray="3 4"'
-            lines.append(
-                f'<path class="line" d="M{top_x} {top_y + 23}L{x} {y - 23}"{dashes}/>'
-            )
+            lines.append(f'<path class="line" d="M{top_x} {top_y + 23}L{x} {y - 23}"{dashes}/>')
         content = float(ic[index[name]])
-        below = round(total * 2.718281828459045**-content)
+        below = round(total * exp(-content))
         kind = "node key" if name == "carnivore.n.01" else "node"
         boxes += [
             f'<rect class="{kind}" x="{x - 120}" y="{y - 23}" width="240" height="46" rx="6"/>',
@@ -104,7 +103,9 @@ def ranking_figure() -> str:
     return _figure(720, 360, parts)
 
 
-def _steps(values: list[float], across, up) -> Iterator[str]:  # type: ignore[no-untyped-def]
+def _steps(
+    values: list[float], across: Callable[[float], float], up: Callable[[float], float]
+) -> Iterator[str]:
     """A path through equal values by one line each."""
     yield f"M{across(0):.1f} {up(values[0]):.1f}"
     for rank in range(1, len(values)):
