@@ -1,4 +1,4 @@
-"""What MkDocs does beside its own work: pages that are made at the build, and links to the repository's files.
+"""What MkDocs does beside its own work: made pages, and links to files of the repository.
 
 - A line `<!-- made at the build: NAME -->` of a page is replaced by what `MADE` has under NAME.
 - Pages link to files outside docs/ as they lie in a checkout (`../examples/monitor.py`). Each such

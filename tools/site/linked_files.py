@@ -11,7 +11,7 @@ PICTURES = {".svg", ".png", ".jpg", ".gif"}
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".csv": "text", ".cff": "yaml"}
 ALSO = ("CONTRIBUTING.md",)  # a part of docs/contributing.md
 
-# A link in Markdown that is no URL and no anchor of the same page: what stands before, path, anchor.
+# A link in Markdown that is no URL and no anchor of the same page: path and anchor.
 _LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)\s#]+)(#[^)\s]*)?(?=[)\s])")
 
 
@@ -56,7 +56,7 @@ def on_site(path: str) -> str:
 
 
 def turned(markdown: str, folder: str, at: str) -> str:
-    """A text that lies in `folder` of the repository, with links as from the folder `at` of the site."""
+    """A text of `folder` in the repository, with links as from the folder `at` of the site."""
 
     def link(found: re.Match[str]) -> str:
         target = normpath(f"{folder}/{found[2]}".lstrip("/"))
