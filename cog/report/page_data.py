@@ -35,6 +35,7 @@ from cog.results.kinds import NUMBER
 from cog.results.mixing import protocol_in, refuse_mixed
 from cog.results.suites import Suites, read_suites
 from cog.results.summary import seen_more, summary, with_ranks
+from cog.results.table import with_full_names
 from cog.storage import StoragePath
 
 CellOnPage = tuple[StoragePath, dict[str, Any]]
@@ -109,7 +110,7 @@ def page_data(
     grouped = joined(results)
     cells, table = _as_grouped(own_cells, grouped), _table(grouped)
     own = levels.fingerprint[:16]
-    of_any = results["dataset"].map(of_levels)
+    of_any = with_full_names(results)["dataset"].map(of_levels)  # test sets are of none
     others = sorted(set(results.loc[of_any, "levels_hash"]) - {own})
     concepts = levels.table[list(CONCEPT_COLUMNS)]
     classes = [] if others else _classes(cells, concepts["wnid"], notify)

@@ -297,6 +297,7 @@ def test_names_of_figures_are_names_of_files(tmp_path):
 def test_figures_have_an_axis_each_and_no_lines_between_tasks(tmp_path):
     (tmp_path / "results.csv").write_text(table_as_csv(tidy(three_axes_rows())), encoding="utf-8")
     data = read_page_data(tmp_path / "results.csv", read_levels())
+    assert data.why == "The results come without accuracies by concept."  # test sets have no levels
     drawn = {name: chart.to_dict() for name, chart in figures(data, "dino")}
     assert {"accuracy", "domains", "tasks", "tasks-difference", "domains-log-odds"} <= set(drawn)
     places = {

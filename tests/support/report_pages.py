@@ -14,6 +14,7 @@ from cog.levels.files import read_levels
 from cog.levels.table import Levels
 from cog.report.build import write_page
 from cog.report.page_data import PageData, read_page_data
+from cog.results.columns import full_name
 from cog.results.distances import distances_folder
 from tests.support.result_rows import DATASETS, ODD_NAMES, made_rows, write_runs
 
@@ -111,12 +112,12 @@ def three_axes_rows(models: tuple[str, ...] = ("dino", "resnet50", "moco")) -> l
         small = {} if name.startswith("inat") else {"solver": "lbfgs", "norm": "none"}
         metric = {"metric": "mean_class"} if name in ("aircraft", "flowers", "pets") else {}
         rows += [
-            row | small | metric | {"mean_class": row["top1"] - 3, "levels_hash": ""}
+            row | small | metric | {"mean_class": row["top1"] - 3}
             for row in own
             if (name, row["model"]) != ("inat2019", models[-1])
         ]
     levels_hash = read_levels().fingerprint[:16]
     of_levels = {"in1k", *DATASETS}
     return [
-        row | ({"levels_hash": levels_hash} if row["dataset"] in of_levels else {}) for row in rows
+        row | {"levels_hash": levels_hash if full_name(row) in of_levels else ""} for row in rows
     ]
