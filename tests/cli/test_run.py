@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import chdir
+from pathlib import Path
 
 import click
 import pandas as pd
@@ -15,6 +16,7 @@ from cog.cli.main import main
 from cog.cli.plan_file import given_values, keys_of, plan_text, read_plan, words_of
 from cog.cli.run import run
 from cog.errors import CogError
+from cog.models.zoo import read_zoo
 from tests.support.runs import draw_images
 
 KEYS = keys_of(evaluate)
@@ -191,3 +193,8 @@ def test_plans_share_one_out_as_commands_do_and_have_paths_from_their_folder(tmp
         cog("evaluate", "--model", f"{plug_in}:load", *words)
     assert {path: path.stat().st_mtime_ns for path in cells} == cells  # it found them done
     assert (papers / "runs" / "results.csv").read_bytes() == table
+
+
+def test_the_plan_of_the_paper_has_its_31_models():
+    plan = read_plan(Path(__file__).parents[2] / "examples" / "paper.toml", evaluate)
+    assert sorted(plan["model"]) == sorted(row.name for row in read_zoo().values() if row.benchmark)
