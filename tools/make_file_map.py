@@ -16,7 +16,7 @@ START, END = "<!-- files: made by tools/make_file_map.py -->\n", "<!-- end of fi
 def file_map() -> str:
     """A table a package, in the order in which data goes through them."""
     order = ["", "wordnet", "images", "levels", "datasets", "models", "features", "probes",
-             "sklearn", "results", "evaluation", "report", "demo", "cli"]  # fmt: skip
+             "sklearn", "results", "evaluation", "report", "monitor", "demo", "cli"]  # fmt: skip
     package = ROOT / "cog"
     files = sorted(package.rglob("*.py"))
     tables = []

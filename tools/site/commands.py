@@ -59,7 +59,9 @@ def _cell(text: str) -> str:
 def _plain(text: str) -> str:
     """Text in which Markdown finds nothing but what stands in backquotes."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(
-        part if part.startswith("`") else re.sub(r"([\\*_<>\[\]#])", r"\\\1", part)
-        for part in parts
-    )
+    return "".join(part if part.startswith("`") else _escaped(part) for part in parts)
+
+
+def _escaped(text: str) -> str:
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\*_\[\]#])", r"\\\1", text)
