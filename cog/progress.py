@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -53,6 +54,32 @@ class Notifying(Silent):
     def notify(self, text: str) -> None:
         """Pass one line on."""
         self._notify(text)
+
+
+_DIGITS = re.compile(r"\d[\d,.]*")
+
+
+def said_once(lines: Iterable[tuple[str, str]], *, numbers: bool = False) -> Iterator[str]:
+    """Lines for the user about datasets or models, each line once, with the names that it is about.
+
+    With `numbers`, lines that differ in numbers alone (and so in wnids) are one: the first.
+
+    >>> list(said_once([("L1", "has no x"), ("L2", "has no x"), ("L2", "has y")]))
+    ['L1, L2: has no x', 'L2: has y']
+    >>> list(said_once([("L1", "3 links are broken"), ("L2", "5 links are broken")], numbers=True))
+    ['L1: 3 links are broken (likewise, with other numbers: L2)']
+    """
+    groups: dict[str, dict[str, list[str]]] = {}
+    for name, text in lines:
+        kind = _DIGITS.sub("#", text) if numbers else text
+        names = groups.setdefault(kind, {}).setdefault(text, [])
+        if name not in names:
+            names.append(name)
+    for texts in groups.values():
+        (first, names), *others = texts.items()
+        more = ", ".join(dict.fromkeys(name for _, own in others for name in own))
+        likewise = f" (likewise, with other numbers: {more})" if more else ""
+        yield f"{', '.join(names)}: {first}{likewise}"
 
 
 def percent_of(advance: Callable[[int], None]) -> Callable[[int, int], None]:

@@ -23,7 +23,7 @@ from cog.datasets.splits import Split, split_images
 from cog.datasets.suites.suite import LEVELS
 from cog.datasets.synsets import with_synsets
 from cog.datasets.test_sets import with_test_sets
-from cog.errors import CogError, unknown_name
+from cog.errors import CogError, one_error, unknown_name
 from cog.levels.table import Levels
 from cog.recipe import HEADLINES, IN1K, LEVEL, Recipe, of_levels
 
@@ -101,14 +101,14 @@ def _splitting(name: str, options: DatasetOptions, recipe: Recipe) -> Recipe:
 def _all_found(finders: Mapping[str, Callable[[], Dataset]]) -> tuple[Dataset, ...]:
     """What all finders find; raises the errors of all of them as one CogError."""
     found: list[Dataset] = []
-    errors: list[CogError] = []
+    errors: list[tuple[str, CogError]] = []
     for name, find in finders.items():
         try:
             found.append(find())
         except CogError as error:
-            errors.append(CogError(f"{name}: {error.what}", error.hint))
+            errors.append((name, error))
     if errors:
-        raise CogError("; ".join(error.what for error in errors), errors[0].hint)
+        raise one_error(errors)
     return tuple(found)
 
 

@@ -14,14 +14,16 @@ from cog.datasets.matching import match_listed
 from cog.datasets.official_lists import read_lists
 from cog.datasets.official_pickles import totals_note
 from cog.datasets.right_classes import RightClasses
-from cog.errors import CogError
+from cog.errors import ClassesError, CogError
 from cog.images.find import find_images
 from cog.images.image_list import ImageList, choose
 from cog.images.listing import Listing, Remark
+from cog.plain_text import first_names
 from cog.recipe import WNID, Recipe, file_name, fitted_on
 from cog.storage import StoragePath, write_text
 
 _UNLISTED = "in no test list"
+_SHOWN = 10  # counts of classes in a message
 NAMES = "names"  # the folder of lists of the names of classes
 RIGHT = "right"  # that of right classes, where images have several
 TEST_DRAW, TRAIN_DRAW, REFIT_DRAW = 0, 1, 2  # each class has one random stream for each draw
@@ -151,20 +153,39 @@ def keep_classes(
         CogError: some are short and `allow_missing` is false, or fewer than two are left.
     """
     kept = tuple(wnid for wnid in wnids if wnid not in short)
-    found = ", ".join(f"{wnid}: {reason}" for wnid, reason in sorted(short.items()))
-    what = f"{len(short):,} of {len(wnids):,} classes are missing or short (have/need): {found}"
-    fewer = "ask for fewer images: --test-per-class, --min-train"
-    more = ", ".join(dict.fromkeys(remarks[wnid].advice for wnid in sorted(short.keys() & remarks)))
-    what += "" if more else "".join(f"; {note}" for note in notes)
-    listed = set(short.values()) != {_UNLISTED}
-    more = more or ("add images" if listed else "give --split lists that name images of them")
-    if short and not allow_missing:
-        hint = f"{more}, give --allow-missing to leave these classes out, or {fewer}"
-        raise CogError(what, hint)
-    if len(kept) < 2:
-        few = f"a probe needs two classes or more, found {len(kept)}"
-        raise CogError(f"{few}; {what}" if short else few, f"{more}, or {fewer}")
-    return kept
+    if len(kept) >= 2 and (allow_missing or not short):
+        return kept
+    advice = tuple(dict.fromkeys(remarks[wnid].advice for wnid in sorted(short.keys() & remarks)))
+    notes = () if advice else tuple(notes)
+
+    def say(classes: Mapping[str, str], wanted: int, datasets: int) -> tuple[str, str]:
+        found = f", found {wanted - len(classes)}" if datasets == 1 else " of each dataset"
+        few = f"a probe needs two classes or more{found}"
+        what = f"{len(classes):,} of {wanted:,} classes are missing or short (have/need): "
+        what += "; ".join([_by_reason(classes), *notes])
+        listed = set(classes.values()) != {_UNLISTED}
+        more = "add images" if listed else "give --split lists that name images of them"
+        more = ", ".join(advice) or more
+        fewer = "ask for fewer images: --test-per-class, --min-train"
+        if classes and not allow_missing:
+            return what, f"{more}, give --allow-missing to leave these classes out, or {fewer}"
+        return f"{few}; {what}" if classes else few, f"{more}, or {fewer}"
+
+    raise ClassesError(say, short, len(wnids), ("short", allow_missing, advice, notes))
+
+
+def _by_reason(short: Mapping[str, str]) -> str:
+    """The classes that are short, those with one reason together.
+
+    >>> _by_reason({"n2": "0/4", "n1": "0/4", "n3": "3/4"})
+    'n1, n2: 0/4; n3: 3/4'
+    """
+    classes: dict[str, list[str]] = {}
+    for name, reason in sorted(short.items()):
+        classes.setdefault(reason, []).append(name)
+    shown = [f"{first_names(names)}: {reason}" for reason, names in classes.items()]
+    more = f"; and {len(shown) - _SHOWN:,} more counts" if len(shown) > _SHOWN else ""
+    return "; ".join(shown[:_SHOWN]) + more
 
 
 def all_broken(listing: Listing) -> dict[str, str]:

@@ -60,6 +60,7 @@ def load_models(
     device = torch.device("cpu") if away else pick_devices(extraction.device)[0]
     names = options.names or (None,) * len(options.models)
     loaded: list[Model] = []
+    untrained: list[str] = []
     for given, name in zip(options.models, names, strict=True):
         if isinstance(given, Model):
             keep = several or (extraction.device == "auto" and not on_cluster)
@@ -67,8 +68,9 @@ def load_models(
             loaded.append(model.to(given.device if keep else device))
         else:
             loaded.append(load(str(given), options.load, name=name, device=device, notify=notify))
-            if notify and not options.load.pretrained:
-                notify(f"{loaded[-1].name}: untrained, with random weights (--no-pretrained)")
+            untrained += [] if options.load.pretrained else [loaded[-1].name]
+    if notify and untrained:
+        notify(f"{', '.join(untrained)}: untrained, with random weights (--no-pretrained)")
     if extraction.tokens and options.load.pool:
         raise CogError(
             f"both --pool {options.load.pool} and --tokens {extraction.tokens} choose tokens",

@@ -35,7 +35,7 @@ from cog.levels.files import read_levels
 from cog.levels.table import Levels
 from cog.probes.settings import Probing
 from cog.probes.table import PROBES
-from cog.progress import Notify
+from cog.progress import Notify, said_once
 from cog.recipe import UNSEEN, Recipe, parted
 from cog.results.suites import Suites
 from cog.storage import StoragePath, storage_path
@@ -189,9 +189,9 @@ def make_plan(
         _notify_of_models(model_runs, notify)
         if note := decoder_note(extraction.decoder, extraction.resize_on == "cpu"):
             notify(note)
-        for name, lines in notes.items():
-            for line in lines:
-                notify(f"{name}: {line}")
+        of_datasets = ((name, line) for name, lines in notes.items() for line in lines)
+        for line in said_once(of_datasets, numbers=True):
+            notify(line)
         if datasets.in1k is None and datasets.images and not (datasets.only or datasets.suites):
             notify("in1k is left out: give --in1k ROOT to include it")
     cells = tuple(list_cells(model_runs, found, levels, extraction, probing, recipe))
@@ -252,13 +252,10 @@ def _left_out(dataset: Dataset, probing: Probing) -> Iterator[str]:
 
 def _notify_of_models(model_runs: Sequence[ModelRun], notify: Notify) -> None:
     """How each model's images are prepared, and whether the levels are unseen for it."""
-    for model_run in model_runs:
-        if model_run.control:
-            continue
-        model = model_run.model
-        notify(f"{model.name}: {model.preprocess.in_words()}")
-        if model.seen_data and model.seen_data != UNSEEN:
-            notify(
-                f"{model.name} has seen {model.seen_data}: the concepts of the levels are unseen "
-                f"only for models that learnt from {UNSEEN} alone"
-            )
+    models = [model_run.model for model_run in model_runs if not model_run.control]
+    for line in said_once((model.name, model.preprocess.in_words()) for model in models):
+        notify(line)
+    unseen_for = f"the concepts of the levels are unseen only for models that learnt from {UNSEEN}"
+    others = [model for model in models if model.seen_data not in ("", UNSEEN)]
+    for line in said_once((each.name, f"has seen {each.seen_data}") for each in others):
+        notify(f"{line}; {unseen_for} alone")

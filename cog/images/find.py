@@ -6,11 +6,11 @@ tree, so that equal images give equal fingerprints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cog.errors import CogError
+from cog.errors import ClassesError, CogError
 from cog.images.class_names import packed_tars
 from cog.images.listing import Listing, Remark
 from cog.images.samples import ANY
@@ -52,13 +52,22 @@ def find_images(
     if packed:
         what = f"{root} holds {len(packed):,} packed tars, such as {packed[0].name}"
         raise CogError(f"{what}: images are read in place, from plain tars", _UNPACK)
-    example = wnids[0] if wnids else "<wnid>"
-    found = "".join(f"; {note}" for note in notes)
-    raise CogError(
-        f"none of the {len(wnids):,} classes is in {root}: expected folders like {example}/, "
-        f"tars like {example}.tar, or shards that name them{found}",
-        "give the folder that holds them; images of any other classes are a --dataset NAME=SOURCE",
-    )
+    raise _none_there(root, wnids, "".join(f"; {note}" for note in notes))
+
+
+def _none_there(root: Path, wnids: Sequence[str], found: str) -> CogError:
+    """The error of a root with none of the wnids; `found`: what lies there in their place."""
+
+    def say(classes: Mapping[str, str], wanted: int, datasets: int) -> tuple[str, str]:
+        example = next(iter(classes), "<wnid>")
+        return (
+            f"none of the {wanted:,} classes is in {root}: expected folders like {example}/, "
+            f"tars like {example}.tar, or shards that name them{found}",
+            "give the folder that holds them; images of any other classes are a "
+            "--dataset NAME=SOURCE",
+        )
+
+    return ClassesError(say, dict.fromkeys(wnids, ""), len(wnids), ("none", root, found))
 
 
 def _with_packed(listing: Listing, packed: Sequence[Path]) -> Listing:

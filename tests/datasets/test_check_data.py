@@ -199,7 +199,9 @@ def test_what_evaluate_says_of_images_one_level_down(
     root, wnids = write(tmp_path / "a", inside), levels.wnids(1)
     with pytest.raises(CogError) as caught:
         split_images(root, wnids, RECIPE)
-    assert f"{wnids[0]}: 0/5 (its folder has no images, but 6 in images/)" in caught.value.what
+    assert (
+        f"{', '.join(wnids)}: 0/5 (its folder has no images, but 6 in images/)" in caught.value.what
+    )
     assert caught.value.hint.startswith("give them one level up, give --allow-missing")
     write(tmp_path / "in1k" / "train", {f"{levels.seen[0]}/images/a.JPEG": b""})
     write(tmp_path / "in1k" / "val", {f"{levels.seen[0]}/a.JPEG": b""})

@@ -120,7 +120,7 @@ def test_short_and_missing_classes_are_listed(root: Path) -> None:
     with pytest.raises(CogError) as caught:
         split_images(root, wnids, recipe)
     assert "2 of 5 classes" in caught.value.what
-    assert "n00000005: 7/8, n00000009: 0/8" in caught.value.what
+    assert "n00000005: 7/8; n00000009: 0/8" in caught.value.what
     for option in ("--allow-missing", "--test-per-class", "--min-train"):
         assert option in caught.value.hint
     split = split_images(root, wnids, recipe, allow_missing=True)
