@@ -167,3 +167,12 @@ def public_names() -> set[str]:
 def test_the_python_page_has_every_public_name(site):
     shown = {name for name in site["api.html"].names if name.startswith("cog.")}
     assert public_names() - shown == set()
+
+
+def test_the_python_page_shows_shapes_and_examples(site):
+    """Of fields the comments behind them; examples are blocks, not links."""
+    text = re.sub("<[^>]*>", "", site["api.html"].text)
+    for shown in ("[k], the similarity", "Features of prepared images: float32[b, 3, h, w]"):
+        assert shown in text
+    assert "Keep the parameters" not in text
+    assert '<span class="gp">' in site["api.html"].text
