@@ -177,3 +177,13 @@ def test_the_rows_of_packages_are_those_of_the_test_of_imports():
     above, ground = document.split("```text\n")[1].split("```")[0].split("\n\n")
     assert [set(row.split()) for row in above.splitlines()] == [set(row) for row in ROWS[:0:-1]]
     assert set(ground.split()) == set(GROUND)
+
+
+def test_the_trials_on_the_page_of_trust_are_those_that_were_made():
+    page, made = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("trust", "reliability"))
+    total = re.findall(r"([0-9,]+)\s+trials", page)
+    trials = re.findall(r"^\| [^|]+ \| ([0-9,]+) \|", page, re.MULTILINE)
+    assert trials == re.findall(
+        r"^\| [^|]+ \| [^|]+ \| ([0-9,]+) \| [0-9]+ \|$", made, re.MULTILINE
+    )
+    assert total == re.findall(r"([0-9,]+) trials in", made)

@@ -43,7 +43,7 @@ SHOTS = (1, 4, 16, "all")
 CHARTS = (
     "levels", "domains", "tasks", "distance", "concepts", "ranks", "few_shot", "cost", "surface",
 )  # fmt: skip
-WIDTH = 700  # of the window, so that letters stay readable where the figure is small
+WIDTH = 560  # of the window: charts are then as wide as a page of text shows them
 
 
 def main(folder: Path) -> None:
