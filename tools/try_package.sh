@@ -17,7 +17,7 @@ mkdir "$WORK/source" "$WORK/elsewhere"
 git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T - | tar -xf - -C "$WORK/source"
 "$PYTHON" -m venv "$WORK/tools"
 "$WORK/tools/bin/pip" install --quiet "build>=1.2" "twine>=6.1"
-"$WORK/tools/bin/python" -m build --outdir "$WORK/dist" "$WORK/source" > "$WORK/build.log" || { cat "$WORK/build.log"; exit 1; }
+"$WORK/tools/bin/python" -m build --outdir "$WORK/dist" "$WORK/source" > "$WORK/build.log" 2>&1 || { cat "$WORK/build.log"; exit 1; }
 "$WORK/tools/bin/twine" check --strict "$WORK"/dist/*
 
 "$PYTHON" -m venv "$WORK/fresh"
