@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -98,3 +100,10 @@ def test_names_and_seeds_that_no_probe_has(change, message):
 def test_the_table_is_read_without_torch():
     code = "import sys, cog.probes.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_of_probes_has_every_probe():
+    page = (Path(__file__).parents[2] / "docs" / "probes.md").read_text(encoding="utf-8")
+    table = page.split("## Every probe")[1].split("## ")[0]
+    named = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)))
+    assert set(named) == {"--probe", *PROBES}
