@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.help import GroupedCommand
 from cog.cli.options import TRUNCATED_HELP, dataset_options
 from cog.evaluation.options import pick
@@ -22,7 +23,8 @@ EXAMPLES = 5  # findings of a kind that are shown; all are in the report
 @click.argument("root", required=False, type=click.Path(path_type=Path))
 @dataset_options
 @click.option("--decode/--no-decode", default=False, help="Read and decode every image.")
-@click.option("--truncated", default="read", metavar="NAME", show_default=True, help=TRUNCATED_HELP)
+@click.option("--truncated", default="read", metavar="NAME", show_default=True, help=TRUNCATED_HELP,
+              shell_complete=completion.one_of("read", "refuse"))  # fmt: skip
 @click.option(
     "--report",
     type=click.Path(path_type=Path),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.options import say, say_and_keep
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def _renames(
 
 
 @click.command(short_help="Which numbers moved between two runs.")
-@click.argument("first", metavar="RUNS_A")
-@click.argument("second", metavar="RUNS_B")
+@click.argument("first", metavar="RUNS_A", shell_complete=completion.path)
+@click.argument("second", metavar="RUNS_B", shell_complete=completion.path)
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli import completion
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -21,8 +23,13 @@ A_LINE = 5  # versions
               help="auto (the first GPU, if any), cpu, cuda, cuda:1 or mps.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), metavar="ROOT",
               help="Images to read, as of `cog evaluate`.  [default: drawn ones]")  # fmt: skip
-@click.option("--model", metavar="NAME", help="Any model.  [default: an untrained ResNet-50]")
-@click.option("--out", default="runs", show_default=True,
+@click.option(
+    "--model",
+    metavar="NAME",
+    shell_complete=completion.model,
+    help="Any model.  [default: an untrained ResNet-50]",
+)
+@click.option("--out", shell_complete=completion.path, default="runs", show_default=True,
               help="Where results will go: the disk there is measured.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context

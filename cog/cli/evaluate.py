@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.help import GroupedCommand
 from cog.cli.options import (
     of_output,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 )
 @of_output("--discard-features/--no-discard-features", default=False,
            help="Remove the features of a dataset once its cells are done.")  # fmt: skip
-@of_output("--log", metavar="LIST", help=trackers_help())
+@of_output("--log", shell_complete=completion.trackers, metavar="LIST", help=trackers_help())
 def evaluate(
     dry_run: bool, discard_features: bool, worker: str | None, log: str | None, **options: Any
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from cog.cli import completion
 from cog.cli.help import GroupedCommand
 from cog.cli.options import (
     of_features,
@@ -29,15 +30,27 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command(cls=GroupedCommand, short_help="Fit probes on any features.")
-@of_features("--train", common=True, help="Features to learn from.")
-@of_features("--apply", common=True, metavar="HEAD",
+@of_features("--train", shell_complete=completion.path, common=True, help="Features to learn from.")
+@of_features("--apply", shell_complete=completion.path, common=True, metavar="HEAD",
              help="Or a head that a fit has left: nothing is fitted. HEAD is "
                   "runs/NAME/heads/*.safetensors.")  # fmt: skip
-@of_features("--test", common=True, required=True, help="Features to score on.")
+@of_features(
+    "--test",
+    shell_complete=completion.path,
+    common=True,
+    required=True,
+    help="Features to score on.",
+)
 @protocol_option
 @probe_options(probes=("logreg",))
-@of_machine("--device", common=True, default="auto", help="auto, cpu, cuda[:n] or mps.")
-@of_output("--heads", common=True, metavar="DIR",
+@of_machine(
+    "--device",
+    shell_complete=completion.one_of("auto", "cpu", "mps", "cuda"),
+    common=True,
+    default="auto",
+    help="auto, cpu, cuda[:n] or mps.",
+)
+@of_output("--heads", shell_complete=completion.path, common=True, metavar="DIR",
            help="Keep the fitted layers of logreg, ridge and ncm here, for --apply.")  # fmt: skip
 @of_output("--json/--no-json", "as_json", common=True, default=False,
            help="Print one line: a list of rows.")  # fmt: skip
@@ -148,7 +161,7 @@ def _refuse_options_of_fits() -> None:
 
 
 @click.command(short_help="Write features as an official X_Y.pth.")
-@click.argument("store")
+@click.argument("store", shell_complete=completion.path)
 @click.option("--out", type=_PATH, required=True, metavar="X_Y.pth", help="The file to write.")
 def export(store: str, out: Path) -> None:
     """Write the features of STORE in the layout of the benchmark's public code.

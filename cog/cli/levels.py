@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.help import GroupedCommand, section
 from cog.cli.options import of_output, say, together
 from cog.cli.rank_correlation import rank_correlation
@@ -19,17 +20,19 @@ if TYPE_CHECKING:
 _COUNT = click.IntRange(min=1)
 _of_concepts, _of_filters, _of_levels = section("Concepts"), section("Filters"), section("Levels")
 _build_options = together(
-    _of_concepts("--seen", common=True, metavar="FILE|DIR|in1k",
+    _of_concepts("--seen", shell_complete=completion.path, common=True, metavar="FILE|DIR|in1k",
                  help="Seen concepts: a list, or a folder of images.  [default: in1k]"),
-    _of_concepts("--universe", common=True, metavar="FILE|DIR|in21k",
+    _of_concepts("--universe",
+                 shell_complete=completion.path, common=True, metavar="FILE|DIR|in21k",
                  help="Concepts that have images: likewise.  [default: in21k, Fall 2011]"),
-    _of_concepts("--eligible", common=True, metavar="FILE|DIR|official",
+    _of_concepts("--eligible",
+                 shell_complete=completion.path, common=True, metavar="FILE|DIR|official",
                  help="Take these concepts and skip the filters. Only seen ones are removed."),
     _of_concepts("--wordnet", metavar="bundled|nltk|DIR",
                  help="Which WordNet.  [default: bundled]"),
-    _of_filters("--counts", metavar="FILE",
+    _of_filters("--counts", shell_complete=completion.path, metavar="FILE",
                 help="CSV wnid,images: images per concept.  [default: those of in21k]"),
-    _of_filters("--images", common=True, metavar="ROOT",
+    _of_filters("--images", shell_complete=completion.path, common=True, metavar="ROOT",
                 help="Count images on disk instead. ROOT is that of `cog evaluate --images`."),
     _of_filters("--min-images", common=True, type=_COUNT, metavar="N",
                 help="Images that a concept needs.  [default: 782 = 732 + 50]"),
@@ -40,18 +43,21 @@ _build_options = together(
                 help="Leave out persons: n00007846 and all below it.  [default: yes]"),
     _of_filters("--leaves-only/--no-leaves-only", default=None,
                 help="Leave out the ancestors of concepts of the universe.  [default: yes]"),
-    _of_filters("--exclude", metavar="FILE",
+    _of_filters("--exclude", shell_complete=completion.path, metavar="FILE",
                 help="Leave out these too.  [default: the 70 that the benchmark left out]"),
     _of_filters("--no-exclusions", is_flag=True, default=None, help="Leave out no such list."),
     _of_levels("--n-levels", common=True, type=_COUNT, metavar="N", help="Levels.  [default: 5]"),
     _of_levels("--size", common=True, type=_COUNT, metavar="N",
                help="Concepts in a level.  [default: 1000]"),
-    _of_levels("--spacing", metavar="even|adjacent",
+    _of_levels("--spacing",
+               shell_complete=completion.one_of("even", "adjacent"), metavar="even|adjacent",
                help="Spread the levels over the ranking, or put one after another.  "
                     "[default: even]"),
     click.option("--measure", cls=MeasureOption, section="Levels", common=True,
+                 shell_complete=completion.measure,
                  help="[default: lin]"),
     _of_levels("--subsumer", metavar="deepest|most-informative",
+               shell_complete=completion.one_of("deepest", "most-informative"),
                help="The common ancestor, for measures by information content.  "
                     "[default: deepest]"),
     of_output("--out", common=True, default=Path("built-levels"), type=click.Path(path_type=Path),
@@ -139,12 +145,18 @@ def levels() -> None:
 
 levels.add_command(rank_correlation)
 _levels_option = click.option(
-    "--levels", "folder", default="official", show_default=True, metavar="DIR", help="Which levels."
+    "--levels",
+    "folder",
+    default="official",
+    show_default=True,
+    metavar="DIR",
+    help="Which levels.",
+    shell_complete=completion.path,
 )
 
 
 @levels.command(short_help="List the concepts of a level.")
-@click.argument("level", metavar="L1|L2|…")
+@click.argument("level", shell_complete=completion.level, metavar="L1|L2|…")
 @_levels_option
 @click.option("--csv/--no-csv", default=False, help="Print the rows of levels.csv unchanged.")
 def show(level: str, folder: str, csv: bool) -> None:
@@ -202,7 +214,7 @@ def explain(concept: str, folder: str) -> None:
 
 
 @levels.command(short_help="Write a page to browse levels.")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", shell_complete=completion.path, metavar="DIR")
 @click.option("--out", default=Path("levels.html"), type=click.Path(path_type=Path),
               show_default=True, metavar="FILE", help="The page.")  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), metavar="ROOT",
@@ -225,8 +237,8 @@ def explore(folder: str, out: Path, images: Path | None) -> None:
 
 
 @levels.command(short_help="Compare two folders of levels.")
-@click.argument("first", metavar="DIR")
-@click.argument("second", metavar="DIR")
+@click.argument("first", shell_complete=completion.path, metavar="DIR")
+@click.argument("second", shell_complete=completion.path, metavar="DIR")
 @click.pass_context
 def compare(context: click.Context, first: str, second: str) -> None:
     """Compare two folders of levels; exit status 0 if they are equal, 1 if not.
@@ -251,7 +263,7 @@ def compare(context: click.Context, first: str, second: str) -> None:
 
 
 @levels.command(short_help="Check a folder of levels.")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", shell_complete=completion.path, metavar="DIR")
 @click.pass_context
 def check(context: click.Context, folder: str) -> None:
     """Check a folder of levels; exit status 0 if it is sound, 1 with findings.

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.help import GroupedCommand
 from cog.cli.options import model_options, say
 from cog.models.sources.table import written_forms
@@ -59,7 +60,7 @@ def list_models(as_json: bool, **filters: Any) -> None:
 
 
 @models.command()
-@click.argument("spec", metavar="NAME|FORM:NAME")
+@click.argument("spec", metavar="NAME|FORM:NAME", shell_complete=completion.model)
 @click.option("--trust-checkpoint/--no-trust-checkpoint", default=False,
               help="Run the code of a torch hub, to ask its network.")  # fmt: skip
 def show(spec: str, trust_checkpoint: bool) -> None:
@@ -77,7 +78,9 @@ def show(spec: str, trust_checkpoint: bool) -> None:
 
 
 @models.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument(
+    "names", metavar="NAME...", shell_complete=completion.zoo_model, nargs=-1, required=True
+)
 def download(names: tuple[str, ...]) -> None:
     """Download the published weights of models; a stopped download continues.
 
@@ -94,7 +97,7 @@ def download(names: tuple[str, ...]) -> None:
 
 
 @models.command(cls=GroupedCommand)
-@click.argument("spec", metavar="NAME|file.py:function")
+@click.argument("spec", metavar="NAME|file.py:function", shell_complete=completion.model)
 @model_options
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.pass_context

@@ -9,12 +9,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from cog.cli import completion
 from cog.cli.help import Decorator, section
 from cog.models.sources.table import written_forms
-from cog.probes.settings import Probing
+from cog.probes.settings import VALIDATIONS, Probing
 from cog.probes.table import PROBES
 from cog.progress import Notify
-from cog.recipe import Recipe
+from cog.recipe import FEW_SHOT_DRAWS, NORMS, PRODUCTS, Recipe
 
 
 def together(*options: Decorator) -> Decorator:
@@ -95,7 +96,8 @@ dataset_options = together(
              help="The synsets of the classes of a --dataset, a table by `cog synsets`: rows then "
                   "say how near its classes are to the seen ones, and what mistakes cost. Classes "
                   "that are wnids need none. May be given again."),
-    _of_data("--suite", "suites", common=True, multiple=True, metavar="NAME|FILE.toml",
+    _of_data("--suite", "suites",
+             shell_complete=completion.suite, common=True, multiple=True, metavar="NAME|FILE.toml",
              help="Sets that papers report: see `cog suites list`. Each has its own protocol. May "
                   "be given again."),
     _of_data("--data", common=True, type=_PATH, metavar="ROOT",
@@ -111,7 +113,7 @@ dataset_options = together(
              help="Of WebDataset samples with several images, the one: jpg, seg.png, …"),
     _of_data("--levels", common=True, type=_PATH, metavar="DIR",
              help="Levels by `cog build-levels`.  [default: official]"),
-    _of_data("--only", common=True, metavar="LIST",
+    _of_data("--only", shell_complete=completion.datasets, common=True, metavar="LIST",
              help="Only these, such as in1k,L1,NAME.  [default: all]"),
     _of_data("--test-per-class", type=_COUNT, metavar="N", default=Recipe.test_per_class,
              help="Test images per class, where they are drawn by a seed."),
@@ -120,6 +122,7 @@ dataset_options = together(
 )  # fmt: skip
 run_options = together(
     _of_models("--model", common=True, multiple=True, required=True, metavar="NAME",
+               shell_complete=completion.model,
                help="One of `cog models list`, or as timm:NAME. Such forms are "
                     f"{written_forms()}. May be given again."),
     _of_models("--name", multiple=True,
@@ -140,17 +143,22 @@ run_options = together(
              help="Training images that are used of a class."),
     _of_data("--allow-missing/--no-allow-missing", default=False,
              help="Leave out classes that are missing or short, and mark the rows."),
-    of_features("--precision", default="fp32",
+    of_features("--precision",
+                shell_complete=completion.one_of("fp32", "tf32", "bf16", "fp16"), default="fp32",
                 help="Of the network: fp32, tf32 (GPUs from Ampere on), bf16 or fp16."),
-    of_features("--dtype", default="float16",
+    of_features("--dtype",
+                shell_complete=completion.one_of("float16", "float32"), default="float16",
                 help="Of the features on disk: float16 or float32."),
     of_features("--decoder", default="torchvision",
+                shell_complete=completion.one_of("torchvision", "pillow", "nvjpeg"),
                 help="Of JPEGs: torchvision, pillow (resizes too, to the bit), or nvjpeg on a GPU, "
                      "with --resize-on device."),
-    of_features("--resize-on", default="cpu", metavar="NAME",
+    of_features("--resize-on",
+                shell_complete=completion.one_of("cpu", "device"), default="cpu", metavar="NAME",
                 help="Where images are resized: cpu; or device, so that workers do a third less: "
                      "about one pixel in a million differs, by 1 of 255."),
-    of_features("--truncated", default="read", metavar="NAME", help=TRUNCATED_HELP),
+    of_features("--truncated", default="read", metavar="NAME", help=TRUNCATED_HELP,
+                shell_complete=completion.one_of("read", "refuse")),
     of_features("--chunk-rows", type=_COUNT, metavar="N",
                 help="Images in a chunk of features.  [default: about a minute of work]"),
     of_features("--tokens", metavar="all|grid:N",
@@ -160,6 +168,7 @@ run_options = together(
                 help="Random crops of each training image, whose features are made once, for the "
                      "probe `augmented`.  [default: 8 for that probe]"),
     of_machine("--device", common=True, default="auto", metavar="LIST",
+               shell_complete=completion.one_of("auto", "cpu", "mps", "cuda"),
                help="auto (all GPUs), cpu, mps, or cuda:0,cuda:2. Several share the work."),
     of_machine("--batch-size", type=_COUNT, metavar="N",
                help="Images in a forward pass.  [default: 64 on a CPU, 256 on a GPU]"),
@@ -168,15 +177,16 @@ run_options = together(
     of_machine("--workers", common=True, type=_COUNT, metavar="N",
                help="Threads or processes that decode.  [default: one per core]"),
     of_machine("--feed", default="auto", metavar="KIND",
+               shell_complete=completion.one_of("auto", "threads", "processes"),
                help="What decodes: threads, or processes, which a fast GPU needs. auto: "
                     "processes for many images on a GPU with four cores or more."),
-    of_machine("--executor", default="here",
+    of_machine("--executor", shell_complete=completion.one_of("here", "ray"), default="here",
                help="here, or ray: on the Ray cluster of RAY_ADDRESS, else on one of its own."),
     of_machine("--worker", metavar="R/W",
                help="Do the share of worker R (from 0) of W workers with the same --out."),
 )  # fmt: skip
 output_options = together(
-    of_output("--out", common=True, default="runs", metavar="PATH",
+    of_output("--out", shell_complete=completion.path, common=True, default="runs", metavar="PATH",
               help="Folder or s3:// URL of features and results."),
     of_output("--dry-run/--no-dry-run", common=True, default=False,
               help="Print the plan, and the disk and time that it needs, and stop."),
@@ -185,6 +195,7 @@ output_options = together(
 
 protocol_option = of_probes(
     "--protocol",
+    shell_complete=completion.protocol,
     default=Recipe.protocol,
     metavar="NAME",
     common=True,
@@ -209,14 +220,18 @@ def probe_options(probes: Sequence[str]) -> Decorator:
     """How probes are fitted; `probes`: those that are fitted by default."""
     return together(
         of_probes("--probe", "probes", common=True, metavar="LIST", default=",".join(probes),
+                  shell_complete=completion.probes,
                   help=f"What to fit. There are {', '.join(PROBES)}."),
-        of_probes("--solver", default=Probing.solver, metavar="NAME", help=_solvers_help()),
+        of_probes("--solver", default=Probing.solver, metavar="NAME", help=_solvers_help(),
+                  shell_complete=completion.solver),
         of_probes("--shots", common=True, default="all", metavar="LIST",
                   help="Training images per class, such as all,1,4."),
-        of_probes("--shots-validation", default=Probing.shots_validation,
+        of_probes("--shots-validation",
+                  shell_complete=completion.one_of(*VALIDATIONS), default=Probing.shots_validation,
                   metavar="NAME", help="Where N shots validate: official, on images beside the N; "
                   "within, on some of the N."),
         of_probes("--few-shot-draw", metavar="NAME", default=Recipe.few_shot_draw,
+                  shell_complete=completion.one_of(*FEW_SHOT_DRAWS),
                   help="Of N shots: once, the final fit has the N of the search; official, N "
                        "others, and SGD's trials each a start and batches of their own."),
         of_probes("--seeds", common=True, default=",".join(map(str, Probing.seeds)),
@@ -226,8 +241,10 @@ def probe_options(probes: Sequence[str]) -> Decorator:
         of_probes("--lbfgs-early-stop/--no-lbfgs-early-stop", default=Recipe.lbfgs_early_stop,
                   help="End the path of decays once validation falls."),
         of_probes("--products", metavar="KIND", default=Recipe.products,
+                  shell_complete=completion.one_of(*PRODUCTS),
                   help="Of SGD's matrices: float32, tf32, bfloat16 or float16."),
-        of_probes("--norm", metavar="NAME", default=Recipe.norm,
+        of_probes("--norm",
+                  shell_complete=completion.one_of(*NORMS), metavar="NAME", default=Recipe.norm,
                   help="Of features, for logreg, ridge and mlp: l2 (to length 1), none, or "
                        "standard (each number, by training images). Others take cosines."),
     )  # fmt: skip

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli import completion
+
 if TYPE_CHECKING:
     from cog.evaluation.protocols.protocol import Protocol
 
@@ -36,7 +38,7 @@ def list_protocols() -> None:
 
 
 @protocols.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.protocol)
 def show_protocol(name: str) -> None:
     """What a protocol fixes, its source, what is not as there, and numbers that were published.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.options import say, where_option
 
 if TYPE_CHECKING:
@@ -23,13 +24,19 @@ _MEASURES = "lin,jcn,path,wup,lch,resnik"
 
 @click.command("rank-correlation", short_help="Levels and ranks of models under other measures.")
 @click.option("--measures", default=_MEASURES, show_default=True, metavar="NAME,…",
+              shell_complete=completion.measures,
               help="Measures of similarity.")  # fmt: skip
 @click.option("--levels", "folder", default="official", show_default=True, metavar="DIR",
               help="The levels to compare with.")  # fmt: skip
 @click.option("--eligible", metavar="FILE|DIR|in21k|…",
               help="Rank these concepts instead, without filters; the reference then is the measure"
                    " of the levels on these concepts.")  # fmt: skip
-@click.option("--runs", metavar="RUNS", help="Folder of `cog evaluate --out`: ranks of its models.")
+@click.option(
+    "--runs",
+    shell_complete=completion.path,
+    metavar="RUNS",
+    help="Folder of `cog evaluate --out`: ranks of its models.",
+)
 @where_option
 @click.option("--resamples", default=2000, show_default=True, metavar="N",
               type=click.IntRange(min=1), help="Bootstrap draws of concepts.")  # fmt: skip

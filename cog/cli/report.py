@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from cog.cli import completion
 from cog.cli.options import say, say_and_keep, where_option
 
 _FOLDER = click.Path(path_type=Path)
 
 
 @click.command(short_help="Make a page and figures of results.")
-@click.argument("runs", default="runs")
+@click.argument("runs", default="runs", shell_complete=completion.path)
 @click.option("--out", metavar="FILE", help="The page.  [default: RUNS/report.html]")
 @click.option(
     "--levels", "folder", metavar="DIR", help="Levels of RUNS.  [default: RUNS/levels, or official]"

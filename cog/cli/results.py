@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.options import say, say_and_keep, together, where_option
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ _SHARING_OPTIONS = together(
 
 
 @click.command(short_help="Show results as tables.")
-@click.argument("runs", required=False)
+@click.argument("runs", required=False, shell_complete=completion.path)
 @where_option
 @_VIEW_OPTIONS
 @_SHARING_OPTIONS

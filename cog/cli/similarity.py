@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.help import GroupedOption
 from cog.cli.options import say
 
@@ -36,7 +37,14 @@ class MeasureOption(GroupedOption):
 @click.command(short_help="How alike two concepts or sets are.")
 @click.argument("a")
 @click.argument("b")
-@click.option("--measure", cls=MeasureOption, section="", default="lin", show_default=True)
+@click.option(
+    "--measure",
+    shell_complete=completion.measure,
+    cls=MeasureOption,
+    section="",
+    default="lin",
+    show_default=True,
+)
 @click.option("--subsumer", default="deepest", show_default=True,
               help="Which synset above both a measure by information content takes: deepest (the "
                    "benchmark's) or most-informative (NLTK's).")  # fmt: skip

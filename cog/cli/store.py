@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli import completion
 from cog.cli.options import say
 from cog.errors import CogError
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from cog.features.store.verify import Verdict
     from cog.storage import StoragePath
 
-_PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+_PATHS = click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, shell_complete=completion.path
+)
 
 
 @click.group()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli import completion
+
 if TYPE_CHECKING:
     from cog.datasets.suites.suite import Suite, SuiteSet
 
@@ -39,7 +41,7 @@ def list_suites() -> None:
 
 
 @suites.command()
-@click.argument("name", metavar="NAME|FILE.toml")
+@click.argument("name", metavar="NAME|FILE.toml", shell_complete=completion.suite)
 @click.option("--data", type=click.Path(path_type=Path), metavar="ROOT",
               help="Where the sets lie: say what is missing there.")  # fmt: skip
 @click.pass_context

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli import completion
 from cog.cli.options import say
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _SAID = 20  # rows named on stderr; the file has all of them
 
 
 @click.command(short_help="Propose a WordNet synset for each class of a label set.")
-@click.argument("source", metavar="SOURCE|LIST")
+@click.argument("source", metavar="SOURCE|LIST", shell_complete=completion.path)
 @click.option("--out", required=True, metavar="FILE.csv",
               type=click.Path(dir_okay=False, path_type=Path),
               help="The table to write.")  # fmt: skip

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cog.cli import completion
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Prove a folder of results.")
-@click.argument("runs", default="runs")
+@click.argument("runs", default="runs", shell_complete=completion.path)
 @click.option(
     "--levels", metavar="DIR", help="Levels of RUNS.  [default: RUNS/levels, or official]"
 )

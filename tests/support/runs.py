@@ -85,12 +85,14 @@ def run_cog(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def call_cog(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def call_cog(
+    *arguments: object, cwd: Path, program: str = "cog"
+) -> subprocess.CompletedProcess[str]:
     """Run `cog` as a user does, but in this process, which has loaded the libraries already."""
     from cog.cli.main import run
     from cog.interruption import handlers_kept
 
-    command = ["cog", *map(str, arguments)]
+    command = [program, *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
     with (
         redirect_stdout(out),
