@@ -18,6 +18,7 @@ import pytest
 import cog
 from cog.cli.main import main
 from cog.models.zoo import read_zoo
+from tests.support.browser import opened
 from tests.support.doc_blocks import PAGES, blocks
 from tests.support.runs import HANGS_SECONDS
 from tools.site.commands import command_reference, commands
@@ -176,3 +177,23 @@ def test_the_python_page_shows_shapes_and_examples(site):
         assert shown in text
     assert "Keep the parameters" not in text
     assert '<span class="gp">' in site["api.html"].text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_the_site_reads_in_a_browser(built, width, dark):
+    """From the disk, on a phone too: silent, in the reader's colours, and no wider than it."""
+    with opened(built / "index.html", width, dark) as page:
+        for name in ("index", "levels", "model_table", "commands", "api"):
+            page.goto((built / f"{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert page.get_attribute("body", "data-md-color-scheme") == (
+                "slate" if dark else "default"
+            )
+
+
+def test_the_build_that_ships_is_strict():
+    target = (ROOT / "Makefile").read_text().split("\ndocs: ")[1].split("\n\n")[0]
+    assert "mkdocs build --strict" in target
+    assert "make docs" in (ROOT / ".ci" / "run").read_text()
+    assert " -q" not in target, "a quiet build counts no warnings: it is never refused"
