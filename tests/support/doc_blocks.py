@@ -5,7 +5,7 @@ A block of commands (```console) or Python has a mark, an HTML comment before it
   stands for any text; `<!-- run: status 2 -->` where they end so. Blocks of Python run without it.
 - `<!-- run long -->`: the same, and takes more than seconds: the page runs among the long tests.
 - `<!-- file NAME -->`: the block, of whatever language, is written to the folder under this name.
-- `<!-- needs WHAT -->`: it needs what cannot be had here. Commands are parsed, Python is compiled.
+- `<!-- needs WHAT -->`: commands that need what cannot be had here are parsed. Python runs always.
 
 What runs of a page runs in order: one folder, and one namespace for Python.
 """
