@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
+
+from cog.plain_text import first_names
 
 Notify = Callable[[str], None]
 """a function that takes one line for the user"""
@@ -62,24 +65,25 @@ _DIGITS = re.compile(r"\d[\d,.]*")
 def said_once(lines: Iterable[tuple[str, str]], *, numbers: bool = False) -> Iterator[str]:
     """Lines for the user about datasets or models, each line once, with the names that it is about.
 
-    With `numbers`, lines that differ in numbers alone (and so in wnids) are one: the first.
+    With `numbers`, lines of different names that differ in numbers alone (and so in wnids) are one:
+    the first of them.
 
     >>> list(said_once([("L1", "has no x"), ("L2", "has no x"), ("L2", "has y")]))
     ['L1, L2: has no x', 'L2: has y']
     >>> list(said_once([("L1", "3 links are broken"), ("L2", "5 links are broken")], numbers=True))
     ['L1: 3 links are broken (likewise, with other numbers: L2)']
     """
-    groups: dict[str, dict[str, list[str]]] = {}
-    for name, text in lines:
+    groups: dict[tuple[str, int], dict[str, list[str]]] = {}
+    before: Counter[tuple[str, str]] = Counter()  # lines of a name and kind
+    for name, text in dict.fromkeys(lines):
         kind = _DIGITS.sub("#", text) if numbers else text
-        names = groups.setdefault(kind, {}).setdefault(text, [])
-        if name not in names:
-            names.append(name)
+        groups.setdefault((kind, before[name, kind]), {}).setdefault(text, []).append(name)
+        before[name, kind] += 1
     for texts in groups.values():
         (first, names), *others = texts.items()
-        more = ", ".join(dict.fromkeys(name for _, own in others for name in own))
+        more = first_names(list(dict.fromkeys(name for _, own in others for name in own)))
         likewise = f" (likewise, with other numbers: {more})" if more else ""
-        yield f"{', '.join(names)}: {first}{likewise}"
+        yield f"{first_names(names)}: {first}{likewise}"
 
 
 def percent_of(advance: Callable[[int], None]) -> Callable[[int, int], None]:

@@ -179,5 +179,5 @@ def evaluate(
     """
     given = dict(locals())  # every argument by its name, as the command line has its options
     trackers, watched = read_list("log", log) if log else (), progress or Silent()
-    plan = plan_from(given)
+    plan = plan_from(given, progress.notify if progress else None)
     return run_plan(plan, watched, discard_features=discard_features, log=trackers)

@@ -18,13 +18,13 @@ from cog.errors import CogError
 from cog.evaluation.cells import Cell, list_cells, why_left_out
 from cog.evaluation.controls import with_controls
 from cog.evaluation.few_rows import few_rows_note
+from cog.evaluation.fit_notes import notes_of_fits
 from cog.evaluation.models import ModelOptions, load_models, pick_own_devices
 from cog.evaluation.protocols.fixing import (
     of_its_folder,
     refuse_another_protocol,
     splits_of_suites_alone,
 )
-from cog.evaluation.refits import short_classes
 from cog.evaluation.settings import read_settings
 from cog.evaluation.takes import disk_notes, suited
 from cog.features.model_run import ModelRun, plan_model_runs
@@ -57,6 +57,7 @@ class Plan:
     keep_heads: bool | None = None  # of probes; None: small ones
     sources: Mapping[str, str] = field(default_factory=dict)  # of labelled images, by name
     suites: Suites = field(default_factory=Suites)  # what readers of the results must know of them
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # said of each dataset
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def make_plan(
     keep = True if keep_heads is None and test_sets else keep_heads
     return Plan(
         out, model_runs, levels, found, cells, extraction, recipe, devices, key, keep, sources,
-        _suites_of(datasets),
+        _suites_of(datasets), notes,
     )  # fmt: skip
 
 
@@ -239,8 +240,8 @@ def refuse_unvalidated(
 def _notes(dataset: Dataset, probing: Probing, recipe: Recipe) -> list[str]:
     """What the user should know of a dataset, a line each; raises as `short_classes` does."""
     of_synsets = dataset.synsets.notes if dataset.synsets else ()
-    left_out, short = _left_out(dataset, probing), short_classes(dataset, probing, recipe)
-    return [*dataset.split.notes, *of_synsets, *left_out, *short]
+    left_out, of_fits = _left_out(dataset, probing), notes_of_fits(dataset, probing, recipe)
+    return [*dataset.split.notes, *of_synsets, *left_out, *of_fits]
 
 
 def _left_out(dataset: Dataset, probing: Probing) -> Iterator[str]:

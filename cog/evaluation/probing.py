@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from cog.csv_text import rows_as_csv
 from cog.datasets.dataset import Dataset
 from cog.errors import CogError
 from cog.evaluation.cells import Cell, protocol_of
+from cog.evaluation.fit_notes import fit_line
 from cog.evaluation.fits import FitData, fit_cell
 from cog.evaluation.heads import write_head
 from cog.evaluation.plan import Plan
@@ -24,7 +25,7 @@ from cog.probes.settings import Probing
 from cog.probes.table import PROBES, TAKES, scored
 from cog.progress import Notify, percent_of
 from cog.provenance import versions
-from cog.recipe import Recipe, parted
+from cog.recipe import Recipe, fitted_on, parted
 from cog.results.cells import cell_text, class_file, predictions_file, ranks_file
 from cog.results.predictions import predictions_text
 from cog.results.ranks import ranks_text
@@ -97,7 +98,7 @@ def probe_features(
         shots_name: int | str = "all" if shots is None else shots
         label = f"{probe} {shots_name} seed {seed}"
         result = PROBES[probe].fit(data, settings, progress(label))
-        tell(result.notes, shots_name)
+        tell(fit_line(shots_name, note) for note in result.notes)
         key = {"probe": probe, "solver": solver, "shots": shots_name, "seed": seed}
         if heads is not None and result.head is not None:
             about = {"model": train.name, "named_by": by, **{k: str(v) for k, v in key.items()}}
@@ -117,12 +118,12 @@ def _refuse_several(probes: Sequence[str]) -> None:
             )
 
 
-def _each_once(notify: Notify) -> Callable[[Sequence[str], object], None]:
-    """A function of notes and of what they are about, shots last, that tells each of them once."""
+def _each_once(notify: Notify) -> Callable[[Iterable[str]], None]:
+    """A function of lines that tells each of them once."""
     told: set[str] = set()
 
-    def tell(notes: Sequence[str], about: object) -> None:
-        for line in (f"{about} shots: {note}" for note in notes):
+    def tell(lines: Iterable[str]) -> None:
+        for line in lines:
             if line not in told:
                 told.add(line)
                 notify(line)
@@ -164,6 +165,7 @@ def probe_cells(
     counts = {"n_unreadable": of_fits.n_unreadable, "n_truncated": of_fits.n_truncated}
     recipe = dataset.recipe(plan.recipe)
     where, tell = str(device.device), _each_once(device.progress.notify)
+    known = {*plan.notes.get(dataset.name, ()), *plan.notes.get(fitted_on(dataset.name), ())}
     for cell in cells:
         settings = ProbeSettings(
             cell.solver, cell.shots, cell.seed, recipe, where, cell.shots_validation
@@ -173,7 +175,8 @@ def probe_cells(
         with device.progress.bar(label, 100, "%") as advance:
             watch = percent_of(advance)
             result = fit_cell(cell, of_fits, settings, plan.keep_heads, watch)
-        tell(result.notes, f"{name} {dataset.name} {cell.shots_name}")
+        lines = (fit_line(cell.shots_name, note) for note in result.notes)
+        tell(f"{name} {dataset.name}: {line}" for line in lines if line not in known)
         row = _row(plan, dataset, cell, device.kind(cell.model_run.model))
         row |= outcome(result, data, cell.probe, cell.solver, recipe)
         row |= counts

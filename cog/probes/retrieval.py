@@ -71,9 +71,6 @@ def retrieval(
     ranks: NDArray[np.int64] = np.full(len(asked), len(asked), np.int64)
     ranks[order] = np.where(asked[order], found.before, len(asked))
     n_alone = int((~asked).sum())
-    note = (
-        f"{n_alone:,} of {len(asked):,} test images have no other of their class to find: left out"
-    )
     return ProbeResult(
         ranks,
         hyper={},
@@ -81,7 +78,7 @@ def retrieval(
         n_train=0,
         n_validation=0,
         seconds=time.perf_counter() - begun,
-        notes=(note,) if n_alone else (),
+        notes=alone_note(asked),
         figures={
             "map": 100.0 * float(found.precision[asked[order]].mean()),
             "r_precision": 100.0 * float(found.among_first[asked[order]].mean()),
@@ -93,6 +90,13 @@ def retrieval(
 def cost(size: ProbeSize, settings: ProbeSettings) -> float:
     """Seconds, roughly: the cosines of all pairs of test images, and their sorting."""
     return seconds_for(float(size.n_test) ** 2 * (2.0 * size.dim + _SORTING), settings)
+
+
+def alone_note(asked: NDArray[np.bool_]) -> tuple[str, ...]:
+    """A line that says how many of the test images have no other of their class, if some do."""
+    n_alone = int((~asked).sum())
+    text = f"{n_alone:,} of {len(asked):,} test images have no other of their class to find"
+    return (f"{text}: left out",) if n_alone else ()
 
 
 @dataclass(frozen=True)

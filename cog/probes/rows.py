@@ -105,7 +105,7 @@ def parts_of(
             "expected a class with at least two training images to validate on, found none",
             "give more images, or more --shots",
         )
-    n_short, notes = _short_classes(data, final, settings.shots)
+    n_short, notes = few_images_note(data.train_y, data.n_classes, final, settings.shots)
     search, final = (_views(rows, data.crops) for rows in (search, final))
     parts = ProbeParts(
         train.only(search), train.only(validation * data.crops), train.only(final), test, begun,
@@ -135,16 +135,19 @@ def _standardised(parts: ProbeParts) -> ProbeParts:
     )
 
 
-def _short_classes(
-    data: ProbeData, final: Rows, shots: int | None
+def few_images_note(
+    labels: NDArray[np.int64], n_classes: int, final: Rows, shots: int | None
 ) -> tuple[int | None, tuple[str, ...]]:
-    """How many classes have fewer images in the final fit than N shots, and a line that says so."""
+    """How many classes have fewer images in the final fit than N shots, and a line that says so.
+
+    `labels` [n] of the training images, of which the final fit takes the rows `final`.
+    """
     if shots is None:
         return None, ()
-    counts = np.bincount(data.train_y[final], minlength=data.n_classes)
+    counts = np.bincount(labels[final], minlength=n_classes)
     n_short = int((counts < shots).sum())
     note = (
-        f"{n_short:,} of {data.n_classes:,} classes have fewer than {shots} images to learn from "
+        f"{n_short:,} of {n_classes:,} classes have fewer than {shots} images to learn from "
         f"(the fewest {counts.min()}): they give what they have"
     )
     return n_short, (note,) if n_short else ()

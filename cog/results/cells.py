@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cog.errors import CogError
-from cog.progress import Notify
+from cog.progress import Notify, said_once
 from cog.results.columns import key_of, problem_of
 from cog.results.distances import read_distances, with_distance
 from cog.small_files import NotReadable, read_json
@@ -73,7 +73,7 @@ def finished_cells(
         runs: the folder of `cog evaluate --out`.
         protocol: only cells of this protocol; without it, those of the most frequent one (of
             equals, the last by name).
-        notify: takes a line for each cell that is left out: its file, and why.
+        notify: takes a line for each reason why cells are left out, with their files.
 
     Raises:
         CogError: no cells there that can be used, or cells of protocols with different names.
@@ -94,9 +94,10 @@ def finished_cells(
             problems[path] = f"is of protocol {row['protocol']}, not {wanted}"
         elif others:
             problems[path] = f"is the same result as {' and '.join(others)}"
-    for path, problem in problems.items():
-        if problem and notify:
-            notify(f"{path} {problem}: left out")
+    left_out = ((str(path), f"{why}: left out") for path, why in problems.items() if why)
+    for line in said_once(left_out):
+        if notify:
+            notify(line)
     distances = read_distances(runs, notify)
     kept = {
         path: {**cell, "row": with_distance(cell["row"], distances)}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cog.errors import CogError
 from cog.levels.table import Levels
 from cog.plain_text import from_spreadsheet
-from cog.progress import Notify
+from cog.progress import Notify, said_once
 from cog.recipe import level_number
 from cog.results.cells import class_file, finished_cells
 from cog.results.controls import cells_of_models
@@ -72,11 +72,14 @@ def read_concept_accuracies(
             accuracies by class.
     """
     sums: dict[Fit, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(dict))
+    left_out: list[tuple[str, str]] = []
     for path, row in _cells_of_levels(runs, levels, notify, conditions).items():
         of_model = sums[row["probe"], row["solver"], str(row["shots"])][row["model"]]
-        for wnid, n_test, top1 in _rows_of(path, notify):
+        for wnid, n_test, top1 in _rows_of(path, left_out):
             if n_test:
                 of_model.setdefault(wnid, []).append(top1)
+    for line in said_once(left_out):
+        notify(line)
     found = []
     for fit, by_model in sorted(sums.items()):
         tested = {model: accuracies for model, accuracies in by_model.items() if accuracies}
@@ -116,13 +119,14 @@ def _cells_of_levels(
     return found
 
 
-def _rows_of(path: StoragePath, notify: Notify) -> list[tuple[str, int, float]]:
+def _rows_of(path: StoragePath, left_out: list[tuple[str, str]]) -> list[tuple[str, int, float]]:
+    """The rows of a file of accuracies by class; of one without, what is wrong in `left_out`."""
     try:
         return read_class_rows(path)
     except (KeyError, TypeError, AttributeError, ValueError, csv.Error, OSError) as error:
         missing = isinstance(error, FileNotFoundError)
         why = "is not there" if missing else "is cut short, or no table of classes"
-        notify(f"{path} {why}: left out")
+        left_out.append((str(path), f"{why}: left out"))
         return []
 
 

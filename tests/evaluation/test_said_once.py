@@ -13,6 +13,7 @@ from cog.datasets.find import find_datasets
 from cog.errors import CogError, one_error
 from cog.evaluation.plan import plan_from
 from cog.levels.files import read_levels
+from cog.progress import said_once
 from cog.recipe import Recipe
 from tests.support.runs import WNIDS, draw_images
 
@@ -96,6 +97,13 @@ def test_an_error_of_classes_is_pickled_as_what_one_reads(levels, tmp_path):
         find_datasets(DatasetOptions(images=tmp_path, only=("L1",)), levels, RECIPE)
     again = pickle.loads(pickle.dumps(caught.value))
     assert (again.what, again.hint) == (caught.value.what, caught.value.hint)
+
+
+def test_lines_of_one_name_stay_apart_though_they_differ_in_numbers_alone():
+    shots = [(name, f"{n} shots: 3 classes have fewer") for name in "ab" for n in (64, 128)]
+    assert list(said_once(shots, numbers=True)) == [
+        "a, b: 64 shots: 3 classes have fewer", "a, b: 128 shots: 3 classes have fewer",
+    ]  # fmt: skip
 
 
 def test_errors_with_one_text_are_one():

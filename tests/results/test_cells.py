@@ -15,6 +15,17 @@ from tests.support.result_rows import (
 )
 
 
+def test_cells_with_one_fault_are_named_in_one_line(tmp_path):
+    write_runs(tmp_path, [one_row(seed=22)])
+    for number in range(12):
+        (tmp_path / "model-0" / "cells" / f"bad-{number:02}.json").write_text("[]")
+    said = []
+    fold(tmp_path, notify=said.append)
+    (line,) = said
+    assert line.count("bad-") == 10
+    assert line.endswith(" and 2 more: is no cell: left out")
+
+
 def test_no_cells_is_an_error(tmp_path):
     with pytest.raises(CogError, match="no finished cells"):
         fold(tmp_path)

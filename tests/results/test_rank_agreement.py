@@ -117,7 +117,7 @@ def test_accuracies_are_means_over_seeds_of_what_all_models_have(
     assert found.incomplete == 20
     assert found.top1.tolist() == [[1.5] * 20, [11.5] * 20]
     assert [line.split(" ", 1)[1] for line in sorted(said)] == [
-        "is cut short, or no table of classes: left out", "is not there: left out"
+        "is cut short, or no table of classes: left out", "is not there: left out",
     ]  # fmt: skip
 
 
