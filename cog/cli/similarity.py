@@ -41,7 +41,7 @@ class MeasureOption(GroupedOption):
     "--measure",
     shell_complete=completion.measure,
     cls=MeasureOption,
-    section="",
+    section="Options",
     default="lin",
     show_default=True,
 )

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURES = {".svg", ".png", ".jpg", ".gif"}
+FIGURES = {".svg", ".png", ".jpg", ".gif"}
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".csv": "text", ".cff": "yaml"}
 ALSO = ("CONTRIBUTING.md",)  # a part of docs/contributing.md
 
@@ -36,9 +36,9 @@ def linked_files() -> list[str]:
 
 
 def page_of(path: str) -> tuple[str, str | bytes]:
-    """(what a file is called below docs/, what is there): Markdown, or a picture's bytes."""
+    """(what a file is called below docs/, what is there): Markdown, or the bytes of a figure."""
     file, name = ROOT / path, on_site(path)
-    if file.suffix in PICTURES:
+    if file.suffix in FIGURES:
         return name, file.read_bytes()
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".md":
@@ -51,7 +51,7 @@ def on_site(path: str) -> str:
     """The name below docs/ of a file of the repository."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
-    keep = PurePosixPath(path).suffix in PICTURES | {".md"}
+    keep = PurePosixPath(path).suffix in FIGURES | {".md"}
     return f"repository/{path}" if keep else f"repository/{path}.md"
 
 
