@@ -155,3 +155,15 @@ def test_only_a_tag_that_was_built_and_tried_is_published():
     assert any("VERSION" in step and "GITHUB_REF_NAME" in step for step in steps)
     assert "id-token" not in str(jobs["package"])
     assert "secrets." not in read(".github/workflows/publish.yml")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_what_may_write_runs_nothing_of_the_repository(path):
+    """A job that may publish only hands on what another has built."""
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+    writers = [job for job in jobs if "write" in job.get("permissions", {}).values()]
+    assert len(writers) == (0 if path.name == "ci.yml" else 1)
+    for job in writers:
+        assert job["needs"]
+        assert job["environment"]["name"]
+        assert [step for step in job["steps"] if "run" in step or "checkout" in step["uses"]] == []
