@@ -196,3 +196,14 @@ def test_the_trials_on_the_page_of_trust_are_those_that_were_made():
         r"^\| [^|]+ \| [^|]+ \| ([0-9,]+) \| [0-9]+ \|$", made, re.MULTILINE
     )
     assert total == re.findall(r"([0-9,]+) trials in", made)
+
+
+def test_addresses_of_the_repository_lead_to_files_that_are_there():
+    """Where links have to be absolute, as on PyPI: they name this repository's own files."""
+    found = []
+    for name in ("README.md", "setup.cfg", "CITATION.cff"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        found += re.findall(r"github\.com/[\w-]+/imagenet-cog/(?:blob|tree)/main/([^)#\s]+)", text)
+        found += re.findall(r"githubusercontent\.com/[\w-]+/imagenet-cog/main/([^)#\s]+)", text)
+    assert "CHANGELOG.md" in found
+    assert [path for path in found if not (ROOT / path).exists()] == []
