@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from cog.evaluation.verify.verify import verify as verify
     from cog.images.preprocess import Preprocess as Preprocess
     from cog.levels.build import build_levels as build_levels
+    from cog.levels.explain import explain_concept as explain_concept
     from cog.levels.files import read_levels as read_levels
+    from cog.levels.files import write_levels as write_levels
+    from cog.models.check import check_model as check_model
     from cog.models.load import load_model as load_model
     from cog.models.model import Model as Model
     from cog.monitor.monitor import Monitor as Monitor
     from cog.recipe import Recipe as Recipe
+    from cog.report.write import write_report as write_report
+    from cog.results.class_accuracies import class_accuracies as class_accuracies
+    from cog.wordnet.pairs import similarity as similarity
     from cog.wordnet.taxonomy import load_taxonomy as load_taxonomy
 
 _HOMES = {
@@ -28,14 +34,23 @@ _HOMES = {
     "Preprocess": "cog.images.preprocess",
     "Recipe": "cog.recipe",
     "build_levels": "cog.levels.build",
+    "check_model": "cog.models.check",
+    "class_accuracies": "cog.results.class_accuracies",
     "evaluate": "cog.evaluation.evaluate",
+    "explain_concept": "cog.levels.explain",
     "load_model": "cog.models.load",
     "load_taxonomy": "cog.wordnet.taxonomy",
     "read_levels": "cog.levels.files",
+    "similarity": "cog.wordnet.pairs",
     "verify": "cog.evaluation.verify.verify",
+    "write_levels": "cog.levels.files",
+    "write_report": "cog.report.write",
 }
-__all__ = ["CogError", "Model", "Monitor", "Preprocess", "Recipe", "build_levels", "evaluate",
-           "load_model", "load_taxonomy", "read_levels", "verify"]  # fmt: skip
+__all__ = [
+    "CogError", "Model", "Monitor", "Preprocess", "Recipe", "build_levels", "check_model",
+    "class_accuracies", "evaluate", "explain_concept", "load_model", "load_taxonomy",
+    "read_levels", "similarity", "verify", "write_levels", "write_report",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

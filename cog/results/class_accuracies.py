@@ -6,12 +6,15 @@ In: runs/NAME/classes/*.csv. Out: rows of one file; for each fit a table of mode
 from __future__ import annotations
 
 import csv
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cog.errors import CogError
@@ -20,14 +23,17 @@ from cog.plain_text import from_spreadsheet
 from cog.progress import Notify, said_once
 from cog.recipe import level_number
 from cog.results.cells import class_file, finished_cells
+from cog.results.columns import full_name
 from cog.results.controls import cells_of_models
 from cog.results.kinds import PERCENT
 from cog.results.mixing import protocol_in
 from cog.small_files import read_lines, whole_number
-from cog.storage import StoragePath
+from cog.storage import StoragePath, storage_path
 
 Fit = tuple[str, str, str]
 """probe, solver, shots: accuracies of two fits are not compared"""
+CELL = ["model", "dataset", "probe", "solver", "shots", "seed"]
+"""the columns that tell the cells of one protocol apart"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,36 @@ def read_class_rows(path: StoragePath) -> list[tuple[str, int, float]]:
     if not rows:
         raise ValueError("no classes")
     return rows
+
+
+def class_accuracies(runs: str | Path, notify: Notify | None = None) -> pd.DataFrame:
+    """The accuracy of each class in each finished cell of a folder of runs, one row a class.
+
+    Args:
+        runs: the folder of `cog.evaluate`'s `out`.
+        notify: takes a line for each file that is left out; by default the logger `cog`.
+
+    Returns:
+        Columns model, dataset (with its test set, as in1k/v2), probe, solver, shots, seed, class
+        (its wnid, or its name), n_test (images) and top1 (percent; missing without test images).
+
+    Raises:
+        CogError: no finished cells there.
+    """
+    notify = notify or logging.getLogger("cog").warning
+    cells = finished_cells(storage_path(str(runs)), notify=notify)
+    rows: list[list[Any]] = []
+    left_out: list[tuple[str, str]] = []
+    for path, cell in cells.items():
+        row = {**cell["row"], "dataset": full_name(cell["row"])}
+        key = [row[name] for name in CELL]
+        rows += [[*key, *found] for found in _rows_of(class_file(path), left_out)]
+    for line in said_once(left_out):
+        notify(line)
+    table = pd.DataFrame(rows, columns=[*CELL, "class", "n_test", "top1"])
+    return table.sort_values(
+        [*CELL, "class"], key=lambda column: column.map(str), ignore_index=True
+    )
 
 
 def read_concept_accuracies(

@@ -125,12 +125,21 @@ def compare_sides(
     measure: str = "lin",
     subsumer: str = "deepest",
     corpus: str = "imagenet",
+    known: Floats | None = None,
 ) -> Comparison:
-    """How alike two sides are; raises `CogError` as `load_information` and `nearest` do."""
+    """How alike two sides are; raises `CogError` as `load_information` and `nearest` do.
+
+    `known`: the information content of `corpus` where the caller has it, float64[n]; it is used if
+    the corpus has all concepts.
+    """
     chosen = find_measure(measure)
     ic, added = np.zeros(len(taxonomy)), tuple[int, ...]()  # enough for measures by edges
     if chosen.informative:
-        ic, added = load_information(taxonomy, corpus, left.concepts + right.concepts)
+        concepts = left.concepts + right.concepts
+        if known is not None and np.isfinite(known[list(concepts)]).all():
+            ic = known
+        else:
+            ic, added = load_information(taxonomy, corpus, concepts)
     if left.is_set and right.is_set:
         sides = (left, right), (right, left)
         matches = tuple(nearest(taxonomy, ic, one.concepts, other.concepts, chosen, subsumer)
