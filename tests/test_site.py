@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from tests.support.runs import HANGS_SECONDS
 from tools.site.commands import command_reference, commands
 from tools.site.linked_files import linked_files, turned
 from tools.site.models import model_table
+from tools.site.notebooks import notebook_page
 
 ROOT = Path(__file__).parent.parent
 
@@ -120,6 +122,8 @@ def test_files_of_the_repository_are_on_the_site(site):
     assert turned(link, "docs", "docs") == link.replace(
         "../examples/monitor.py", "repository/examples/monitor.py.md"
     )
+    code = "```python\nwords[0](name)\n```\n"
+    assert turned(code + link + code, "docs", "docs").count("words[0](name)") == 2
     assert turned("[a](docs/api.md#n)", "", "docs/repository") == "[a](../api.md#n)"
     assert "def load(" in re.sub("<.*?>", "", site["repository/examples/own_model.py.html"].text)
 
@@ -197,3 +201,27 @@ def test_the_build_that_ships_is_strict():
     assert "mkdocs build --strict" in target
     assert "make docs" in (ROOT / ".ci" / "run").read_text()
     assert " -q" not in target, "a quiet build counts no warnings: it is never refused"
+
+
+def test_a_notebook_is_a_page():
+    """What it says, does, prints and draws, in this order; tables without styles of their own."""
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": ["1\n"]},
+        {"output_type": "display_data", "data": {"image/png": "iVBO\n", "text/plain": "Chart"}},
+        {
+            "output_type": "execute_result",
+            "data": {"text/html": ["<style>p</style>\n", "<p>2</p>"]},
+        },
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": ["# One\n", "two"]},
+        {"cell_type": "code", "source": ["print(1)"], "outputs": outputs},
+    ]
+    parts = notebook_page(json.dumps({"cells": cells})).split("\n\n")
+    assert parts == [
+        "# One\ntwo",
+        "````python\nprint(1)\n````",
+        "````text\n1\n````",
+        "![what the code above draws](data:image/png;base64,iVBO)",
+        "<p>2</p>\n",
+    ]

@@ -6,18 +6,23 @@ import re
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
+from tools.site.notebooks import notebook_page
+
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = {".svg", ".png", ".jpg", ".gif"}
+TEXTS = {".md", ".ipynb"}
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".csv": "text", ".cff": "yaml"}
 ALSO = ("CONTRIBUTING.md",)  # a part of docs/contributing.md
 
 # A link in Markdown that is no URL and no anchor of the same page: path and anchor.
+_CODE = re.compile(r"^( *`{3,}).*?^\1 *$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)\s#]+)(#[^)\s]*)?(?=[)\s])")
 
 
 def links(markdown: str, folder: str) -> list[str]:
     """Where a text's links lead, as paths from the repository's root; the text lies in `folder`."""
-    return [normpath(f"{folder}/{found[2]}".lstrip("/")) for found in _LINK.finditer(markdown)]
+    found = _LINK.finditer(_CODE.sub("", markdown))
+    return [normpath(f"{folder}/{each[2]}".lstrip("/")) for each in found]
 
 
 def linked_files() -> list[str]:
@@ -26,11 +31,11 @@ def linked_files() -> list[str]:
     found: set[str] = set()
     for page in waiting:  # which grows
         folder = page.parent.relative_to(ROOT).as_posix()
-        for path in links(page.read_text(encoding="utf-8"), "" if folder == "." else folder):
+        for path in links(_text(page), "" if folder == "." else folder):
             if path.startswith("docs/") or path in found:
                 continue
             found.add(path)
-            if path.endswith(".md"):
+            if PurePosixPath(path).suffix in TEXTS:
                 waiting.append(ROOT / path)
     return sorted(found)
 
@@ -40,8 +45,8 @@ def page_of(path: str) -> tuple[str, str | bytes]:
     file, name = ROOT / path, on_site(path)
     if file.suffix in FIGURES:
         return name, file.read_bytes()
-    text = file.read_text(encoding="utf-8")
-    if file.suffix == ".md":
+    text = _text(file)
+    if file.suffix in TEXTS:
         folder = PurePosixPath(path).parent.as_posix()
         return name, turned(text, "" if folder == "." else folder, f"docs/repository/{folder}")
     return name, f"# {path}\n\n````{LANGUAGES.get(file.suffix, 'text')}\n{text.rstrip()}\n````\n"
@@ -62,4 +67,13 @@ def turned(markdown: str, folder: str, at: str) -> str:
         target = normpath(f"{folder}/{found[2]}".lstrip("/"))
         return f"{found[1]}{relpath(f'docs/{on_site(target)}', normpath(at))}{found[3] or ''}"
 
-    return _LINK.sub(link, markdown)
+    parts, end = [], 0
+    for code in _CODE.finditer(markdown):
+        parts += [_LINK.sub(link, markdown[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*parts, _LINK.sub(link, markdown[end:])])
+
+
+def _text(file: Path) -> str:
+    text = file.read_text(encoding="utf-8")
+    return notebook_page(text) if file.suffix == ".ipynb" else text
