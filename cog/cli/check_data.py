@@ -11,12 +11,13 @@ from cog.cli import completion
 from cog.cli.help import GroupedCommand
 from cog.cli.options import TRUNCATED_HELP, dataset_options
 from cog.evaluation.options import pick
+from cog.progress import said_once
 from cog.recipe import Recipe
 
 if TYPE_CHECKING:
     from cog.datasets.check.check import DataCheck
 
-EXAMPLES = 5  # findings of a kind that are shown; all are in the report
+EXAMPLES = 5  # lines of a kind that are shown; all findings are in the report
 
 
 @click.command("check-data", cls=GroupedCommand, short_help="Are the images complete and sound?")
@@ -84,7 +85,7 @@ def check_data(
 
 
 def _show(found: DataCheck) -> None:
-    """A line a dataset, the first findings of every kind, and what to download."""
+    """A line a dataset, the first findings of every kind by their cause, and what to download."""
     counts = found.counts
     width = max((10, *(len(part.dataset) for part in found.parts)))
     for part in found.parts:
@@ -97,10 +98,11 @@ def _show(found: DataCheck) -> None:
         )
     for kind in dict.fromkeys(finding.finding for finding in found.findings):
         rows = [finding for finding in found.findings if finding.finding == kind]
-        for row in rows[:EXAMPLES]:
-            click.echo(f"  {kind:10} {row.path or row.wnid}: {row.detail}")
-        if len(rows) > EXAMPLES:
-            click.echo(f"  {kind:10} and {len(rows) - EXAMPLES:,} more")
+        lines = list(said_once((row.path or row.wnid, row.detail) for row in rows))
+        for line in lines[:EXAMPLES]:
+            click.echo(f"  {kind:10} {line}")
+        if len(lines) > EXAMPLES:
+            click.echo(f"  {kind:10} and {len(lines) - EXAMPLES:,} more like these")
     for release, wnids in found.to_fetch().items():
         click.echo(f"to download, {len(wnids):,} from {release}\n  {' '.join(wnids)}")
     click.echo("sound" if found.sound else "not sound")

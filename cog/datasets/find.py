@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from cog.datasets.check.listing import Listed, list_in1k, list_levels
 from cog.datasets.dataset import Dataset, DatasetOptions, Named, Wnids
@@ -26,6 +27,8 @@ from cog.datasets.test_sets import with_test_sets
 from cog.errors import CogError, one_error, unknown_name
 from cog.levels.table import Levels
 from cog.recipe import HEADLINES, IN1K, LEVEL, Recipe, of_levels
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
     if not finders and not own:
         hint = "give --images ROOT, --in1k ROOT, --dataset NAME=SOURCE or --suite NAME"
         raise CogError("there is nothing to evaluate", hint)
-    every = _with_protocols(_all_found(finders | own), options)
+    every = _with_protocols(all_found(finders | own), options)
     every = with_test_sets(with_synsets(every, options, levels), options)
     return with_refits(every, options, recipe)
 
@@ -98,9 +101,9 @@ def _splitting(name: str, options: DatasetOptions, recipe: Recipe) -> Recipe:
     return recipe if protocol is None else protocol.splitting(recipe)
 
 
-def _all_found(finders: Mapping[str, Callable[[], Dataset]]) -> tuple[Dataset, ...]:
-    """What all finders find; raises the errors of all of them as one CogError."""
-    found: list[Dataset] = []
+def all_found(finders: Mapping[str, Callable[[], Found]]) -> tuple[Found, ...]:
+    """What all finders, by their names, find; raises the errors of all of them as one CogError."""
+    found: list[Found] = []
     errors: list[tuple[str, CogError]] = []
     for name, find in finders.items():
         try:

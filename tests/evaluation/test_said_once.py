@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cog.cli.main import main
+from cog.datasets.check.check import check_data
 from cog.datasets.dataset import DatasetOptions, Named
 from cog.datasets.find import find_datasets
 from cog.errors import CogError, one_error
@@ -79,6 +82,24 @@ def test_mistakes_that_differ_are_all_said_with_a_hint_each(levels, tmp_path):
     assert f"{LEVELS}: give the folder" in caught.value.hint
     assert "a, b: there is no" in caught.value.what
     assert "a, b: give" in caught.value.hint
+
+
+def test_the_check_of_images_says_all_datasets_and_each_mistake_once(levels, tmp_path):
+    own = (Named("a", tmp_path / "none"), Named("b", tmp_path / "none"))
+    with pytest.raises(CogError) as caught:
+        check_data(DatasetOptions(images=tmp_path, datasets=own), levels, RECIPE)
+    assert caught.value.what.startswith(f"{LEVELS}: none of the 6 classes")
+    assert caught.value.what.endswith(f"; a, b: there is no {tmp_path / 'none'}")
+
+
+def test_findings_with_one_cause_are_a_line(levels_folder, tmp_path):
+    root = draw_images(tmp_path / "images", WNIDS, 6)
+    move_down(root)
+    done = CliRunner().invoke(main, ["check-data", str(root), "--levels", str(levels_folder),
+                                     "--min-train", "4", "--test-per-class", "2"])  # fmt: skip
+    assert done.exit_code == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  misplaced")]
+    assert all(wnid in line for wnid in WNIDS)
 
 
 def test_what_is_left_of_a_level_alone_is_its_own(levels, tmp_path):

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,15 @@ from cog.datasets.check.report import (
     read_report,
     start_report,
 )
-from cog.datasets.dataset import DatasetOptions
-from cog.datasets.find import kind_of, wanted_datasets, wanted_labelled
+from cog.datasets.dataset import DatasetOptions, Named
+from cog.datasets.find import all_found, kind_of, wanted_datasets, wanted_labelled
 from cog.datasets.labelled.listed import list_labelled
 from cog.datasets.synsets import check_table
 from cog.errors import CogError, unknown_name
 from cog.images.image_list import ImageList, read_bytes, size_of
 from cog.images.truncated import READ, REFUSE, TRUNCATED
 from cog.levels.table import Levels
+from cog.plain_text import first_names
 from cog.progress import Progress, Silent
 from cog.recipe import Recipe
 from cog.wordnet.taxonomy import load_taxonomy
@@ -101,12 +103,7 @@ def check_data(
     """
     if truncated not in TRUNCATED:
         raise unknown_name("truncated", truncated, TRUNCATED)
-    found = Listed()
-    for kind, root, classes in wanted_datasets(options, levels):
-        found += kind.check(root, classes, recipe or Recipe(), options)
-    for named in wanted_labelled(options):
-        found += (listed := list_labelled(named, options, recipe or Recipe()))
-        found += _check_synsets(named.name, listed, options, levels)
+    found = _listed(options, levels, recipe or Recipe())
     units = [unit for part in found.parts for unit in _units(part, decode, truncated)]
     checked = {} if report is None else read_report(report)
     done = {unit.key: checked[unit.key] for unit in units if unit.is_done(checked)}
@@ -122,6 +119,21 @@ def check_data(
             advance(len(unit.rows))
     of_images = (each for unit in units for each in done[unit.key][:-1])
     return DataCheck(found.parts, (*found.findings, *of_images), found.notes, decode)
+
+
+def _listed(options: DatasetOptions, levels: Levels, recipe: Recipe) -> Listed:
+    """What listing finds of all wanted datasets; raises the errors of all as one CogError."""
+
+    def labelled(named: Named) -> Listed:
+        listed = list_labelled(named, options, recipe)
+        return listed + _check_synsets(named.name, listed, options, levels)
+
+    finders: dict[str, Callable[[], Listed]] = {
+        first_names(list(classes)): partial(kind.check, root, classes, recipe, options)
+        for kind, root, classes in wanted_datasets(options, levels)
+    }
+    finders |= {named.name: partial(labelled, named) for named in wanted_labelled(options)}
+    return sum(all_found(finders), Listed())
 
 
 def _check_synsets(name: str, listed: Listed, options: DatasetOptions, levels: Levels) -> Listed:

@@ -7,7 +7,6 @@ from cog.datasets.check.report import Finding
 from cog.datasets.dataset import DatasetOptions, Named
 from cog.datasets.labelled.find import find_labelled
 from cog.datasets.labelled.labelled import short_classes, with_classes
-from cog.errors import CogError
 from cog.images.image_list import every_image
 from cog.recipe import Recipe
 
@@ -18,10 +17,7 @@ def list_labelled(named: Named, options: DatasetOptions, recipe: Recipe) -> List
     Raises:
         CogError: no such source, or nothing labelled in it.
     """
-    try:
-        labelled = find_labelled(named, options)
-    except CogError as error:
-        raise CogError(f"{named.name}: {error.what}", error.hint) from error
+    labelled = find_labelled(named, options)
     findings = []
     for name, why in short_classes(labelled, recipe).items():
         remark = labelled.train.remarks.get(name)
