@@ -23,8 +23,9 @@ def _output(output: dict[str, Any]) -> str:
     data = {kind: "".join(content) for kind, content in output.get("data", {}).items()}
     if "image/png" in data:
         return f"![what the code above draws](data:image/png;base64,{data['image/png'].strip()})"
-    if "text/html" in data:  # a table of pandas, with a style of its own
-        return re.sub(r"<style.*?</style>|\n\s*", "", data["text/html"], flags=re.DOTALL)
+    if "text/html" in data:  # a table of pandas, without looks of its own
+        own = r'<style.*?</style>|\n\s*| border="1" class="dataframe"'
+        return re.sub(own, "", data["text/html"], flags=re.DOTALL)
     return _block("text", data.get("text/plain") or "".join(output.get("text", ())))
 
 
