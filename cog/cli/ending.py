@@ -189,7 +189,24 @@ def leave(status: int) -> NoReturn:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
                 stream.flush()
+    if status and _device_is_lost():
+        os._exit(status)
     sys.exit(status)
+
+
+def _device_is_lost() -> bool:
+    """Whether a kernel of a network has failed on a GPU, after which it refuses all work.
+
+    torch aborts a process that gives back memory of such a device, which Python does when it exits.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _say(text: str) -> None:

@@ -100,5 +100,5 @@ def run() -> NoReturn:
     except SystemExit:
         raise
     except BaseException as error:
-        status = status_after(error)
+        leave(status_after(error))  # in here: nothing that the error holds is given back before
     leave(status)

@@ -149,7 +149,7 @@ class Forward:
     @cached_property
     def memory_format(self) -> torch.memory_format:
         """In which order images lie on the device."""
-        return pick_memory_format(self.model)
+        return pick_memory_format(self.model, self.precision)
 
     @cached_property
     def _compiled(self) -> Compiled | None:

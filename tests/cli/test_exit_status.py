@@ -32,6 +32,31 @@ def test_2_where_a_run_cannot_start(tmp_path):
     assert [line[:6] for line in done.stderr.splitlines()] == ["error:", " hint:"]
 
 
+LEAVES = """
+import atexit, sys, types
+from cog.cli.ending import leave
+
+def synchronize():
+    if {lost}:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+cuda = types.SimpleNamespace(is_initialized=lambda: True, synchronize=synchronize)
+sys.modules["torch"] = types.SimpleNamespace(cuda=cuda)
+atexit.register(print, "Python ends")
+leave({status})
+"""
+
+
+@pytest.mark.parametrize(("lost", "status", "said"), [
+    (False, 2, "Python ends"), (True, 2, ""), (True, 0, "Python ends"),
+])  # fmt: skip
+def test_nothing_more_happens_after_an_error_that_lost_a_gpu(lost, status, said):
+    """torch aborts a process that gives back memory of such a device."""
+    program = [sys.executable, "-c", LEAVES.format(lost=lost, status=status)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (status, said)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

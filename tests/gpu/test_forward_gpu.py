@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from cog.images.preprocess import Preprocess
 from cog.models.model import Model
 from cog.progress import Silent
 from tests.features import test_forward as on_a_cpu
+from tests.support.labelled_images import draw
 
 SMALL = Preprocess(resize=32, crop=32)
 gpu = pytest.mark.gpu
@@ -66,6 +68,7 @@ def test_batches_in_a_row_give_the_features_of_a_cpu(device):
 
 
 @gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_nothing_in_a_start_waits_for_the_device(cuda):
     """torch raises an error where a call would."""
     model, (pixels,) = model_on(cuda), batches(1, 64)
@@ -166,6 +169,7 @@ def test_memory_that_is_registered_twice_is_left_alone_and_no_error_stays(cuda):
 
 
 LATE = """
+import os
 import torch
 from cog.errors import CogError
 from cog.features.forward import Forward
@@ -185,9 +189,42 @@ pending = forward.start(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
 try:
     pending.result()
 except CogError as error:
-    print(error.what)
-forward.finish()
+    print(error.what, flush=True)
+os._exit(0)  # as torch ends a process that frees memory of a lost device
 """
+
+
+PLUGIN = """
+import cog, torch
+
+class Beyond(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return x.flatten(1)[:, torch.full((4,), 10**8 if len(x) > 40 else 0, device=x.device)]
+
+def load():
+    return cog.Model(Beyond(), preprocess=cog.Preprocess(32, 32), name="beyond")
+"""
+
+
+@gpu
+def test_the_command_line_ends_in_two_lines_when_the_device_is_lost(cuda, tmp_path):
+    """torch alone would abort the process, with a page of frames."""
+    draw(tmp_path / "images", {"one": 60, "two": 60})
+    (tmp_path / "beyond.py").write_text(PLUGIN)
+    words = [sys.executable, "-m", "cog", "evaluate", "--model", "beyond.py:load", "--probe", "ncm"]
+    done = subprocess.run(
+        [*words, "--dataset", "drawn=images", "--test-per-class", "10"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: beyond fails on a batch of 64")
+    assert hint.startswith(" hint: ")
 
 
 @gpu

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import simplejpeg
 import torch
 from PIL import Image
 
@@ -75,22 +76,32 @@ def test_no_weight_is_rounded_to_tf32(device: torch.device) -> None:
     assert (found.pixels[GEOMETRIES[0]].cpu() != wanted).float().mean() < 1e-4
 
 
+def unsmoothed(data: bytes) -> torch.Tensor:
+    """Uint8 [3, h, w] of a JPEG: libjpeg-turbo's, each number of its chroma repeated."""
+    pixels = simplejpeg.decode_jpeg(data, fastupsample=True)
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
 @pytest.mark.gpu
-def test_nvjpeg_is_close_to_the_cpu(cuda: torch.device) -> None:
-    """Decoders round differently, and smooth chroma otherwise: a few levels, on average below 2."""
+def test_nvjpeg_is_libjpeg_without_smoothing_of_chroma(cuda: torch.device) -> None:
+    """So it is the CPU's decoder where chroma is whole, and near it where chroma is smooth."""
     check_decoder("nvjpeg")
-    images = [encoded(*size) for size in SIZES[:5]]
+    images = [
+        encoded(*size, subsampling=chroma) for size in SIZES[:5] for chroma in ("4:4:4", "4:2:0")
+    ]
     data = [torch.frombuffer(bytearray(each), dtype=torch.uint8) for each in images]
     found = decode_batch(data, cuda)
     for pixels, each in zip(found, images, strict=True):
         assert pixels is not None
         assert pixels.device.type == "cuda"
-        assert (pixels.cpu().float() - decode(each).float()).abs().mean() < 2
+        assert (pixels.cpu().int() - unsmoothed(each).int()).abs().max() <= 1
+    for pixels, each in zip(found[::2], images[::2], strict=True):  # 4:4:4
+        assert (pixels.cpu().int() - decode(each).int()).abs().max() <= 1
     resized = unpacked(images, cuda, "nvjpeg")
     assert (resized.reasons, resized.truncated) == ({}, {})
     for geometry in GEOMETRIES:
-        wanted = torch.stack([geometry.pixels(decode(data)) for data in images]).float()
-        assert (resized.pixels[geometry].cpu().float() - wanted).abs().mean() < 2
+        wanted = torch.stack([geometry.pixels(unsmoothed(data)) for data in images])
+        assert (resized.pixels[geometry].cpu().int() - wanted.int()).abs().max() <= 2
 
 
 @pytest.mark.gpu
@@ -102,8 +113,8 @@ def test_what_nvjpeg_refuses_is_decoded_by_the_cpu(cuda: torch.device) -> None:
     assert found.truncated.keys() <= {1}
     for geometry in GEOMETRIES:
         for row, data in ((0, whole[0]), (2, whole[1])):
-            wanted = geometry.pixels(decode(data)).float()
-            assert (found.pixels[geometry][row].cpu().float() - wanted).abs().mean() < 2
+            wanted = geometry.pixels(unsmoothed(data)).int()
+            assert (found.pixels[geometry][row].cpu().int() - wanted).abs().max() <= 2
 
 
 @pytest.mark.gpu

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cog.evaluation.doctor.checks import Check, not_tried, tried
 from cog.probes.features import UnitFeatures, unit_features
 from cog.probes.lbfgs import fit_lbfgs, objective
 from cog.probes.ranks import percent_right
-from cog.probes.sgd import fit_sgd, make_step, recorded
+from cog.probes.sgd import fit_sgd, make_step, recorded, width_of_layers
 from cog.recipe import Recipe
 from cog.tf32 import tf32
 
@@ -161,6 +162,7 @@ def graph_steps(device: torch.device, products: str = "float32", record: bool = 
     recipe = replace(RECIPE, products=products)
     generator = torch.Generator().manual_seed(0)
     layers = torch.randn(2, _CLASSES, train.width, generator=generator).to(device) / 10
+    layers = pad(layers, (0, width_of_layers(train) - train.width))
     velocity = torch.zeros_like(layers)
     rate = layers.new_tensor([_RATE, 1.0])
     plain = step = make_step(layers, velocity, rate, [_DECAY, 0.0], train, recipe)
