@@ -17,12 +17,13 @@ from markupsafe import Markup
 from cog.errors import unknown_name
 from cog.levels.table import Levels
 from cog.provenance import cog_version
-from cog.report import charts
+from cog.report import charts, scatters
 from cog.report.axes_data import axes_values, page_axis
 from cog.report.explorer import explorer_data
 from cog.report.page_data import PageData, as_columns, dataset_label, dataset_labels
 from cog.report.render import render
 from cog.report.theme import PAGE
+from cog.report.vega import SCHEMA, compiled
 from cog.results.axes import CONCEPTS, DOMAINS, TASKS
 from cog.results.files import is_table
 from cog.results.headline import Z95
@@ -31,9 +32,8 @@ from cog.wordnet.taxonomy import load_taxonomy
 
 CHARTS = (
     charts.levels, charts.domains, charts.tasks, charts.distance, charts.few_shot, charts.ranks,
-    charts.concepts, charts.surface, charts.cost,
+    scatters.concepts, scatters.surface, scatters.cost,
 )  # fmt: skip
-SCHEMA = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # that vl_convert compiles
 
 
 def write_page(
@@ -50,13 +50,12 @@ def write_page(
     require_model(data, baseline)
     taxonomy = load_taxonomy(levels.recipe["wordnet"])
     rows = alt.NamedData(name=charts.ROWS)  # the page gives them
-    drawn = {chart.__name__: chart(rows, PAGE).to_dict() for chart in CHARTS}
     of_concepts = CONCEPTS in set(data.table["dataset"].map(page_axis))
     page = render(
         "report.html",
         data=page_values(data, baseline),
         results=as_columns(data.results),
-        charts={name: vl_convert.vegalite_to_vega(chart, SCHEMA) for name, chart in drawn.items()},
+        charts={chart.__name__: compiled(chart(rows, PAGE)) for chart in CHARTS},
         vega=Markup(vega_script()),
         n_models=data.table["model"].nunique(),
         said=_said(data),

@@ -16,11 +16,12 @@ import pandas as pd
 import vl_convert
 
 from cog.recipe import file_name, of_levels
-from cog.report import charts
+from cog.report import charts, scatters
 from cog.report.axes_data import page_axis
-from cog.report.build import SCHEMA, require_model
+from cog.report.build import require_model
 from cog.report.page_data import PageData, dataset_labels
 from cog.report.theme import PAPER, Look
+from cog.report.vega import compiled
 from cog.results.axes import CONCEPTS, DOMAINS, REFITS, TASKS
 from cog.results.columns import FIT, shots_order
 from cog.results.differences import against
@@ -32,6 +33,7 @@ Figures = Iterator[tuple[str, alt.TopLevelMixin]]
 """names and charts"""
 STAND_OUT = 4
 PIXELS_PER_INCH = 200
+FEWEST_RANKED = 3  # models; a chart of the ranks of fewer says nothing
 
 
 def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None) -> list[Path]:
@@ -47,12 +49,12 @@ def write_figures(data: PageData, folder: Path, kind: str, baseline: str | None)
     written = []
     for name, chart in figures(data, baseline):
         path = folder / f"{name}.{kind}"
-        drawn = chart.to_dict()
+        drawn = compiled(chart)
         if kind == "svg":
-            write_text(path, vl_convert.vegalite_to_svg(drawn, SCHEMA))
+            write_text(path, vl_convert.vega_to_svg(drawn))
         else:
             ppi = PIXELS_PER_INCH / 2
-            write_bytes(path, vl_convert.vegalite_to_png(drawn, SCHEMA, scale=2, ppi=ppi))
+            write_bytes(path, vl_convert.vega_to_png(drawn, scale=2, ppi=ppi))
         written.append(path)
     return written
 
@@ -71,7 +73,9 @@ def figures(data: PageData, baseline: str | None) -> Figures:
     rows = _of_one_fit(table)
     yield from _by_axis("accuracy", "", rows, look, "accuracy (%)")
     yield from _distance("distance", rows, look, "accuracy (%)")
-    yield "ranks", charts.ranks(_rows(rows.assign(value=rows["rank"]).dropna(subset="rank")), look)
+    ranked = rows.assign(value=rows["rank"]).dropna(subset="rank")
+    if ranked["model"].nunique() >= FEWEST_RANKED:
+        yield "ranks", charts.ranks(_rows(ranked), look)
     if baseline is not None and baseline in set(rows["model"]):
         yield from _contrasts(rows, look, baseline)
     yield from _few_shot(table, rows, look)
@@ -170,7 +174,7 @@ def _costs(rows: pd.DataFrame, look: Look) -> Figures:
         shown = models.assign(cost=models[name].astype(float))
         shown = shown[shown["cost"] > 0].sort_values("slot")
         if len(shown):
-            yield f"cost-{name}", charts.cost(_rows(shown), look, title)
+            yield f"cost-{name}", scatters.cost(_rows(shown), look, title)
 
 
 def _concepts(data: PageData, rows: pd.DataFrame, look: Look) -> Figures:
@@ -186,7 +190,7 @@ def _concepts(data: PageData, rows: pd.DataFrame, look: Look) -> Figures:
         place = "L" + data.concepts["level"].astype(str)
         table = data.concepts.assign(model=model, slot=1, top1=own[model], place=place)
         table = table.rename(columns=names).dropna(subset="top1")
-        yield "concepts", charts.concepts(_rows(table), replace(look, names=(str(model),)))
+        yield "concepts", scatters.concepts(_rows(table), replace(look, names=(str(model),)))
 
 
 def _rows(table: pd.DataFrame) -> Any:

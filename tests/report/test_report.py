@@ -190,6 +190,13 @@ def test_without_distances_there_is_no_such_figure(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("models", "there"), [(("a", "b"), False), (("a", "b", "c"), True)])
+def test_ranks_are_drawn_of_three_models_or_more(tmp_path, models, there):
+    runs = write_runs(tmp_path, made_rows(models, seeds=(22,)))
+    names = [name for name, _ in figures(read_page_data(runs, read_levels()), None)]
+    assert ("ranks" in names) is there
+
+
 def test_the_command_writes_page_and_images(made, tmp_path):
     command = [str(made.runs), "--out", str(tmp_path / "page.html"), "--png", str(tmp_path / "png")]
     done = CliRunner().invoke(report, command, catch_exceptions=False)

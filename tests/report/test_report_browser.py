@@ -341,6 +341,8 @@ def test_models_stand_out_even_if_none_has_every_level(tmp_path, page):
     page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready]")
     assert page.locator(".chip").count() == 2
+    for part in ("#ranks", 'nav a[href="#ranks"]'):  # of two models
+        assert not page.is_visible(part)
     assert not page.is_visible("#distance")  # nobody knows how near a dataset is
     assert not page.is_visible('nav a[href="#distance"]')
 
@@ -406,7 +408,7 @@ def test_a_page_of_levels_alone_has_no_axes(page):
 
 def test_own_datasets_alone_on_a_narrow_page(page, tmp_path):
     names = ("animals/sketch", "food", "flowers", "birds/painted", "cars")
-    rows = made_rows(("dino", "moco"), names, seeds=SEEDS)
+    rows = made_rows(("dino", "moco", "swav"), names, seeds=SEEDS)
     text = table_as_csv(tidy([row | {"levels_hash": ""} for row in rows]))
     (tmp_path / "results.csv").write_text(text, encoding="utf-8")
     levels = read_levels()

@@ -61,10 +61,16 @@ const COSTS = {
 };
 const LINE = [["model", "Model"], ["place", "Dataset"], ["value", "Value"], ["low", "Low"], ["high", "High"]];
 
-function draw() {
+const FEWEST_RANKED = 3; // models; a chart of the ranks of fewer says nothing
+
+const draw = () => keepFocus(drawAll);
+
+function drawAll() {
   const all = modelsOf(chosenRows());
   const models = all.filter(isShown);
   get("shown").textContent = `${models.length} of ${all.length} models shown`;
+  get("setting").textContent = `${models.length} of ${all.length} models; probe ${state.setup}; images a class: ${state.shots}`;
+  showParts("ranks", unique(rankRows(all).map((row) => row.model)).length >= FEWEST_RANKED);
   drawLegend(models);
   drawTable(models, pick);
   drawMeans(models);
@@ -96,13 +102,14 @@ function drawLevels(models) {
 
 function drawCost(models) {
   const [label, unit] = COSTS[state.costKind];
-  get("cost-unit").textContent = `mean top-1 over levels (%) against ${unit}`;
+  get("cost-across").textContent = label;
   drawChart("cost", costRows(models), `Mean top-1 accuracy over levels against: ${label}`,
     [["model", "Model"], ["cost", unit], ["value", "Mean top-1 over levels"]]);
 }
 
 function drawFew(models) {
   if (get("few-shot").hidden) return;
+  get("few_shot-unit").textContent = `on ${state.fewPlace}`;
   drawChart("few_shot", fewRows(models), `Accuracy on ${state.fewPlace} against images a class`,
     [["model", "Model"], ["shots", "Images a class"], ["value", "Top-1"], ["low", "Low"], ["high", "High"]]);
 }
@@ -121,6 +128,7 @@ function drawConcepts() {
 }
 
 function drawTrials() {
+  if (get("surface-unit")) get("surface-unit").textContent = `${state.trialModel} on ${state.trialPlace}`;
   drawChart("surface", trialRows(), `Validation accuracy of ${state.trialModel} on ${state.trialPlace} over learning rate and weight decay`,
     [["lr", "Learning rate"], ["wd", "Weight decay"], ["top1", "Validation top-1"], ["seed", "Seed"], ["chosen", "Chosen"]]);
 }
@@ -142,7 +150,7 @@ function offer() {
   if (!shots.includes(state.shots)) state.shots = shots[shots.length - 1];
   fill(get("shots"), shots, state.shots);
   get("shots-label").hidden = shots.length < 2;
-  for (const part of document.querySelectorAll('[data-for="few_shot"]')) part.hidden = shots.length < 2;
+  showParts("few_shot", shots.length > 1);
   const names = unique(chosenRows().map((row) => row.model)).sort((a, b) => a.localeCompare(b));
   if (!names.includes(state.baseline)) state.baseline = best(1)[0] ?? names[0];
   fill(get("baseline"), names, state.baseline);
@@ -241,9 +249,7 @@ function showAxes() {
     axes: further, concepts: axesThere.includes("concepts"), tasks: axesThere.includes("tasks"),
     domains: axesThere.includes("domains") || axesThere.includes("refits"),
   };
-  for (const [name, there] of Object.entries(shown)) {
-    for (const part of document.querySelectorAll(`[data-for="${name}"]`)) part.hidden = !there;
-  }
+  for (const [name, there] of Object.entries(shown)) showParts(name, there);
   const crowded = places.length > 16;
   for (const axis of axesThere) if (crowded && axis !== "concepts") state.closed.add(axis);
 }
@@ -259,7 +265,7 @@ async function start() {
   best(4).forEach((model, at) => { state.slots[at] = model; });
   get("baseline-label").hidden = true;
   const known = unique(summary.filter((row) => row.near !== null).map((row) => row.place));
-  for (const part of document.querySelectorAll('[data-for="distance"]')) part.hidden = known.length < 2;
+  showParts("distance", known.length > 1);
   showAxes();
   wireFilters();
   bind("setup", "setup", offer);
