@@ -82,6 +82,8 @@ def made(tmp_path_factory) -> Path:
 def test_the_same_command_removes_what_a_kill_left(
     command, name, made, images, levels_folder, plug_in, tmp_path
 ):
+    if "--parquet" in command:
+        pytest.importorskip("pyarrow", reason="pip install 'imagenet-cog[parquet]'")
     places = {
         "made": made, "images": images, "levels": levels_folder, "net": plug_in, "tmp": tmp_path,
     }  # fmt: skip

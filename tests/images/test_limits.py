@@ -167,7 +167,7 @@ def test_run_length_pixels_of_a_bmp_are_no_parts() -> None:
     row = b"".join(bytes((1, x % 2)) for x in range(side)) + b"\0\0"
     body = row * side + b"\0\1"
     head = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(body), 0, 0, 2, 2)
-    palette = bytes(4) + b"\xff\xff\xff\0"
+    palette = bytes(4) + b"\0\0\xff\0"  # red: Pillow before 12 reads no grey ones
     start = 14 + len(head) + len(palette)
     data = struct.pack("<2sIHHI", b"BM", start + len(body), 0, 0, start) + head + palette + body
     pixels = decode(data)

@@ -37,6 +37,12 @@ class WholeFiles(LocalStore):
     async def _open(self, *, mode: Any = None) -> None:
         await Store._open(self)
 
+    async def _ensure_open(self) -> None:
+        self._is_open = True
+
+    def _ensure_open_sync(self) -> None:  # zarr 3.4 reads and writes through this one
+        self._is_open = True
+
     async def set(self, key: str, value: Buffer) -> None:
         """Write one file."""
         await asyncio.to_thread(self.set_sync, key, value)
