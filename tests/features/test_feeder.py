@@ -134,13 +134,14 @@ def test_an_unreadable_image_is_black_and_leaves_the_others_alone(images):
                     assert torch.equal(pixels[row], alone)
 
 
-def test_a_batch_stays_until_two_more_are_given_and_its_memory_is_used_again(images):
+def test_the_last_two_batches_stay_and_the_memory_of_others_is_used_again(images):
     slices, kept, places = list(cut(slice(0, 90), 6)), [], []
     for batch in feed(images, slices, WANTED[:1], Feeding(2), part=2):
         pixels = batch.pixels[WANTED[0]]
         kept.append((pixels, pixels.clone()))
         places.append(pixels.data_ptr())
-        for now, then in kept[-1 - HELD :][:HELD]:
+        time.sleep(0.01)  # the workers load what they may, over what is free
+        for now, then in kept[-HELD:]:
             assert torch.equal(now, then)
     assert len(set(places)) == slots_for(2, 2, 6) == 4
     assert all(place % 4096 == 0 for place in places)  # pages, which a driver may pin
