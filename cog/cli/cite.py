@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cog.cli import completion
 from cog.cli.options import say_and_keep
 
 if TYPE_CHECKING:
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="What to cite: as BibTeX, text or JSON.")
-@click.argument("runs", required=False)
+@click.argument("runs", required=False, shell_complete=completion.path)
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.model,
     help="This model too, by a name that `cog evaluate --model` takes. May be given again.",
 )
 @click.option(
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     "suites",
     multiple=True,
     metavar="NAME|FILE.toml",
+    shell_complete=completion.suite,
     help="The sets of this suite too. May be given again.",
 )
 @click.option(
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     "protocols",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.protocol,
     help="This protocol too. May be given again.",
 )
 @click.option(

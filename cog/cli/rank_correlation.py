@@ -27,7 +27,7 @@ _MEASURES = "lin,jcn,path,wup,lch,resnik"
               shell_complete=completion.measures,
               help="Measures of similarity.")  # fmt: skip
 @click.option("--levels", "folder", default="official", show_default=True, metavar="DIR",
-              help="The levels to compare with.")  # fmt: skip
+              shell_complete=completion.path, help="The levels to compare with.")  # fmt: skip
 @click.option("--eligible", metavar="FILE|DIR|in21k|…",
               help="Rank these concepts instead, without filters; the reference then is the measure"
                    " of the levels on these concepts.")  # fmt: skip

@@ -15,9 +15,8 @@ _FOLDER = click.Path(path_type=Path)
 @click.command(short_help="Make a page and figures of results.")
 @click.argument("runs", default="runs", shell_complete=completion.path)
 @click.option("--out", metavar="FILE", help="The page.  [default: RUNS/report.html]")
-@click.option(
-    "--levels", "folder", metavar="DIR", help="Levels of RUNS.  [default: RUNS/levels, or official]"
-)
+@click.option("--levels", "folder", metavar="DIR", shell_complete=completion.path,
+              help="Levels of RUNS.  [default: RUNS/levels, or official]")  # fmt: skip
 @where_option
 @click.option("--baseline", metavar="MODEL", help="The model that differences are to.")
 @click.option("--svg", type=_FOLDER, metavar="DIR", help="Write the figures here, as SVG.")
@@ -63,7 +62,8 @@ def report(
 @click.command(short_help="One page of many people's results.")
 @click.argument("folder", type=_FOLDER)
 @click.option("--out", metavar="FILE", help="The page.  [default: FOLDER/index.html]")
-@click.option("--levels", metavar="LEVELS", help="The levels of the results.  [default: official]")
+@click.option("--levels", metavar="LEVELS", shell_complete=completion.path,
+              help="The levels of the results.  [default: official]")  # fmt: skip
 @where_option
 @click.option("--baseline", metavar="MODEL", help="The model that differences are to.")
 @click.pass_context

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Prove a folder of results.")
 @click.argument("runs", default="runs", shell_complete=completion.path)
-@click.option(
-    "--levels", metavar="DIR", help="Levels of RUNS.  [default: RUNS/levels, or official]"
-)
+@click.option("--levels", metavar="DIR", shell_complete=completion.path,
+              help="Levels of RUNS.  [default: RUNS/levels, or official]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print all findings as JSON.")
 @click.pass_context
 def verify(context: click.Context, runs: str, levels: str | None, as_json: bool) -> None:

@@ -79,6 +79,9 @@ def test_names_of_models_of_the_table_and_the_forms_of_others():
         (("evaluate", "--dataset", "Birds=b", "--only", "L1,B"), ["L1,Birds"]),
         (("protocols", "show", "dino-"), ["dino-knn"]),
         (("suites", "show", "tra"), ["transfer"]),
+        (("cite", "--model", "dino_vits1"), ["dino_vits16"]),
+        (("cite", "--protocol", "trex"), ["trex-transfer"]),
+        (("cite", "--suite", "tra"), ["transfer"]),
         (("levels", "show", "L"), ["L1", "L2", "L3", "L4", "L5"]),
         (("similarity", "dog", "cat", "--measure", "l"), ["lin", "lch"]),
         (("build-levels", "--spacing", ""), [*SPACINGS]),
@@ -106,6 +109,7 @@ def test_a_folder_without_levels_completes_nothing_and_says_nothing(tmp_path, ca
     [
         ("evaluate", "--images", "/da"), ("evaluate", "--out", "ru"), ("results", "ru"),
         ("store", "verify", "ru"), ("run", "pl"), ("probe", "--train", "ru"), ("verify", "ru"),
+        ("cite", "ru"), ("report", "--levels", "my"), ("verify", "--levels", "my"),
         ("evaluate", "--model", "./my"), ("evaluate", "--suite", "mine.t"), ("compare", "a", "b"),
     ],
     ids=" ".join,
