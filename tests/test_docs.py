@@ -28,6 +28,7 @@ from tests.support.doc_blocks import (
 from tests.support.labelled_images import found
 from tests.test_architecture import GROUND, ROWS
 from tools.make_file_map import file_map
+from tools.site.commands import commands
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,14 +50,7 @@ RUN = [
 ]
 
 
-def commands(group: click.Group = main, path: str = "cog"):
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path} {name}")
-        yield f"{path} {name}", command
-
-
-@pytest.mark.parametrize(("path", "command"), list(commands()), ids=str)
+@pytest.mark.parametrize(("path", "command"), list(commands(main, "cog")), ids=str)
 def test_every_command_has_help_with_an_example(path, command):
     shown = CliRunner().invoke(command, ["--help"])
     assert shown.exit_code == 0

@@ -11,15 +11,13 @@ from click.testing import CliRunner
 from cog.cli.evaluate import evaluate, extract
 from cog.cli.help import GroupedCommand, GroupedOption, section
 from cog.cli.main import main
+from tools.site.commands import commands
 
 GROUPS = ["Models", "Images and datasets", "Features", "Where it runs", "Probes", "Output"]
 
 
-def commands(group: click.Group = main, path: str = ""):
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path} {name}")
-        yield f"{path} {name}".strip(), command
+COMMANDS = {name.removeprefix("cog "): command for name, command in commands(main, "cog")}
+del COMMANDS["cog"]  # the program itself
 
 
 def shown(path: str, option: str = "--help", width: int = 80) -> str:
@@ -35,17 +33,17 @@ def options_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [80, 100])
-@pytest.mark.parametrize("path", [path for path, _ in commands()])
+@pytest.mark.parametrize("path", COMMANDS)
 def test_help_fits_a_screen(path, width):
     lines = shown(path, width=width).splitlines()
     assert len(lines) <= (40 if path == "evaluate" else 45)
 
 
 @pytest.mark.parametrize(
-    "path", [path for path, command in commands() if isinstance(command, GroupedCommand)]
+    "path", [path for path, command in COMMANDS.items() if isinstance(command, GroupedCommand)]
 )
 def test_help_all_has_every_option_and_help_the_common_ones(path):
-    command = dict(commands())[path]
+    command = COMMANDS[path]
     options = [each for each in command.params if isinstance(each, click.Option)]
     common = {each.opts[0] for each in options if getattr(each, "common", True)}
     assert {*options_in(shown(path))} - {"--help", "--help-all"} == common
