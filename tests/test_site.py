@@ -196,6 +196,14 @@ def test_the_site_reads_in_a_browser(built, width, dark):
             )
 
 
+def test_an_example_of_a_docstring_is_a_block():
+    pytest.importorskip("griffe", reason="pip install 'imagenet-cog[docs]'")
+    fenced = importlib.import_module("tools.site.docstrings").fenced
+    assert fenced("Adds.\n\n>>> [1 + 1]\n[2]\n\nFast.") == (
+        "Adds.\n\n```pycon\n>>> [1 + 1]\n[2]\n```\n\nFast."
+    )
+
+
 def test_the_build_that_ships_is_strict():
     target = (ROOT / "Makefile").read_text().split("\ndocs: ")[1].split("\n\n")[0]
     assert "mkdocs build --strict" in target

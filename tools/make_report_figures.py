@@ -32,10 +32,6 @@ from cog.demo.run import (
     draw_images,
     read_images,
 )
-from cog.levels.build import build_levels
-from cog.levels.files import read_levels, write_levels
-from cog.report.build import write_page
-from cog.report.page_data import read_page_data
 
 FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 EPOCHS = {"ten-epochs": 10, "two-epochs": 2, "untrained": 0}
@@ -49,9 +45,9 @@ WIDTH = 560  # of the window: charts are then as wide as a page of text shows th
 def main(folder: Path) -> None:
     """Make the run, its page, and the figures."""
     make_run(folder)
-    levels = read_levels(folder / "levels")
-    data = read_page_data(folder / "runs", levels)
-    page = write_page(data, levels, folder / "report.html", "untrained")
+    page = cog.write_report(
+        folder / "runs", folder / "report.html", levels=folder / "levels", baseline="untrained"
+    )
     FIGURES.mkdir(exist_ok=True)
     cut_figures(Path(str(page)))
 
@@ -59,8 +55,8 @@ def main(folder: Path) -> None:
 def make_run(folder: Path) -> None:
     """Draw the images, train the networks and evaluate them."""
     draw_images(folder, Terminal())
-    levels = build_levels(seen=SEEN, eligible=ELIGIBLE, n_levels=LEVELS, size=PER_LEVEL)
-    write_levels(levels, folder / "levels", overwrite=True)
+    levels = cog.build_levels(seen=SEEN, eligible=ELIGIBLE, n_levels=LEVELS, size=PER_LEVEL)
+    cog.write_levels(levels, folder / "levels", overwrite=True)
     draw_digits(folder / "digits")
     draw_grey(folder / "in1k" / "val", folder / "grey")
     with one_thread():

@@ -13,18 +13,7 @@ _EXAMPLE = re.compile(r"^( *)>>> (?:.+\n?)+", re.MULTILINE)
 
 
 def fenced(docstring: str) -> str:
-    """The text with a fence around each example, which ends at an empty line.
-
-    >>> print(fenced("Adds.\\n\\n>>> [1 + 1]\\n[2]\\n\\nFast."))
-    Adds.
-    <BLANKLINE>
-    ```pycon
-    >>> [1 + 1]
-    [2]
-    ```
-    <BLANKLINE>
-    Fast.
-    """
+    """The text with a fence around each example, which ends at an empty line."""
     return _EXAMPLE.sub(
         lambda found: f"{found[1]}```pycon\n{found[0].rstrip()}\n{found[1]}```\n", docstring
     )
