@@ -33,7 +33,7 @@ COMMANDS = [  # the command, and a file or folder that it renames
     ("results {made} --parquet {tmp}/table.parquet", "table.parquet"),
     ("compare {made} {made} --csv {tmp}/moved.csv", "moved.csv"),
     ("report {made} --out {tmp}/report.html", "report.html"),
-    ("report {made} --out {tmp}/report.html --svg {tmp}/figures", "ranks.svg"),
+    ("report {made} --out {tmp}/report.html --svg {tmp}/figures", "accuracy.svg"),
     (PAGE, "page.html"),
     (PAGE, "jpg"),
     (
