@@ -227,7 +227,8 @@ def test_only_cells_that_are_results_are_on_the_page(tmp_path):
         cell.with_stem(f"{cell.stem}--again").write_bytes(cell.read_bytes())
     said: list[str] = []
     data = read_page_data(runs, read_levels(), said.append)
-    assert [line.count(f"{runs}/") for line in said] == [6, 6] + 12 * [2]  # who is left out, and why
+    named = [line.count(f"{runs}/") for line in said]
+    assert named == [6, 6] + 12 * [2]
     assert set(data.table["model"]) == {"d", "e"}
     assert {one["model"] for one in data.trials} == {"d", "e"}
 
