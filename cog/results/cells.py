@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cog.errors import CogError
@@ -62,8 +62,15 @@ def _read(path: StoragePath) -> tuple[dict[str, Any] | None, str]:
     return cell, _problem(cell)
 
 
+LeaveOut = Callable[[StoragePath, str], None]
+"""a function that takes the file of a cell that is left out, and why"""
+
+
 def finished_cells(
-    runs: StoragePath, protocol: str | None = None, notify: Notify | None = None
+    runs: StoragePath,
+    protocol: str | None = None,
+    notify: Notify | None = None,
+    leave_out: LeaveOut | None = None,
 ) -> dict[StoragePath, dict[str, Any]]:
     """The finished cells below the folder `runs` by file: those that are results.
 
@@ -74,6 +81,7 @@ def finished_cells(
         protocol: only cells of this protocol; without it, those of the most frequent one (of
             equals, the last by name).
         notify: takes a line for each reason why cells are left out, with their files.
+        leave_out: takes the file of each cell that is left out, and why, in place of such lines.
 
     Raises:
         CogError: no cells there that can be used, or cells of protocols with different names.
@@ -94,10 +102,7 @@ def finished_cells(
             problems[path] = f"is of protocol {row['protocol']}, not {wanted}"
         elif others:
             problems[path] = f"is the same result as {' and '.join(others)}"
-    left_out = ((str(path), f"{why}: left out") for path, why in problems.items() if why)
-    for line in said_once(left_out):
-        if notify:
-            notify(line)
+    _report({path: why for path, why in problems.items() if why}, notify, leave_out)
     distances = read_distances(runs, notify)
     kept = {
         path: {**cell, "row": with_distance(cell["row"], distances)}
@@ -110,6 +115,18 @@ def finished_cells(
             f"no finished cells in {runs}{found}", "give the folder of `cog evaluate --out`"
         )
     return kept
+
+
+def _report(
+    left_out: Mapping[StoragePath, str], notify: Notify | None, leave_out: LeaveOut | None
+) -> None:
+    """Give each cell that is left out to `leave_out`, or else lines about them to `notify`."""
+    if leave_out:
+        for path, why in left_out.items():
+            leave_out(path, why)
+    elif notify:
+        for line in said_once((str(path), f"{why}: left out") for path, why in left_out.items()):
+            notify(line)
 
 
 def _most_frequent(protocols: list[str], runs: StoragePath) -> str:

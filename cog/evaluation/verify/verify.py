@@ -115,15 +115,20 @@ def _counts(folder: Folder) -> dict[str, int]:
 
 def _read_cells(folder: Folder) -> Iterator[Found]:
     """Read all cells; those that cannot be used are faults, as everywhere else."""
-    left_out: list[str] = []
+    left_out: dict[StoragePath | str, str] = {}
+
+    def notify(line: str) -> None:  # of the distances of datasets, which lie beside the cells
+        file, suffix, why = line.partition(".json ")
+        left_out[f"{file}{suffix.rstrip()}"] = why
+
+    named = protocol_in_folder(folder.runs)
     try:
-        folder.cells = finished_cells(folder.runs, protocol_in_folder(folder.runs), left_out.append)
+        folder.cells = finished_cells(folder.runs, named, notify, left_out.__setitem__)
     except CogError:
         yield f"{folder.runs} has no finished cell that can be used"
-    for text in left_out:
-        file, suffix, why = text.removesuffix(": left out").partition(".json ")
+    for file, why in left_out.items():
         hint = "keep one of the two" if "same result" in why else RESTORE_CELL
-        yield Finding(f"{file}{suffix.rstrip()}", "a finished cell", f"one that {why}", hint)
+        yield Finding(str(file), "a finished cell", f"one that {why}", hint)
 
 
 def _check_splits(folder: Folder) -> Iterator[Found]:
