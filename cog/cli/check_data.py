@@ -103,6 +103,8 @@ def _show(found: DataCheck) -> None:
             click.echo(f"  {kind:10} {line}")
         if len(lines) > EXAMPLES:
             click.echo(f"  {kind:10} and {len(lines) - EXAMPLES:,} more like these")
+    if any(kind == "short" for _, kind in counts):
+        click.echo("  --test-per-class and --min-train say how many images a class needs")
     for release, wnids in found.to_fetch().items():
         click.echo(f"to download, {len(wnids):,} from {release}\n  {' '.join(wnids)}")
     click.echo("sound" if found.sound else "not sound")

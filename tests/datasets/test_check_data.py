@@ -394,6 +394,7 @@ def test_the_command_reports_and_exits_with_1(
     for text in ("1 missing", "1 short", "1 truncated, 1 unreadable", "2 odd", "2 duplicate"):
         assert text in lines[0]
     assert f"  short      {wnids[1]}: 4 of 5" in lines
+    assert "  --test-per-class and --min-train say how many images a class needs" in lines
     assert f"  {' '.join(wnids)}" in lines
     assert lines[-2:] == ["not sound", str(report)]
     result = run(root, *options, "--only", "L2")
