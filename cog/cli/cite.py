@@ -67,7 +67,7 @@ def cite(
         cog cite runs/ > cited.bib
         cog cite --model dino --model timm:resnet18 --format text
         cog cite --suite transfer --protocol trex-transfer
-    """  # fmt: skip
+    """
     from cog.evaluation import citing
     from cog.storage import storage_path
 

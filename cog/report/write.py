@@ -1,4 +1,4 @@
-"""The page of results from Python: `cog.write_report`, which is `cog report`."""
+"""The page of `cog report` from Python: `cog.write_report`."""
 
 from __future__ import annotations
 

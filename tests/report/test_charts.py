@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 from xml.etree import ElementTree
@@ -115,8 +116,6 @@ def test_ticks_of_similarity_have_room():
 
 
 def test_long_names_stand_whole_in_a_legend():
-    from dataclasses import replace
-
     names = ("vit_large_patch14_reg4_dinov2.lvd142m+layer23+mean+cls+everything", "b")
     svg = drawn(charts.levels(inline(line_rows(2, 3)), replace(PAPER, names=names), "accuracy"))
     assert set(names) <= {text.text for text in svg.iter(TEXT)}
