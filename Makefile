@@ -5,15 +5,24 @@ EXTRAS ?= test,check,docs
 WORKERS ?= auto
 BIN = .venv/bin
 READY = .venv/.ready
+DEMO = .venv-demo
 # A worker begins with neighbouring tests, which share fixtures, and takes over others' when it is through.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test test-long test-gpu test-install test-lowest torture lint check bench docs image
 
-demo: $(READY)
-	$(BIN)/cog demo
-	$(BIN)/cog report cog-demo --svg cog-demo/figures
+# In an environment of its own, made from the lock: the numbers are README's (cog/demo/arithmetic.py).
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/cog demo
+	$(DEMO)/bin/cog report cog-demo --svg cog-demo/figures
 	mkdir -p examples/demo && cp cog-demo/figures/accuracy.svg cog-demo/figures/concepts.svg examples/demo
+	$(DEMO)/bin/python tools/picture_of_page.py cog-demo/report.html examples/demo/report.png
+
+$(DEMO)/.ready: requirements/lock.txt setup.cfg
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet --require-hashes -r requirements/lock.txt
+	$(DEMO)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
 
 test: $(READY)
 	$(PYTEST) -m "not long and not gpu" $(COVERAGE)

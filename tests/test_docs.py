@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import doctest
 import os
 import re
-import shlex
 import subprocess
 import tomllib
 from operator import attrgetter
@@ -34,7 +34,6 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 LANGUAGES = ("console", "python", "pycon", "text", "toml", "json", "csv", "bash", "bibtex", "yaml")
-UNMARKED = ("README.md",)  # until its blocks are marked
 EXTRAS = ("pytorch_lightning", "transformers", "accelerate")  # what Python blocks import of extras
 NAME_OF = attrgetter("name")
 WITH_PYTHON = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
@@ -46,7 +45,7 @@ RUN = [
         marks=[pytest.mark.long] if any("run long" in block.mark for block in blocks(page)) else [],
     )
     for page in PAGES
-    if page.name not in UNMARKED and any(block.runs for block in blocks(page))
+    if any(block.runs for block in blocks(page))
 ]
 
 
@@ -63,7 +62,7 @@ def test_every_block_says_whether_it_is_run(page):
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{block}: what is the block, {LANGUAGES}?"
         if block.language == "console":
-            assert block.mark or page.name in UNMARKED, f"{block}: <!-- run --> or <!-- needs … -->"
+            assert block.mark, f"{block}: <!-- run --> or <!-- needs … -->"
             assert prompts(block.text), f"{block}: a block of commands without $"
         elif block.language == "python":
             assert not block.mark.startswith("needs"), f"{block}: Python runs"
@@ -124,25 +123,48 @@ def test_toml_of_the_documents_is_toml(page):
 def test_one_s_own_images_need_no_wnid(tmp_path, monkeypatch):
     """The script of README makes the digits, and its command takes them as they lie there."""
     monkeypatch.chdir(tmp_path)
-    script = README.split("### Try it on your own images")[1].split("```python\n")[1]
-    exec(script.split("```")[0], {})
-    command = next(line for line in README.splitlines() if "--dataset digits=digits" in line)
-    words = shlex.split(command)[3:]
-    (given,) = [words[at + 1] for at, word in enumerate(words) if word == "--dataset"]
-    dataset = found(given.partition("=")[2])
+    (script,) = [block for block in blocks(ROOT / "README.md") if block.language == "python"]
+    exec(script.text, {})
+    dataset = found("digits")
     assert [len(images) for images in dataset.lists] == [1297, 500]
     assert len(dataset.split.train.classes) == 10
-    assert f"digits: {dataset.split.notes[-1]}\n" in README
+    assert "--dataset digits=digits\n" in README
 
 
-def test_what_is_built_is_what_the_readme_shows(default_build):
-    shown = README.split("$ cog build-levels\n")[1].split("built-levels\n")[0]
-    assert shown in default_build[1]
+def test_the_readme_is_short_and_its_links_work_on_pypi():
+    assert len(README.splitlines()) <= 150
+    targets = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=[\"']?([^\"' >]+)", README)
+    assert len(targets) > 15
+    assert [one or two for one, two in targets if not (one or two).startswith("https://")] == []
 
 
-def test_the_similarity_shown_is_the_one_computed():
-    done = CliRunner().invoke(main, ["similarity", "dog", "cat"])
-    assert README.split("$ cog similarity dog cat\n")[1].split("```")[0] == done.stdout
+def test_the_picture_of_the_page_is_small():
+    picture = ROOT / "examples" / "demo" / "report.png"
+    assert f"/main/{picture.relative_to(ROOT)})" in README
+    assert 10_000 < picture.stat().st_size <= 300_000
+
+
+def test_the_demo_s_table_is_that_of_the_picture_s_run():
+    """README and Start show the same numbers, in the form in which the demo prints them."""
+    start = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+    table = README.split("```text\n", 1)[1].split("```")[0]
+    assert table in start
+    title, head, *rows = table.splitlines()
+    assert title == "logreg-sgd, all images: top-1 in %"
+    assert head.split() == ["model", "in1k", *(f"cog_l{level}" for level in range(1, 6))]
+    assert [row.split()[0] for row in rows] == ["demo-trained", "demo-untrained"]
+
+
+def test_the_lock_has_a_hash_for_every_package_and_every_requirement():
+    lock = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
+    entries = re.split(r"^(?=[a-z0-9][\w.-]*==)", lock, flags=re.MULTILINE)[1:]
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "://" not in lock
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    wanted = re.findall(r"^[\w-]+", setup["options"]["install_requires"], re.MULTILINE)
+    locked = {entry.partition("==")[0] for entry in entries}
+    assert {name.lower().replace("_", "-") for name in wanted} <= locked
 
 
 def test_the_page_of_differences_has_a_row_for_each_of_them():

@@ -25,6 +25,9 @@ def demo(out: Path) -> None:
     Example:
         cog demo --out /tmp/cog-demo
     """
+    from cog.demo.arithmetic import choose_plain_code
+
+    choose_plain_code()  # before torch is imported
     from cog.cli.terminal import Terminal
     from cog.demo.run import run_demo, write_report
 

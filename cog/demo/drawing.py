@@ -117,7 +117,7 @@ def draw(appearance: Appearance, seed: int | Sequence[int], size: int = 64) -> N
     appearance leaves open.
     """
     rng = np.random.default_rng(seed)
-    ruler = np.linspace(-1, 1, size, dtype=np.float32)
+    ruler = np.linspace(-1, 1, size)
     x, y = np.tile(ruler, (size, 1)), np.tile(ruler[:, None], (1, size))
     u, v, scale = _own_coordinates(appearance, rng, x, y)
     reach = np.hypot(u, v) / _outline(appearance, np.arctan2(u, -v))  # 1 on the edge of the thing
@@ -136,8 +136,8 @@ def draw(appearance: Appearance, seed: int | Sequence[int], size: int = 64) -> N
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> Plane:
-    """Uniform float32 numbers; products with float32 arrays stay float32."""
-    return rng.uniform(low, high, size=shape or (1,)).astype(np.float32)
+    """Uniform numbers."""
+    return rng.uniform(low, high, size=shape or (1,))
 
 
 def _own_coordinates(
@@ -173,7 +173,7 @@ def _skin(
 ) -> Plane:
     """Colours of the thing without light."""
     colours = appearance.colour.reshape(2, 3) + rng.normal(scale=0.12, size=(2, 3))
-    body, mark = (1.0 / (1.0 + np.exp(-1.8 * colours))).astype(np.float32)
+    body, mark = 1.0 / (1.0 + np.exp(-1.8 * colours))
     fine, direction, share, eye = appearance.texture.tolist()
     fineness = float(7.0 * np.exp(0.45 * np.tanh(fine)) * rng.uniform(0.9, 1.1))
     turn = 0.9 * direction + rng.normal(scale=0.1)

@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from cog.demo.arithmetic import plain_convolutions
 from cog.demo.drawing import appearances_of, write_images
 from cog.demo.network import EPOCHS, make_network, one_thread, train
 from cog.evaluation.evaluate import evaluate
@@ -79,8 +80,9 @@ def run_demo(out: Path, progress: Progress | None = None) -> pd.DataFrame:
     draw_images(out, progress)
     levels = build_levels(seen=SEEN, eligible=ELIGIBLE, n_levels=LEVELS, size=PER_LEVEL)
     write_levels(levels, out / "levels", overwrite=True)
-    models = demo_models(out, progress)
-    with one_thread():  # the work is so small that threads would only wait for each other
+    # The work is so small that threads would only wait for each other.
+    with one_thread(), plain_convolutions():
+        models = demo_models(out, progress)
         return evaluate(
             models,
             images=out / "images",
@@ -91,6 +93,7 @@ def run_demo(out: Path, progress: Progress | None = None) -> pd.DataFrame:
             min_train=TRAIN,
             max_train=TRAIN,
             seeds=(22,),
+            device="cpu",
             progress=progress,
         )
 

@@ -46,7 +46,9 @@ def test_pretrained_is_far_ahead_on_every_level(tmp_path):
 
 
 def test_new_styles_are_harder_than_seen_ones_and_pretraining_helps_there(tmp_path):
-    """README's command, its `kinds` alone: six kinds of things, learnt from two hands' drawings.
+    """The command of docs/own_images.md, its `kinds` alone: six kinds of things.
+
+    They are learnt from two hands' drawings.
 
     Of 282 test images of those hands and 141 of each of two others, in concepts that nobody learnt
     from. The bounds were fixed before the first run: a new style is harder, the outlines of
@@ -58,10 +60,10 @@ def test_new_styles_are_harder_than_seen_ones_and_pretraining_helps_there(tmp_pa
     )
     assert made.returncode == 0
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "own_images.md").read_text(encoding="utf-8")
     command = next(
         line.replace("\\\n", " ").replace("--levels my_levels", "")
-        for line in re.findall(r"^\$ cog (evaluate (?:.*\\\n)*.*)$", readme, re.MULTILINE)
+        for line in re.findall(r"^\$ cog (evaluate (?:.*\\\n)*.*)$", page, re.MULTILINE)
         if "three_axes" in line
     )
     words = [*shlex.split(command), "--only", "kinds", "--probe", "ncm,logreg"]
@@ -86,7 +88,7 @@ def test_new_styles_are_harder_than_seen_ones_and_pretraining_helps_there(tmp_pa
             assert ahead((*trained, style), (probe, "untrained", style)) > 3, rows
         assert ahead((*trained, ""), (*trained, "line")) > 2, rows
     shown = re.search(
-        r"^\| efficientnet.*\| ([\d.*]+) \| ([\d.*]+) \| ([\d.*]+) \|$", readme, re.MULTILINE
+        r"^\| efficientnet.*\| ([\d.*]+) \| ([\d.*]+) \| ([\d.*]+) \|$", page, re.MULTILINE
     )
     assert shown
     for text, style in zip(shown.groups(), ("", "line", "openmoji"), strict=True):
