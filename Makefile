@@ -14,8 +14,6 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # In an environment of its own, made from the lock: the numbers are README's (cog/demo/arithmetic.py).
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/cog demo
-	$(DEMO)/bin/cog report cog-demo --svg cog-demo/figures
-	mkdir -p examples/demo && cp cog-demo/figures/accuracy.svg cog-demo/figures/concepts.svg examples/demo
 	$(DEMO)/bin/python tools/picture_of_page.py cog-demo/report.html examples/demo/report.png
 
 $(DEMO)/.ready: requirements/lock.txt setup.cfg
