@@ -76,12 +76,22 @@ def find_datasets(options: DatasetOptions, levels: Levels, recipe: Recipe) -> tu
         )
         for named in wanted_labelled(options)
     }
-    if not finders and not own:
-        hint = "give --images ROOT, --in1k ROOT, --dataset NAME=SOURCE or --suite NAME"
-        raise CogError("there is nothing to evaluate", hint)
+    refuse_nothing(options, levels)
     every = _with_protocols(all_found(finders | own), options)
     every = with_test_sets(with_synsets(every, options, levels), options)
     return with_refits(every, options, recipe)
+
+
+def refuse_nothing(options: DatasetOptions, levels: Levels) -> None:
+    """Refuse options that want no dataset; no image is looked for.
+
+    Raises:
+        CogError: nothing is wanted, or an unknown dataset.
+    """
+    kinds = any(classes for _, _, classes in wanted_datasets(options, levels))
+    if not kinds and not wanted_labelled(options):
+        hint = "give --images ROOT, --in1k ROOT, --dataset NAME=SOURCE or --suite NAME"
+        raise CogError("there is nothing to evaluate", hint)
 
 
 def _with_protocols(datasets: Sequence[Dataset], options: DatasetOptions) -> tuple[Dataset, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cog.datasets.dataset import Dataset, DatasetOptions, source_text
-from cog.datasets.find import find_datasets, wanted_labelled
+from cog.datasets.find import find_datasets, refuse_nothing, wanted_labelled
 from cog.datasets.splits import refuse_another_split
 from cog.datasets.suites.at_root import with_suites
 from cog.datasets.test_sets import wanted_test_sets
@@ -137,6 +137,8 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         for note in notes:
             notify(note)
     refuse_another_protocol(out, read.recipe)
+    levels = read_levels(options.get("levels"))
+    refuse_nothing(datasets, levels)  # before weights are downloaded
     fitted = None if features_alone else read.probing.probes
     plan = make_plan(
         read.models,
@@ -144,7 +146,7 @@ def plan_from(options: Mapping[str, Any], notify: Notify | None = None) -> Plan:
         suited(read.extraction, fitted, datasets),
         read.probing,
         read.recipe,
-        read_levels(options.get("levels")),
+        levels,
         out,
         notify,
         bool(options.get("controls")),

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cog.cli.check_data import check_data as check_command
+from cog.cli.main import main
 from cog.datasets.check.check import check_data
 from cog.datasets.dataset import DatasetOptions, Named
 from cog.datasets.find import find_datasets
@@ -155,6 +156,11 @@ def test_nothing_to_evaluate_is_refused():
     with pytest.raises(CogError, match="nothing to evaluate") as caught:
         find_datasets(DatasetOptions(), read_levels(None), Recipe())
     assert "--dataset NAME=SOURCE" in caught.value.hint
+
+
+def test_nothing_to_evaluate_is_said_before_a_model_is_loaded(tmp_path):
+    given = ["evaluate", "--model", f"{tmp_path}/absent.py:load", "--out", str(tmp_path / "runs")]
+    assert "nothing to evaluate" in str(CliRunner().invoke(main, given).exception)
 
 
 def test_only_takes_names_of_datasets(tmp_path):
