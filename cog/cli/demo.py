@@ -29,10 +29,11 @@ def demo(out: Path) -> None:
 
     choose_plain_code()  # before torch is imported
     from cog.cli.terminal import Terminal
-    from cog.demo.run import run_demo, write_report
+    from cog.demo.run import run_demo
+    from cog.report.write import write_report
 
     terminal = Terminal()
     results = run_demo(out, terminal)
     terminal.summary(results, out / "results.csv")
-    click.echo(write_report(out))
+    click.echo(write_report(out, baseline="demo-untrained"))
     terminal.notify(MEANING)

@@ -1,6 +1,6 @@
 """The whole program on images that it draws itself: no data, no weights, no network needed.
 
-In: a folder. Out: in it, images, levels, model runs of two networks, results.csv, report.html.
+In: a folder. Out: in it, images, levels, model runs of two networks, results.csv.
 
 - 32 concepts of ImageNet-1K are the seen ones. Five levels of nine concepts, from the official
   levels, lie farther and farther from them in WordNet.
@@ -27,12 +27,9 @@ from cog.evaluation.evaluate import evaluate
 from cog.images.decoding import decode
 from cog.images.preprocess import Preprocess
 from cog.levels.build import build_levels
-from cog.levels.files import read_levels, write_levels
+from cog.levels.files import write_levels
 from cog.models.model import Model
 from cog.progress import Progress, Silent
-from cog.report.build import default_out, write_page
-from cog.report.page_data import read_page_data
-from cog.storage import StoragePath
 from cog.wordnet.information_content import load_information
 from cog.wordnet.taxonomy import load_taxonomy
 
@@ -96,12 +93,6 @@ def run_demo(out: Path, progress: Progress | None = None) -> pd.DataFrame:
             device="cpu",
             progress=progress,
         )
-
-
-def write_report(out: Path) -> StoragePath:
-    """The page of the demo's results, OUT/report.html; gives its path."""
-    levels = read_levels(out / "levels")
-    return write_page(read_page_data(out, levels), levels, default_out(out), "demo-untrained")
 
 
 def draw_images(out: Path, progress: Progress) -> None:
