@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 import pytest
 
@@ -107,6 +109,7 @@ def test_a_block_may_be_a_file(write, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(tmp_path)
         run_page(page, tmp_path)
+    assert "mine" not in sys.modules
 
 
 def test_text_is_shown_where_it_is_printed():

@@ -118,7 +118,7 @@ def test_what_is_wrong_in_a_plan_is_said_with_its_file(text, said, tmp_path):
 def test_plans_of_two_protocols_share_no_out(tmp_path):
     (tmp_path / "sub").mkdir()
     plans = [tmp_path / "cog.toml", tmp_path / "sub" / "knn.toml"]
-    plans[0].write_text('model = "./none.py:load"')
+    plans[0].write_text('model = "./none.py:load"\nimages = "."')
     for out, said in (("../runs/", "with one out"), ("runs", "no file none.py")):
         plans[1].write_text(f'model = "dino"\nprotocol = "dino-knn"\nout = "{out}"')
         with chdir(tmp_path):

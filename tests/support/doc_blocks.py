@@ -119,6 +119,16 @@ def parse(words: list[str]) -> None:
 def run_page(page: Path, folder: Path) -> None:
     """Run what a page's marks say, in `folder`, which finds the repository's examples/ in it."""
     (folder / "examples").symlink_to(ROOT / "examples")
+    before = set(sys.modules)
+    try:
+        _run_blocks(page, folder)
+    finally:  # another page, or test, may have a module of the same name
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+                del sys.modules[name]
+
+
+def _run_blocks(page: Path, folder: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
         if block.mark.startswith("file "):
